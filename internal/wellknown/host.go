@@ -1,0 +1,87 @@
+package wellknown
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+const (
+	maxHost  = 253 // RFC 1035, section 2.3.4, as text
+	maxLabel = 63
+)
+
+// canonicalHost returns the host of u in the one form in which clients send it,
+// with the port unless it is the scheme's own.
+func canonicalHost(u *url.URL) (string, error) {
+	host, err := canonicalName(u)
+	if err != nil {
+		return "", err
+	}
+	if u.Port() == "" {
+		return host, nil
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	if err != nil || port == 0 {
+		return "", &Fault{fmt.Sprintf("has port %q, want 1 to 65535", u.Port()), "write the port clients connect to, or none"}
+	}
+	if port == 443 && u.Scheme == "https" || port == 80 && u.Scheme == "http" {
+		return host, nil
+	}
+	return host + ":" + strconv.FormatUint(port, 10), nil
+}
+
+func canonicalName(u *url.URL) (string, error) {
+	name := strings.ToLower(u.Hostname())
+	addr, err := netip.ParseAddr(name)
+	if err != nil {
+		return name, checkName(name)
+	}
+	switch {
+	case addr.Is6() != strings.HasPrefix(u.Host, "["), addr.Zone() != "":
+		return "", badHost(u.Host)
+	case addr.IsUnspecified():
+		return "", &Fault{fmt.Sprintf("has host %q, which is every address and none", u.Host), "write the host clients connect to"}
+	case addr.Is4In6():
+		return "", &Fault{fmt.Sprintf("has host %q, an IPv4 address in IPv6 form", u.Host), fmt.Sprintf("write %q", addr.Unmap())}
+	case addr.Is6():
+		return "[" + addr.String() + "]", nil
+	}
+	return addr.String(), nil
+}
+
+// checkName refuses names that are no DNS names, and those that URL parsers of
+// the WHATWG kind read as an address ("127.1", "0x7f000001").
+func checkName(name string) error {
+	if !isName(name) {
+		return badHost(name)
+	}
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	if strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x") {
+		return badHost(name)
+	}
+	return nil
+}
+
+func badHost(host string) error {
+	return &Fault{fmt.Sprintf("has host %q, which is neither a DNS name nor an address", host), "write the host clients connect to"}
+}
+
+// isName reports whether name, in lower case, is made of DNS labels. The
+// underscore is for names of container networks.
+func isName(name string) bool {
+	if len(name) > maxHost {
+		return false
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || len(label) > maxLabel || strings.Trim(label, "-") != label {
+			return false
+		}
+		if strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return false
+		}
+	}
+	return true
+}

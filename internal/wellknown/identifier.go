@@ -1,0 +1,139 @@
+package wellknown
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxLength bounds an identifier, in bytes.
+const maxLength = 2048
+
+const (
+	resourceExample = "https://mcp.example.com/mcp"
+	issuerExample   = "https://verb-noun-42.clerk.accounts.dev"
+)
+
+// Resource returns the canonical form of a resource identifier (RFC 8707,
+// section 2; MCP authorization, "Canonical Server URI"): the public URL of an
+// MCP endpoint. Scheme and host come out in lower case, the scheme's default
+// port and the slash of an empty path are dropped; applied again, it changes
+// nothing.
+//
+// A resource is absolute, https unless its host is loopback, and has no user
+// info, query or fragment. Its path is written plainly, so that every client
+// and router reads it alike: without percent-encoding, empty or dot segments,
+// or a trailing slash, and outside /.well-known/. Anything else is refused with
+// a *[Fault]: a client compares this string byte for byte, so that a guess at
+// what was meant would lock it out.
+func Resource(raw string) (*url.URL, error) {
+	u, err := parse(raw, resourceExample)
+	if err != nil {
+		return nil, err
+	}
+	if u.Path == "/" {
+		u.Path = ""
+	}
+	path := u.EscapedPath()
+	switch {
+	case strings.Contains(path, "%"):
+		return nil, &Fault{"has percent-encoding in its path", "use a path of letters, digits and hyphens"}
+	case strings.HasSuffix(path, "/"):
+		return nil, &Fault{"has a trailing slash", fmt.Sprintf("write %q", u.Scheme+"://"+u.Host+strings.TrimSuffix(path, "/"))}
+	case strings.HasPrefix(path+"/", prefix):
+		return nil, &Fault{"is under /.well-known/, which is public", "serve the MCP endpoint at another path, like /mcp"}
+	}
+	return u, nil
+}
+
+// Issuer reports as a *[Fault] why raw cannot be an issuer identifier (RFC
+// 8414, section 2), or returns nil: an absolute URL, https unless its host is
+// loopback, without user info, query or fragment. A path is allowed. Issuers are
+// compared as exact strings, in which a trailing slash counts, so there is no
+// canonical form.
+func Issuer(raw string) error {
+	_, err := parse(raw, issuerExample)
+	return err
+}
+
+// parse holds what resources and issuers have in common. The URL it returns has
+// a canonical scheme and host, and the path as written.
+func parse(raw, example string) (*url.URL, error) {
+	if len(raw) > maxLength {
+		return nil, &Fault{fmt.Sprintf("is %d bytes long, want at most %d", len(raw), maxLength), "use a shorter URL"}
+	}
+	if i := strings.IndexFunc(raw, notURI); i >= 0 {
+		r, _ := utf8.DecodeRuneInString(raw[i:])
+		return nil, &Fault{fmt.Sprintf("has the character %q, which no URL has", r), "write the URL in ASCII, percent-encoded, and its host in the xn-- form"}
+	}
+	if !strings.Contains(raw, "://") || strings.HasPrefix(raw, "://") {
+		return nil, &Fault{"is not an absolute URL", fmt.Sprintf("write it in full, like %q", example)}
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		var inner *url.Error
+		if errors.As(err, &inner) {
+			err = inner.Err
+		}
+		return nil, &Fault{"is not a URL: " + err.Error(), fmt.Sprintf("write it like %q", example)}
+	}
+	if err := checkParts(raw, u); err != nil {
+		return nil, err
+	}
+	if u.Host, err = canonicalHost(u); err != nil {
+		return nil, err
+	}
+	if u.Scheme == "http" && !IsLoopback(u.Host) {
+		return nil, &Fault{"is not https", "use https, or http only on localhost"}
+	}
+	return u, checkPath(u.EscapedPath())
+}
+
+func checkParts(raw string, u *url.URL) error {
+	switch {
+	case u.Scheme != "https" && u.Scheme != "http":
+		return &Fault{fmt.Sprintf("has scheme %q, want https", u.Scheme), "use https, or http only on localhost"}
+	case u.User != nil:
+		return &Fault{"has user info", "remove everything between // and @"}
+	case strings.Contains(raw, "#"):
+		return &Fault{"has a fragment", "remove the # and what follows"}
+	case u.RawQuery != "" || u.ForceQuery:
+		return &Fault{"has a query", "remove the ? and what follows"}
+	}
+	return nil
+}
+
+// checkPath refuses an escaped path that two programs may read differently.
+func checkPath(path string) error {
+	if strings.ContainsAny(path, "[]") {
+		return &Fault{"has a bracket in its path", "remove or percent-encode it"}
+	}
+	if strings.Contains(path, "//") {
+		return &Fault{"has // in its path", "write one slash"}
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		plain, err := url.PathUnescape(segment)
+		switch {
+		case err != nil:
+			return &Fault{fmt.Sprintf("has a bad escape in path segment %q", segment), "write % and two hexadecimal digits"}
+		case plain == "." || plain == "..":
+			return &Fault{fmt.Sprintf("has the dot segment %q in its path", segment), "write the path it leads to"}
+		case strings.ContainsFunc(plain, delimiter):
+			return &Fault{fmt.Sprintf("has an escaped delimiter in path segment %q", segment), "write the path without it"}
+		}
+	}
+	return nil
+}
+
+// notURI reports whether r is outside the characters of a URI (RFC 3986, section 2).
+func notURI(r rune) bool {
+	alphanumeric := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+	return !alphanumeric && !strings.ContainsRune("-._~:/?#[]@!$&'()*+,;=%", r)
+}
+
+// delimiter reports whether r, unescaped, would divide or end a path.
+func delimiter(r rune) bool {
+	return strings.ContainsRune(`/\%?#`, r) || r < ' ' || r == 0x7f
+}

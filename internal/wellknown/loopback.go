@@ -1,0 +1,71 @@
+package wellknown
+
+import (
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// IsLoopback reports whether host, with or without a port, names this machine
+// and no other: localhost, a name under .localhost (RFC 6761, section 6.3), an
+// address in 127.0.0.0/8, or ::1 with or without brackets. Case does not count.
+//
+// Everything else is not loopback, look-alikes included: other spellings of
+// these addresses (127.1, ::ffff:127.0.0.1, localhost with a trailing dot) and
+// the unspecified addresses, which on a listener mean every interface.
+func IsLoopback(host string) bool {
+	if rest, ok := strings.CutPrefix(host, "["); ok {
+		literal, port, ok := strings.Cut(rest, "]")
+		return ok && isLoopback6(literal) && (port == "" || isPort(port))
+	}
+	if isLoopback6(host) {
+		return true
+	}
+	name := strings.ToLower(host)
+	if i := strings.IndexByte(name, ':'); i >= 0 {
+		if !isPort(name[i:]) {
+			return false
+		}
+		name = name[:i]
+	}
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return addr.Is4() && addr.IsLoopback()
+	}
+	return name == "localhost" || strings.HasSuffix(name, ".localhost") && isName(name)
+}
+
+// isLoopback6 compares whole addresses: one with a zone differs.
+func isLoopback6(literal string) bool {
+	addr, err := netip.ParseAddr(literal)
+	return err == nil && addr == netip.IPv6Loopback()
+}
+
+// isPort reports whether s is a colon and a port number.
+func isPort(s string) bool {
+	digits, colon := strings.CutPrefix(s, ":")
+	_, err := strconv.ParseUint(digits, 10, 16)
+	return colon && err == nil
+}
+
+// Aliases returns the URLs by which clients may know a resource that [Resource]
+// returned, the resource itself first. A resource on localhost, 127.0.0.1 or
+// [::1] has all three, since people type any of them and mean one server; every
+// other resource, also under .localhost or at 127.0.0.2, has only itself.
+func Aliases(resource *url.URL) []string {
+	aliases := []string{resource.String()}
+	hosts := []string{"localhost", "127.0.0.1", "[::1]"}
+	bare := strings.TrimSuffix(resource.Host, ":"+resource.Port())
+	if !slices.Contains(hosts, bare) {
+		return aliases
+	}
+	for _, host := range hosts {
+		if host != bare {
+			alias := *resource
+			alias.Host = host + strings.TrimPrefix(resource.Host, bare)
+			aliases = append(aliases, alias.String())
+		}
+	}
+	return aliases
+}
