@@ -1,0 +1,151 @@
+package localclerk
+
+import (
+	"encoding/json"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+const (
+	maxRegistrationBody = 64 << 10
+	maxRedirectURIs     = 50
+	maxClientName       = 256
+)
+
+// registration is a client registration request, and what is echoed of it
+// (RFC 7591 sections 2 and 3.2.1). Members Clerk does not know are let be.
+type registration struct {
+	RedirectURIs            []string `json:"redirect_uris"`
+	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method"`
+	ClientName              string   `json:"client_name"`
+	ClientURI               string   `json:"client_uri,omitempty"`
+	LogoURI                 string   `json:"logo_uri,omitempty"`
+	Scope                   string   `json:"scope"`
+	ApplicationType         string   `json:"application_type,omitempty"`
+}
+
+type registered struct {
+	ClientID              string `json:"client_id"`
+	ClientSecret          string `json:"client_secret,omitempty"`
+	ClientIDIssuedAt      int64  `json:"client_id_issued_at"`
+	ClientSecretExpiresAt *int64 `json:"client_secret_expires_at,omitempty"`
+	registration
+	GrantTypes    []string `json:"grant_types"`
+	ResponseTypes []string `json:"response_types"`
+}
+
+func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
+	settings := s.currentSettings()
+	if !settings.DynamicOAuthClientRegistration {
+		s.writeClerkError(w, r, clerkError{
+			status:      http.StatusUnprocessableEntity,
+			Code:        "feature_requires_dynamic_oauth_client_registration",
+			Message:     "dynamic client registration is not enabled",
+			LongMessage: "Dynamic client registration is not enabled on this instance. Please enable it in the instance settings to use this feature",
+			fix:         "switch dynamic client registration on: dynamic_oauth_client_registration",
+		})
+		return
+	}
+	body, refused := readRegistration(w, r)
+	if refused == nil {
+		refused = body.check(settings)
+	}
+	if refused != nil {
+		s.writeRefusal(w, r, refused)
+		return
+	}
+	c := s.register(body, settings)
+	body.ClientName = c.name
+	body.Scope = strings.Join(c.scopes, " ")
+	answer := registered{
+		ClientID:         c.id,
+		ClientSecret:     c.secret,
+		ClientIDIssuedAt: c.created.Unix(),
+		registration:     body,
+		GrantTypes:       []string{grantAuthorizationCode},
+		ResponseTypes:    responseTypes,
+	}
+	if !c.public() {
+		answer.ClientSecretExpiresAt = new(int64) // 0: never
+	}
+	noStore(w)
+	writeJSON(w, http.StatusCreated, answer)
+}
+
+func readRegistration(w http.ResponseWriter, r *http.Request) (registration, *refusal) {
+	var body registration
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return body, refuse(invalidClientMetadata, "The content type is '%s', want application/json.", r.Header.Get("Content-Type"))
+	}
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRegistrationBody)).Decode(&body); err != nil {
+		return body, refuse(invalidClientMetadata, "The body is not a JSON object of client metadata: %v.", err)
+	}
+	if body.TokenEndpointAuthMethod == "" {
+		body.TokenEndpointAuthMethod = authBasic
+	}
+	return body, nil
+}
+
+func (body registration) check(settings Settings) *refusal {
+	if n := len(body.RedirectURIs); n == 0 || n > maxRedirectURIs {
+		return refuse(invalidRedirectURI, "Got %d redirect_uris, want 1 to %d.", n, maxRedirectURIs)
+	}
+	for _, uri := range body.RedirectURIs {
+		if err := checkRedirectURI(uri); err != nil {
+			return refuse(invalidRedirectURI, "%v.", err)
+		}
+	}
+	if !slices.Contains(authMethods, body.TokenEndpointAuthMethod) {
+		return refuse(invalidClientMetadata, "The token_endpoint_auth_method is '%s', want one of %s.", body.TokenEndpointAuthMethod, strings.Join(authMethods, ", "))
+	}
+	if !slices.Contains([]string{"", "web", "native"}, body.ApplicationType) {
+		return refuse(invalidClientMetadata, "The application_type is '%s', want web or native.", body.ApplicationType)
+	}
+	for _, field := range []struct {
+		name, value string
+		max         int
+	}{
+		{"client_name", body.ClientName, maxClientName},
+		{"client_uri", body.ClientURI, maxURILength},
+		{"logo_uri", body.LogoURI, maxURILength},
+		{"scope", body.Scope, maxURILength},
+	} {
+		if len(field.value) > field.max {
+			return refuse(invalidClientMetadata, "The %s has %d bytes, want at most %d.", field.name, len(field.value), field.max)
+		}
+	}
+	for _, scope := range splitScope(body.Scope) {
+		if !slices.Contains(settings.scopes(), scope) {
+			return refuse(invalidClientMetadata, "This instance has no scope '%s'; it has %s.", scope, strings.Join(settings.scopes(), " ")).
+				mend("add the scope to the instance, or ask for another")
+		}
+	}
+	return nil
+}
+
+// register keeps a new client. Whoever registers itself always gets the
+// consent page.
+func (s *Server) register(body registration, settings Settings) *client {
+	c := &client{
+		id:            randomString(base62, clientIDLength),
+		application:   newID("oauthapp_"),
+		name:          body.ClientName,
+		uri:           body.ClientURI,
+		logoURI:       body.LogoURI,
+		redirectURIs:  body.RedirectURIs,
+		scopes:        settings.dynamicScopes(splitScope(body.Scope)),
+		dynamic:       true,
+		consentScreen: true,
+		created:       s.now(),
+	}
+	if c.name == "" {
+		c.name = c.id
+	}
+	if body.TokenEndpointAuthMethod != authNone {
+		c.secret = randomString(base62, clientSecretLength)
+	}
+	s.vault.addClient(c)
+	return c
+}
