@@ -1,0 +1,365 @@
+package remote_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/remote"
+)
+
+func TestCopyIsWhatTheIssuerSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const body = " {\"b\": 1,\n\"a\":\"\\u00e4\"}\n"
+		i := newIssuer(body)
+		i.respond(http.StatusOK, body, "Content-Type", "application/jwk-set+json", "ETag", `"v1"`)
+		i.slow(time.Second)
+		begun := time.Now()
+		got, err := i.open(t).Get(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := remote.Copy{
+			Body:        []byte(body),
+			ContentType: "application/jwk-set+json",
+			ETag:        `"v1"`,
+			FetchedAt:   begun,
+			Expires:     begun.Add(remote.DefaultHardTTL),
+			Sequence:    1,
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("copy (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestNewDoesNoIO(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(good)
+		d := i.open(t)
+		time.Sleep(time.Hour)
+		if i.fetches() != 0 {
+			t.Errorf("%d fetches before the first use, want 0", i.fetches())
+		}
+		if got := d.Stats(); got != (remote.Stats{}) {
+			t.Errorf("Stats() = %+v before the first use, want zero", got)
+		}
+	})
+}
+
+func TestStampedeIsOneFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(good)
+		i.slow(200 * time.Millisecond)
+		d := i.open(t)
+		var served atomic.Int32
+		for range 500 {
+			go func() {
+				if c, err := d.Get(t.Context()); err == nil && string(c.Body) == good {
+					served.Add(1)
+				}
+			}()
+		}
+		time.Sleep(time.Second)
+		if served.Load() != 500 || i.fetches() != 1 {
+			t.Errorf("%d of 500 served by %d fetches, want all by 1", served.Load(), i.fetches())
+		}
+	})
+}
+
+func TestWaitersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(good)
+		i.slow(time.Second)
+		d := i.open(t)
+		var served atomic.Int32
+		for range remote.MaxWaiters {
+			go func() {
+				if _, err := d.Get(t.Context()); err == nil {
+					served.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		_, err := d.Get(t.Context())
+		wantUnavailable(t, err, "too many callers wait")
+		time.Sleep(2 * time.Second)
+		if served.Load() != remote.MaxWaiters {
+			t.Errorf("%d served, want %d", served.Load(), remote.MaxWaiters)
+		}
+	})
+}
+
+func TestCallerLeavesAndFetchGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(good)
+		i.slow(2 * time.Second)
+		d := i.open(t)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := d.Get(ctx)
+		wantUnavailable(t, err, `waiting for "https://issuer.example/keys": context deadline exceeded`)
+		c, err := d.Get(t.Context())
+		wantBody(t, c, err, good)
+		if i.fetches() != 1 {
+			t.Errorf("%d fetches, want 1", i.fetches())
+		}
+	})
+}
+
+func TestRefetchKeepsTheInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(good)
+		d := i.open(t)
+		first, err := d.Get(t.Context())
+		wantBody(t, first, err, good)
+
+		time.Sleep(time.Second)
+		_, err = d.Refetch(t.Context(), first.Sequence)
+		if wait := wantUnavailable(t, err, "fetched a moment ago"); wait != 3*time.Second || !errors.Is(err, remote.ErrTooSoon) {
+			t.Errorf("got %v, want ErrTooSoon and 3s", err)
+		}
+		c, err := d.Refetch(t.Context(), first.Sequence-1)
+		wantBody(t, c, err, good) // the copy at hand is newer than that
+
+		i.serve(`{"new":1}`)
+		time.Sleep(3 * time.Second)
+		c, err = d.Refetch(t.Context(), first.Sequence)
+		wantBody(t, c, err, `{"new":1}`)
+		if c.Sequence <= first.Sequence || i.fetches() != 2 {
+			t.Errorf("sequence %d after %d with %d fetches, want greater with 2", c.Sequence, first.Sequence, i.fetches())
+		}
+	})
+}
+
+func TestRefreshBeforeItAges(t *testing.T) {
+	for _, tc := range []struct {
+		name, cacheControl string
+		want               time.Duration
+	}{
+		{"without Cache-Control", "", 10 * time.Minute},
+		{"shorter max-age", "public, max-age=120", 2 * time.Minute},
+		{"longer max-age does not count", "max-age=86400", 10 * time.Minute},
+		{"max-age too short", "no-cache, Max-Age=0", time.Minute},
+		{"max-age malformed", "max-age=-1", 10 * time.Minute},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				i := newIssuer(good)
+				i.respond(http.StatusOK, good, "Cache-Control", tc.cacheControl)
+				d := i.open(t)
+				if _, err := d.Get(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				for n := 2; n < 12; n++ {
+					last := i.lastAsked()
+					time.Sleep(time.Until(last.Add(tc.want * 89 / 100)))
+					if i.fetches() != n-1 {
+						t.Fatalf("refreshed after %s, want not before %s", i.lastAsked().Sub(last), tc.want*9/10)
+					}
+					time.Sleep(time.Until(last.Add(tc.want * 111 / 100)))
+					if i.fetches() != n {
+						t.Fatalf("%d fetches after %s, want %d", i.fetches(), tc.want*111/100, n)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestLastGoodCopyServesUntilHardTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(good)
+		d := i.open(t)
+		if _, err := d.Get(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		i.down()
+		time.Sleep(23 * time.Hour)
+		c, err := d.Get(t.Context())
+		wantBody(t, c, err, good)
+		if got := d.Stats(); got.Age != 23*time.Hour || got.LastError != remote.Network || got.Failures != got.Fetches-1 {
+			t.Errorf("Stats() = %+v, want age 23h, network, one good fetch", got)
+		}
+
+		time.Sleep(2 * time.Hour)
+		_, err = d.Get(t.Context())
+		wantUnavailable(t, err, `GET "https://issuer.example/keys": connection refused`)
+
+		i.serve(`{"back":1}`)
+		time.Sleep(remote.DefaultMinInterval)
+		c, err = d.Get(t.Context())
+		wantBody(t, c, err, `{"back":1}`)
+		if got := d.Stats(); got.LastError != "" || got.Age != 0 {
+			t.Errorf("Stats() = %+v after recovery, want no error, age 0", got)
+		}
+	})
+}
+
+func TestRecoversAloneWithBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(good)
+		i.down()
+		d := i.open(t)
+		_, err := d.Get(t.Context())
+		wantUnavailable(t, err, "connection refused")
+		time.Sleep(time.Hour)
+		if n := i.fetches(); n < 55 || n > 75 {
+			t.Errorf("%d fetches in an hour without issuer, want about one a minute", n)
+		}
+		i.serve(good)
+		time.Sleep(remote.MaxBackoff * 12 / 10)
+		if d.Stats().Sequence == 0 {
+			t.Error("no copy after the issuer came back, without a request")
+		}
+	})
+}
+
+func TestRetryAfterOfTheIssuerIsKept(t *testing.T) {
+	for _, tc := range []struct {
+		name, header string
+		want         time.Duration
+	}{
+		{"none", "", 4 * time.Second},
+		{"seconds", "30", 30 * time.Second},
+		{"less than the interval", "1", 4 * time.Second},
+		{"date", "Sat, 01 Jan 2000 00:00:20 GMT", 20 * time.Second},
+		{"too long", "86400", time.Minute},
+		{"malformed", "soon", 4 * time.Second},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				i := newIssuer(good)
+				i.respond(http.StatusTooManyRequests, "", "Retry-After", tc.header)
+				d := i.open(t)
+				_, err := d.Get(t.Context())
+				if got := wantUnavailable(t, err, "status 429, want 200"); got != tc.want {
+					t.Errorf("RetryAfter is %s, want %s", got, tc.want)
+				}
+				i.serve(good)
+				time.Sleep(tc.want - time.Millisecond)
+				if _, err = d.Get(t.Context()); i.fetches() != 1 {
+					t.Errorf("fetched again before %s", tc.want)
+				}
+				wantUnavailable(t, err, "status 429")
+				time.Sleep(time.Millisecond)
+				c, err := d.Get(t.Context())
+				wantBody(t, c, err, good)
+			})
+		})
+	}
+}
+
+func TestCloseFreesWaiters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(good)
+		i.slow(time.Hour)
+		d := i.open(t)
+		errs := make(chan error)
+		go func() {
+			_, err := d.Get(t.Context())
+			errs <- err
+		}()
+		synctest.Wait()
+		go d.Close()
+		wantUnavailable(t, <-errs, "document is closed")
+		_, err := d.Get(t.Context())
+		wantUnavailable(t, err, "document is closed")
+		time.Sleep(time.Hour)
+		if i.fetches() != 1 {
+			t.Errorf("%d fetches, want none after Close", i.fetches()-1)
+		}
+	})
+}
+
+func TestLocate(t *testing.T) {
+	for _, tc := range []struct {
+		name, url, located string
+		locateErr          error
+		wantErr            string
+	}{
+		{name: "control", url: docURL, located: "https://keys.example/v2"},
+		{name: "loopback for loopback", url: "http://localhost:1/x", located: "http://127.0.0.1:2/keys"},
+		{name: "not https", url: docURL, located: "http://keys.example/v2", wantErr: "is not https"},
+		{name: "loopback for https", url: docURL, located: "http://localhost/v2", wantErr: "is not https"},
+		{name: "relative", url: docURL, located: "/v2", wantErr: `URL "/v2" is not absolute`},
+		{name: "cannot locate", url: docURL, locateErr: errDown, wantErr: "locating: connection refused"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				i := newIssuer(good)
+				var asked atomic.Value
+				i.set(func(req *http.Request) (*http.Response, error) {
+					asked.Store(req.URL.String())
+					return nil, errDown
+				})
+				d := i.open(t, func(cfg *remote.Config) {
+					cfg.URL = tc.url
+					cfg.Locate = func(context.Context) (string, error) { return tc.located, tc.locateErr }
+				})
+				_, err := d.Get(t.Context())
+				if tc.wantErr == "" {
+					if asked.Load() != tc.located {
+						t.Errorf("fetched from %v, want %q", asked.Load(), tc.located)
+					}
+					return
+				}
+				wantUnavailable(t, err, tc.wantErr)
+				if got := remote.ClassOf(err); got != remote.BadURL || asked.Load() != nil {
+					t.Errorf("class %q, fetched from %v, want %q and no fetch", got, asked.Load(), remote.BadURL)
+				}
+			})
+		})
+	}
+}
+
+func TestLocateTellsTheClassOfItsDocument(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(good)
+		i.respond(http.StatusNotFound, "")
+		metadata := i.open(t)
+		keys := i.open(t, func(cfg *remote.Config) {
+			cfg.Locate = func(ctx context.Context) (string, error) {
+				_, err := metadata.Get(ctx)
+				return "", err
+			}
+		})
+		if _, err := keys.Get(t.Context()); remote.ClassOf(err) != remote.NotFound {
+			t.Errorf("got %v, want class %q", err, remote.NotFound)
+		}
+	})
+}
+
+func TestCheckURL(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ url, wantErr string }{
+		{"https://issuer.example/keys", ""},
+		{"https://issuer.example:8443/a?b=c", ""},
+		{"http://localhost:3000/keys", ""},
+		{"http://LOCALHOST/keys", ""},
+		{"http://127.8.8.8/keys", ""},
+		{"http://[::1]:80/keys", ""},
+		{"http://[::ffff:127.0.0.1]/keys", ""},
+		{"http://issuer.example/keys", "is not https"},
+		{"http://localhost.evil.example/keys", "is not https"},
+		{"http://10.0.0.1/keys", "is not https"},
+		{"http://0.0.0.0/keys", "is not https"},
+		{"ftp://issuer.example/keys", "is not https"},
+		{"file:///etc/keys", "is not absolute"},
+		{"https:issuer.example", "is not absolute"},
+		{"https:///keys", "is not absolute"},
+		{"issuer.example", "is not absolute"},
+		{"", "is not absolute"},
+		{"https://issuer.example/#keys", "has a fragment"},
+		{"https://a:b@issuer.example/", "carries a user or password"},
+		{"https://issuer.example/%zz", "is malformed"},
+	} {
+		checkErr(t, tc.url, remote.CheckURL(tc.url), tc.wantErr)
+	}
+}

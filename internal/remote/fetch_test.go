@@ -1,0 +1,225 @@
+package remote_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/remote"
+)
+
+// answers are what an issuer may send, over real sockets.
+var answers = []struct {
+	name      string
+	handler   http.HandlerFunc
+	wantClass remote.Class
+	wantErr   string
+}{
+	{"control", text(good), "", ""},
+	{"odd content type", header("Content-Type", "text/plain", text(good)), "", ""},
+	{"gzip", zipped([]byte(good)), "", ""},
+	{"redirect within the origin", redirectOnce("/elsewhere"), "", ""},
+	{"exactly the limit", text(`{"a":"` + strings.Repeat("x", 1<<20-8) + `"}`), "", ""},
+
+	{"one byte beyond the limit", text(`{"a":"` + strings.Repeat("x", 1<<20-7) + `"}`), remote.TooLarge, "larger than 1048576 bytes"},
+	{"10 MB", text(`{"a":"` + strings.Repeat("x", 10<<20) + `"}`), remote.TooLarge, "larger than 1048576 bytes"},
+	{"gzip bomb", zipped(bytes.Repeat([]byte(" "), 64<<20)), remote.TooLarge, "larger than 1048576 bytes"},
+	{"500", status(500), remote.Status, "status 500, want 200"},
+	{"204", status(204), remote.Status, "status 204, want 200"},
+	{"401", status(401), remote.Status, "status 401, want 200"},
+	{"404", status(404), remote.NotFound, "status 404, want 200"},
+	{"HTML", text("\n<!doctype html>"), remote.NotJSON, "body is HTML or XML"},
+	{"empty", text(""), remote.NotJSON, "body is empty"},
+	{"array", text("[]"), remote.NotJSON, "body is not a JSON object"},
+	{"two objects", text("{}{}"), remote.NotJSON, "body is not a JSON object"},
+	{"cut JSON", text(`{"keys":[`), remote.NotJSON, "body is not a JSON object"},
+	{"byte order mark", text("\ufeff{}"), remote.NotJSON, "body is not a JSON object"},
+	{"not UTF-8", text("{\"a\":\"\xff\"}"), remote.NotJSON, "body is not UTF-8"},
+	{"unknown encoding", header("Content-Encoding", "br", text(good)), remote.NotJSON, `content encoding "br"`},
+	{"cut body", header("Content-Length", "100", text(good)), remote.Network, "reading the body: unexpected EOF"},
+	{"redirect elsewhere", redirectOnce("https://evil.example/keys"), remote.Redirect, `it leads to "https://evil.example/keys"`},
+	{"redirect to another port", redirectOnce("http://127.0.0.1:9/keys"), remote.Redirect, `it leads to "http://127.0.0.1:9/keys"`},
+	{"redirects without end", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", 302) }, remote.Redirect, "more than 3"},
+	{"no answer", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, remote.Network, "EOF"},
+	{"huge header", header("X", strings.Repeat("x", 1<<20), text(good)), remote.Network, "exceeded"},
+}
+
+func text(body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }
+}
+
+func status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+}
+
+func header(key, value string, next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(key, value)
+		next(w, r)
+	}
+}
+
+func zipped(body []byte) http.HandlerFunc {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	w.Write(body)
+	w.Close()
+	return header("Content-Encoding", "gzip", text(b.String()))
+}
+
+func redirectOnce(to string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/elsewhere" {
+			fmt.Fprint(w, good)
+			return
+		}
+		http.Redirect(w, r, to, http.StatusFound)
+	}
+}
+
+func checkErr(t *testing.T, what string, err error, want string) {
+	t.Helper()
+	switch {
+	case want == "" && err != nil:
+		t.Errorf("%s: %v, want no error", what, err)
+	case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+		t.Errorf("%s: got error %v, want one with %q", what, err, want)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	for _, tc := range answers {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(tc.handler)
+			t.Cleanup(server.Close)
+			server.Config.ErrorLog = nil
+			d := remote.New(remote.Config{URL: server.URL + "/keys"})
+			t.Cleanup(d.Close)
+			_, err := d.Get(t.Context())
+			checkErr(t, "Get", err, tc.wantErr)
+			if got := remote.ClassOf(err); got != tc.wantClass {
+				t.Errorf("class is %q, want %q", got, tc.wantClass)
+			}
+		})
+	}
+}
+
+func TestRequest(t *testing.T) {
+	t.Parallel()
+	got := make(chan *http.Request, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got <- r
+		fmt.Fprint(w, good)
+	}))
+	t.Cleanup(server.Close)
+	d := remote.New(remote.Config{URL: server.URL + "/keys?v=1"})
+	t.Cleanup(d.Close)
+	c, err := d.Get(t.Context())
+	wantBody(t, c, err, good)
+	r := <-got
+	if r.Method != "GET" || r.URL.String() != "/keys?v=1" || r.Header.Get("Accept") != "application/json" {
+		t.Errorf("got %s %s, Accept %q, want GET /keys?v=1, application/json", r.Method, r.URL, r.Header.Get("Accept"))
+	}
+}
+
+func TestSlowLoris(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for r.Context().Err() == nil {
+			fmt.Fprint(w, " ")
+			w.(http.Flusher).Flush()
+			<-tick.C
+		}
+	}))
+	t.Cleanup(server.Close)
+	d := remote.New(remote.Config{URL: server.URL, Timeout: 100 * time.Millisecond})
+	t.Cleanup(d.Close)
+	_, err := d.Get(t.Context())
+	wantUnavailable(t, err, "no whole answer within 100ms")
+	if got := remote.ClassOf(err); got != remote.Timeout {
+		t.Errorf("class is %q, want %q", got, remote.Timeout)
+	}
+}
+
+// A bad answer of whatever kind leaves the last good copy, and a good one
+// after it is taken.
+func TestBadAnswersDoNoHarm(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		mutate    func(*issuer)
+		wantClass remote.Class
+	}{
+		{"control", func(i *issuer) { i.serve(`{"new":1}`) }, ""},
+		{"down", (*issuer).down, remote.Network},
+		{"hangs", func(i *issuer) { i.slow(time.Hour) }, remote.Timeout},
+		{"slow loris", func(i *issuer) {
+			i.set(func(r *http.Request) (*http.Response, error) {
+				return response(r, http.StatusOK, loris{r.Context()}), nil
+			})
+		}, remote.Timeout},
+		{"HTML", func(i *issuer) { i.serve("<html>") }, remote.NotJSON},
+		{"500", func(i *issuer) { i.respond(500, good) }, remote.Status},
+		{"404", func(i *issuer) { i.respond(404, good) }, remote.NotFound},
+		{"10 MB", func(i *issuer) { i.serve(`{"a":"` + strings.Repeat("x", 10<<20) + `"}`) }, remote.TooLarge},
+		{"redirect elsewhere", func(i *issuer) { i.respond(302, "", "Location", "https://evil.example/") }, remote.Redirect},
+		{"refused by Accept", func(i *issuer) { i.serve(`{"bad":1}`) }, remote.Refused},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				i := newIssuer(good)
+				d := i.open(t, func(cfg *remote.Config) {
+					cfg.Accept = func(c remote.Copy) error {
+						if strings.Contains(string(c.Body), "bad") {
+							return errors.New("it is bad")
+						}
+						return nil
+					}
+				})
+				first, err := d.Get(t.Context())
+				wantBody(t, first, err, good)
+
+				tc.mutate(i)
+				time.Sleep(remote.DefaultMinInterval)
+				_, err = d.Refetch(t.Context(), first.Sequence)
+				if got := remote.ClassOf(err); got != tc.wantClass {
+					t.Errorf("class is %q, want %q; %v", got, tc.wantClass, err)
+				}
+				if tc.wantClass != "" {
+					c, err := d.Get(t.Context())
+					wantBody(t, c, err, good)
+				}
+
+				i.slow(0)
+				i.serve(`{"later":1}`)
+				time.Sleep(remote.DefaultMinInterval)
+				c, err := d.Refetch(t.Context(), d.Stats().Sequence)
+				wantBody(t, c, err, `{"later":1}`)
+			})
+		})
+	}
+}
+
+func FuzzHeaders(f *testing.F) {
+	for _, s := range []string{"", "30", "-1", "Sat, 01 Jan 2000 00:00:20 GMT", "max-age=120", "no-cache, max-age=\"0\"", "max-age=99999999999999999999"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		if got := remote.RetryAfter(value, time.Unix(0, 0)); got < 0 || got > remote.MaxRetryAfter {
+			t.Errorf("retryAfter(%q) = %s", value, got)
+		}
+		if got := remote.FreshFor(value, time.Hour); got < remote.LeastFreshFor || got > time.Hour {
+			t.Errorf("freshFor(%q) = %s", value, got)
+		}
+	})
+}

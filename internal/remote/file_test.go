@@ -1,0 +1,200 @@
+package remote_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/remote"
+)
+
+// keep fetches once from a good issuer and returns the file it is kept in.
+func keep(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "keys.json")
+	d := newIssuer(good).open(t, func(cfg *remote.Config) { cfg.File = path })
+	_, err := d.Get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Close()
+	return path
+}
+
+func TestKeptFileServesThroughAnOutage(t *testing.T) {
+	edit := func(change func(map[string]any)) func(t *testing.T, path string) {
+		return func(t *testing.T, path string) {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var e map[string]any
+			if err := json.Unmarshal(text, &e); err != nil {
+				t.Fatal(err)
+			}
+			change(e)
+			text, err = json.Marshal(e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, path, string(text))
+		}
+	}
+	wait := func(age time.Duration) func(*testing.T, string) {
+		return func(*testing.T, string) { time.Sleep(age) }
+	}
+	for _, tc := range []struct {
+		name    string
+		mutate  func(t *testing.T, path string)
+		wantLog string // "" if the copy serves
+	}{
+		{"control", wait(0), ""},
+		{"23 h old", wait(23 * time.Hour), ""},
+		{"rewritten unchanged", edit(func(map[string]any) {}), ""},
+
+		{"24 h old", wait(24 * time.Hour), "copy is 24h0m0s old, want less than 24h0m0s"},
+		{"from the future", edit(func(e map[string]any) { e["fetched_at"] = time.Now().Add(time.Hour) }), "copy is from the future"},
+		{"no date", edit(func(e map[string]any) { delete(e, "fetched_at") }), "want less than 24h0m0s"},
+		{"of another URL", edit(func(e map[string]any) { e["url"] = "https://other.example/keys" }), `holds a copy of \"https://other.example/keys\"`},
+		{"another body", edit(func(e map[string]any) { e["body"] = []byte(`{"keys":[1]}`) }), "checksum differs"},
+		{"no checksum", edit(func(e map[string]any) { delete(e, "sha256") }), "checksum differs"},
+		{"cut", func(t *testing.T, path string) { write(t, path, `{"url":"ht`) }, "file is damaged"},
+		{"empty", func(t *testing.T, path string) { write(t, path, "") }, "file is damaged"},
+		{"too large", func(t *testing.T, path string) { write(t, path, strings.Repeat(" ", 3<<20)) }, "want at most"},
+		{"writable by others", func(t *testing.T, path string) {
+			if runtime.GOOS == "windows" {
+				t.Skip("no such mode")
+			}
+			if err := os.Chmod(path, 0o622); err != nil {
+				t.Fatal(err)
+			}
+		}, "others may write it"},
+		{"a directory", func(t *testing.T, path string) {
+			if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+				t.Fatal(err)
+			}
+		}, "want a regular file"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				path := keep(t)
+				tc.mutate(t, path)
+				i := newIssuer(good)
+				i.down()
+				var log bytes.Buffer
+				d := i.open(t, func(cfg *remote.Config) {
+					cfg.File = path
+					cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				})
+				c, err := d.Get(t.Context())
+				synctest.Wait()
+				if tc.wantLog == "" {
+					wantBody(t, c, err, good)
+					return
+				}
+				wantUnavailable(t, err, "connection refused")
+				if !strings.Contains(log.String(), tc.wantLog) {
+					t.Errorf("log is\n%s\nwant %q", &log, tc.wantLog)
+				}
+			})
+		})
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestKeptFileAges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := keep(t)
+		time.Sleep(23 * time.Hour)
+		i := newIssuer(good)
+		i.down()
+		d := i.open(t, func(cfg *remote.Config) { cfg.File = path })
+		c, err := d.Get(t.Context())
+		wantBody(t, c, err, good)
+		time.Sleep(time.Hour)
+		_, err = d.Get(t.Context())
+		wantUnavailable(t, err, "connection refused")
+	})
+}
+
+func TestKeptFileIsRefreshedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := keep(t)
+		i := newIssuer(`{"new":1}`)
+		d := i.open(t, func(cfg *remote.Config) { cfg.File = path })
+		first, err := d.Get(t.Context())
+		wantBody(t, first, err, good)
+		synctest.Wait()
+		c, err := d.Get(t.Context())
+		wantBody(t, c, err, `{"new":1}`)
+		if got := d.Stats(); got.Fetches != 1 || got.Sequence <= first.Sequence {
+			t.Errorf("Stats() = %+v, want 1 fetch, sequence beyond %d", got, first.Sequence)
+		}
+		d.Close()
+		kept, err := remote.LoadFile(path, docURL, 1<<20)
+		wantBody(t, kept, err, `{"new":1}`)
+	})
+}
+
+func TestKeptFileIsPrivateAndAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := keep(t)
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != 0o600 && runtime.GOOS != "windows" {
+			t.Errorf("mode is %#o, want 0600", got)
+		}
+		entries, err := os.ReadDir(filepath.Dir(path))
+		if err != nil || len(entries) != 1 {
+			t.Errorf("folder holds %v, %v, want one file", entries, err)
+		}
+	})
+}
+
+func TestFileThatCannotBeWrittenDoesNoHarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		d := newIssuer(good).open(t, func(cfg *remote.Config) {
+			cfg.File = filepath.Join(t.TempDir(), "missing", "keys.json")
+			cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		})
+		c, err := d.Get(t.Context())
+		wantBody(t, c, err, good)
+		synctest.Wait()
+		if !strings.Contains(log.String(), "copy not kept on disk") {
+			t.Errorf("log is\n%s\nwant a line about the file", &log)
+		}
+	})
+}
+
+func FuzzKeptFile(f *testing.F) {
+	f.Add([]byte(`{"url":"https://issuer.example/keys","fetched_at":"2000-01-01T00:00:00Z","sha256":"RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=","body":"e30="}`))
+	f.Add([]byte(`{}`))
+	f.Add([]byte(``))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		path := filepath.Join(t.TempDir(), "keys.json")
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := remote.LoadFile(path, docURL, 1<<10)
+		if err == nil && (len(c.Body) > 1<<10 || !bytes.Contains(text, []byte("issuer.example"))) {
+			t.Errorf("accepted %q", text)
+		}
+	})
+}
