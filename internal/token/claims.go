@@ -1,0 +1,144 @@
+package token
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// latestDate is the end of the year 9999, in seconds. A date in milliseconds lies beyond it.
+	latestDate = 253402300799
+	// maxDateText bounds the text of a NumericDate, in bytes.
+	maxDateText = 40
+)
+
+// claimNames are the claims that are read: RFC 7519 §4.1, RFC 9068 §2.2 and the
+// names that issuers used before it ("azp", "scp").
+var claimNames = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "azp", "scope", "scp", "cnf"}
+
+// claims is what a JWT claims set says, with its types checked and nothing else.
+type claims struct {
+	issuer, subject, id       string
+	clientID, authorizedParty string
+	audience, scope, scp      []string
+	expiry, notBefore, issued time.Time
+	hasAudience, confirmation bool
+	required                  uint64 // bit i: Rules.RequiredClaims[i] is there and not empty
+}
+
+// parseClaims reads text. After a fault the claims hold what was read before it.
+func parseClaims(text string, required []string) (claims, error) {
+	var c claims
+	o := object{scanner: scanner{text: text}, reserved: [2][]string{claimNames, required}}
+	for o.next() {
+		if err := c.set(o.name, o.value); err != nil {
+			return c, &Error{Reason: Malformed, Claim: o.name, Err: fmt.Errorf("claim %s: %w", quote(o.name), err)}
+		}
+		if i := slices.Index(required, o.name); i >= 0 && satisfies(o.name, o.value) {
+			c.required |= 1 << i
+		}
+	}
+	if o.err != nil {
+		return c, malformed("payload", o.err)
+	}
+	return c, nil
+}
+
+func (c *claims) set(name string, v value) (err error) {
+	switch name {
+	case "aud":
+		c.hasAudience = true
+		c.audience, err = v.strings()
+		return err
+	case "cnf":
+		c.confirmation = true
+		return nil
+	}
+	if v.isNull() {
+		return nil
+	}
+	switch name {
+	case "iss":
+		c.issuer, err = v.str()
+	case "sub":
+		c.subject, err = v.str()
+	case "jti":
+		c.id, err = v.str()
+	case "client_id":
+		c.clientID, err = v.str()
+	case "azp":
+		c.authorizedParty, err = v.str()
+	case "scope":
+		c.scope, err = v.scopes()
+	case "scp":
+		c.scp, err = v.scopes()
+	case "exp":
+		c.expiry, err = v.date()
+	case "nbf":
+		c.notBefore, err = v.date()
+	case "iat":
+		c.issued, err = v.date()
+	}
+	return err
+}
+
+// satisfies reports whether v says anything as the required claim name.
+func satisfies(name string, v value) bool {
+	switch name {
+	case "exp", "nbf", "iat":
+		return v.isNumber()
+	case "aud", "scope", "scp":
+		if v.isArray() {
+			list, err := v.strings()
+			return err == nil && len(list) > 0
+		}
+	}
+	return v.isString() && v.raw != `""`
+}
+
+// client returns the client's name: "client_id" (RFC 9068 §2.2), else "azp" (OpenID Connect).
+func (c *claims) client() string {
+	if c.clientID != "" {
+		return c.clientID
+	}
+	return c.authorizedParty
+}
+
+// scopes returns "scope" (RFC 9068 §2.2.3), else "scp".
+func (c *claims) scopes() []string {
+	if len(c.scope) > 0 {
+		return c.scope
+	}
+	return c.scp
+}
+
+// scopes returns the words of a string, which RFC 6749 §3.3 parts by spaces and
+// nothing else, or the items of an array.
+func (v value) scopes() ([]string, error) {
+	if !v.isString() {
+		return v.strings()
+	}
+	s, err := v.str()
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' }), err
+}
+
+// date returns a NumericDate (RFC 7519 §2): seconds since 1970, fractions allowed.
+func (v value) date() (time.Time, error) {
+	if !v.isNumber() || len(v.raw) > maxDateText {
+		return time.Time{}, fmt.Errorf("%s, want a number of seconds", quote(v.raw))
+	}
+	seconds, err := strconv.ParseFloat(v.raw, 64)
+	if err != nil {
+		return time.Time{}, errors.New("number too large")
+	}
+	if seconds < 0 || seconds > latestDate {
+		return time.Time{}, fmt.Errorf("%s, want seconds between the years 1970 and 9999", v.raw)
+	}
+	whole, fraction := math.Modf(seconds)
+	return time.Unix(int64(whole), int64(fraction*1e9)), nil
+}

@@ -1,0 +1,204 @@
+package token_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/token"
+)
+
+const (
+	issuer   = "https://verb-noun-42.clerk.accounts.dev"
+	resource = "https://mcp.example.com/mcp"
+)
+
+// now is when every test token is judged.
+var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// strictRules are the rules of the test issuer.
+func strictRules() *token.Rules {
+	return &token.Rules{
+		Issuer:     issuer,
+		Algorithms: []string{"RS256", "PS256", "ES256", "EdDSA"},
+		Types:      []string{"at+jwt"},
+		RefusedHeader: map[string]map[string]string{"cat": {
+			"cl_B7d4PD111AAA": "session token",
+			"cl_B7d4PD333AAA": "M2M token",
+		}},
+		RequiredClaims: []string{"client_id", "iat", "jti"},
+		SubjectPrefix:  "user_",
+		Audiences:      []string{resource},
+	}
+}
+
+// signingKeys are the private keys of the tests, by "kid".
+var signingKeys = sync.OnceValue(func() map[string]crypto.Signer {
+	return map[string]crypto.Signer{
+		"rsa":      must(rsa.GenerateKey(rand.Reader, 2048)),
+		"ec":       must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)),
+		"ed":       must2(ed25519.GenerateKey(rand.Reader)),
+		"stranger": must(rsa.GenerateKey(rand.Reader, 2048)), // no key of the issuer
+		"weak":     must(rsa.GenerateKey(rand.Reader, 1024)),
+		"p384":     must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)),
+	}
+})
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func must2[T, U any](_ T, v U, err error) U { return must(v, err) }
+
+// issuerKeys are what the issuer publishes.
+var issuerKeys = sync.OnceValue(func() map[string][]crypto.PublicKey {
+	published := map[string][]crypto.PublicKey{}
+	for kid, key := range signingKeys() {
+		if kid != "stranger" {
+			published[kid] = []crypto.PublicKey{key.Public()}
+		}
+	}
+	return published
+})
+
+// find is a token.Keys of generation 1.
+func find(_ context.Context, kid, _ string, _ uint64) ([]crypto.PublicKey, uint64, error) {
+	return issuerKeys()[kid], 1, nil
+}
+
+// draft is a token to be signed.
+type draft struct {
+	header, claims map[string]any
+	headerText     string // instead of header, if not empty
+	claimsText     string // instead of claims, if not empty
+	method         string // the algorithm that signs; that of the header if empty
+	key            any    // the key that signs; that of the header's "kid" if nil
+}
+
+// goodDraft becomes a token that strictRules accept. No two calls share a map.
+func goodDraft() draft {
+	return draft{
+		header: map[string]any{"alg": "RS256", "kid": "rsa", "typ": "at+jwt"},
+		claims: map[string]any{
+			"aud":       resource,
+			"client_id": "dGd3hVEbAbMZNBbK",
+			"exp":       now.Add(time.Hour).Unix(),
+			"iat":       now.Add(-time.Hour).Unix(),
+			"iss":       issuer,
+			"jti":       "oat_T6R0A1C379HWAWRF",
+			"nbf":       now.Add(-time.Hour - 10*time.Second).Unix(),
+			"scope":     "email profile offline_access",
+			"sub":       "user_3BJN08XElmDVNILqWw1IT4fXzUd",
+		},
+	}
+}
+
+// with returns a copy of d with one claim set; a nil value removes it.
+func (d draft) with(claim string, v any) draft {
+	d.claims = set(d.claims, claim, v)
+	return d
+}
+
+// withHeader returns a copy of d with one header parameter set; a nil value removes it.
+func (d draft) withHeader(name string, v any) draft {
+	d.header = set(d.header, name, v)
+	return d
+}
+
+func set(m map[string]any, name string, v any) map[string]any {
+	m = maps.Clone(m)
+	if v == nil {
+		delete(m, name)
+	} else {
+		m[name] = v
+	}
+	return m
+}
+
+// claimsWith returns a good draft with members added at the end of the claims.
+func claimsWith(members string) draft {
+	d := goodDraft()
+	d.claimsText = strings.TrimSuffix(d.claimsJSON(), "}") + "," + members + "}"
+	return d
+}
+
+// headerWith returns a good draft with members added at the end of the header.
+func headerWith(members string) draft {
+	d := goodDraft()
+	d.headerText = strings.TrimSuffix(d.headerJSON(), "}") + "," + members + "}"
+	return d
+}
+
+// nested returns an array that is depth arrays deep.
+func nested(depth int) string {
+	return strings.Repeat("[", depth) + strings.Repeat("]", depth)
+}
+
+// raw is JSON as it stands.
+type raw = json.RawMessage
+
+// null stands for a JSON null where nil means absence.
+var null = raw("null")
+
+// sign returns the token.
+func (d draft) sign() string {
+	input := encode(d.headerJSON()) + "." + encode(d.claimsJSON())
+	return input + "." + encode(d.signature(input))
+}
+
+// signedBy returns the token, signed by the private key of kid.
+func (d draft) signedBy(kid string) string {
+	d.key = signingKeys()[kid]
+	return d.sign()
+}
+
+func (d draft) signature(input string) string {
+	method := d.method
+	if method == "" {
+		method, _ = d.header["alg"].(string)
+	}
+	key := d.key
+	if key == nil {
+		kid, _ := d.header["kid"].(string)
+		key = signingKeys()[kid]
+	}
+	return string(must(jwt.GetSigningMethod(method).Sign(input, key)))
+}
+
+func (d draft) headerJSON() string {
+	if d.headerText != "" {
+		return d.headerText
+	}
+	return string(must(json.Marshal(d.header)))
+}
+
+func (d draft) claimsJSON() string {
+	if d.claimsText != "" {
+		return d.claimsText
+	}
+	return string(must(json.Marshal(d.claims)))
+}
+
+func encode(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+
+// verify judges raw by rules at now.
+func verify(t testing.TB, rules *token.Rules, raw string) (*token.Token, error) {
+	t.Helper()
+	return rules.Verify(context.Background(), raw, find, now)
+}

@@ -1,0 +1,78 @@
+package token_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/token"
+)
+
+func TestPeekKinds(t *testing.T) {
+	t.Parallel()
+	jwt := goodDraft().withHeader("typ", "JWT").with("client_id", nil).with("scope", nil)
+	for _, tt := range []struct{ want, raw string }{
+		{"access token", goodDraft().sign()},
+		{"access token", goodDraft().withHeader("typ", "JWT").sign()},
+		{"access token", jwt.with("scp", []string{"a"}).sign()},
+		{"session token", jwt.withHeader("cat", "cl_B7d4PD111AAA").sign()},
+		{"session token", jwt.with("sid", "sess_1").sign()},
+		{"JWT template token", jwt.withHeader("cat", "cl_B7d4PD222AAA").sign()},
+		{"M2M token", jwt.withHeader("cat", "cl_B7d4PD333AAA").sign()},
+		{"M2M token", jwt.with("sub", "mch_1").sign()},
+		{"handshake token", jwt.with("handshake", []string{"a"}).sign()},
+		{"ID token", jwt.with("nonce", "n").sign()},
+		{"ID token", jwt.with("at_hash", "h").sign()},
+		{"DPoP proof", jwt.withHeader("typ", "dpop+jwt").sign()},
+		{"logout token", jwt.withHeader("typ", "Logout+JWT").sign()},
+		{"identity assertion", jwt.withHeader("typ", "application/oauth-id-jag+jwt").sign()},
+		{"JWT", jwt.sign()},
+		{"encrypted token", "eyJhbGciOiJkaXIifQ..a.b.c"},
+		{"malformed JWT", "eyJhbGciOiJkaXIifQ.+.c"},
+		{"opaque access token", "oat_0ef5a7a33d87ed87ee7954c845d80450"},
+		{"opaque M2M token", "mt_0ef5a7a33d87ed87ee7954c845d80450"},
+		{"API key", "ak_0ef5a7a33d87ed87ee7954c845d80450"},
+		{"secret key", "sk_test_0ef5a7a33d87ed87ee7954c845d80450"},
+		{"publishable key", "pk_test_0ef5a7a33d87ed87ee7954c845d80450"},
+		{"opaque token", "gho_16C7e42F292c6912E7710c838347Ae178B4a"},
+		{"opaque token", strings.Repeat("a", token.DefaultMaxSize+1)},
+		{"opaque token", ""},
+	} {
+		if got := token.Peek(tt.raw).Kind; got != tt.want {
+			t.Errorf("Peek(%.60q).Kind = %q, want %q", tt.raw, got, tt.want)
+		}
+	}
+}
+
+func TestPeekFields(t *testing.T) {
+	t.Parallel()
+	want := token.Unverified{
+		Kind:      "access token",
+		Type:      "at+jwt",
+		Algorithm: "RS256",
+		KeyID:     "rsa",
+		Issuer:    issuer,
+		Subject:   "user_3BJN08XElmDVNILqWw1IT4fXzUd",
+		ClientID:  "dGd3hVEbAbMZNBbK",
+		Audience:  []string{resource},
+		Scopes:    []string{"email", "profile", "offline_access"},
+		Expiry:    now.Add(time.Hour),
+	}
+	if diff := cmp.Diff(want, token.Peek(goodDraft().signedBy("stranger"))); diff != "" {
+		t.Error(diff)
+	}
+	// After a fault, what stands before it is still told.
+	broken := goodDraft()
+	broken.claimsText = `{"iss":"https://a.example","sub":5}`
+	want = token.Unverified{Kind: "access token", Type: "at+jwt", Algorithm: "RS256", KeyID: "rsa", Issuer: "https://a.example"}
+	got := token.Peek(broken.sign())
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(token.Unverified{}, "Problem")); diff != "" {
+		t.Error(diff)
+	}
+	if want := `token is malformed: claim "sub": "5", want a string`; got.Problem == nil || got.Problem.Error() != want {
+		t.Errorf("Problem is %v, want %v", got.Problem, want)
+	}
+}

@@ -1,0 +1,372 @@
+package token_test
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/token"
+)
+
+func reasonOf(err error) token.Reason {
+	var refused *token.Error
+	if errors.As(err, &refused) {
+		return refused.Reason
+	}
+	return ""
+}
+
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ alg, kid string }{
+		{"RS256", "rsa"}, {"PS256", "rsa"}, {"ES256", "ec"}, {"EdDSA", "ed"},
+	} {
+		t.Run(tt.alg, func(t *testing.T) {
+			d := goodDraft().withHeader("alg", tt.alg).withHeader("kid", tt.kid)
+			got, err := verify(t, strictRules(), d.sign())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := &token.Token{
+				Type:       "at+jwt",
+				Algorithm:  tt.alg,
+				KeyID:      tt.kid,
+				Issuer:     issuer,
+				Subject:    "user_3BJN08XElmDVNILqWw1IT4fXzUd",
+				ClientID:   "dGd3hVEbAbMZNBbK",
+				ID:         "oat_T6R0A1C379HWAWRF",
+				Audience:   []string{resource},
+				Scopes:     []string{"email", "profile", "offline_access"},
+				Expiry:     now.Add(time.Hour),
+				NotBefore:  now.Add(-time.Hour - 10*time.Second),
+				IssuedAt:   now.Add(-time.Hour),
+				Payload:    []byte(d.claimsJSON()),
+				Generation: 1,
+				Bound:      true,
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// Every row is one good token in another form.
+func TestVerifyForms(t *testing.T) {
+	t.Parallel()
+	good := goodDraft()
+	for _, tt := range []struct {
+		name  string
+		draft draft
+		rules func(*token.Rules)
+		field func(*token.Token) any
+		want  any
+	}{
+		{name: "type with application/", draft: good.withHeader("typ", "application/at+jwt"), field: typ, want: "application/at+jwt"},
+		{name: "type in capitals", draft: good.withHeader("typ", "AT+JWT"), field: typ, want: "AT+JWT"},
+		{name: "type of RFC 9068's example", draft: good.withHeader("typ", "Application/at+JWT"), field: typ, want: "Application/at+JWT"},
+		{name: "other type allowed", draft: good.withHeader("typ", "JWT"), rules: func(r *token.Rules) { r.Types = []string{"at+jwt", "JWT"} }, field: typ, want: "JWT"},
+		{name: "no type allowed", draft: good.withHeader("typ", nil), rules: func(r *token.Rules) { r.Types = []string{""} }, field: typ, want: ""},
+		{name: "unknown category", draft: good.withHeader("cat", "cl_I7d4PD111III"), field: typ, want: "at+jwt"},
+		{name: "audience list", draft: good.with("aud", []string{"https://a.example", resource}), field: audience, want: []string{"https://a.example", resource}},
+		{name: "second name of ours", draft: good.with("aud", "urn:mcp"), rules: func(r *token.Rules) { r.Audiences = []string{resource, "urn:mcp"} }, field: bound, want: true},
+		{name: "no audience, if present", draft: good.with("aud", nil), rules: ifPresent, field: bound, want: false},
+		{name: "audience, if present", draft: good, rules: ifPresent, field: bound, want: true},
+		{name: "no client", draft: good.with("client_id", nil), rules: noneRequired, field: client, want: ""},
+		{name: "azp for client_id", draft: good.with("client_id", nil).with("azp", "app_1"), rules: noneRequired, field: client, want: "app_1"},
+		{name: "client_id before azp", draft: good.with("azp", "app_1"), field: client, want: "dGd3hVEbAbMZNBbK"},
+		{name: "scope list", draft: good.with("scope", []string{"a", "b"}), field: scopes, want: []string{"a", "b"}},
+		{name: "scope with spaces", draft: good.with("scope", "  a   b "), field: scopes, want: []string{"a", "b"}},
+		{name: "scope with a tab is one word", draft: good.with("scope", "a\tb"), field: scopes, want: []string{"a\tb"}},
+		{name: "scp string", draft: good.with("scope", nil).with("scp", "a b"), field: scopes, want: []string{"a", "b"}},
+		{name: "scp list", draft: good.with("scope", nil).with("scp", []string{"a", "b"}), field: scopes, want: []string{"a", "b"}},
+		{name: "scp for an empty scope", draft: good.with("scope", "").with("scp", "a"), field: scopes, want: []string{"a"}},
+		{name: "scope before scp", draft: good.with("scp", "x"), field: scopes, want: []string{"email", "profile", "offline_access"}},
+		{name: "no scope", draft: good.with("scope", nil), field: scopes, want: []string(nil)},
+		{name: "scope null", draft: good.with("scope", null), field: scopes, want: []string(nil)},
+		{name: "fraction of a second", draft: good.with("exp", 1795351800.5), field: expiry, want: time.Unix(1795351800, 5e8)},
+		{name: "exponent", draft: good.with("exp", raw("1.7953518e9")), field: expiry, want: time.Unix(1795351800, 0)},
+		{name: "last second of 9999", draft: good.with("exp", 253402300799), field: expiry, want: time.Unix(253402300799, 0)},
+		{name: "escaped slashes", draft: good.with("aud", raw(`"https:\/\/mcp.example.com\/mcp"`)), field: audience, want: []string{resource}},
+		{name: "escaped character of another claim's name", draft: claimsWith(`"r\u00f4le":"x"`), field: subject, want: "user_3BJN08XElmDVNILqWw1IT4fXzUd"},
+		{name: "half a surrogate pair elsewhere", draft: claimsWith(`"name":"\ud83d"`), field: subject, want: "user_3BJN08XElmDVNILqWw1IT4fXzUd"},
+		{name: "twin of a name that is nobody's", draft: claimsWith(`"Role":1,"role":2`), field: subject, want: "user_3BJN08XElmDVNILqWw1IT4fXzUd"},
+		{name: "space", draft: draft{header: good.header, claimsText: " \t\r\n" + strings.ReplaceAll(good.claimsJSON(), ",", " , ") + "\n"}, field: subject, want: "user_3BJN08XElmDVNILqWw1IT4fXzUd"},
+		{name: "as deep as allowed", draft: claimsWith(`"deep":` + nested(31)), field: subject, want: "user_3BJN08XElmDVNILqWw1IT4fXzUd"},
+		{name: "other header parameters", draft: good.withHeader("jku", "https://evil.example/jwks").withHeader("x5c", []string{"MII"}), field: subject, want: "user_3BJN08XElmDVNILqWw1IT4fXzUd"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			rules := strictRules()
+			if tt.rules != nil {
+				tt.rules(rules)
+			}
+			got, err := verify(t, rules, tt.draft.sign())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, tt.field(got)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func typ(t *token.Token) any      { return t.Type }
+func audience(t *token.Token) any { return t.Audience }
+func bound(t *token.Token) any    { return t.Bound }
+func client(t *token.Token) any   { return t.ClientID }
+func subject(t *token.Token) any  { return t.Subject }
+func scopes(t *token.Token) any   { return t.Scopes }
+func expiry(t *token.Token) any   { return t.Expiry }
+
+func ifPresent(r *token.Rules)    { r.Audience = token.AudienceIfPresent }
+func noneRequired(r *token.Rules) { r.RequiredClaims = nil }
+
+func TestVerifyTimes(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name       string
+		claim      string
+		offset     time.Duration // of the claim, from now
+		leeway     time.Duration
+		wantReason token.Reason
+	}{
+		{name: "expires now", claim: "exp"},
+		{name: "last moment of the default leeway", claim: "exp", offset: -token.DefaultLeeway + time.Second},
+		{name: "end of the default leeway", claim: "exp", offset: -token.DefaultLeeway, wantReason: token.Expired},
+		{name: "last moment of a leeway", claim: "exp", leeway: time.Minute, offset: -time.Minute + time.Second},
+		{name: "end of a leeway", claim: "exp", leeway: time.Minute, offset: -time.Minute, wantReason: token.Expired},
+		{name: "leeway beyond bounds is cut", claim: "exp", leeway: time.Hour, offset: -token.MaxLeeway, wantReason: token.Expired},
+		{name: "leeway below bounds is cut", claim: "exp", leeway: -time.Hour, offset: time.Second},
+		{name: "not before, within the leeway", claim: "nbf", offset: token.DefaultLeeway},
+		{name: "not before, beyond the leeway", claim: "nbf", offset: token.DefaultLeeway + time.Second, wantReason: token.NotYetValid},
+		{name: "issued, within the leeway", claim: "iat", offset: token.DefaultLeeway},
+		{name: "issued, beyond the leeway", claim: "iat", offset: token.DefaultLeeway + time.Second, wantReason: token.NotYetValid},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			rules := strictRules()
+			rules.Leeway = tt.leeway
+			_, err := verify(t, rules, goodDraft().with(tt.claim, now.Add(tt.offset).Unix()).sign())
+			if got := reasonOf(err); got != tt.wantReason {
+				t.Errorf("Verify: %v, want reason %q", err, tt.wantReason)
+			}
+		})
+	}
+}
+
+// answer is what a scripted token.Keys returns.
+type answer struct {
+	kid        string // of the key in issuerKeys or "stranger"; none if empty
+	generation uint64
+	err        error
+}
+
+func TestVerifyAsksForKeysAgain(t *testing.T) {
+	t.Parallel()
+	outage := errors.New("issuer is down")
+	for _, tt := range []struct {
+		name       string
+		answers    []answer
+		wantTried  []uint64
+		wantReason token.Reason
+		wantErr    error
+		want       uint64 // generation of the token
+	}{
+		{name: "first key is good", answers: []answer{{kid: "rsa", generation: 7}}, wantTried: []uint64{0}, want: 7},
+		{name: "newer key is good", answers: []answer{{kid: "stranger", generation: 7}, {kid: "rsa", generation: 8}}, wantTried: []uint64{0, 7}, want: 8},
+		{name: "nothing newer", answers: []answer{{kid: "stranger", generation: 7}, {kid: "stranger", generation: 7}}, wantTried: []uint64{0, 7}, wantReason: token.BadSignature},
+		{name: "newer key is bad too", answers: []answer{{kid: "stranger", generation: 7}, {kid: "stranger", generation: 8}}, wantTried: []uint64{0, 7}, wantReason: token.BadSignature},
+		{name: "newer key is of another kind", answers: []answer{{kid: "stranger", generation: 7}, {kid: "ec", generation: 8}}, wantTried: []uint64{0, 7}, wantReason: token.WrongAlgorithm},
+		{name: "key was of another kind", answers: []answer{{kid: "ec", generation: 7}, {kid: "rsa", generation: 8}}, wantTried: []uint64{0, 7}, want: 8},
+		{name: "key is gone", answers: []answer{{kid: "stranger", generation: 7}, {generation: 8}}, wantTried: []uint64{0, 7}, wantReason: token.UnknownKey},
+		{name: "no such key", answers: []answer{{generation: 7}}, wantTried: []uint64{0}, wantReason: token.UnknownKey},
+		{name: "keys that never change", answers: []answer{{kid: "stranger"}}, wantTried: []uint64{0}, wantReason: token.BadSignature},
+		{name: "no keys at first", answers: []answer{{err: outage}}, wantTried: []uint64{0}, wantErr: outage},
+		{name: "no keys at last", answers: []answer{{kid: "stranger", generation: 7}, {err: outage}}, wantTried: []uint64{0, 7}, wantErr: outage},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var asked []uint64
+			keys := func(_ context.Context, kid, alg string, tried uint64) ([]crypto.PublicKey, uint64, error) {
+				if kid != "rsa" || alg != "RS256" {
+					t.Errorf("asked for key %q and algorithm %q, want %q and %q", kid, alg, "rsa", "RS256")
+				}
+				next := tt.answers[len(asked)]
+				asked = append(asked, tried)
+				if next.kid == "" {
+					return nil, next.generation, next.err
+				}
+				return []crypto.PublicKey{signingKeys()[next.kid].Public()}, next.generation, nil
+			}
+			got, err := strictRules().Verify(context.Background(), goodDraft().sign(), keys, now)
+			if diff := cmp.Diff(tt.wantTried, asked); diff != "" {
+				t.Errorf("asked with tried (-want +got):\n%s", diff)
+			}
+			if reasonOf(err) != tt.wantReason || tt.wantErr != nil && !errors.Is(err, tt.wantErr) || (err == nil) != (tt.want != 0) {
+				t.Fatalf("Verify: %v, want reason %q or error %v", err, tt.wantReason, tt.wantErr)
+			}
+			if err == nil && got.Generation != tt.want {
+				t.Errorf("generation %d, want %d", got.Generation, tt.want)
+			}
+		})
+	}
+}
+
+// A kid may name several keys: duplicates in a key set, or an old and a new one.
+func TestVerifyTriesEachKey(t *testing.T) {
+	t.Parallel()
+	keyed := func(kids ...string) token.Keys {
+		return func(context.Context, string, string, uint64) ([]crypto.PublicKey, uint64, error) {
+			var keys []crypto.PublicKey
+			for _, kid := range kids {
+				keys = append(keys, signingKeys()[kid].Public())
+			}
+			return keys, 0, nil
+		}
+	}
+	for _, tt := range []struct {
+		name       string
+		kids       []string
+		wantReason token.Reason
+	}{
+		{name: "first", kids: []string{"rsa", "stranger"}},
+		{name: "last", kids: []string{"stranger", "ec", "weak", "rsa"}},
+		{name: "none by signature", kids: []string{"stranger", "ec"}, wantReason: token.BadSignature},
+		{name: "none by kind", kids: []string{"ec", "ed", "weak"}, wantReason: token.WrongAlgorithm},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := strictRules().Verify(context.Background(), goodDraft().sign(), keyed(tt.kids...), now)
+			if got := reasonOf(err); got != tt.wantReason {
+				t.Errorf("Verify: %v, want reason %q", err, tt.wantReason)
+			}
+		})
+	}
+}
+
+func TestErrorText(t *testing.T) {
+	t.Parallel()
+	good := goodDraft()
+	for _, tt := range []struct{ name, raw, want string }{
+		{"opaque", "oat_0ef5a7a33d87ed87ee7954c845d80450", `token is opaque, want a signed JWT`},
+		{"encrypted", "a.b.c.d.e", `token is encrypted, want a signed JWT`},
+		{"too large", strings.Repeat("a", token.DefaultMaxSize+1), `token is 16385 bytes, want at most 16384`},
+		{"JSON", `{"payload":""}`, `token is malformed: form: JSON serialization, want the compact one`},
+		{"base64", "a.b.c", `token is malformed: header: illegal base64 data at input byte 0`},
+		{"claims", claimsWith(`"sub":"user_2"`).sign(), `token is malformed: payload: member "sub" twice`},
+		{"claim", good.with("sub", 5).sign(), `token is malformed: claim "sub": "5", want a string`},
+		{"critical", good.withHeader("crit", []string{"exp"}).sign(), `token header has "crit", want none`},
+		{"algorithm", good.withHeader("alg", "RS384").sign(), `token algorithm is "RS384", want one of ["RS256", "PS256", "ES256", "EdDSA"]`},
+		{"key's algorithm", good.withHeader("kid", "ec").signedBy("rsa"), `token algorithm is "RS256", want that of key "ec": the key is EC on P-256`},
+		{"weak key", good.withHeader("kid", "weak").signedBy("rsa"), `token algorithm is "RS256", want that of key "weak": the RSA key has 1024 bits, want 2048 to 8192`},
+		{"type", good.withHeader("typ", "JWT").sign(), `token type is "JWT", want "at+jwt"`},
+		{"category", good.withHeader("cat", "cl_B7d4PD111AAA").sign(), `token type is "session token", want "access token"`},
+		{"no key id", good.withHeader("kid", nil).signedBy("rsa"), `token header has no "kid"`},
+		{"issuer", good.with("iss", issuer+"/").sign(), `token issuer is "https://verb-noun-42.clerk.accounts.dev/", want "https://verb-noun-42.clerk.accounts.dev"`},
+		{"key", good.withHeader("kid", "k2").signedBy("rsa"), `token key "k2" is not one of the issuer's`},
+		{"signature", good.signedBy("stranger"), `token signature is not by key "rsa"`},
+		{"short signature", "eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYSIsInR5cCI6ImF0K2p3dCJ9." + encode(good.claimsJSON()) + ".AAAA", `token signature is not by key "rsa": signature is 3 bytes, want 256 to 1024`},
+		{"subject missing", good.with("sub", nil).sign(), `token has no "sub"`},
+		{"expired", good.with("exp", now.Add(-4*time.Minute-12*time.Second).Unix()).sign(), `token expired 4m12s ago`},
+		{"not before", good.with("nbf", now.Add(2*time.Minute).Unix()).sign(), `token "nbf" is 2m0s in the future`},
+		{"issued", good.with("iat", now.Add(2*time.Minute).Unix()).sign(), `token "iat" is 2m0s in the future`},
+		{"bound to a key", good.with("cnf", map[string]any{"jkt": "x"}).sign(), `token is bound to a key by "cnf", want a bearer token`},
+		{"subject", good.with("sub", "mch_1").sign(), `token subject is "mch_1", want "user_…"`},
+		{"audience", good.with("aud", "https://a").sign(), `token audience is ["https://a"], want "https://mcp.example.com/mcp"`},
+		{"audiences", good.with("aud", []string{"1", "2", "3", "4", "5", "6"}).sign(), `token audience is ["1", "2", "3", "4", 2 more], want "https://mcp.example.com/mcp"`},
+		{"no audience", good.with("aud", nil).sign(), `token has no audience, want "https://mcp.example.com/mcp"`},
+		{"long and in two lines", good.with("sub", "mch_\n"+strings.Repeat("é", 100)).sign(), `token subject is "mch_\n` + strings.Repeat("é", 61) + `…", want "user_…"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := verify(t, strictRules(), tt.raw)
+			if err == nil || err.Error() != tt.want {
+				t.Errorf("Verify: %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestKeyErrorIsNoRefusal(t *testing.T) {
+	t.Parallel()
+	keys := func(context.Context, string, string, uint64) ([]crypto.PublicKey, uint64, error) {
+		return nil, 0, context.DeadlineExceeded
+	}
+	_, err := strictRules().Verify(context.Background(), goodDraft().sign(), keys, now)
+	if want := `looking up key "rsa": context deadline exceeded`; err == nil || err.Error() != want {
+		t.Errorf("Verify: %v, want %v", err, want)
+	}
+	if reason := reasonOf(err); reason != "" {
+		t.Errorf("the error is a refusal of reason %q, want none", reason)
+	}
+}
+
+func TestRulesValidate(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		mutate  func(*token.Rules)
+		wantErr string
+	}{
+		{"good", func(*token.Rules) {}, ""},
+		{"no issuer", func(r *token.Rules) { r.Issuer = "" }, "Issuer is empty"},
+		{"no algorithms", func(r *token.Rules) { r.Algorithms = nil }, `Algorithms is empty, want some of ["ES256" "ES384" "ES512" "Ed25519" "EdDSA" "PS256" "PS384" "PS512" "RS256" "RS384" "RS512"]`},
+		{"HMAC", func(r *token.Rules) { r.Algorithms = []string{"HS256"} }, `Algorithms has "HS256", want some of ["ES256" "ES384" "ES512" "Ed25519" "EdDSA" "PS256" "PS384" "PS512" "RS256" "RS384" "RS512"]`},
+		{"no types", func(r *token.Rules) { r.Types = nil }, `Types is empty, want "at+jwt" or what the issuer writes`},
+		{"many claims", func(r *token.Rules) { r.RequiredClaims = make([]string, 65) }, "RequiredClaims has 65 claims, want at most 64"},
+		{"policy", func(r *token.Rules) { r.Audience = 2 }, "Audience is 2, want AudienceRequired or AudienceIfPresent"},
+		{"no audiences", func(r *token.Rules) { r.Audiences = nil }, "Audiences is [], want the names of this server"},
+		{"empty audience", func(r *token.Rules) { r.Audiences = []string{""} }, `Audiences is [""], want the names of this server`},
+		{"leeway below", func(r *token.Rules) { r.Leeway = -1 }, "Leeway is -1ns, want 0 to 5m0s"},
+		{"leeway above", func(r *token.Rules) { r.Leeway = time.Hour }, "Leeway is 1h0m0s, want 0 to 5m0s"},
+		{"size below", func(r *token.Rules) { r.MaxSize = -1 }, "MaxSize is -1, want 0 to 1048576"},
+		{"size above", func(r *token.Rules) { r.MaxSize = 1<<20 + 1 }, "MaxSize is 1048577, want 0 to 1048576"},
+		{"two faults", func(r *token.Rules) { r.Issuer, r.Types = "", nil }, "Issuer is empty\nTypes is empty, want \"at+jwt\" or what the issuer writes"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			rules := strictRules()
+			tt.mutate(rules)
+			got := ""
+			if err := rules.Validate(); err != nil {
+				got = err.Error()
+			}
+			if got != tt.wantErr {
+				t.Errorf("Validate: %s, want %s", got, tt.wantErr)
+			}
+		})
+	}
+}
+
+// Rules that Validate refuses must still refuse tokens.
+func TestFaultyRulesRefuse(t *testing.T) {
+	t.Parallel()
+	raw := goodDraft().sign()
+	for _, tt := range []struct {
+		name       string
+		rules      token.Rules
+		wantReason token.Reason
+	}{
+		{"zero", token.Rules{}, token.WrongAlgorithm},
+		{"no types", token.Rules{Algorithms: []string{"RS256"}}, token.WrongType},
+		{"no issuer", token.Rules{Algorithms: []string{"RS256"}, Types: []string{"at+jwt"}}, token.WrongIssuer},
+		{"no audiences", token.Rules{Algorithms: []string{"RS256"}, Types: []string{"at+jwt"}, Issuer: issuer}, token.WrongAudience},
+		{"policy", token.Rules{Algorithms: []string{"RS256"}, Types: []string{"at+jwt"}, Issuer: issuer, Audience: 2}, token.WrongAudience},
+		{"negative size", token.Rules{MaxSize: -1}, token.TooLarge},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := verify(t, &tt.rules, raw)
+			if got := reasonOf(err); got != tt.wantReason {
+				t.Errorf("Verify: %v, want reason %q", err, tt.wantReason)
+			}
+		})
+	}
+}
