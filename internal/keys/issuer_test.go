@@ -1,0 +1,205 @@
+package keys_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/keys"
+)
+
+const setURL = "https://issuer.example/.well-known/jwks.json"
+
+// Keys for all tests: different ones, so that a mix-up shows.
+var (
+	ecA, ecB, ecC = newEC(elliptic.P256()), newEC(elliptic.P256()), newEC(elliptic.P256())
+	rsaA          = sync.OnceValue(func() *rsa.PublicKey {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			panic(err)
+		}
+		return &key.PublicKey
+	})
+)
+
+func newEC(curve elliptic.Curve) *ecdsa.PublicKey {
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return &key.PublicKey
+}
+
+// member is one JSON Web Key as a test writes it.
+type member map[string]any
+
+func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+func ecJWK(kid string, key *ecdsa.PublicKey) member {
+	point, err := key.Bytes()
+	if err != nil {
+		panic(err)
+	}
+	size := len(point) / 2
+	alg := map[string]string{"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}[key.Params().Name]
+	return member{
+		"kty": "EC", "use": "sig", "kid": kid, "alg": alg, "crv": key.Params().Name,
+		"x": b64(point[1 : 1+size]), "y": b64(point[1+size:]),
+	}
+}
+
+func rsaJWK(kid string, key *rsa.PublicKey) member {
+	return member{"kty": "RSA", "use": "sig", "kid": kid, "alg": "RS256", "n": b64(key.N.Bytes()), "e": "AQAB"}
+}
+
+func jwks(list ...member) string {
+	if list == nil {
+		list = []member{}
+	}
+	text, err := json.Marshal(map[string]any{"keys": list})
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// issuer is an http.RoundTripper that answers without a socket, so that it
+// works under synctest.
+type issuer struct {
+	mu     sync.Mutex
+	status int
+	body   string
+	err    error
+	delay  time.Duration
+	asked  []time.Time
+}
+
+func publishing(list ...member) *issuer { return &issuer{status: http.StatusOK, body: jwks(list...)} }
+
+func (i *issuer) RoundTrip(req *http.Request) (*http.Response, error) {
+	i.mu.Lock()
+	i.asked = append(i.asked, time.Now())
+	delay := i.delay
+	i.mu.Unlock()
+	select {
+	case <-time.After(delay):
+	case <-req.Context().Done():
+		return nil, req.Context().Err()
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.err != nil {
+		return nil, i.err
+	}
+	body := io.NopCloser(strings.NewReader(i.body))
+	return &http.Response{StatusCode: i.status, Header: http.Header{}, Body: body, Request: req}, nil
+}
+
+func (i *issuer) change(f func()) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	f()
+}
+
+func (i *issuer) publish(list ...member) { i.answer(http.StatusOK, jwks(list...)) }
+
+func (i *issuer) answer(status int, body string) {
+	i.change(func() { i.status, i.body, i.err = status, body, nil })
+}
+
+func (i *issuer) down() { i.change(func() { i.err = errors.New("connection refused") }) }
+
+func (i *issuer) slow(d time.Duration) { i.change(func() { i.delay = d }) }
+
+func (i *issuer) fetches() (n int) {
+	i.change(func() { n = len(i.asked) })
+	return n
+}
+
+// mostPerMinute returns the largest number of fetches within any minute.
+func (i *issuer) mostPerMinute() (most int) {
+	i.change(func() {
+		for a, from := range i.asked {
+			n := 0
+			for _, at := range i.asked[a:] {
+				if at.Sub(from) < time.Minute {
+					n++
+				}
+			}
+			most = max(most, n)
+		}
+	})
+	return most
+}
+
+// open returns the set of i, closed at the end of the test.
+func (i *issuer) open(t testing.TB, mutate ...func(*keys.Config)) *keys.Set {
+	t.Helper()
+	cfg := keys.Config{URL: setURL, Client: &http.Client{Transport: i}}
+	for _, m := range mutate {
+		m(&cfg)
+	}
+	s := keys.New(cfg)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// answer is what a caller makes of a Lookup.
+type answer string
+
+const (
+	accepted answer = "accepted" // by the key that signed
+	refused  answer = "refused"  // 401
+	later    answer = "later"    // 503
+)
+
+// present looks up keys for a token signed by signer as internal/token does:
+// once, and again if none of the keys verifies.
+func present(ctx context.Context, s *keys.Set, kid string, signer *ecdsa.PublicKey) (answer, time.Duration) {
+	var tried uint64
+	for {
+		found, generation, err := s.Lookup(ctx, kid, "ES256", tried)
+		var unavailable interface{ RetryAfter() time.Duration }
+		switch {
+		case errors.As(err, &unavailable):
+			return later, unavailable.RetryAfter()
+		case err != nil:
+			return answer(err.Error()), 0
+		case verifies(found, signer):
+			return accepted, 0
+		case len(found) == 0 || generation == tried:
+			return refused, 0
+		}
+		tried = generation
+	}
+}
+
+func verifies(found []crypto.PublicKey, signer *ecdsa.PublicKey) bool {
+	for _, key := range found {
+		if signer.Equal(key) {
+			return true
+		}
+	}
+	return false
+}
+
+func wantAnswer(t *testing.T, s *keys.Set, kid string, signer *ecdsa.PublicKey, want answer) time.Duration {
+	t.Helper()
+	got, after := present(t.Context(), s, kid, signer)
+	if got != want {
+		t.Fatalf("token with kid %q is %s, want %s", kid, got, want)
+	}
+	return after
+}
