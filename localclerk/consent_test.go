@@ -1,0 +1,311 @@
+package localclerk
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// browser walks the pages as a browser does, without redirecting by itself.
+type browser struct {
+	t testing.TB
+	s *Server
+}
+
+func (b browser) get(target string) answer {
+	b.t.Helper()
+	return get(b.t, b.s, target, "Accept", "text/html", "Sec-Fetch-Site", "none")
+}
+
+// press presses a button of the page of a transaction.
+func (b browser) press(transaction string, fields ...string) answer {
+	b.t.Helper()
+	form := url.Values{"transaction": {transaction}}
+	for i := 0; i < len(fields); i += 2 {
+		form.Set(fields[i], fields[i+1])
+	}
+	return post(b.t, b.s, "/oauth/authorize/continue", form, "Accept", "text/html", "Origin", testIssuer, "Sec-Fetch-Site", "same-origin")
+}
+
+// open starts an authorization and returns its transaction.
+func (b browser) open(params url.Values) string {
+	b.t.Helper()
+	uri, query := b.get("/oauth/authorize?" + params.Encode()).location()
+	if uri != "/oauth/authorize/continue" || query.Get("transaction") == "" {
+		b.t.Fatalf("redirects to %q with %v, want the continue page", uri, query)
+	}
+	return query.Get("transaction")
+}
+
+func (b browser) page(transaction string) string {
+	b.t.Helper()
+	return b.get(continuePath(transaction)).want(200).body
+}
+
+func TestPages(t *testing.T) {
+	t.Parallel()
+	b := browser{t, newServer(t, nil)}
+	app := register(t, b.s, map[string]any{"client_name": "Probe", "client_uri": "https://probe.example"})
+	params := with(authorization(app), "scope", "openid user:org:read")
+	ada, _ := b.s.currentPeople().find("ada")
+	bombe, _ := b.s.currentPeople().organization("bombe-works")
+
+	transaction := b.open(params)
+	page := b.page(transaction)
+	for _, want := range []string{"Sign in", "Probe", "Ada Lovelace", "grace@example.com", ada.ID, "Local Clerk", testIssuer} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the sign-in page lacks %q", want)
+		}
+	}
+	uri, query := b.press(transaction, "action", actionSignIn, "user", ada.ID).location()
+	if uri != "/oauth/authorize/continue" || query.Get("transaction") != transaction {
+		t.Fatalf("redirects to %q with %v, want the consent page", uri, query)
+	}
+	page = b.page(transaction)
+	for _, want := range []string{"Probe wants access", "https://probe.example", "Ada Lovelace", "127.0.0.1:9999", "Know that it is you", "user:org:read", "Analytical Engines", "Bombe Works", "Deny", "Allow"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the consent page lacks %q", want)
+		}
+	}
+	if strings.Contains(page, "Stay connected") {
+		t.Error("the consent page names a scope that nobody asked for")
+	}
+	allowed := b.press(transaction, "action", actionAllow, "organization_id", bombe.ID)
+	uri, query = allowed.location()
+	if allowed.status != 303 || uri != testRedirect || query.Get("state") != testState || query.Get("iss") != testIssuer {
+		t.Fatalf("%d to %q with %v, want 303 to the client", allowed.status, uri, query)
+	}
+	got := post(t, b.s, "/oauth/token", redemption(app, query.Get("code"))).want(200).object()
+	_, claims := decode(t, got["access_token"])
+	if claims["sub"] != ada.ID || claims["org_id"] != bombe.ID {
+		t.Errorf("got claims %v, want sub %s and org_id %s", claims, ada.ID, bombe.ID)
+	}
+
+	b.press(transaction, "action", actionAllow).want(400)
+	b.get(continuePath(transaction)).want(400)
+}
+
+func TestDenyAndSwitch(t *testing.T) {
+	t.Parallel()
+	b := browser{t, newServer(t, nil)}
+	transaction := b.open(authorization(register(t, b.s, nil)))
+	b.press(transaction, "action", actionSignIn, "user", derivedID("user_", "ada")).want(303)
+	b.press(transaction, "action", actionSignOut).want(303)
+	if page := b.page(transaction); !strings.Contains(page, "Sign in") {
+		t.Error("no sign-in page after Switch")
+	}
+	b.press(transaction, "action", actionSignIn, "user", derivedID("user_", "grace")).want(303)
+	if page := b.page(transaction); !strings.Contains(page, "Grace Hopper") || strings.Contains(page, "<select") {
+		t.Error("the consent page is not Grace's, or asks for an organization without the scope")
+	}
+	uri, query := b.press(transaction, "action", actionDeny).location()
+	if uri != testRedirect || query.Get("error") != accessDenied || query.Get("state") != testState || query.Get("iss") != testIssuer {
+		t.Errorf("redirects to %q with %v, want %s", uri, query, accessDenied)
+	}
+}
+
+func TestDecisionRefuses(t *testing.T) {
+	t.Parallel()
+	b := browser{t, newServer(t, nil)}
+	params := with(authorization(register(t, b.s, nil)), "scope", "openid user:org:read")
+	grace, _ := b.s.currentPeople().find("grace")
+	bombe, _ := b.s.currentPeople().organization("bombe-works")
+	open := func() string {
+		transaction := b.open(params)
+		b.press(transaction, "action", actionSignIn, "user", grace.ID).want(303)
+		return transaction
+	}
+	b.press(open(), "action", actionAllow).want(303)
+	for _, test := range []struct {
+		name   string
+		fields []string
+		reason string
+	}{
+		{"unknown action", []string{"action", "take"}, "action is &#39;take&#39;"},
+		{"unknown user", []string{"action", actionSignIn, "user", "user_x"}, "no user &#39;user_x&#39;"},
+		{"organization of others", []string{"action", actionAllow, "organization_id", bombe.ID}, "no member of the organization"},
+		{"organization by slug", []string{"action", actionAllow, "organization_id", "analytical-engines"}, "no member of the organization"},
+		{"unknown transaction", []string{"transaction", "x", "action", actionAllow}, "unknown, over, or older"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := b.press(open(), test.fields...).want(400); !strings.Contains(got.body, test.reason) {
+				t.Errorf("got %s, want %q in it", got.body, test.reason)
+			}
+		})
+	}
+}
+
+func TestAllowNeedsSomebodySignedIn(t *testing.T) {
+	t.Parallel()
+	b := browser{t, newServer(t, nil)}
+	transaction := b.open(authorization(register(t, b.s, nil)))
+	uri, _ := b.press(transaction, "action", actionAllow).location()
+	if uri != "/oauth/authorize/continue" {
+		t.Errorf("redirects to %q, want the sign-in page", uri)
+	}
+}
+
+func TestDecisionFromAnotherOrigin(t *testing.T) {
+	t.Parallel()
+	b := browser{t, newServer(t, nil)}
+	params := authorization(register(t, b.s, nil))
+	for _, test := range []struct {
+		name       string
+		headers    []string
+		wantStatus int
+	}{
+		{"same origin", []string{"Origin", testIssuer, "Sec-Fetch-Site", "same-origin"}, 303},
+		{"same origin, old browser", []string{"Origin", testIssuer}, 303},
+		{"cross-site", []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}, 403},
+		{"same site, other port", []string{"Origin", "http://localhost:3000", "Sec-Fetch-Site", "same-site"}, 403},
+		{"old browser", []string{"Origin", "https://evil.example"}, 403},
+		{"null", []string{"Origin", "null"}, 403},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			form := url.Values{"transaction": {b.open(params)}, "action": {actionSignIn}, "user": {derivedID("user_", "ada")}}
+			post(t, b.s, "/oauth/authorize/continue", form, test.headers...).want(test.wantStatus)
+		})
+	}
+}
+
+func TestTransactionExpires(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := browser{t, newServer(t, nil)}
+		params := authorization(register(t, b.s, nil))
+		transaction := b.open(params)
+		time.Sleep(transactionLifetime - time.Second)
+		b.press(transaction, "action", actionSignIn, "user", derivedID("user_", "ada")).want(303)
+		time.Sleep(time.Second)
+		b.press(transaction, "action", actionAllow).want(400)
+	})
+}
+
+func TestBannedUserCannotSignIn(t *testing.T) {
+	t.Parallel()
+	users := SeedUsers()
+	users[1].Banned = true
+	s, err := New(Config{Issuer: testIssuer, Users: users, SigningKey: testKey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := browser{t, s}
+	params := authorization(register(t, s, nil))
+	signIn(t, s, params)
+	_, query := authorize(t, s, params, SignInHeader, "grace").location()
+	if query.Get("error") != accessDenied || !strings.Contains(query.Get("error_description"), "is banned") {
+		t.Errorf("headless: got %v, want %s", query, accessDenied)
+	}
+	_, query = b.press(b.open(params), "action", actionSignIn, "user", derivedID("user_", "grace")).location()
+	if query.Get("error") != accessDenied {
+		t.Errorf("pages: got %v, want %s", query, accessDenied)
+	}
+}
+
+func TestPageHeaders(t *testing.T) {
+	t.Parallel()
+	b := browser{t, newServer(t, nil)}
+	got := b.get(continuePath(b.open(authorization(register(t, b.s, nil))))).want(200)
+	policy := got.header.Get("Content-Security-Policy")
+	for _, want := range []string{"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self' http://127.0.0.1:9999", "style-src 'sha256-"} {
+		if !strings.Contains(policy, want) {
+			t.Errorf("Content-Security-Policy %q lacks %q", policy, want)
+		}
+	}
+	style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(got.body)
+	if style == nil || !strings.Contains(policy, hashOf(style[1])) {
+		t.Errorf("Content-Security-Policy %q does not allow the page's style", policy)
+	}
+	for header, want := range map[string]string{
+		"Cache-Control":          "no-store",
+		"X-Frame-Options":        "DENY",
+		"X-Content-Type-Options": "nosniff",
+		"Referrer-Policy":        "same-origin",
+		"Content-Type":           "text/html; charset=utf-8",
+	} {
+		if got := got.header.Get(header); got != want {
+			t.Errorf("%s %q, want %q", header, got, want)
+		}
+	}
+	if strings.Contains(got.body, "<script") {
+		t.Error("the page has a script")
+	}
+}
+
+func TestPagesEscapeWhatClientsSay(t *testing.T) {
+	t.Parallel()
+	b := browser{t, newServer(t, nil)}
+	const evil = `<script>alert(1)</script>`
+	app := register(t, b.s, map[string]any{"client_name": evil, "client_uri": `"` + evil})
+	transaction := b.open(authorization(app))
+	signIn := b.page(transaction)
+	b.press(transaction, "action", actionSignIn, "user", derivedID("user_", "ada"))
+	for name, page := range map[string]string{
+		"sign-in": signIn,
+		"consent": b.page(transaction),
+		"error":   b.get("/oauth/authorize?client_id=" + url.QueryEscape(evil)).want(400).body,
+	} {
+		if strings.Contains(page, "<script>") || !strings.Contains(page, "&lt;script&gt;") {
+			t.Errorf("the %s page does not escape", name)
+		}
+	}
+}
+
+func TestFormPost(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	app := register(t, s, map[string]any{"redirect_uris": []string{"cursor://app/callback"}})
+	params := with(with(authorization(app), "redirect_uri"), "response_mode", "form_post")
+	page := authorize(t, s, params, SignInHeader, "ada").want(200)
+	for _, want := range []string{`action="cursor://app/callback"`, `name="code"`, `name="state" value="` + testState + `"`, `name="iss" value="` + testIssuer + `"`} {
+		if !strings.Contains(page.body, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if policy := page.header.Get("Content-Security-Policy"); !strings.Contains(policy, "form-action 'self' cursor:;") {
+		t.Errorf("Content-Security-Policy %q does not allow the form", policy)
+	}
+	page = authorize(t, s, with(params, "scope", "x"), SignInHeader, "ada").want(200)
+	if !strings.Contains(page.body, `name="error" value="invalid_scope"`) {
+		t.Error("the refusal is not posted")
+	}
+}
+
+func TestFormTarget(t *testing.T) {
+	t.Parallel()
+	for uri, want := range map[string]string{
+		"http://127.0.0.1:9999/callback":  "http://127.0.0.1:9999",
+		"https://app.example/cb?a=b":      "https://app.example",
+		"http://[::1]:9999/cb":            "http:",
+		"https://a;script-src/cb":         "https:",
+		"https://a,b/cb":                  "https:",
+		"cursor://anysphere.mcp/callback": "cursor:",
+		"com.example.app:/callback":       "com.example.app:",
+		"":                                "",
+	} {
+		if got := formTarget(uri); got != want {
+			t.Errorf("%q: got %q, want %q", uri, got, want)
+		}
+	}
+}
+
+func TestRedirectTarget(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		uri, want string
+		loopback  bool
+	}{
+		{"http://localhost:1/cb", "localhost:1", true},
+		{"https://app.example/cb", "app.example", false},
+		{"https://localhost.evil.example/cb", "localhost.evil.example", false},
+		{"cursor://anysphere/cb", "cursor://anysphere", true},
+		{"com.example.app:/cb", "com.example.app:", true},
+	} {
+		if got, loopback := redirectTarget(test.uri); got != test.want || loopback != test.loopback {
+			t.Errorf("%q: got %q %v, want %q %v", test.uri, got, loopback, test.want, test.loopback)
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package localclerk
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestAuthorizationServerMetadata(t *testing.T) {
+	t.Parallel()
+	want := parseObject(t, `{
+		"issuer": "http://localhost:4000",
+		"authorization_endpoint": "http://localhost:4000/oauth/authorize",
+		"token_endpoint": "http://localhost:4000/oauth/token",
+		"revocation_endpoint": "http://localhost:4000/oauth/token/revoke",
+		"jwks_uri": "http://localhost:4000/.well-known/jwks.json",
+		"registration_endpoint": "http://localhost:4000/oauth/register",
+		"response_types_supported": ["code"],
+		"grant_types_supported": ["authorization_code", "refresh_token"],
+		"token_endpoint_auth_methods_supported": ["client_secret_basic", "none", "client_secret_post"],
+		"scopes_supported": ["openid", "profile", "email", "public_metadata", "private_metadata", "offline_access", "user:org:read"],
+		"subject_types_supported": ["public"],
+		"id_token_signing_alg_values_supported": ["RS256"],
+		"claims_supported": ["sub", "iss", "aud", "exp", "iat", "email", "name", "org_id"],
+		"service_documentation": "https://clerk.com/docs/oauth/scoped-access",
+		"ui_locales_supported": ["en"],
+		"op_tos_uri": "https://clerk.com/legal/standard-terms",
+		"code_challenge_methods_supported": ["S256"],
+		"authorization_response_iss_parameter_supported": true
+	}`)
+	for _, test := range []struct {
+		name   string
+		change func(*Settings)
+		expect func(map[string]any)
+	}{
+		{"default settings", nil, func(map[string]any) {}},
+		{"registration off", func(s *Settings) { s.DynamicOAuthClientRegistration = false }, func(doc map[string]any) {
+			delete(doc, "registration_endpoint")
+		}},
+		{"client id metadata documents", func(s *Settings) { s.ClientIDMetadataDocumentsAdvertised = true }, func(doc map[string]any) {
+			doc["client_id_metadata_document_supported"] = true
+		}},
+		{"organizations off", func(s *Settings) { s.OrganizationsDisabled = true }, func(doc map[string]any) {
+			doc["scopes_supported"] = []any{"openid", "profile", "email", "public_metadata", "private_metadata", "offline_access"}
+			doc["claims_supported"] = []any{"sub", "iss", "aud", "exp", "iat", "email", "name"}
+		}},
+		{"a custom scope", func(s *Settings) { s.CustomScopes = []string{"notes:read"} }, func(doc map[string]any) {
+			doc["scopes_supported"] = append(slices.Clone(doc["scopes_supported"].([]any)), "notes:read")
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			want := maps.Clone(want)
+			test.expect(want)
+			got := get(t, newServer(t, test.change), "/.well-known/oauth-authorization-server").want(200).object()
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestOpenIDConfigurationDiffers(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(s *Settings) { s.ClientIDMetadataDocumentsAdvertised = true })
+	oauth := get(t, s, "/.well-known/oauth-authorization-server").want(200).object()
+	oidc := get(t, s, "/.well-known/openid-configuration").want(200).object()
+	only := func(a, b map[string]any) []string {
+		var names []string
+		for name := range a {
+			if _, ok := b[name]; !ok {
+				names = append(names, name)
+			} else if diff := cmp.Diff(a[name], b[name]); diff != "" {
+				t.Errorf("%s: %s", name, diff)
+			}
+		}
+		slices.Sort(names)
+		return names
+	}
+	wantOAuth := []string{"client_id_metadata_document_supported", "op_tos_uri", "registration_endpoint", "service_documentation", "ui_locales_supported"}
+	if diff := cmp.Diff(wantOAuth, only(oauth, oidc)); diff != "" {
+		t.Errorf("only in oauth-authorization-server (-want +got)\n%s", diff)
+	}
+	wantOIDC := []string{"backchannel_logout_supported", "frontchannel_logout_supported", "introspection_endpoint", "response_modes_supported", "userinfo_endpoint"}
+	if diff := cmp.Diff(wantOIDC, only(oidc, oauth)); diff != "" {
+		t.Errorf("only in openid-configuration (-want +got)\n%s", diff)
+	}
+}
+
+func TestJWKS(t *testing.T) {
+	t.Parallel()
+	keys := get(t, newServer(t, nil), "/.well-known/jwks.json").want(200).object()["keys"].([]any)
+	if len(keys) != 1 {
+		t.Fatalf("got %d keys, want 1", len(keys))
+	}
+	key := keys[0].(map[string]any)
+	if kid := key["kid"].(string); !strings.HasPrefix(kid, "ins_") || len(kid) != len("ins_")+27 {
+		t.Errorf("kid %q, want ins_ and 27 characters", kid)
+	}
+	delete(key, "kid")
+	want := map[string]any{"use": "sig", "kty": "RSA", "alg": "RS256", "e": "AQAB", "n": jwkModulus(t)}
+	if diff := cmp.Diff(want, key); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func jwkModulus(t *testing.T) string {
+	t.Helper()
+	ring, err := newKeyring(testKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring.jwks().Keys[0].N
+}
+
+func TestUnknownPathsAreNotFound(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	for _, path := range []string{"/", "/authorize", "/oauth/introspect", "/oauth/revoke", "/.well-known/oauth-authorization-server/mcp", "/register"} {
+		get(t, s, path).wantClerkError(404, "resource_not_found")
+	}
+}
+
+func TestCrossOrigin(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	for _, test := range []struct {
+		method, path string
+		allowed      bool
+	}{
+		{"GET", "/.well-known/oauth-authorization-server", true},
+		{"GET", "/.well-known/openid-configuration", true},
+		{"GET", "/.well-known/jwks.json", true},
+		{"POST", "/oauth/register", true},
+		{"POST", "/oauth/token", true},
+		{"POST", "/oauth/token/revoke", true},
+		{"GET", "/oauth/userinfo", true},
+		{"POST", "/oauth/userinfo", true},
+		{"POST", "/oauth/token_info", false},
+		{"GET", "/oauth/authorize", false},
+		{"GET", "/oauth/authorize/continue", false},
+		{"POST", "/oauth/authorize/continue", false},
+	} {
+		t.Run(test.method+" "+test.path, func(t *testing.T) {
+			t.Parallel()
+			preflight := send(t, s, "OPTIONS", test.path, "", "Origin", "https://app.example", "Access-Control-Request-Method", test.method)
+			if got := preflight.status == 204; got != test.allowed {
+				t.Errorf("preflight answered %d, allowed should be %v", preflight.status, test.allowed)
+			}
+			if got := strings.Contains(preflight.header.Get("Access-Control-Allow-Methods"), test.method); got != test.allowed {
+				t.Errorf("Access-Control-Allow-Methods %q, allowed should be %v", preflight.header.Get("Access-Control-Allow-Methods"), test.allowed)
+			}
+			for _, header := range []string{"Authorization", "Content-Type", "MCP-Protocol-Version"} {
+				if got := strings.Contains(preflight.header.Get("Access-Control-Allow-Headers"), header); got != test.allowed {
+					t.Errorf("header %s: allowed is %v", header, got)
+				}
+			}
+			actual := send(t, s, test.method, test.path, "", "Origin", "https://app.example")
+			if got := actual.header.Get("Access-Control-Allow-Origin") == "*"; got != test.allowed {
+				t.Errorf("Access-Control-Allow-Origin %q, allowed should be %v", actual.header.Get("Access-Control-Allow-Origin"), test.allowed)
+			}
+		})
+	}
+}

@@ -1,0 +1,392 @@
+package localclerk
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestAccessTokenClaims(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		now := float64(time.Now().Unix())
+		for _, test := range []struct {
+			name, scope string
+			resource    []string
+			change      func(*Settings)
+			extra       map[string]any
+		}{
+			{name: "plain", scope: "email profile", resource: []string{testResource}},
+			{name: "aud claim", scope: "email", resource: []string{testResource},
+				change: func(s *Settings) { s.AudClaimEnabled = true }, extra: map[string]any{"aud": []any{testResource}}},
+			{name: "aud claim without resource", scope: "email",
+				change: func(s *Settings) { s.AudClaimEnabled = true }},
+			{name: "organization", scope: "email user:org:read",
+				extra: map[string]any{"org_id": derivedID("org_", "analytical-engines")}},
+		} {
+			s := newServer(t, test.change)
+			app := register(t, s, nil)
+			form := redemption(app, signIn(t, s, with(with(authorization(app), "scope", test.scope), "resource", test.resource...)))
+			got := post(t, s, "/oauth/token", with(form, "resource")).want(200).object()
+			header, claims := decode(t, got["access_token"])
+			if diff := cmp.Diff(map[string]any{"alg": "RS256", "kid": s.keys.kid, "typ": "at+jwt"}, header); diff != "" {
+				t.Errorf("%s: header (-want +got)\n%s", test.name, diff)
+			}
+			if jti, _ := claims["jti"].(string); !regexp.MustCompile(`^oat_[0-9A-Z]{16}$`).MatchString(jti) {
+				t.Errorf("%s: jti %q, want oat_ and 16 capitals or digits", test.name, jti)
+			}
+			delete(claims, "jti")
+			want := map[string]any{
+				"client_id": app.id,
+				"iss":       testIssuer,
+				"sub":       derivedID("user_", "ada"),
+				"scope":     test.scope,
+				"iat":       now,
+				"nbf":       now - 10,
+				"exp":       now + 86401,
+			}
+			for name, value := range test.extra {
+				want[name] = value
+			}
+			if diff := cmp.Diff(want, claims); diff != "" {
+				t.Errorf("%s: claims (-want +got)\n%s", test.name, diff)
+			}
+			if _, err := jwt.Parse(got["access_token"].(string), s.keys.verificationKeys); err != nil {
+				t.Errorf("%s: %v", test.name, err)
+			}
+		}
+	})
+}
+
+func TestIDToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		now := float64(time.Now().Unix())
+		s := newServer(t, nil)
+		app := register(t, s, nil)
+		params := with(with(authorization(app), "scope", "openid email user:org:read"), "nonce", "n-1")
+		got := tokens(t, s, app, params)
+		header, claims := decode(t, got["id_token"])
+		if header["typ"] != "JWT" || header["kid"] != s.keys.kid {
+			t.Errorf("header %v, want typ JWT and the one kid", header)
+		}
+		delete(claims, "jti")
+		want := map[string]any{
+			"aud":            []any{app.id},
+			"iss":            testIssuer,
+			"sub":            derivedID("user_", "ada"),
+			"iat":            now,
+			"exp":            now + 86400,
+			"nonce":          "n-1",
+			"email":          "ada@example.com",
+			"email_verified": true,
+			"org_id":         derivedID("org_", "analytical-engines"),
+		}
+		if diff := cmp.Diff(want, claims); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+}
+
+func TestTokenAnswer(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, scope      string
+		refresh, idToken bool
+	}{
+		{"bare", "profile email", false, false},
+		{"openid", "openid", false, true},
+		{"offline_access", "profile offline_access", true, false},
+		{"both", "openid offline_access", true, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, nil)
+			app := register(t, s, nil)
+			got := post(t, s, "/oauth/token", redemption(app, signIn(t, s, with(authorization(app), "scope", test.scope)))).want(200)
+			if got.header.Get("Cache-Control") != "no-store" {
+				t.Errorf("Cache-Control %q, want no-store", got.header.Get("Cache-Control"))
+			}
+			body := got.object()
+			if body["token_type"] != "bearer" || body["expires_in"] != 86400.0 || body["scope"] != test.scope {
+				t.Errorf("got %v", body)
+			}
+			if _, ok := body["refresh_token"]; ok != test.refresh {
+				t.Errorf("refresh token: %v, want %v", ok, test.refresh)
+			}
+			if _, ok := body["id_token"]; ok != test.idToken {
+				t.Errorf("ID token: %v, want %v", ok, test.idToken)
+			}
+		})
+	}
+}
+
+func TestScopeDefaultsToProfileAndEmail(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	app := register(t, s, nil)
+	got := tokens(t, s, app, with(authorization(app), "scope"))
+	if got["scope"] != "profile email" {
+		t.Errorf("got scope %q, want %q", got["scope"], "profile email")
+	}
+}
+
+func TestRedeemRefuses(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	app := register(t, s, nil)
+	other := register(t, s, nil)
+	good := func() url.Values { return redemption(app, signIn(t, s, authorization(app))) }
+	post(t, s, "/oauth/token", good()).want(200)
+	post(t, s, "/oauth/token", with(good(), "resource")).want(200)
+	for _, test := range []struct {
+		name, param      string
+		values           []string
+		wantStatus       int
+		wantCode, reason string
+	}{
+		{"no grant type", "grant_type", nil, 400, unsupportedGrantType, "grant_type is ''"},
+		{"other grant type", "grant_type", []string{"password"}, 400, unsupportedGrantType, "grant_type is 'password'"},
+		{"no code", "code", nil, 400, invalidRequest, "no 'code' parameter"},
+		{"unknown code", "code", []string{"x"}, 400, invalidGrant, "unknown or was issued to another client"},
+		{"another client", "client_id", []string{other.id}, 400, invalidGrant, "unknown or was issued to another client"},
+		{"unknown client", "client_id", []string{"x"}, 401, invalidClient, "Client 'x' does not exist"},
+		{"no client", "client_id", nil, 401, invalidClient, "Client '' does not exist"},
+		{"another redirect URI", "redirect_uri", []string{testRedirect + "2"}, 400, invalidGrant, "authorization request had '" + testRedirect + "'"},
+		{"no redirect URI", "redirect_uri", nil, 400, invalidGrant, "redirect_uri is ''"},
+		{"no verifier", "code_verifier", nil, 400, invalidGrant, "0 characters, want 43 to 128"},
+		{"short verifier", "code_verifier", []string{strings.Repeat("v", 42)}, 400, invalidGrant, "42 characters, want 43 to 128"},
+		{"another verifier", "code_verifier", []string{strings.Repeat("v", 43)}, 400, invalidGrant, "did not match the code verifier"},
+		{"another resource", "resource", []string{testResource + "/"}, 400, invalidTarget, "the grant is for '" + testResource + "'"},
+		{"two resources", "resource", []string{testResource, testResource}, 400, invalidTarget, "Got 2 'resource'"},
+		{"two codes", "code", []string{"a", "b"}, 400, invalidRequest, "Got 2 'code' parameters"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			bad := good()
+			post(t, s, "/oauth/token", with(bad, test.param, test.values...)).wantError(test.wantStatus, test.wantCode, test.reason)
+		})
+	}
+}
+
+func TestResourceOnlyAtTheTokenEndpoint(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	app := register(t, s, nil)
+	form := redemption(app, signIn(t, s, with(authorization(app), "resource")))
+	post(t, s, "/oauth/token", form).wantError(400, invalidTarget, "but the grant is for ''")
+}
+
+func TestRedirectURIMayBeLeftOutTwice(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	app := register(t, s, nil)
+	unnamed := with(authorization(app), "redirect_uri")
+	post(t, s, "/oauth/token", with(redemption(app, signIn(t, s, unnamed)), "redirect_uri")).want(200)
+	post(t, s, "/oauth/token", redemption(app, signIn(t, s, unnamed))).wantError(400, invalidGrant, "authorization request had ''")
+}
+
+// TestVerifierWithoutChallenge covers the downgrade of RFC 9700 section 4.8.2.
+func TestVerifierWithoutChallenge(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	app := register(t, s, map[string]any{"token_endpoint_auth_method": authPost})
+	bare := with(with(authorization(app), "code_challenge"), "code_challenge_method")
+	form := with(redemption(app, signIn(t, s, bare)), "client_secret", app.secret)
+	post(t, s, "/oauth/token", form).wantError(400, invalidGrant, "had no code_challenge")
+	form = with(redemption(app, signIn(t, s, bare)), "client_secret", app.secret)
+	post(t, s, "/oauth/token", with(form, "code_verifier")).want(200)
+}
+
+func TestCodeExpires(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, nil)
+		app := register(t, s, nil)
+		early, late := redemption(app, signIn(t, s, authorization(app))), redemption(app, signIn(t, s, authorization(app)))
+		time.Sleep(codeLifetime - time.Second)
+		post(t, s, "/oauth/token", early).want(200)
+		time.Sleep(time.Second)
+		post(t, s, "/oauth/token", late).wantError(400, invalidGrant, "it has expired")
+	})
+}
+
+func TestFailedAttemptSpendsTheCode(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	app := register(t, s, nil)
+	form := redemption(app, signIn(t, s, authorization(app)))
+	post(t, s, "/oauth/token", with(form, "code_verifier", strings.Repeat("x", 43))).wantError(400, invalidGrant, "did not match")
+	post(t, s, "/oauth/token", form).wantError(400, invalidGrant, "it was used before")
+}
+
+func TestReusedCodeRevokesItsFamily(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(s *Settings) { s.OAuthJWTAccessTokens = false })
+	app := register(t, s, nil)
+	form := redemption(app, signIn(t, s, authorization(app)))
+	got := post(t, s, "/oauth/token", form).want(200).object()
+	bearer := "Bearer " + got["access_token"].(string)
+	get(t, s, "/oauth/userinfo", "Authorization", bearer).want(200)
+	post(t, s, "/oauth/token", form).wantError(400, invalidGrant, "it was used before")
+	get(t, s, "/oauth/userinfo", "Authorization", bearer).wantClerkError(401, "oauth_fetch_user_error")
+	post(t, s, "/oauth/token", refreshing(app, got)).wantError(400, invalidGrant, "it has been revoked")
+}
+
+// refreshing returns the parameters that refresh got.
+func refreshing(app application, got map[string]any) url.Values {
+	return url.Values{"grant_type": {"refresh_token"}, "client_id": {app.id}, "refresh_token": {got["refresh_token"].(string)}}
+}
+
+func TestRefreshRotates(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	app := register(t, s, nil)
+	first := tokens(t, s, app, authorization(app))
+	second := post(t, s, "/oauth/token", refreshing(app, first)).want(200).object()
+	if second["refresh_token"] == first["refresh_token"] || second["access_token"] == first["access_token"] {
+		t.Error("the refreshed tokens are the old ones")
+	}
+	if second["scope"] != first["scope"] || second["id_token"] == nil {
+		t.Errorf("got %v, want the same scope and an ID token", second)
+	}
+	third := post(t, s, "/oauth/token", refreshing(app, second)).want(200).object()
+	post(t, s, "/oauth/token", refreshing(app, first)).wantError(400, invalidGrant, "it was used before; every token of this grant is now revoked")
+	post(t, s, "/oauth/token", refreshing(app, third)).wantError(400, invalidGrant, "it has been revoked")
+}
+
+func TestRefreshNarrowsOnlyTheAccessToken(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	app := register(t, s, nil)
+	first := tokens(t, s, app, authorization(app))
+	narrow := post(t, s, "/oauth/token", with(refreshing(app, first), "scope", "email")).want(200).object()
+	_, claims := decode(t, narrow["access_token"])
+	if narrow["scope"] != "email" || claims["scope"] != "email" || narrow["id_token"] != nil {
+		t.Errorf("got %v with claims %v, want email only", narrow, claims)
+	}
+	wide := post(t, s, "/oauth/token", refreshing(app, narrow)).want(200).object()
+	if wide["scope"] != first["scope"] {
+		t.Errorf("got scope %q after narrowing, want %q", wide["scope"], first["scope"])
+	}
+}
+
+func TestRefreshRefuses(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	app := register(t, s, nil)
+	other := register(t, s, nil)
+	good := func() url.Values { return refreshing(app, tokens(t, s, app, authorization(app))) }
+	post(t, s, "/oauth/token", good()).want(200)
+	post(t, s, "/oauth/token", with(good(), "resource", testResource)).want(200)
+	for _, test := range []struct {
+		name, param      string
+		values           []string
+		wantCode, reason string
+	}{
+		{"no token", "refresh_token", nil, invalidRequest, "no 'refresh_token' parameter"},
+		{"unknown token", "refresh_token", []string{"x"}, invalidGrant, "unknown or was issued to another client"},
+		{"another client", "client_id", []string{other.id}, invalidGrant, "unknown or was issued to another client"},
+		{"another resource", "resource", []string{"http://localhost:3001/mcp"}, invalidTarget, "the grant is for"},
+		{"more scope", "scope", []string{"openid private_metadata"}, invalidScope, "'private_metadata' was not originally granted"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			form := good()
+			post(t, s, "/oauth/token", with(form, test.param, test.values...)).wantError(400, test.wantCode, test.reason)
+			post(t, s, "/oauth/token", form).want(200)
+		})
+	}
+}
+
+func TestClientAuthentication(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	app := register(t, s, map[string]any{"token_endpoint_auth_method": authBasic})
+	public := register(t, s, nil)
+	basic := func(user, password string) []string {
+		return []string{"Authorization", "Basic " + basicCredentials(user, password)}
+	}
+	for _, test := range []struct {
+		name     string
+		app      application
+		form     map[string]string
+		headers  []string
+		wantCode string
+		reason   string
+	}{
+		{name: "basic", app: app, form: map[string]string{"client_id": ""}, headers: basic(app.id, app.secret)},
+		{name: "basic with the same client_id", app: app, headers: basic(app.id, app.secret)},
+		{name: "post, though registered for basic", app: app, form: map[string]string{"client_secret": app.secret}},
+		{name: "none for a public client", app: public},
+		{name: "no secret", app: app, wantCode: invalidClient, reason: "secret does not match"},
+		{name: "wrong secret", app: app, form: map[string]string{"client_secret": "x"}, wantCode: invalidClient, reason: "secret does not match"},
+		{name: "wrong basic", app: app, headers: basic(app.id, "x"), wantCode: invalidClient, reason: "secret does not match"},
+		{name: "two secrets", app: app, form: map[string]string{"client_secret": app.secret}, headers: basic(app.id, app.secret), wantCode: invalidRequest, reason: "two client secrets"},
+		{name: "two clients", app: app, form: map[string]string{"client_id": public.id}, headers: basic(app.id, app.secret), wantCode: invalidRequest, reason: "in the body and"},
+		{name: "bearer", app: app, headers: []string{"Authorization", "Bearer x"}, wantCode: invalidRequest, reason: "not Basic credentials"},
+		{name: "badly escaped", app: app, headers: basic("%zz", "x"), wantCode: invalidRequest, reason: "not form-urlencoded"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			form := redemption(test.app, signIn(t, s, authorization(test.app)))
+			for name, value := range test.form {
+				form.Set(name, value)
+			}
+			got := post(t, s, "/oauth/token", form, test.headers...)
+			if test.wantCode == "" {
+				got.want(200)
+				return
+			}
+			status := 400
+			if test.wantCode == invalidClient {
+				status = 401
+			}
+			got.wantError(status, test.wantCode, test.reason)
+			if wantBasic := status == 401 && test.headers != nil; strings.HasPrefix(got.header.Get("WWW-Authenticate"), "Basic") != wantBasic {
+				t.Errorf("WWW-Authenticate %q, Basic should be %v", got.header.Get("WWW-Authenticate"), wantBasic)
+			}
+		})
+	}
+}
+
+func TestTokenEndpointTakesFormsOnly(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	send(t, s, "POST", "/oauth/token", `{}`, "Content-Type", "application/json").wantError(400, invalidRequest, "content type is 'application/json'")
+	send(t, s, "POST", "/oauth/token", "grant_type=%zz", "Content-Type", "application/x-www-form-urlencoded").wantError(400, invalidRequest, "not form-urlencoded")
+	post(t, s, "/oauth/token", url.Values{"code": {strings.Repeat("x", maxFormBody)}}).wantError(400, invalidRequest, "too large")
+	get(t, s, "/oauth/token").want(404)
+}
+
+func TestRemovedScopeStopsRefreshing(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, func(s *Settings) { s.CustomScopes = []string{"notes:read"} })
+	app := register(t, s, nil)
+	got := tokens(t, s, app, with(authorization(app), "scope", "notes:read offline_access"))
+	got = post(t, s, "/oauth/token", refreshing(app, got)).want(200).object()
+	s.settings.CustomScopes = nil
+	post(t, s, "/oauth/token", refreshing(app, got)).wantError(400, invalidScope, "not allowed to request scope 'notes:read'")
+}
+
+func TestOpaqueAccessToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, func(s *Settings) { s.OAuthJWTAccessTokens = false })
+		app := register(t, s, nil)
+		token := tokens(t, s, app, authorization(app))["access_token"].(string)
+		if !regexp.MustCompile(`^oat_[0-9A-Za-z]{32}$`).MatchString(token) {
+			t.Errorf("got %q, want oat_ and 32 letters and digits", token)
+		}
+		time.Sleep(24 * time.Hour)
+		get(t, s, "/oauth/userinfo", "Authorization", "Bearer "+token).want(200)
+		time.Sleep(time.Second)
+		get(t, s, "/oauth/userinfo", "Authorization", "Bearer "+token).want(401)
+	})
+}
