@@ -13,8 +13,8 @@
 //
 // The functions never return nil and never fail: what goes wrong becomes an
 // [Error] that the model reads. Each call makes a new result, which the caller
-// may change. Beside the content they say in the result's _meta.mimeType what
-// it is.
+// may change. Where the content has a type that MCP has no field for, it stands
+// in the _meta.mimeType of the result.
 package reply
 
 import "github.com/modelcontextprotocol/go-sdk/mcp"

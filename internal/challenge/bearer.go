@@ -27,7 +27,8 @@ type Bearer struct {
 // Whatever the fields hold, the result is one well-formed challenge on one
 // line. A value with a character that its parameter may not have (RFC 6750,
 // section 3; quotes and backslashes among them) is left out, as is each such
-// scope: nothing is escaped, because clients do not unescape.
+// scope: nothing is escaped, because clients do not unescape. If nothing is left,
+// the scheme stands alone.
 func (b Bearer) String() string {
 	var scopes []string
 	for _, scope := range b.Scopes {
