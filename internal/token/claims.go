@@ -1,7 +1,6 @@
 package token
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -133,10 +132,7 @@ func (v value) date() (time.Time, error) {
 		return time.Time{}, fmt.Errorf("%s, want a number of seconds", quote(v.raw))
 	}
 	seconds, err := strconv.ParseFloat(v.raw, 64)
-	if err != nil {
-		return time.Time{}, errors.New("number too large")
-	}
-	if seconds < 0 || seconds > latestDate {
+	if err != nil || seconds < 0 || seconds > latestDate {
 		return time.Time{}, fmt.Errorf("%s, want seconds between the years 1970 and 9999", v.raw)
 	}
 	whole, fraction := math.Modf(seconds)

@@ -8,13 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// compact is a JWS in compact serialization (RFC 7515 §7.1) with its parts decoded.
+// compact is a JWS in compact serialization (RFC 7515 §7.1).
 type compact struct {
 	header    string // JSON
 	payload   string // JSON
 	bytes     []byte // the payload again, for those who decode it further
-	signature []byte
 	signed    string // the signing input: the first two parts as they came
+	signature string // the third part as it came
 }
 
 // base64url is RFC 7515 §2: no padding, and by Strict no second spelling of the
@@ -36,31 +36,39 @@ func split(raw string, maxSize int) (compact, error) {
 	default:
 		return compact{}, &Error{Reason: Opaque}
 	}
-	if strings.ContainsAny(raw, "\r\n") {
+	if strings.IndexByte(raw, '\r') >= 0 || strings.IndexByte(raw, '\n') >= 0 {
 		return compact{}, malformed("form", errors.New("line break"))
 	}
 	first, last := strings.IndexByte(raw, '.'), strings.LastIndexByte(raw, '.')
-	return decode(raw[:first], raw[first+1:last], raw[last+1:], raw[:last])
+	c := compact{signed: raw[:last], signature: raw[last+1:]}
+	return c, c.decode(raw[:first], raw[first+1:last])
 }
 
-func decode(header, payload, signature, signed string) (compact, error) {
+// decode sets what the first two parts say.
+func (c *compact) decode(header, payload string) error {
 	text := make([]byte, 0, base64url.DecodedLen(len(header))+base64url.DecodedLen(len(payload)))
 	text, err := base64url.AppendDecode(text, []byte(header))
 	if err != nil {
-		return compact{}, malformed("header", err)
+		return malformed("header", err)
 	}
 	n := len(text)
 	if text, err = base64url.AppendDecode(text, []byte(payload)); err != nil {
-		return compact{}, malformed("payload", err)
-	}
-	sig, err := base64url.DecodeString(signature)
-	if err != nil {
-		return compact{}, malformed("signature", err)
+		return malformed("payload", err)
 	}
 	// One copy serves every string that the token will hold.
 	all := string(text)
-	if !utf8.ValidString(all[:n]) || !utf8.ValidString(all[n:]) {
-		return compact{}, malformed("form", errors.New("not UTF-8"))
+	c.header, c.payload, c.bytes = all[:n], all[n:], text[n:len(text):len(text)]
+	if !utf8.ValidString(c.header) || !utf8.ValidString(c.payload) {
+		return malformed("form", errors.New("not UTF-8"))
 	}
-	return compact{header: all[:n], payload: all[n:], bytes: text[n:len(text):len(text)], signature: sig, signed: signed}, nil
+	return nil
+}
+
+// appendSignature appends the bytes of the signature to dst.
+func (c *compact) appendSignature(dst []byte) ([]byte, error) {
+	signature, err := base64url.AppendDecode(dst, []byte(c.signature))
+	if err != nil {
+		return nil, malformed("signature", err)
+	}
+	return signature, nil
 }

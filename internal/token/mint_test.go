@@ -50,8 +50,8 @@ var signingKeys = sync.OnceValue(func() map[string]crypto.Signer {
 	return map[string]crypto.Signer{
 		"rsa":      must(rsa.GenerateKey(rand.Reader, 2048)),
 		"ec":       must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)),
-		"ed":       must2(ed25519.GenerateKey(rand.Reader)),
-		"stranger": must(rsa.GenerateKey(rand.Reader, 2048)), // no key of the issuer
+		"ed":       ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), // the same in every fuzzing process
+		"stranger": must(rsa.GenerateKey(rand.Reader, 2048)),               // no key of the issuer
 		"weak":     must(rsa.GenerateKey(rand.Reader, 1024)),
 		"p384":     must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)),
 	}
@@ -63,8 +63,6 @@ func must[T any](v T, err error) T {
 	}
 	return v
 }
-
-func must2[T, U any](_ T, v U, err error) U { return must(v, err) }
 
 // issuerKeys are what the issuer publishes.
 var issuerKeys = sync.OnceValue(func() map[string][]crypto.PublicKey {

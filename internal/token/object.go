@@ -98,14 +98,19 @@ func (o *object) admit(name value) (err error) {
 	}
 	o.names[o.count] = o.name
 	o.count++
+	return o.checkSpelling()
+}
+
+// checkSpelling refuses a name that only a lenient reader takes for a reserved one.
+func (o *object) checkSpelling() error {
 	for _, names := range o.reserved {
-		if slices.Contains(names, o.name) && !o.escaped {
-			continue
+		if !o.escaped && slices.Contains(names, o.name) {
+			return nil
 		}
-		for _, name := range names {
-			if o.misspells(name) {
-				return fmt.Errorf("member %s, want it spelled %q", quote(o.name), name)
-			}
+	}
+	for _, names := range o.reserved {
+		if i := slices.IndexFunc(names, o.misspells); i >= 0 {
+			return fmt.Errorf("member %s, want it spelled %q", quote(o.name), names[i])
 		}
 	}
 	return nil

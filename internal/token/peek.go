@@ -35,6 +35,9 @@ func Peek(raw string) Unverified {
 	if u.Problem == nil {
 		u.Problem = err
 	}
+	if _, err := jws.appendSignature(nil); u.Problem == nil {
+		u.Problem = err
+	}
 	u.Type, u.Algorithm, u.KeyID = h.typ, h.algorithm, h.keyID
 	u.Issuer, u.Subject, u.ClientID = c.issuer, c.subject, c.client()
 	u.Audience, u.Scopes, u.Expiry = c.audience, c.scopes(), c.expiry

@@ -2,6 +2,7 @@ package token
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -33,7 +34,8 @@ func (s *scanner) take(c byte) bool {
 }
 
 func (s *scanner) space() {
-	for s.take(' ') || s.take('\t') || s.take('\n') || s.take('\r') {
+	for s.at < len(s.text) && s.text[s.at] <= ' ' && strings.IndexByte(" \t\n\r", s.text[s.at]) >= 0 {
+		s.at++
 	}
 }
 
@@ -70,8 +72,9 @@ func (s *scanner) scanWord(word string) error {
 
 func (s *scanner) scanString() (escaped bool, err error) {
 	s.at++
-	for s.at < len(s.text) {
-		switch c := s.text[s.at]; {
+	for {
+		s.at += plain(s.text[s.at:])
+		switch c := s.peek(); {
 		case c == '"':
 			s.at++
 			return escaped, nil
@@ -80,13 +83,22 @@ func (s *scanner) scanString() (escaped bool, err error) {
 			if err := s.scanEscape(); err != nil {
 				return escaped, err
 			}
-		case c < ' ':
-			return escaped, s.fault("control character in a string")
+		case s.at == len(s.text):
+			return escaped, s.fault("string without an end")
 		default:
-			s.at++
+			return escaped, s.fault("control character in a string")
 		}
 	}
-	return escaped, s.fault("string without an end")
+}
+
+// plain returns how many bytes at the start of text stand for themselves in a string.
+func plain(text string) int {
+	for i := range len(text) {
+		if c := text[i]; c == '"' || c == '\\' || c < ' ' {
+			return i
+		}
+	}
+	return len(text)
 }
 
 func (s *scanner) scanEscape() error {
@@ -111,6 +123,7 @@ func (s *scanner) scanEscape() error {
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func (s *scanner) scanNumber() error {
+	start := s.at
 	s.take('-')
 	if !s.take('0') && !s.scanDigits() {
 		return s.fault("want a value")
@@ -118,7 +131,8 @@ func (s *scanner) scanNumber() error {
 	if s.take('.') && !s.scanDigits() {
 		return s.fault("want a digit")
 	}
-	if s.take('e') || s.take('E') {
+	exponent := s.take('e') || s.take('E')
+	if exponent {
 		if !s.take('+') {
 			s.take('-')
 		}
@@ -126,8 +140,17 @@ func (s *scanner) scanNumber() error {
 			return s.fault("want a digit")
 		}
 	}
+	// Those who decode the claims further must be able to read every number.
+	if exponent || s.at-start > sureDigits {
+		if _, err := strconv.ParseFloat(s.text[start:s.at], 64); err != nil {
+			return s.fault("number too large")
+		}
+	}
 	return nil
 }
+
+// sureDigits is how many digits a float64 can always hold, if not exactly.
+const sureDigits = 300
 
 // scanDigits reads one digit or more.
 func (s *scanner) scanDigits() bool {

@@ -71,14 +71,19 @@ func Algorithms() []string { return slices.Sorted(maps.Keys(algorithms)) }
 // checkSignature finds out whether a key of the issuer made the signature, and
 // returns the generation of that key.
 func (c *compact) checkSignature(ctx context.Context, h *header, find Keys) (generation uint64, err error) {
-	if err := algorithms[h.algorithm].checkLength(c.signature); err != nil {
+	var buffer [maxRSABits / 8]byte // on the stack
+	signature, err := c.appendSignature(buffer[:0])
+	if err != nil {
+		return 0, err
+	}
+	if err := algorithms[h.algorithm].checkLength(signature); err != nil {
 		return 0, &Error{Reason: BadSignature, Got: quote(h.keyID), Err: err}
 	}
 	keys, generation, err := find.lookUp(ctx, h, 0)
 	if err != nil {
 		return 0, err
 	}
-	refusal := c.try(h, keys)
+	refusal := c.try(h, signature, keys)
 	if refusal == nil || len(keys) == 0 || generation == 0 {
 		return generation, refusal
 	}
@@ -89,7 +94,7 @@ func (c *compact) checkSignature(ctx context.Context, h *header, find Keys) (gen
 	if latest == generation {
 		return 0, refusal
 	}
-	return latest, c.try(h, newer)
+	return latest, c.try(h, signature, newer)
 }
 
 func (find Keys) lookUp(ctx context.Context, h *header, tried uint64) ([]crypto.PublicKey, uint64, error) {
@@ -100,8 +105,8 @@ func (find Keys) lookUp(ctx context.Context, h *header, tried uint64) ([]crypto.
 	return keys, generation, nil
 }
 
-// try returns nil if one of keys made the signature.
-func (c *compact) try(h *header, keys []crypto.PublicKey) error {
+// try returns nil if one of keys made signature.
+func (c *compact) try(h *header, signature []byte, keys []crypto.PublicKey) error {
 	if len(keys) == 0 {
 		return &Error{Reason: UnknownKey, Claim: "kid", Got: quote(h.keyID)}
 	}
@@ -114,7 +119,7 @@ func (c *compact) try(h *header, keys []crypto.PublicKey) error {
 			continue
 		}
 		fits = true
-		if alg.verify(key, c.signed, c.signature) {
+		if alg.verify(key, c.signed, signature) {
 			return nil
 		}
 	}

@@ -1,0 +1,24 @@
+package token
+
+import "time"
+
+// Member is one member of an object, as the scanner reads it.
+type Member struct {
+	Name string
+	value
+}
+
+func (m Member) JSON() string               { return m.raw }
+func (m Member) Str() (string, error)       { return m.str() }
+func (m Member) Strings() ([]string, error) { return m.strings() }
+func (m Member) Date() (time.Time, error)   { return m.date() }
+
+// ReadObject returns the members of text, which must be valid UTF-8.
+func ReadObject(text string, reserved ...string) ([]Member, error) {
+	var members []Member
+	o := object{scanner: scanner{text: text}, reserved: [2][]string{reserved}}
+	for o.next() {
+		members = append(members, Member{o.name, o.value})
+	}
+	return members, o.err
+}

@@ -1,0 +1,256 @@
+package token_test
+
+import (
+	"context"
+	"crypto"
+	"encoding/base64"
+	"encoding/json"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/token"
+)
+
+// Whatever is sent, only the tokens that were signed pass, in the one spelling they have.
+func FuzzVerify(f *testing.F) {
+	good := map[string]bool{}
+	for _, d := range []draft{goodDraft(), goodDraft().with("aud", []string{"x", resource}), goodDraft().with("scope", nil)} {
+		raw := d.withHeader("alg", "EdDSA").withHeader("kid", "ed").sign()
+		good[raw] = true
+		f.Add(raw)
+	}
+	for _, s := range corpus() {
+		if len(s.Raw) < 4096 {
+			f.Add(s.Raw)
+		}
+	}
+	rules := strictRules()
+	rules.Algorithms = []string{"EdDSA"}
+	f.Fuzz(func(t *testing.T, raw string) {
+		got, err := verify(t, rules, raw)
+		if (err == nil) != good[raw] {
+			t.Fatalf("Verify(%q): %v, want it accepted only if it was signed", raw, err)
+		}
+		if err != nil {
+			if reason := reasonOf(err); !slices.Contains(token.Reasons(), reason) {
+				t.Fatalf("Verify(%q): %v of reason %q, want one of Reasons", raw, err, reason)
+			}
+			return
+		}
+		header, payload, signature := cut(raw)
+		for _, part := range []string{header, payload, signature} {
+			if encode(string(must(base64.RawURLEncoding.DecodeString(part)))) != part {
+				t.Fatalf("accepted %q, which is not canonical", raw)
+			}
+		}
+		if encode(string(got.Payload)) != payload {
+			t.Fatalf("payload is %q, want %q", got.Payload, payload)
+		}
+	})
+}
+
+// lenient reads claims as encoding/json does: last of its name wins, in any letter case.
+type lenient struct {
+	Iss, Sub, Jti, Client_id, Azp string
+	Exp, Nbf, Iat                 float64
+	Aud, Scope, Scp, Cnf          any
+}
+
+// What passes with a good signature means the same to encoding/json.
+func FuzzVerifySigned(f *testing.F) {
+	for _, s := range corpus() {
+		if header, payload, ok := decoded(s.Raw); ok && len(payload) < 4096 {
+			f.Add(header, payload)
+		}
+	}
+	rules := strictRules()
+	rules.Algorithms = []string{"EdDSA"}
+	rules.Audience = token.AudienceIfPresent
+	keys := func(context.Context, string, string, uint64) ([]crypto.PublicKey, uint64, error) {
+		return issuerKeys()["ed"], 1, nil
+	}
+	f.Fuzz(func(t *testing.T, header, payload string) {
+		d := draft{headerText: header, claimsText: payload, method: "EdDSA", key: signingKeys()["ed"]}
+		if header == "" || payload == "" {
+			return
+		}
+		got, err := rules.Verify(context.Background(), d.sign(), keys, now)
+		if err != nil {
+			return
+		}
+		var h struct {
+			Alg, Typ, Kid string
+			Crit, B64     any
+		}
+		var c lenient
+		if err := json.Unmarshal([]byte(header), &h); err != nil {
+			t.Fatalf("accepted header %q: %v", header, err)
+		}
+		if err := json.Unmarshal([]byte(payload), &c); err != nil {
+			t.Fatalf("accepted claims %q: %v", payload, err)
+		}
+		want := &token.Token{
+			Type: h.Typ, Algorithm: h.Alg, KeyID: h.Kid,
+			Issuer: c.Iss, Subject: c.Sub, ClientID: c.Client_id, ID: c.Jti,
+			Audience: list(c.Aud), Scopes: words(c.Scope, c.Scp),
+			Expiry: date(c.Exp), NotBefore: date(c.Nbf), IssuedAt: date(c.Iat),
+			Payload: []byte(payload), Generation: 1, Bound: c.Aud != nil,
+		}
+		if h.Crit != nil || h.B64 != nil || c.Cnf != nil {
+			t.Fatalf("accepted header %q and claims %q", header, payload)
+		}
+		sameTime := cmp.Comparer(func(a, b time.Time) bool { return a.Sub(b).Abs() < time.Microsecond || a.IsZero() && b.Unix() == 0 })
+		if diff := cmp.Diff(want, got, sameTime); diff != "" {
+			t.Fatalf("header %q, claims %q: encoding/json and Verify differ:\n%s", header, payload, diff)
+		}
+	})
+}
+
+// decoded returns the JSON of a token's first two parts.
+func decoded(raw string) (header, payload string, ok bool) {
+	parts := strings.Split(raw, ".")
+	if len(parts) != 3 {
+		return "", "", false
+	}
+	h, err1 := base64.RawURLEncoding.DecodeString(parts[0])
+	p, err2 := base64.RawURLEncoding.DecodeString(parts[1])
+	return string(h), string(p), err1 == nil && err2 == nil
+}
+
+func list(v any) []string {
+	switch v := v.(type) {
+	case string:
+		return []string{v}
+	case []any:
+		items := []string{}
+		for _, item := range v {
+			items = append(items, item.(string))
+		}
+		return items
+	}
+	return nil
+}
+
+func words(scope, scp any) []string {
+	for _, v := range []any{scope, scp} {
+		items := list(v)
+		if s, ok := v.(string); ok {
+			items = slices.DeleteFunc(strings.Split(s, " "), func(s string) bool { return s == "" })
+		}
+		if len(items) > 0 {
+			return items
+		}
+	}
+	return nil
+}
+
+func date(seconds float64) time.Time {
+	if seconds == 0 {
+		return time.Time{}
+	}
+	whole, fraction := math.Modf(seconds)
+	return time.Unix(int64(whole), int64(fraction*1e9))
+}
+
+// The scanner reads every value as encoding/json does, and refuses no valid object
+// but for the reasons it gives.
+func FuzzObject(f *testing.F) {
+	for _, s := range corpus() {
+		if header, payload, ok := decoded(s.Raw); ok && len(payload) < 4096 {
+			f.Add(header)
+			f.Add(payload)
+		}
+	}
+	f.Add(`{"a":[1,-2.5e+3,"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00"],"b":{"c":[{},[]]},"d":null,"e":true}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		if !utf8.ValidString(text) {
+			return
+		}
+		members, err := token.ReadObject(text, "iss", "aud")
+		var want map[string]any
+		valid := json.Unmarshal([]byte(text), &want) == nil && want != nil
+		if err != nil {
+			if valid && !isPolicy(err) {
+				t.Fatalf("refused %q: %v, and encoding/json reads it", text, err)
+			}
+			return
+		}
+		if !valid {
+			t.Fatalf("accepted %q, which encoding/json does not read", text)
+		}
+		if len(members) != len(want) {
+			t.Fatalf("%q has %d members, want %d", text, len(members), len(want))
+		}
+		for _, m := range members {
+			checkMember(t, m, want[m.Name])
+		}
+	})
+}
+
+// isPolicy reports whether err refuses what RFC 8259 allows.
+func isPolicy(err error) bool {
+	return slices.ContainsFunc([]string{"twice", "want it spelled", "more than", "surrogate"}, func(s string) bool {
+		return strings.Contains(err.Error(), s)
+	})
+}
+
+func checkMember(t *testing.T, m token.Member, want any) {
+	t.Helper()
+	var got any
+	if err := json.Unmarshal([]byte(m.JSON()), &got); err != nil {
+		t.Fatalf("member %q is %q: %v", m.Name, m.JSON(), err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("member %q is %q (-want +got):\n%s", m.Name, m.JSON(), diff)
+	}
+	if s, err := m.Str(); err == nil && s != want {
+		t.Fatalf("member %q is string %q, want %v", m.Name, s, want)
+	}
+	if items, err := m.Strings(); err == nil {
+		if diff := cmp.Diff(list(want), items); diff != "" {
+			t.Fatalf("member %q is a list of strings (-want +got):\n%s", m.Name, diff)
+		}
+	}
+	if at, err := m.Date(); err == nil {
+		if seconds, ok := want.(float64); !ok || math.Abs(float64(at.UnixNano())/1e9-seconds) > 1e-3 && seconds < 1e9 || at.Unix() != int64(seconds) {
+			t.Fatalf("member %q is time %v, want %v", m.Name, at, want)
+		}
+	}
+}
+
+// Peek reads anything, and of a good token what Verify reads.
+func FuzzPeek(f *testing.F) {
+	good := goodDraft().withHeader("alg", "EdDSA").withHeader("kid", "ed").sign()
+	f.Add(good)
+	for _, s := range corpus() {
+		if len(s.Raw) < 4096 {
+			f.Add(s.Raw)
+		}
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		u := token.Peek(raw)
+		if u.Kind == "" {
+			t.Fatalf("Peek(%q) tells no kind", raw)
+		}
+		got, err := verify(t, strictRules(), raw)
+		if err != nil {
+			if reason := reasonOf(err); u.Problem == nil && (reason == token.Malformed && !strings.Contains(err.Error(), `"cat"`) || reason == token.Opaque || reason == token.Encrypted) {
+				t.Fatalf("Peek(%q) has no problem, Verify has: %v", raw, err)
+			}
+			return
+		}
+		want := token.Unverified{
+			Kind: "access token", Type: got.Type, Algorithm: got.Algorithm, KeyID: got.KeyID, Issuer: got.Issuer,
+			Subject: got.Subject, ClientID: got.ClientID, Audience: got.Audience, Scopes: got.Scopes, Expiry: got.Expiry,
+		}
+		if diff := cmp.Diff(want, u); diff != "" {
+			t.Fatalf("Peek(%q) (-want +got):\n%s", raw, diff)
+		}
+	})
+}
