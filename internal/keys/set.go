@@ -176,6 +176,7 @@ func (s *Set) search(ctx context.Context, n name) (*snapshot, error) {
 		}
 		// A fetch that was under way already does not settle it, the next one does.
 		if snap = s.current.Load(); snap.sequence > begun {
+			s.asked.note(n, begun) // there may have been no room before
 			return snap, nil
 		}
 	}

@@ -173,6 +173,24 @@ func TestRefreshBeforeItAges(t *testing.T) {
 	}
 }
 
+// A fetch that somebody asked for takes the place of the next refresh.
+func TestRefetchPutsOffTheRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(good)
+		d := i.open(t)
+		for sequence := range uint64(10) {
+			if _, err := d.Refetch(t.Context(), sequence); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(remote.DefaultMinInterval)
+		}
+		time.Sleep(remote.DefaultSoftTTL * 12 / 10)
+		if i.fetches() != 11 {
+			t.Errorf("%d fetches, want 10 asked for and 1 refresh", i.fetches())
+		}
+	})
+}
+
 func TestLastGoodCopyServesUntilHardTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(good)
@@ -191,6 +209,8 @@ func TestLastGoodCopyServesUntilHardTTL(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		_, err = d.Get(t.Context())
 		wantUnavailable(t, err, `GET "https://issuer.example/keys": connection refused`)
+		_, err = d.Refetch(t.Context(), 0)
+		wantUnavailable(t, err, "connection refused")
 
 		i.serve(`{"back":1}`)
 		time.Sleep(remote.DefaultMinInterval)

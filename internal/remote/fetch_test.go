@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -46,7 +47,7 @@ var answers = []struct {
 	{"cut body", header("Content-Length", "100", text(good)), remote.Network, "reading the body: unexpected EOF"},
 	{"redirect elsewhere", redirectOnce("https://evil.example/keys"), remote.Redirect, `it leads to "https://evil.example/keys"`},
 	{"redirect to another port", redirectOnce("http://127.0.0.1:9/keys"), remote.Redirect, `it leads to "http://127.0.0.1:9/keys"`},
-	{"redirects without end", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", 302) }, remote.Redirect, "more than 3"},
+	{"redirects without end", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", http.StatusFound) }, remote.Redirect, "more than 3"},
 	{"no answer", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, remote.Network, "EOF"},
 	{"huge header", header("X", strings.Repeat("x", 1<<20), text(good)), remote.Network, "exceeded"},
 }
@@ -131,6 +132,30 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+func TestCookiesAreNotKept(t *testing.T) {
+	t.Parallel()
+	cookies := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cookies <- r.Header.Get("Cookie")
+		header("Set-Cookie", "a=b", text(good))(w, r)
+	}))
+	t.Cleanup(server.Close)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := remote.New(remote.Config{URL: server.URL, Client: &http.Client{Jar: jar}, MinInterval: time.Nanosecond})
+	t.Cleanup(d.Close)
+	for sequence := range uint64(2) {
+		if _, err := d.Refetch(t.Context(), sequence); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-cookies; got != "" {
+			t.Errorf("sent cookie %q, want none", got)
+		}
+	}
+}
+
 func TestSlowLoris(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -161,6 +186,14 @@ func TestBadAnswersDoNoHarm(t *testing.T) {
 		wantClass remote.Class
 	}{
 		{"control", func(i *issuer) { i.serve(`{"new":1}`) }, ""},
+		{"redirect within the origin, port spelled out", func(i *issuer) {
+			i.set(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Path == "/moved" {
+					return response(r, http.StatusOK, strings.NewReader(`{"new":1}`)), nil
+				}
+				return response(r, http.StatusFound, http.NoBody, "Location", "https://ISSUER.example:443/moved"), nil
+			})
+		}, ""},
 		{"down", (*issuer).down, remote.Network},
 		{"hangs", func(i *issuer) { i.slow(time.Hour) }, remote.Timeout},
 		{"slow loris", func(i *issuer) {
@@ -202,8 +235,9 @@ func TestBadAnswersDoNoHarm(t *testing.T) {
 
 				i.slow(0)
 				i.serve(`{"later":1}`)
+				have := d.Stats().Sequence
 				time.Sleep(remote.DefaultMinInterval)
-				c, err := d.Refetch(t.Context(), d.Stats().Sequence)
+				c, err := d.Refetch(t.Context(), have)
 				wantBody(t, c, err, `{"later":1}`)
 			})
 		})

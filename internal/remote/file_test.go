@@ -2,6 +2,7 @@ package remote_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -65,6 +66,10 @@ func TestKeptFileServesThroughAnOutage(t *testing.T) {
 		{"no date", edit(func(e map[string]any) { delete(e, "fetched_at") }), "want less than 24h0m0s"},
 		{"of another URL", edit(func(e map[string]any) { e["url"] = "https://other.example/keys" }), `holds a copy of \"https://other.example/keys\"`},
 		{"another body", edit(func(e map[string]any) { e["body"] = []byte(`{"keys":[1]}`) }), "checksum differs"},
+		{"no JSON object", edit(func(e map[string]any) {
+			sum := sha256.Sum256([]byte("[]"))
+			e["body"], e["sha256"] = []byte("[]"), sum[:]
+		}), "body is not a JSON object"},
 		{"no checksum", edit(func(e map[string]any) { delete(e, "sha256") }), "checksum differs"},
 		{"cut", func(t *testing.T, path string) { write(t, path, `{"url":"ht`) }, "file is damaged"},
 		{"empty", func(t *testing.T, path string) { write(t, path, "") }, "file is damaged"},
@@ -147,6 +152,31 @@ func TestKeptFileIsRefreshedAtOnce(t *testing.T) {
 		d.Close()
 		kept, err := remote.LoadFile(path, docURL, 1<<20)
 		wantBody(t, kept, err, `{"new":1}`)
+	})
+}
+
+// Two copies may come to be written in the wrong order.
+func TestKeptFileNeverGoesBack(t *testing.T) {
+	t.Parallel()
+	older := remote.Copy{Body: []byte(`{"v":1}`), Sequence: 1}
+	newer := remote.Copy{Body: []byte(`{"v":2}`), Sequence: 2}
+	for _, order := range [][]remote.Copy{{older, newer}, {newer, older}} {
+		path := filepath.Join(t.TempDir(), "keys.json")
+		if err := remote.SaveFile(path, docURL, order...); err != nil {
+			t.Fatal(err)
+		}
+		c, err := remote.LoadFile(path, docURL, 1<<10)
+		wantBody(t, c, err, `{"v":2}`)
+	}
+}
+
+func TestKeptBodyIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := keep(t)
+		c, err := remote.LoadFile(path, docURL, int64(len(good)))
+		wantBody(t, c, err, good)
+		_, err = remote.LoadFile(path, docURL, int64(len(good))-1)
+		checkErr(t, "LoadFile", err, "body is 11 bytes, want at most 10")
 	})
 }
 
