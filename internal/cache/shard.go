@@ -1,0 +1,161 @@
+package cache
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// entry is immutable, but for its visits.
+type entry[V any] struct {
+	key        Key
+	hash       uint64
+	generation uint64
+	value      V
+	size       int // with EntryOverhead
+	expires    time.Time
+	visits     atomic.Uint32
+}
+
+// maxVisits is how often the hand of the clock must pass an entry that is no longer
+// asked for before it is evicted.
+const maxVisits = 3
+
+// visit notes a hit. An entry that is hit often is only read here, so that cores
+// that hit the same one do not take its memory from each other.
+func (e *entry[V]) visit() {
+	if n := e.visits.Load(); n < maxVisits {
+		e.visits.Store(n + 1)
+	}
+}
+
+// shard is a hash table with linear probing whose slots are read without a lock:
+// an entry never changes, and a reader compares the whole key. Writers hold the
+// lock. While one moves an entry, a reader can miss it; it never finds a wrong one.
+//
+// Eviction is the CLOCK algorithm with a small counter: a new entry starts with no
+// visits and so goes before all that were hit since the hand last passed them.
+type shard[V any] struct {
+	slots []atomic.Pointer[entry[V]] // a power of two, at most about half of it in use
+
+	mu         sync.Mutex
+	hand       uint64
+	entries    int
+	bytes      int
+	maxEntries int
+	maxBytes   int
+
+	_ [64]byte // keeps the next shard's lock off this one's cache line
+}
+
+func (s *shard[V]) init(maxEntries, maxBytes int) {
+	slots := 2
+	for slots < 2*maxEntries {
+		slots *= 2
+	}
+	s.slots = make([]atomic.Pointer[entry[V]], slots)
+	s.maxEntries, s.maxBytes = maxEntries, maxBytes
+}
+
+func (s *shard[V]) slot(i uint64) *atomic.Pointer[entry[V]] {
+	return &s.slots[i&uint64(len(s.slots)-1)]
+}
+
+// find returns the entry of key, or nil.
+func (s *shard[V]) find(key *Key, hash uint64) *entry[V] {
+	e, _ := s.search(key, hash)
+	return e
+}
+
+// search returns the entry of key and its slot, or nil and the empty slot it would take.
+func (s *shard[V]) search(key *Key, hash uint64) (*entry[V], uint64) {
+	// Writers leave empty slots, but a reader that they overtake might not meet one.
+	for i := hash; i < hash+uint64(len(s.slots)); i++ {
+		e := s.slot(i).Load()
+		if e == nil || e.key == *key {
+			return e, i
+		}
+	}
+	return nil, math.MaxUint64
+}
+
+func (s *shard[V]) put(e *entry[V]) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old, at := s.search(&e.key, e.hash); old != nil {
+		e.visits.Store(old.visits.Load())
+		s.remove(at)
+	}
+	if e.size > s.maxBytes {
+		return
+	}
+	for s.entries >= s.maxEntries || s.bytes+e.size > s.maxBytes {
+		s.evict()
+	}
+	_, at := s.search(&e.key, e.hash)
+	s.slot(at).Store(e)
+	s.entries++
+	s.bytes += e.size
+}
+
+// evict removes the next entry that the hand of the clock finds without visits.
+// There must be one entry at least. Hits go on meanwhile: after enough rounds any
+// entry will do.
+func (s *shard[V]) evict() {
+	for steps := (maxVisits + 1) * len(s.slots); ; steps-- {
+		e := s.slot(s.hand).Load()
+		if e != nil {
+			n := e.visits.Load()
+			if n == 0 || steps <= 0 {
+				s.remove(s.hand) // the hand stays: another entry may have moved here
+				return
+			}
+			e.visits.Store(n - 1)
+		}
+		s.hand++
+	}
+}
+
+// remove empties the slot at and moves up the entries behind it that would no
+// longer be found past the gap.
+func (s *shard[V]) remove(at uint64) {
+	s.entries--
+	s.bytes -= s.slot(at).Load().size
+	gap := at
+	for i := at + 1; ; i++ {
+		e := s.slot(i).Load()
+		if e == nil {
+			break
+		}
+		if s.distance(e.hash, i) >= s.distance(gap, i) {
+			s.slot(gap).Store(e)
+			gap = i
+		}
+	}
+	s.slot(gap).Store(nil)
+}
+
+// distance returns how many slots it is from one to another, around the end.
+func (s *shard[V]) distance(from, to uint64) uint64 {
+	return (to - from) & uint64(len(s.slots)-1)
+}
+
+func (s *shard[V]) deleteFunc(del func(V) bool) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for i := range uint64(len(s.slots)) {
+		for e := s.slot(i).Load(); e != nil && del(e.value); e = s.slot(i).Load() {
+			s.remove(i)
+			n++
+		}
+	}
+	return n
+}
+
+func (s *shard[V]) totals() (entries, bytes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.entries, s.bytes
+}
