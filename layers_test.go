@@ -17,6 +17,7 @@ const module = "github.com/gatehouse-mcp/gatehouse"
 var floors = map[string]int{
 	"internal/challenge": 0,
 	"internal/env":       0,
+	"internal/listen":    0,
 	"internal/wellknown": 0,
 	"internal/remote":    0,
 	"internal/cache":     0,

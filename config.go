@@ -1,0 +1,245 @@
+package gatehouse
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/token"
+	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
+)
+
+// DefaultLeeway is the clock difference that is forgiven between the provider
+// and this machine when [Config.Leeway] is zero.
+const DefaultLeeway = 30 * time.Second
+
+// maxLeeway is "no more than a few minutes" (RFC 9068 §4).
+const maxLeeway = 2 * time.Minute
+
+// Config says what a [Guard] protects and whose tokens it takes. The zero value
+// of every field but Resource and Provider is the safe default.
+type Config struct {
+	_ [0]func()
+
+	// Resource is the public URL of the MCP endpoint, as users type it into
+	// their client: "https://mcp.example.com/mcp". It is the resource
+	// identifier of RFC 9728 and the audience of RFC 8707. It never comes from
+	// a request. A loopback resource is served under localhost, 127.0.0.1 and
+	// [::1] alike.
+	Resource string
+
+	// Provider is the identity provider, from one of the packages below
+	// provider or from [OIDC].
+	Provider Provider
+
+	// RequiredScopes are the scopes that every request must hold. Empty means
+	// that a valid token is enough.
+	RequiredScopes []string
+
+	// Requirements are what single tools, prompts and resources demand on top.
+	// They are enforced on the HTTP request, where a client can step up, and
+	// once more by [Guard.Middleware] inside the MCP server.
+	Requirements []Requirement
+
+	// ResourceName is the name of the server for people (RFC 9728 §2). Empty
+	// leaves it out.
+	ResourceName string
+
+	// ResourceDocumentation is the URL of a page for developers (RFC 9728 §2).
+	// Empty leaves it out.
+	ResourceDocumentation string
+
+	// AllowedOrigins are the web origins, like "https://app.example.com", whose
+	// pages may call the endpoint from a browser. The origin of Resource is
+	// always allowed, and every loopback origin when Resource is on loopback.
+	// "*" allows any origin, and is refused for a loopback resource, where it
+	// would open a local server to every page that the user visits.
+	AllowedOrigins []string
+
+	// LandingPage, when set, answers a browser that opens the endpoint: a GET
+	// or HEAD whose Accept names text/html. It is public.
+	LandingPage http.Handler
+
+	// Leeway is the clock difference that is forgiven in exp, nbf and iat. Zero
+	// means [DefaultLeeway]; more than two minutes is refused.
+	Leeway time.Duration
+
+	// KeyFile, when set, names a file in which the provider's last good signing
+	// keys are kept, so that a restart while the provider is away still serves.
+	KeyFile string
+
+	// HTTPClient fetches keys and metadata from the provider. Nil means a client
+	// of the guard's own. Time and size of each fetch are bounded either way.
+	HTTPClient *http.Client
+
+	// Logger receives one line for each refused request and for each change in
+	// the state of the keys. It never receives a token. Nil means
+	// [slog.Default].
+	Logger *slog.Logger
+
+	// OnReject, when set, is called for each refused request, instead of the line
+	// in Logger, before the answer is written. It must be safe for concurrent
+	// use and return quickly.
+	OnReject func(*http.Request, Rejection)
+}
+
+// ConfigError is one fault in a configuration. [New] joins all that it finds;
+// errors.As reaches the first of them.
+type ConfigError struct {
+	Field   string // name of the field or environment variable
+	Value   string // the value as given; empty when there is none
+	Problem string // what is wrong, as a verb phrase: "is not an absolute URL"
+	Fix     string // what to do, as an imperative: "set it to …"
+}
+
+func (e *ConfigError) Error() string {
+	if e.Value == "" {
+		return fmt.Sprintf("gatehouse: %s %s; %s", e.Field, e.Problem, e.Fix)
+	}
+	return fmt.Sprintf("gatehouse: %s %q %s; %s", e.Field, e.Value, e.Problem, e.Fix)
+}
+
+// faults collects every *ConfigError before any is reported.
+type faults []error
+
+func (f *faults) add(field, value, problem, fix string) {
+	*f = append(*f, &ConfigError{Field: field, Value: value, Problem: problem, Fix: fix})
+}
+
+func (f *faults) addURL(field, value string, err error) {
+	var fault *wellknown.Fault
+	if errors.As(err, &fault) {
+		f.add(field, value, fault.Problem, fault.Fix)
+	} else if err != nil {
+		*f = append(*f, err)
+	}
+}
+
+// settings is a Config after validation.
+type settings struct {
+	Config
+	resource *url.URL
+	loopback bool
+	scopes   []string // of challenges and of the resource metadata
+}
+
+func (cfg Config) validate() (*settings, error) {
+	var f faults
+	s := &settings{Config: cfg}
+
+	if cfg.Resource == "" {
+		f.add("Resource", "", "is missing", `set it to the public URL of the MCP endpoint, like "https://mcp.example.com/mcp"`)
+	} else if u, err := wellknown.Resource(cfg.Resource); err != nil {
+		f.addURL("Resource", cfg.Resource, err)
+	} else {
+		s.resource = u
+		s.loopback = wellknown.IsLoopback(u.Host)
+	}
+
+	s.validateProvider(&f)
+	s.scopes = union(cfg.RequiredScopes, cfg.Provider.ScopesSupported)
+	for _, scope := range s.scopes {
+		if scope == "offline_access" {
+			f.add("Provider.ScopesSupported", scope, "is not a scope of the resource", "leave it out; clients that keep refresh tokens ask for it themselves")
+		} else if !validScope(scope) {
+			f.add("Provider.ScopesSupported", scope, "is not a scope", "use one word of printable ASCII for each scope (RFC 6749 section 3.3)")
+		}
+	}
+	for i, r := range cfg.Requirements {
+		r.validate(fmt.Sprintf("Requirements[%d]", i), &f)
+	}
+	if doc := cfg.ResourceDocumentation; doc != "" {
+		if u, err := url.Parse(doc); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+			f.add("ResourceDocumentation", doc, "is not an absolute URL", "set it to the address of a web page, or leave it empty")
+		}
+	}
+	for _, origin := range cfg.AllowedOrigins {
+		s.validateOrigin(origin, &f)
+	}
+	if cfg.Leeway < 0 || cfg.Leeway > maxLeeway {
+		f.add("Leeway", cfg.Leeway.String(), "is out of range", "use 0 for the default of 30s, or at most 2m; a longer one needs the clock of this machine set right")
+	}
+	s.Leeway = cmp.Or(cfg.Leeway, DefaultLeeway)
+	if s.Logger == nil {
+		s.Logger = slog.Default()
+	}
+	return s, errors.Join(f...)
+}
+
+func (s *settings) validateProvider(f *faults) {
+	p := s.Provider
+	if p.Err != nil {
+		*f = append(*f, p.Err)
+		return
+	}
+	if p.Issuer == "" {
+		f.add("Provider", "", "is missing", `set it to the identity provider, like clerk.FromEnv() or gatehouse.OIDC("https://issuer.example.com")`)
+		return
+	}
+	f.addURL("Provider.Issuer", p.Issuer, wellknown.Issuer(p.Issuer))
+	if p.JWKSURL != "" {
+		f.addURL("Provider.JWKSURL", p.JWKSURL, wellknown.Issuer(p.JWKSURL))
+	}
+	if p.DangerouslySkipVerification && s.resource != nil && !s.loopback {
+		f.add("Provider.DangerouslySkipVerification", "", "is set for "+s.resource.String(), "anybody could forge a token; unset it, or use a resource on localhost")
+	}
+}
+
+func (s *settings) validateOrigin(origin string, f *faults) {
+	const fix = `name a scheme and a host, like "https://app.example.com"`
+	if origin == "*" {
+		if s.loopback {
+			f.add("AllowedOrigins", origin, "opens a local server to every web page", "name the origins; pages on localhost are allowed already")
+		}
+		return
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || origin != strings.ToLower(origin) {
+		f.add("AllowedOrigins", origin, "is not a web origin", fix)
+	}
+}
+
+// rules translates the provider's token rules for the token room.
+func (s *settings) rules(audiences []string) *token.Rules {
+	p := s.Provider
+	return &token.Rules{
+		Issuer:         p.Issuer,
+		Algorithms:     p.Tokens.algorithms(),
+		Types:          p.Tokens.types(),
+		RefusedHeader:  p.Tokens.RefusedHeader,
+		RequiredClaims: p.Tokens.RequiredClaims,
+		SubjectPrefix:  p.Tokens.SubjectPrefix,
+		Audience:       token.AudiencePolicy(p.Tokens.Audience),
+		Audiences:      audiences,
+		Leeway:         s.Leeway,
+	}
+}
+
+// validScope reports whether s is a scope-token of RFC 6749 §3.3.
+func validScope(s string) bool {
+	for _, c := range []byte(s) {
+		if c <= ' ' || c == '"' || c == '\\' || c > '~' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// union returns the members of all lists in order, each once.
+func union(lists ...[]string) []string {
+	var out []string
+	for _, list := range lists {
+		for _, v := range list {
+			if !slices.Contains(out, v) {
+				out = append(out, v)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,53 @@
+package gatehouse
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// credentials returns the bearer token of r (RFC 6750 §2.1). Exactly one
+// Authorization header counts; the query is never read as a token, only refused.
+func credentials(r *http.Request) (raw string, reason Reason) {
+	if tokenInQuery(r.URL) {
+		return "", reasonTokenInQuery
+	}
+	headers := r.Header["Authorization"]
+	switch {
+	case len(headers) == 0 || len(headers) == 1 && headers[0] == "":
+		return "", reasonNoCredentials
+	case len(headers) > 1:
+		return "", reasonBadCredentials
+	}
+	scheme, rest, _ := strings.Cut(headers[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", reasonWrongScheme
+	}
+	raw = strings.Trim(rest, " ")
+	if !isToken68(raw) {
+		return "", reasonBadCredentials
+	}
+	return raw, ""
+}
+
+func tokenInQuery(u *url.URL) bool {
+	if !strings.Contains(u.RawQuery, "access") && !strings.Contains(u.RawQuery, "%") {
+		return false
+	}
+	return u.Query().Has("access_token")
+}
+
+// isToken68 reports whether s is a b64token of RFC 6750 §2.1.
+func isToken68(s string) bool {
+	s = strings.TrimRight(s, "=")
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '-', c == '.', c == '_', c == '~', c == '+', c == '/':
+		default:
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,52 @@
+package gatehouse
+
+import "sync/atomic"
+
+// Stats are counts since the guard was made.
+type Stats struct {
+	// Accepted counts requests that got through; Unbound those of them whose
+	// token named no audience.
+	Accepted, Unbound uint64
+	// Refused counts refusals by reason. Reasons that never occurred are absent.
+	Refused map[Reason]uint64
+}
+
+// Stats returns the counts. It is safe for concurrent use and cheap.
+func (g *Guard) Stats() Stats {
+	out := Stats{
+		Accepted: g.counters.accepted.Load(),
+		Unbound:  g.counters.unbound.Load(),
+		Refused:  make(map[Reason]uint64),
+	}
+	for i := range reasons {
+		if n := g.counters.refused[i].Load(); n > 0 {
+			out.Refused[reasons[i].Reason] = n
+		}
+	}
+	return out
+}
+
+// maxReasons is at least len(reasons); a test holds it.
+const maxReasons = 64
+
+type counters struct {
+	accepted, unbound atomic.Uint64
+	refused           [maxReasons]atomic.Uint64
+}
+
+func (c *counters) accept(by *caller) {
+	c.accepted.Add(1)
+	if !by.bound {
+		c.unbound.Add(1)
+	}
+}
+
+func (c *counters) refuse(reason Reason) { c.refused[reasonIndex[reason]].Add(1) }
+
+var reasonIndex = func() map[Reason]int {
+	index := make(map[Reason]int, len(reasons))
+	for i, row := range reasons {
+		index[row.Reason] = i
+	}
+	return index
+}()
