@@ -1,0 +1,63 @@
+// Package listen opens the listeners of a server.
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Localhost is the host that means both loopback addresses.
+const Localhost = "localhost"
+
+// TCP listens on host and port. [Localhost] means 127.0.0.1 and [::1], where the
+// machine has both: clients differ in which they try first. Port 0 chooses a free
+// one, the same for both. The error says which setting to change; it wraps the
+// system's own.
+func TCP(host string, port int) ([]net.Listener, error) {
+	if host != Localhost {
+		l, err := open("tcp", strings.Trim(host, "[]"), port)
+		if err != nil {
+			return nil, err
+		}
+		return []net.Listener{l}, nil
+	}
+	four, err := open("tcp4", "127.0.0.1", port)
+	if err != nil {
+		return nil, err
+	}
+	six, err := open("tcp6", "::1", Port(four))
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		four.Close()
+		return nil, err
+	case err != nil: // a machine without IPv6
+		return []net.Listener{four}, nil
+	}
+	return []net.Listener{four, six}, nil
+}
+
+// Port returns the port that l listens on.
+func Port(l net.Listener) int {
+	if addr, ok := l.Addr().(*net.TCPAddr); ok {
+		return addr.Port
+	}
+	return 0
+}
+
+func open(network, host string, port int) (net.Listener, error) {
+	address := net.JoinHostPort(host, strconv.Itoa(port))
+	l, err := net.Listen(network, address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("port %d is in use: %w", port, err)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("port %d is not open to this user: %w", port, err)
+	case err != nil:
+		return nil, fmt.Errorf("listening on %s: %w", address, err)
+	}
+	return l, nil
+}
