@@ -1,0 +1,57 @@
+// The quick start: an MCP server that knows who is calling, with sign-in by
+// Clerk.
+//
+//	MCP_USE_OAUTH_CLERK_FRONTEND_API_URL=https://verb-noun-42.clerk.accounts.dev go run ./examples/clerk
+//
+// Without a Clerk account, against a Clerk on this machine:
+//
+//	go run ./cmd/gatehouse dev -- go run ./examples/clerk
+package main
+
+import (
+	"context"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
+	"github.com/gatehouse-mcp/gatehouse/reply"
+	"github.com/gatehouse-mcp/gatehouse/serve"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+
+	server, err := serve.New(serve.Config{
+		Name:     "my-server",
+		Version:  "1.0.0",
+		Provider: clerk.FromEnv(), // MCP_USE_OAUTH_CLERK_FRONTEND_API_URL, from the environment or .env
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mcp.AddTool(server.MCP, &mcp.Tool{Name: "whoami", Description: "Get authenticated user info"}, whoami)
+	if err := server.ListenAndServe(ctx); err != nil { // PORT, HOST; default localhost:3000/mcp
+		log.Fatal(err)
+	}
+}
+
+func whoami(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+	user, err := clerk.Profile(ctx, req) // UserOf(req) is what the token says; Profile adds what only Clerk's userinfo knows
+	if err != nil {
+		return reply.Error("Clerk did not answer, try again"), nil, nil
+	}
+	id, _ := gatehouse.IdentityOf(req)
+	return reply.Object(map[string]any{
+		"userId":       user.ID,
+		"email":        user.Email,
+		"name":         user.Name,
+		"scopes":       id.Scopes,
+		"clientId":     id.ClientID,
+		"organization": user.Org.ID,
+	}), nil, nil
+}

@@ -1,0 +1,58 @@
+// A tool that looks at the organization which the user chose while signing in.
+//
+//	go run ./cmd/gatehouse dev -- go run ./examples/organization
+//
+// Clerk puts the organization into an access token when Organizations are
+// enabled, the client holds the scope user:org:read, and the user picks one on
+// the consent page. The scope is advertised here so that clients ask for it; add
+// it to the default scopes of the instance first, or Clerk answers invalid_scope
+// to clients that registered without it.
+package main
+
+import (
+	"context"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
+	"github.com/gatehouse-mcp/gatehouse/reply"
+	"github.com/gatehouse-mcp/gatehouse/serve"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+
+	server, err := serve.New(serve.Config{
+		Name:    "organization",
+		Version: "1.0.0",
+		Provider: clerk.New(clerk.Config{
+			ScopesSupported: []string{"profile", "email", clerk.OrganizationScope},
+		}),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mcp.AddTool(server.MCP, &mcp.Tool{Name: "get-organization-info", Description: "Get the active organization"}, organization)
+	if err := server.ListenAndServe(ctx); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func organization(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+	user, err := clerk.Profile(ctx, req)
+	if err != nil {
+		return reply.Error("Clerk did not answer, try again"), nil, nil
+	}
+	if user.Org.ID == "" {
+		return reply.Error("No active organization. Select one in Clerk first."), nil, nil
+	}
+	return reply.Object(map[string]any{
+		"org_id":   user.Org.ID,
+		"org_role": user.Org.Role, // in session tokens only; OAuth access tokens have the ID alone
+		"org_slug": user.Org.Slug,
+	}), nil, nil
+}
