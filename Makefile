@@ -1,0 +1,29 @@
+GO ?= go
+FUZZTIME ?= 30s
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+test: ## the tests that need nothing: go test ./...
+	$(GO) test ./...
+race: ## the same, under the race detector and in random order
+	$(GO) test -race -shuffle=on ./...
+lint: ## gofmt, go vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...
+vuln: ## known vulnerabilities; needs vuln.go.dev
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@latest ./...
+fuzz: ## every fuzz target for FUZZTIME each
+	scripts/fuzz $(FUZZTIME)
+bench: ## the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/token ./internal/cache ./internal/keys .
+oracles: ## other JOSE libraries and Project Wycheproof beside internal/token
+	cd internal/difftest && $(GO) test ./...
+e2e: ## real clients over real sockets; needs Node 20 and Chromium, installs the rest
+	$(GO) test -tags e2e -count=1 -timeout 20m ./e2e/...
+official: ## the official MCP conformance suite through the gate; needs npm
+	$(GO) test -tags official -count=1 -timeout 15m ./conformance/official/...
+golden: ## rewrite generated documentation and golden files
+	$(GO) test . ./conformance -update
+
+.PHONY: help test race lint vuln fuzz bench oracles e2e official golden
