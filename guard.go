@@ -106,6 +106,14 @@ func (g *Guard) Ready(ctx context.Context) error {
 	return g.verifier.keys.Ready(ctx)
 }
 
+// Close ends the background refresh of keys and documents. Requests that come
+// after it are still answered, with the keys at hand.
+func (g *Guard) Close() {
+	g.verifier.keys.Close()
+	g.documents.authorizationServer.Close()
+	g.documents.openIDConfiguration.Close()
+}
+
 // Mount registers the endpoint with handler behind the guard, and the documents
 // that clients look for (RFC 9728, RFC 8414). It panics where a pattern is taken,
 // as [http.ServeMux.Handle] does.

@@ -75,9 +75,11 @@ var behind = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, id.Subject)
 })
 
-func send(h http.Handler, rq request) *http.Response {
+func send(h http.Handler, rq request) *http.Response { return sendRaw(h, rq.make()) }
+
+func sendRaw(h http.Handler, r *http.Request) *http.Response {
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, rq.make())
+	h.ServeHTTP(w, r)
 	return w.Result()
 }
 
@@ -368,7 +370,9 @@ func TestMetadata(t *testing.T) {
 	guard := newGuard(t, is, func(cfg *gatehouse.Config) { cfg.ResourceName = "Notes" })
 	mux := http.NewServeMux()
 	guard.Mount(mux, behind)
-	get := func(host, path string) *http.Response { return send(mux, request{method: "GET", target: path, host: host}) }
+	get := func(host, path string) *http.Response {
+		return send(mux, request{method: "GET", target: path, host: host})
+	}
 
 	want := `{"resource":"http://localhost:3000/mcp","authorization_servers":["` + is.url + `"],"scopes_supported":["profile","email"],"bearer_methods_supported":["header"],"resource_name":"Notes"}`
 	for _, path := range []string{"/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-protected-resource"} {

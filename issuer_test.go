@@ -124,5 +124,6 @@ func newGuard(t testing.TB, is *issuer, configure ...func(*gatehouse.Config)) *g
 	if err != nil {
 		t.Fatalf("New: %v", err)
 	}
+	t.Cleanup(guard.Close)
 	return guard
 }

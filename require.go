@@ -23,8 +23,8 @@ const (
 )
 
 // codeForbiddenCall is the JSON-RPC code of a call that the middleware refuses:
-// of the range that JSON-RPC leaves to servers, and not used by MCP.
-const codeForbiddenCall = -32003
+// of the range that JSON-RPC leaves to servers, used neither by MCP nor by go-sdk.
+const codeForbiddenCall = -32040
 
 // Requirement is what a caller must hold for one operation: all of what is set.
 // Set exactly one of Tool, Prompt and Resource.

@@ -109,7 +109,7 @@ func (r *refusal) status() int {
 }
 
 func (s *Server) writeRefusal(w http.ResponseWriter, r *http.Request, refused *refusal) {
-	s.note(r, refused.code, refused.description(), refused.fix)
+	note(r, refused.code, refused.description(), refused.fix)
 	noStore(w)
 	if _, _, basic := r.BasicAuth(); basic && refused.code == invalidClient {
 		w.Header().Set("WWW-Authenticate", `Basic realm="Clerk"`)
@@ -130,15 +130,10 @@ type clerkError struct {
 }
 
 func (s *Server) writeClerkError(w http.ResponseWriter, r *http.Request, e clerkError) {
-	s.note(r, e.Code, e.LongMessage, e.fix)
+	note(r, e.Code, e.LongMessage, e.fix)
 	noStore(w)
 	writeJSON(w, e.status, struct {
 		Errors  []clerkError `json:"errors"`
 		TraceID string       `json:"clerk_trace_id"`
 	}{[]clerkError{e}, randomString(hex, 32)})
-}
-
-// note logs how a request was refused.
-func (s *Server) note(r *http.Request, code, problem, fix string) {
-	s.log.InfoContext(r.Context(), "refused", "method", r.Method, "path", r.URL.Path, "error", code, "problem", problem, "fix", fix)
 }

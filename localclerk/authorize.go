@@ -36,7 +36,7 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		s.showRefusal(w, r, refused)
 		return
 	}
-	req, refused := s.answerable(form)
+	req, refused := s.answerable(r.Context(), form)
 	if refused != nil {
 		s.showRefusal(w, r, refused)
 		return
@@ -50,11 +50,14 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := s.vault.begin(req, s.now())
-	s.redirect(w, r, continuePath(id))
+	s.redirect(w, r, continueWith(id))
 }
 
-func continuePath(transaction string) string {
-	return "/oauth/authorize/continue?" + url.Values{"transaction": {transaction}}.Encode()
+// continuePath is where the pages are: Clerk's second hop.
+const continuePath = "/oauth/authorize/continue"
+
+func continueWith(transaction string) string {
+	return continuePath + "?" + url.Values{"transaction": {transaction}}.Encode()
 }
 
 // readForm returns the parameters of a GET from the query, those of a POST
@@ -103,7 +106,7 @@ func (s *Server) signInHeadless(w http.ResponseWriter, r *http.Request, req auth
 }
 
 func (s *Server) refuseHeader(w http.ResponseWriter, r *http.Request, header string, err error) {
-	s.note(r, invalidRequest, header+": "+err.Error(), "send another "+header)
+	note(r, invalidRequest, header+": "+err.Error(), "send another "+header)
 	noStore(w)
 	http.Error(w, header+": "+err.Error(), http.StatusBadRequest)
 }
@@ -117,6 +120,7 @@ type decision struct {
 
 // decide answers an authorization request with a code or with access_denied.
 func (s *Server) decide(w http.ResponseWriter, r *http.Request, req authorizeRequest, d decision) {
+	eventOf(r).User = d.user.ID
 	if d.user.Banned {
 		s.redirectRefusal(w, r, req, refuse(accessDenied, "The user %s is banned.", d.user.ID).
 			mend("sign in as somebody else, or lift the ban"))
@@ -148,7 +152,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, req authorizeReq
 }
 
 func (s *Server) redirectRefusal(w http.ResponseWriter, r *http.Request, req authorizeRequest, refused *refusal) {
-	s.note(r, refused.code, refused.description(), refused.fix)
+	note(r, refused.code, refused.description(), refused.fix)
 	s.answer(w, r, req, url.Values{
 		"error":             {refused.code},
 		"error_description": {refused.description()},
@@ -158,6 +162,7 @@ func (s *Server) redirectRefusal(w http.ResponseWriter, r *http.Request, req aut
 // answer sends an authorization response, with state and the issuer (RFC 9207),
 // to the client's redirect URI.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, req authorizeRequest, params url.Values) {
+	eventOf(r).Client = req.client.id
 	params.Set("iss", s.issuer)
 	if req.state != "" {
 		params.Set("state", req.state)

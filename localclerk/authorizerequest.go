@@ -1,6 +1,7 @@
 package localclerk
 
 import (
+	"context"
 	"encoding/base64"
 	"net/url"
 	"slices"
@@ -38,17 +39,16 @@ type authorizeRequest struct {
 
 // answerable finds out who asks and where the answer may go. Until that is
 // known, a refusal must not be a redirect (RFC 6749 section 4.1.2.1).
-func (s *Server) answerable(form url.Values) (authorizeRequest, *refusal) {
+func (s *Server) answerable(ctx context.Context, form url.Values) (authorizeRequest, *refusal) {
 	var req authorizeRequest
 	for _, name := range []string{"client_id", "redirect_uri"} {
 		if n := len(form[name]); n > 1 {
 			return req, refuse(invalidRequest, "Got %d '%s' parameters, want one.", n, name)
 		}
 	}
-	c, ok := s.vault.client(form.Get("client_id"))
-	if !ok {
-		return req, refuse(invalidClient, "The requested OAuth 2.0 Client '%s' does not exist.", form.Get("client_id")).
-			mend("register the client again: this local Clerk forgets its clients when it restarts")
+	c, refused := s.findClient(ctx, form.Get("client_id"))
+	if refused != nil {
+		return req, refused
 	}
 	uri, ok := c.redirect(form.Get("redirect_uri"))
 	if !ok {
@@ -62,6 +62,19 @@ func (s *Server) answerable(form url.Values) (authorizeRequest, *refusal) {
 		req.responseMode = modeFormPost
 	}
 	return req, nil
+}
+
+// findClient returns a registered client, or the one a metadata document
+// describes.
+func (s *Server) findClient(ctx context.Context, id string) (*client, *refusal) {
+	if namesDocument(id) {
+		return s.documentClient(ctx, id)
+	}
+	if c, ok := s.vault.client(id); ok {
+		return c, nil
+	}
+	return nil, refuse(invalidClient, "The requested OAuth 2.0 Client '%s' does not exist.", id).
+		mend("register the client again; this local Clerk forgets its clients when it restarts")
 }
 
 // read takes in the rest of the request.

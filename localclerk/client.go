@@ -19,7 +19,9 @@ const maxURILength = 1024
 
 // client is an OAuth application. It never changes once it is known.
 type client struct {
-	id, secret    string // no secret: a public client
+	id            string
+	secret        secret // empty: a public client
+	application   string // oauthapp_…, its name in the Backend API
 	name          string
 	uri, logoURI  string
 	redirectURIs  []string
@@ -28,10 +30,12 @@ type client struct {
 	consentScreen bool
 	pkceRequired  bool
 	created       time.Time
-	application   string // oauthapp_…, its name in the Backend API
+	freshUntil    time.Time // of a metadata document; zero for other clients
 }
 
 func (c *client) public() bool { return c.secret == "" }
+
+func newClientSecret() secret { return secret(randomString(base62, clientSecretLength)) }
 
 // redirect returns the redirect URI to answer to. An empty requested one
 // stands for the only one registered (RFC 6749 section 3.1.2.3).

@@ -40,7 +40,7 @@ func staleTransaction() *refusal {
 // live transaction; only the first Allow or Deny counts.
 func (s *Server) serveDecision(w http.ResponseWriter, r *http.Request) {
 	if err := http.NewCrossOriginProtection().Check(r); err != nil {
-		s.note(r, accessDenied, "the form came from another origin", "")
+		note(r, accessDenied, "the form came from another origin", "")
 		noStore(w)
 		http.Error(w, "the form came from another origin", http.StatusForbidden)
 		return
@@ -62,11 +62,11 @@ func (s *Server) serveDecision(w http.ResponseWriter, r *http.Request) {
 		s.signIn(w, r, id, t, people, form.Get("user"))
 	case actionSignOut:
 		s.vault.signIn(id, "")
-		s.redirect(w, r, continuePath(id))
+		s.redirect(w, r, continueWith(id))
 	case actionAllow, actionDeny:
 		user, ok := people.user(t.user)
 		if !ok {
-			s.redirect(w, r, continuePath(id))
+			s.redirect(w, r, continueWith(id))
 			return
 		}
 		d := decision{user: user, allow: action == actionAllow, organization: form.Get("organization_id")}
@@ -94,7 +94,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request, id string, t tra
 		return
 	}
 	s.vault.signIn(id, user.ID)
-	s.redirect(w, r, continuePath(id))
+	s.redirect(w, r, continueWith(id))
 }
 
 func (s *Server) finish(w http.ResponseWriter, r *http.Request, id string, d decision) {

@@ -27,14 +27,14 @@ func (b browser) press(transaction string, fields ...string) answer {
 	for i := 0; i < len(fields); i += 2 {
 		form.Set(fields[i], fields[i+1])
 	}
-	return post(b.t, b.s, "/oauth/authorize/continue", form, "Accept", "text/html", "Origin", testIssuer, "Sec-Fetch-Site", "same-origin")
+	return post(b.t, b.s, continuePath, form, "Accept", "text/html", "Origin", testIssuer, "Sec-Fetch-Site", "same-origin")
 }
 
 // open starts an authorization and returns its transaction.
 func (b browser) open(params url.Values) string {
 	b.t.Helper()
 	uri, query := b.get("/oauth/authorize?" + params.Encode()).location()
-	if uri != "/oauth/authorize/continue" || query.Get("transaction") == "" {
+	if uri != continuePath || query.Get("transaction") == "" {
 		b.t.Fatalf("redirects to %q with %v, want the continue page", uri, query)
 	}
 	return query.Get("transaction")
@@ -42,7 +42,7 @@ func (b browser) open(params url.Values) string {
 
 func (b browser) page(transaction string) string {
 	b.t.Helper()
-	return b.get(continuePath(transaction)).want(200).body
+	return b.get(continueWith(transaction)).want(200).body
 }
 
 func TestPages(t *testing.T) {
@@ -61,7 +61,7 @@ func TestPages(t *testing.T) {
 		}
 	}
 	uri, query := b.press(transaction, "action", actionSignIn, "user", ada.ID).location()
-	if uri != "/oauth/authorize/continue" || query.Get("transaction") != transaction {
+	if uri != continuePath || query.Get("transaction") != transaction {
 		t.Fatalf("redirects to %q with %v, want the consent page", uri, query)
 	}
 	page = b.page(transaction)
@@ -85,7 +85,7 @@ func TestPages(t *testing.T) {
 	}
 
 	b.press(transaction, "action", actionAllow).want(400)
-	b.get(continuePath(transaction)).want(400)
+	b.get(continueWith(transaction)).want(400)
 }
 
 func TestDenyAndSwitch(t *testing.T) {
@@ -143,7 +143,7 @@ func TestAllowNeedsSomebodySignedIn(t *testing.T) {
 	b := browser{t, newServer(t, nil)}
 	transaction := b.open(authorization(register(t, b.s, nil)))
 	uri, _ := b.press(transaction, "action", actionAllow).location()
-	if uri != "/oauth/authorize/continue" {
+	if uri != continuePath {
 		t.Errorf("redirects to %q, want the sign-in page", uri)
 	}
 }
@@ -166,7 +166,7 @@ func TestDecisionFromAnotherOrigin(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			form := url.Values{"transaction": {b.open(params)}, "action": {actionSignIn}, "user": {derivedID("user_", "ada")}}
-			post(t, b.s, "/oauth/authorize/continue", form, test.headers...).want(test.wantStatus)
+			post(t, b.s, continuePath, form, test.headers...).want(test.wantStatus)
 		})
 	}
 }
@@ -208,7 +208,7 @@ func TestBannedUserCannotSignIn(t *testing.T) {
 func TestPageHeaders(t *testing.T) {
 	t.Parallel()
 	b := browser{t, newServer(t, nil)}
-	got := b.get(continuePath(b.open(authorization(register(t, b.s, nil))))).want(200)
+	got := b.get(continueWith(b.open(authorization(register(t, b.s, nil))))).want(200)
 	policy := got.header.Get("Content-Security-Policy")
 	for _, want := range []string{"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self' http://127.0.0.1:9999", "style-src 'sha256-"} {
 		if !strings.Contains(policy, want) {

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -97,7 +99,9 @@ func TestGoSDKClientSignsIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, claims := decode(t, token.AccessToken)
-	if claims["sub"] != derivedID("user_", "grace") || claims["scope"] != "profile email offline_access" {
+	scopes := strings.Fields(claims["scope"].(string))
+	slices.Sort(scopes)
+	if claims["sub"] != derivedID("user_", "grace") || !slices.Equal(scopes, []string{"email", "offline_access", "profile"}) {
 		t.Errorf("got claims %v", claims)
 	}
 	if aud, _ := claims["aud"].([]any); len(aud) != 1 || aud[0] != mcp.URL+"/mcp" {

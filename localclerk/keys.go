@@ -41,11 +41,14 @@ func newKeyring(private *rsa.PrivateKey) (keyring, error) {
 	return keyring{kid: kid, private: private, published: []publishedKey{{kid, &private.PublicKey}}}, nil
 }
 
-// sign returns claims as a compact JWT with the given typ.
-func (k keyring) sign(typ string, claims jwt.MapClaims) (string, error) {
+func (k keyring) header(typ string) map[string]any {
+	return map[string]any{"alg": jwt.SigningMethodRS256.Alg(), "kid": k.kid, "typ": typ}
+}
+
+// sign returns a compact JWT of claims under header, whatever that says.
+func (k keyring) sign(header map[string]any, claims jwt.MapClaims) (string, error) {
 	token := jwt.NewWithClaims(jwt.SigningMethodRS256, claims)
-	token.Header["typ"] = typ
-	token.Header["kid"] = k.kid
+	token.Header = header
 	signed, err := token.SignedString(k.private)
 	if err != nil {
 		return "", fmt.Errorf("signing a token: %w", err)

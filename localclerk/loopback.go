@@ -27,6 +27,18 @@ func isLoopbackAddr(addr net.Addr) bool {
 	return err == nil && isLoopbackHost(host)
 }
 
+// onlyLocal lets nothing in that is not of this machine.
+func onlyLocal(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if problem := notLocal(r); problem != "" {
+			note(r, "host_invalid", problem, "use the issuer's own URL")
+			http.Error(w, problem, http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // notLocal returns why r may not be answered, or "".
 func notLocal(r *http.Request) string {
 	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && !isLoopbackAddr(addr) {

@@ -117,6 +117,7 @@ func newFace(u User) face {
 }
 
 func (s *Server) showSignIn(w http.ResponseWriter, r *http.Request, transaction string, req authorizeRequest) {
+	eventOf(r).Client = req.client.id
 	var faces []face
 	for _, u := range s.currentPeople().users {
 		faces = append(faces, newFace(u))
@@ -151,6 +152,7 @@ func scopeLines(scopes []string) []scopeLine {
 type organizationOption struct{ ID, Name, Role string }
 
 func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, transaction string, req authorizeRequest, user User) {
+	eventOf(r).Client, eventOf(r).User = req.client.id, user.ID
 	var options []organizationOption
 	for _, o := range s.currentPeople().memberships(user.ID) {
 		m, _ := o.member(user.ID)
@@ -210,7 +212,7 @@ func (s *Server) showRefusal(w http.ResponseWriter, r *http.Request, refused *re
 		})
 		return
 	}
-	s.note(r, refused.code, refused.description(), refused.fix)
+	note(r, refused.code, refused.description(), refused.fix)
 	s.show(w, http.StatusBadRequest, errorPage, struct {
 		layout
 		Code, Problem, Fix string

@@ -61,7 +61,7 @@ func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 	body.Scope = strings.Join(c.scopes, " ")
 	answer := registered{
 		ClientID:         c.id,
-		ClientSecret:     c.secret,
+		ClientSecret:     string(c.secret),
 		ClientIDIssuedAt: c.created.Unix(),
 		registration:     body,
 		GrantTypes:       []string{grantAuthorizationCode},
@@ -144,7 +144,7 @@ func (s *Server) register(body registration, settings Settings) *client {
 		c.name = c.id
 	}
 	if body.TokenEndpointAuthMethod != authNone {
-		c.secret = randomString(base62, clientSecretLength)
+		c.secret = newClientSecret()
 	}
 	s.vault.addClient(c)
 	return c

@@ -46,21 +46,33 @@ type Config struct {
 	// keep tokens valid across restarts.
 	SigningKey *rsa.PrivateKey
 
+	// HTTPClient fetches client ID metadata documents, without following
+	// redirects. Nil means one that connects to public addresses only; with
+	// another, where it connects to is its own business.
+	HTTPClient *http.Client
+
 	// Logger gets one record a request. Nil means none.
 	Logger *slog.Logger
 }
 
 // Server is a local Clerk: an http.Handler, safe for concurrent use.
 type Server struct {
-	issuer  string
-	log     *slog.Logger
-	handler http.Handler
-	vault   vault
+	issuer    string
+	instance  string // ins_…, the kid of the first key
+	secretKey secret
+	started   time.Time
+	log       *slog.Logger
+	handler   http.Handler
+	fetcher   *http.Client
+	fetching  chan struct{}
+	vault     vault
+	journal   *journal
 
 	mu       sync.Mutex
 	settings Settings
 	people   *directory
 	keys     keyring
+	faults   Faults
 }
 
 // New returns a Server for config. The error joins everything wrong with it.
@@ -87,12 +99,18 @@ func New(config Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		issuer:   config.Issuer,
-		log:      config.Logger,
-		vault:    newVault(),
-		settings: settings,
-		people:   people,
-		keys:     keys,
+		issuer:    config.Issuer,
+		instance:  keys.kid,
+		secretKey: secret("sk_test_" + randomString(base62, secretLength)),
+		started:   time.Now(),
+		log:       config.Logger,
+		vault:     newVault(),
+		fetcher:   newFetcher(config.HTTPClient),
+		journal:   newJournal(),
+		fetching:  make(chan struct{}, maxMetadataFetches),
+		settings:  settings,
+		people:    people,
+		keys:      keys,
 	}
 	s.handler = s.routes()
 	return s, nil
@@ -118,13 +136,7 @@ func (s *Server) Issuer() string { return s.issuer }
 
 // ServeHTTP answers one request. What does not come from loopback, or names a
 // host that is not loopback (DNS rebinding), gets 403.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if problem := notLocal(r); problem != "" {
-		http.Error(w, problem, http.StatusForbidden)
-		return
-	}
-	s.handler.ServeHTTP(w, r)
-}
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 // Serve answers requests on l until ctx ends, then drains and returns nil. It
 // refuses a listener that is not on loopback, and always closes l.
@@ -165,18 +177,19 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /oauth/register", s.serveRegister)
 	mux.HandleFunc("GET /oauth/authorize", s.serveAuthorize)
 	mux.HandleFunc("POST /oauth/authorize", s.serveAuthorize)
-	mux.HandleFunc("GET /oauth/authorize/continue", s.serveContinue)
-	mux.HandleFunc("POST /oauth/authorize/continue", s.serveDecision)
+	mux.HandleFunc("GET "+continuePath, s.serveContinue)
+	mux.HandleFunc("POST "+continuePath, s.serveDecision)
 	mux.HandleFunc("POST /oauth/token", s.serveToken)
 	mux.HandleFunc("GET /oauth/userinfo", s.serveUserInfo)
 	mux.HandleFunc("POST /oauth/userinfo", s.serveUserInfo)
 	mux.HandleFunc("POST /oauth/token_info", s.serveTokenInfo)
 	mux.HandleFunc("POST /oauth/token/revoke", s.serveRevoke)
+	s.backendRoutes(mux)
 	mux.HandleFunc("/", s.serveNotFound)
 	for path, methods := range crossOrigin {
 		mux.HandleFunc("OPTIONS "+path, preflight(methods))
 	}
-	return s.withCrossOrigin(mux)
+	return s.recorded(onlyLocal(s.withCrossOrigin(s.withFaults(mux))))
 }
 
 func (s *Server) serveNotFound(w http.ResponseWriter, r *http.Request) {
@@ -187,8 +200,6 @@ func (s *Server) serveNotFound(w http.ResponseWriter, r *http.Request) {
 		LongMessage: "There is no " + r.Method + " " + r.URL.Path + " here.",
 	})
 }
-
-func (s *Server) now() time.Time { return time.Now() }
 
 func (s *Server) currentSettings() Settings {
 	s.mu.Lock()

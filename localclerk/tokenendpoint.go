@@ -17,6 +17,7 @@ type tokenAnswer struct {
 	RefreshToken string `json:"refresh_token,omitempty"`
 	Scope        string `json:"scope"`
 	TokenType    string `json:"token_type"`
+	user         string
 }
 
 // serveToken is the token endpoint (RFC 6749 section 3.2).
@@ -37,6 +38,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 		s.writeRefusal(w, r, refused)
 		return
 	}
+	eventOf(r).User = answer.user
 	noStore(w)
 	writeJSON(w, http.StatusOK, answer)
 }
@@ -74,16 +76,30 @@ func (s *Server) authenticate(r *http.Request, form url.Values) (*client, *refus
 	if refused != nil {
 		return nil, refused
 	}
-	c, ok := s.vault.client(id)
-	if !ok {
-		return nil, refuse(invalidClient, "The requested OAuth 2.0 Client '%s' does not exist.", id).
-			mend("register the client again: this local Clerk forgets its clients when it restarts")
+	c, refused := s.knownClient(r, id)
+	if refused != nil {
+		return nil, refused
 	}
-	if !c.public() && !c.knowsSecret(secret) {
+	if namesDocument(id) && secret != "" {
+		return nil, refuse(invalidClient, "A client of a metadata document has no secret.").mend("send client_id alone")
+	}
+	if !c.public() && !c.secret.is(secret) {
 		return nil, refuse(invalidClient, "The provided client secret does not match.").
 			mend("send the client_secret that the registration returned")
 	}
 	return c, nil
+}
+
+// knownClient finds a client as it was when it was last authorized: a metadata
+// document that cannot be had just now does not end its grants.
+func (s *Server) knownClient(r *http.Request, id string) (*client, *refusal) {
+	if c, ok := s.vault.client(id); ok {
+		if namesDocument(id) {
+			return c, s.admitsDocument(id)
+		}
+		return c, nil
+	}
+	return s.findClient(r.Context(), id)
 }
 
 func clientCredentials(r *http.Request, form url.Values) (id, secret string, refused *refusal) {
@@ -199,9 +215,10 @@ func (s *Server) answerTokens(g *grant, scopes []string, nextRefresh func(time.T
 		RefreshToken: refresh,
 		Scope:        strings.Join(scopes, " "),
 		TokenType:    "bearer",
+		user:         g.user,
 	}
 	if slices.Contains(scopes, ScopeOpenID) {
-		if answer.IDToken, err = s.issueIDToken(g, scopes); err != nil {
+		if answer.IDToken, err = s.issueIDToken(g, user, scopes); err != nil {
 			return tokenAnswer{}, refuse(serverError, "Of the ID token: %v.", err)
 		}
 	}

@@ -3,7 +3,9 @@ package localclerk
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -25,26 +27,39 @@ const (
 	notBeforeEarly = 10 * time.Second
 )
 
-// issueAccessToken returns a token of the instance's present kind.
-func (s *Server) issueAccessToken(g *grant, scopes []string, settings Settings) (string, error) {
-	now := s.now()
-	t := &accessToken{
+// newAccessToken returns what a token issued now stands for. As measured at
+// Clerk, it lives a second longer than said.
+func newAccessToken(g *grant, scopes []string, now time.Time, lifetime time.Duration, opaque bool) *accessToken {
+	id := randomString(crockford, tokenIDLength)
+	if opaque {
+		id = randomString(hex, opaqueTokenLength)
+	}
+	return &accessToken{
 		grant:   g,
-		id:      opaquePrefix + randomString(crockford, tokenIDLength),
+		id:      opaquePrefix + id,
 		scopes:  scopes,
 		issued:  now,
-		expires: now.Add(accessTokenLifetime + time.Second), // as measured: exp - iat = 86401
+		expires: now.Add(lifetime + time.Second),
 	}
-	if !settings.OAuthJWTAccessTokens {
-		t.id = opaquePrefix + randomString(hex, opaqueTokenLength)
-		return s.vault.addAccessToken(t), nil
-	}
-	return s.currentKeys().sign(typAccessToken, t.claims(s.issuer, settings))
 }
 
-// claims are those of a JWT access token: no email, name or role, and aud only
-// where the instance binds tokens to resources.
-func (t *accessToken) claims(issuer string, settings Settings) jwt.MapClaims {
+// issueAccessToken returns a token of the instance's present kind, bound to
+// the grant's resource if the instance does that.
+func (s *Server) issueAccessToken(g *grant, scopes []string, settings Settings) (string, error) {
+	t := newAccessToken(g, scopes, s.now(), accessTokenLifetime, !settings.OAuthJWTAccessTokens)
+	if !settings.OAuthJWTAccessTokens {
+		return s.vault.addAccessToken(t), nil
+	}
+	claims := t.claims(s.issuer)
+	if !settings.AudClaimEnabled {
+		delete(claims, "aud")
+	}
+	keys := s.currentKeys()
+	return keys.sign(keys.header(typAccessToken), claims)
+}
+
+// claims are those of a JWT access token: no email, name or role.
+func (t *accessToken) claims(issuer string) jwt.MapClaims {
 	claims := jwt.MapClaims{
 		"client_id": t.grant.clientID,
 		"exp":       t.expires.Unix(),
@@ -58,7 +73,7 @@ func (t *accessToken) claims(issuer string, settings Settings) jwt.MapClaims {
 	if t.grant.organization != "" && slices.Contains(t.scopes, ScopeOrganization) {
 		claims["org_id"] = t.grant.organization
 	}
-	if t.grant.resource != "" && settings.AudClaimEnabled {
+	if t.grant.resource != "" {
 		claims["aud"] = []string{t.grant.resource}
 	}
 	return claims
@@ -66,16 +81,16 @@ func (t *accessToken) claims(issuer string, settings Settings) jwt.MapClaims {
 
 // issueIDToken returns an ID token (OpenID Connect Core 1.0 section 2) with
 // the claims userinfo would give for scopes.
-func (s *Server) issueIDToken(g *grant, scopes []string) (string, error) {
-	people := s.currentPeople()
-	user, ok := people.user(g.user)
-	if !ok {
-		return "", fmt.Errorf("no user %q any more", g.user)
-	}
+func (s *Server) issueIDToken(g *grant, user User, scopes []string) (string, error) {
+	keys := s.currentKeys()
+	return keys.sign(keys.header(typJWT), s.idTokenClaims(g, user, scopes, idTokenLifetime))
+}
+
+func (s *Server) idTokenClaims(g *grant, user User, scopes []string, lifetime time.Duration) jwt.MapClaims {
 	now := s.now()
 	claims := jwt.MapClaims{
 		"aud": []string{g.clientID},
-		"exp": now.Add(idTokenLifetime).Unix(),
+		"exp": now.Add(lifetime).Unix(),
 		"iat": now.Unix(),
 		"iss": s.issuer,
 		"jti": newID(""),
@@ -84,13 +99,11 @@ func (s *Server) issueIDToken(g *grant, scopes []string) (string, error) {
 	if g.nonce != "" {
 		claims["nonce"] = g.nonce
 	}
-	for name, value := range user.claims(scopes) {
-		claims[name] = value
-	}
+	maps.Copy(claims, user.claims(scopes))
 	if g.organization != "" && slices.Contains(scopes, ScopeOrganization) {
 		claims["org_id"] = g.organization
 	}
-	return s.currentKeys().sign(typJWT, claims)
+	return claims
 }
 
 // readAccessToken returns what an access token of this server stands for,
@@ -114,13 +127,20 @@ func (s *Server) readJWT(value string) (accessToken, error) {
 		Organization string `json:"org_id"`
 		jwt.RegisteredClaims
 	}{}
-	token, err := jwt.ParseWithClaims(value, &claims, s.currentKeys().verificationKeys,
-		jwt.WithValidMethods(signingAlgs), jwt.WithIssuer(s.issuer), jwt.WithExpirationRequired(), jwt.WithTimeFunc(s.now))
+	keys := s.currentKeys()
+	keyOf := func(token *jwt.Token) (any, error) {
+		if token.Header["typ"] != typAccessToken {
+			return nil, fmt.Errorf("typ %q is not that of an access token", token.Header["typ"])
+		}
+		return keys.verificationKeys(token)
+	}
+	_, err := jwt.ParseWithClaims(value, &claims, keyOf, jwt.WithValidMethods(signingAlgs), jwt.WithIssuer(s.issuer),
+		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithTimeFunc(s.now))
 	if err != nil {
 		return accessToken{}, err
 	}
-	if token.Header["typ"] != typAccessToken || claims.IssuedAt == nil {
-		return accessToken{}, fmt.Errorf("typ %q is not that of an access token", token.Header["typ"])
+	if claims.IssuedAt == nil {
+		return accessToken{}, errors.New("there is no iat claim")
 	}
 	g := &grant{clientID: claims.ClientID, user: claims.Subject, organization: claims.Organization}
 	if len(claims.Audience) > 0 {

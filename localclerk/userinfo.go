@@ -59,7 +59,7 @@ func (s *Server) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 	}
 	info := user.claims(t.scopes)
 	info["object"] = "oauth_user_info"
-	info["instance_id"] = s.currentKeys().kid
+	info["instance_id"] = s.instance
 	info["user_id"] = user.ID
 	info["sub"] = user.ID
 	if o, ok := s.currentPeople().organization(t.grant.organization); ok && slices.Contains(t.scopes, ScopeOrganization) {

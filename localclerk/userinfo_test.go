@@ -100,7 +100,7 @@ func resigned(t *testing.T, s *Server, token, claim string, value any) string {
 	if value == nil {
 		delete(claims, claim)
 	}
-	signed, err := s.keys.sign(typAccessToken, jwt.MapClaims(claims))
+	signed, err := s.keys.sign(s.keys.header(typAccessToken), jwt.MapClaims(claims))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package localclerk
 
 import (
-	"crypto/subtle"
 	"errors"
 	"sync"
 	"time"
@@ -30,6 +29,7 @@ type vault struct {
 	codes        shelf[*code]
 	refresh      shelf[*refreshToken]
 	access       shelf[*accessToken]
+	admitted     shelf[struct{}] // metadata documents registered beforehand
 }
 
 // grant is one consent: who let which client do what. Every token that comes
@@ -83,6 +83,7 @@ func newVault() vault {
 		codes:        newShelf[*code](maxCodes),
 		refresh:      newShelf[*refreshToken](maxRefreshTokens),
 		access:       newShelf[*accessToken](maxAccessTokens),
+		admitted:     newShelf[struct{}](maxClients),
 	}
 }
 
@@ -96,6 +97,26 @@ func (v *vault) client(id string) (*client, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.clients.get(id)
+}
+
+func (v *vault) preregister(clientID string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.admitted.put(clientID, struct{}{})
+}
+
+func (v *vault) preregistered(clientID string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	_, ok := v.admitted.get(clientID)
+	return ok
+}
+
+// allClients returns the clients, oldest first.
+func (v *vault) allClients() []*client {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.clients.all()
 }
 
 // begin opens a transaction and returns its id.
@@ -159,6 +180,8 @@ func (v *vault) redeem(value, clientID string, now time.Time) (code, error) {
 	case c.spent:
 		c.grant.revoked = true
 		return code{}, errReused
+	case c.grant.revoked:
+		return code{}, errRevoked
 	case !now.Before(c.expires):
 		return code{}, errExpired
 	}
@@ -264,6 +287,23 @@ func (v *vault) revoke(value, clientID string) (owner string) {
 	return g.clientID
 }
 
-func (c *client) knowsSecret(secret string) bool {
-	return subtle.ConstantTimeCompare([]byte(c.secret), []byte(secret)) == 1
+// revokeUser revokes every grant of a user.
+func (v *vault) revokeUser(user string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var grants []*grant
+	for _, c := range v.codes.all() {
+		grants = append(grants, c.grant)
+	}
+	for _, t := range v.refresh.all() {
+		grants = append(grants, t.grant)
+	}
+	for _, t := range v.access.all() {
+		grants = append(grants, t.grant)
+	}
+	for _, g := range grants {
+		if g.user == user {
+			g.revoked = true
+		}
+	}
 }

@@ -317,6 +317,9 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	}
 	s.stop(srv)
 	running.Wait()
+	if s.config.Guard == nil {
+		s.guard.Close()
+	}
 	return err
 }
 
@@ -338,6 +341,7 @@ func (s *Server) adopt(l net.Listener) error {
 	if err != nil {
 		return err
 	}
+	s.guard.Close()
 	s.guard = guard
 	return nil
 }

@@ -50,24 +50,34 @@ func parseClaims(text string, required []string) (claims, error) {
 
 func (c *claims) set(name string, v value) (err error) {
 	switch name {
-	case "aud":
-		c.hasAudience = true
-		c.audience, err = v.strings()
-		return err
-	case "cnf":
-		c.confirmation = true
-		return nil
-	}
-	if v.isNull() {
-		return nil
-	}
-	switch name {
 	case "iss":
 		c.issuer, err = v.str()
 	case "sub":
 		c.subject, err = v.str()
+	case "aud":
+		c.hasAudience = true
+		c.audience, err = v.strings()
+	case "exp":
+		c.expiry, err = v.date()
+	case "nbf":
+		c.notBefore, err = v.date()
+	case "iat":
+		c.issued, err = v.date()
 	case "jti":
 		c.id, err = v.str()
+	case "cnf":
+		c.confirmation = true
+	default:
+		if !v.isNull() { // RFC 7519 allows no null above; of these, some issuers write one for nothing
+			err = c.setOptional(name, v)
+		}
+	}
+	return err
+}
+
+// setOptional sets the claims that RFC 7519 does not know.
+func (c *claims) setOptional(name string, v value) (err error) {
+	switch name {
 	case "client_id":
 		c.clientID, err = v.str()
 	case "azp":
@@ -76,12 +86,6 @@ func (c *claims) set(name string, v value) (err error) {
 		c.scope, err = v.scopes()
 	case "scp":
 		c.scp, err = v.scopes()
-	case "exp":
-		c.expiry, err = v.date()
-	case "nbf":
-		c.notBefore, err = v.date()
-	case "iat":
-		c.issued, err = v.date()
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
@@ -19,6 +20,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
@@ -507,13 +509,15 @@ func keyIDs(c collection) {
 // embeddedKeys are tokens that bring the key to check them with (RFC 8725 §3.10).
 func embeddedKeys(c collection) {
 	good := goodDraft()
-	stranger := must(x509.MarshalPKIXPublicKey(signingKeys()["stranger"].Public()))
+	stranger := signingKeys()["stranger"]
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	certificate := must(x509.CreateCertificate(rand.Reader, template, template, stranger.Public(), stranger))
 	jwk := map[string]any{"kty": "RSA", "kid": "rsa", "n": encode(string(modulus("stranger"))), "e": "AQAB"}
 	for name, v := range map[string]any{
 		"jwk":      jwk,
 		"jku":      "https://evil.example/jwks.json",
 		"x5u":      "https://evil.example/cert.pem",
-		"x5c":      []string{string(stranger)},
+		"x5c":      []string{base64.StdEncoding.EncodeToString(certificate)},
 		"x5t":      "AAAAAAAAAAAAAAAAAAAAAAAAAAA",
 		"x5t#S256": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
 	} {
@@ -564,7 +568,11 @@ func claimTypes(c collection) {
 	}
 	for _, name := range []string{"iss", "sub", "exp", "client_id", "iat", "jti", "nbf", "azp", "scope", "scp"} {
 		c.add(missing[name], name+" missing", good.with(name, nil).sign())
-		c.add(missing[name], name+" null", good.with(name, null).sign())
+		if slices.Contains([]string{"client_id", "azp", "scope", "scp"}, name) {
+			c.add(missing[name], name+" null", good.with(name, null).sign())
+		} else {
+			c.add(token.Malformed, name+" null", good.with(name, null).sign())
+		}
 		for _, v := range []string{"true", "false", "{}", `{"x":1}`, "[1]", "[null]", `[["x"]]`} {
 			c.add(token.Malformed, name+" "+v, good.with(name, raw(v)).sign())
 		}
@@ -780,10 +788,11 @@ func writeCorpus(t *testing.T, path string) {
 		keys[kid] = must(x509.MarshalPKIXPublicKey(published[0]))
 	}
 	file := struct {
-		Now       int64
+		Now       time.Time
+		Rules     *token.Rules
 		Keys      map[string][]byte // PKIX
 		Specimens []specimen
-	}{now.Unix(), keys, corpus()}
+	}{now, strictRules(), keys, corpus()}
 	if err := os.WriteFile(path, must(json.Marshal(file)), 0o600); err != nil {
 		t.Fatal(err)
 	}

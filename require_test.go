@@ -1,0 +1,253 @@
+package gatehouse_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// requirements are those of the tests: one of each kind.
+func requirements(cfg *gatehouse.Config) {
+	cfg.Provider.OrganizationScope = "org:read"
+	cfg.Provider.Complete = func(id *gatehouse.Identity) error {
+		var c struct {
+			Roles []string `json:"roles"`
+			Org   string   `json:"org_id"`
+		}
+		err := id.Claims(&c)
+		id.Roles, id.Organization.ID = c.Roles, c.Org
+		return err
+	}
+	cfg.Requirements = []gatehouse.Requirement{
+		{Tool: "write", Scopes: []string{"notes:write"}},
+		{Tool: "purge", Scopes: []string{"notes:write"}, Roles: []string{"admin"}},
+		{Tool: "team", Organization: true},
+		{Prompt: "draft", Scopes: []string{"notes:draft"}},
+		{Resource: "notes://all", Scopes: []string{"notes:read"}},
+	}
+}
+
+func TestRequirements(t *testing.T) {
+	is := newIssuer(t)
+	call := func(tool string) string {
+		return `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + tool + `","arguments":{}}}`
+	}
+	scope := func(s string) change { return change{"claims", "scope", s} }
+	tests := []struct {
+		name       string
+		body       string
+		changes    []change
+		wantReason gatehouse.Reason
+		wantScope  string // in the challenge
+	}{
+		{name: "open tool", body: call("read")},
+		{name: "another method", body: `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`},
+		{name: "scope held", body: call("write"), changes: []change{scope("profile email notes:write")}},
+		{name: "scope missing", body: call("write"), wantReason: "insufficient_scope", wantScope: "profile email notes:write"},
+		{name: "scope missing, prompt", body: `{"method":"prompts/get","params":{"name":"draft"}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:draft"},
+		{name: "scope missing, resource", body: `{"method":"resources/read","params":{"uri":"notes://all"}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:read"},
+		{name: "role and scope held", body: call("purge"), changes: []change{scope("notes:write"), {"claims", "roles", []string{"admin"}}}},
+		{name: "role missing, a new scope would not help", body: call("purge"), wantReason: "insufficient_permission"},
+		{name: "role held, scope missing", body: call("purge"), changes: []change{{"claims", "roles", []string{"admin"}}}, wantReason: "insufficient_scope", wantScope: "profile email notes:write"},
+		{name: "organization held", body: call("team"), changes: []change{{"claims", "org_id", "org_1"}}},
+		{name: "organization missing, may ask for one", body: call("team"), wantReason: "insufficient_scope", wantScope: "profile email org:read"},
+		{name: "organization missing, asked already", body: call("team"), changes: []change{scope("profile org:read")}, wantReason: "insufficient_permission"},
+		{name: "batch with one that is missing", body: "[" + call("read") + "," + call("write") + "]", wantReason: "insufficient_scope", wantScope: "profile email notes:write"},
+		{name: "batch, union of the missing", body: "[" + call("write") + `,{"method":"prompts/get","params":{"name":"draft"}}]`, wantReason: "insufficient_scope", wantScope: "profile email notes:write notes:draft"},
+		{name: "batch that is allowed", body: "\n [" + call("read") + "," + call("read") + "]"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			handler := newGuard(t, is, requirements).Wrap(behind)
+			resp := send(handler, request{body: test.body, header: bearer(is.token(resource, test.changes...))})
+			row := reasonRow(test.wantReason)
+			if resp.StatusCode != row.Status {
+				t.Errorf("status %d, want %d", resp.StatusCode, row.Status)
+			}
+			want := ""
+			if test.wantScope != "" {
+				want = `Bearer resource_metadata="` + metadataURL + `", scope="` + test.wantScope + `", error="insufficient_scope", error_description="` + row.Phrase + `"`
+			}
+			if got := resp.Header.Get("WWW-Authenticate"); got != want {
+				t.Errorf("challenge\n got %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+// reasonRow is the row of reason; of none it is one with status 200.
+func reasonRow(reason gatehouse.Reason) gatehouse.ReasonInfo {
+	for _, row := range gatehouse.Reasons() {
+		if row.Reason == reason {
+			return row
+		}
+	}
+	return gatehouse.ReasonInfo{Status: 200}
+}
+
+func TestRequiredScopes(t *testing.T) {
+	is := newIssuer(t)
+	handler := newGuard(t, is, func(cfg *gatehouse.Config) { cfg.RequiredScopes = []string{"notes"} }).Wrap(behind)
+	want := `Bearer resource_metadata="` + metadataURL + `", scope="notes profile email"`
+	if got := send(handler, request{}).Header.Get("WWW-Authenticate"); got != want {
+		t.Errorf("challenge %s, want %s", got, want)
+	}
+	for _, method := range []string{"GET", "POST", "DELETE"} {
+		if resp := send(handler, request{method: method, header: bearer(is.token(resource))}); resp.StatusCode != 403 {
+			t.Errorf("%s without the scope: status %d, want 403", method, resp.StatusCode)
+		}
+		if resp := send(handler, request{method: method, header: bearer(is.token(resource, change{"claims", "scope", "notes"}))}); resp.StatusCode != 200 {
+			t.Errorf("%s with it: status %d, want 200", method, resp.StatusCode)
+		}
+	}
+}
+
+func TestBodyIsBoundedAndWhole(t *testing.T) {
+	is := newIssuer(t)
+	var got int
+	handler := newGuard(t, is, requirements).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		buf := make([]byte, 8<<20)
+		for {
+			n, err := r.Body.Read(buf)
+			got += n
+			if err != nil {
+				return
+			}
+		}
+	}))
+	header := bearer(is.token(resource))
+	text := `{"method":"tools/call","params":{"name":"read","arguments":"` + strings.Repeat("x", 1<<20) + `"}}`
+	if resp := send(handler, request{body: text, header: header}); resp.StatusCode != 200 || got != len(text) {
+		t.Errorf("status %d, handler read %d bytes; want 200 and %d", resp.StatusCode, got, len(text))
+	}
+	if resp := send(handler, request{body: strings.Repeat("x", 4<<20+1), header: header}); resp.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("a body over the limit: status %d, want 413", resp.StatusCode)
+	}
+}
+
+// TestMiddlewareEnforcesOnceMore calls a server as if the HTTP gate had been
+// fooled: with headers or a body that it reads differently.
+func TestMiddlewareEnforcesOnceMore(t *testing.T) {
+	is := newIssuer(t)
+	guard := newGuard(t, is, requirements)
+	server := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, nil)
+	for _, name := range []string{"read", "write", "purge", "team"} {
+		mcp.AddTool(server, &mcp.Tool{Name: name}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+			return &mcp.CallToolResult{}, nil, nil
+		})
+	}
+	var info *auth.TokenInfo // of the caller; nil as on stdio
+	server.AddReceivingMiddleware(guard.Middleware())
+	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+			switch r := req.(type) {
+			case *mcp.CallToolRequest:
+				r.Extra = &mcp.RequestExtra{TokenInfo: info}
+			case *mcp.ListToolsRequest:
+				r.Extra = &mcp.RequestExtra{TokenInfo: info}
+			}
+			return next(ctx, method, req)
+		}
+	})
+	here, there := mcp.NewInMemoryTransports()
+	if _, err := server.Connect(t.Context(), there, nil); err != nil {
+		t.Fatal(err)
+	}
+	session, err := mcp.NewClient(&mcp.Implementation{Name: "c", Version: "1"}, nil).Connect(t.Context(), here, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+
+	sign := func(changes ...change) *auth.TokenInfo {
+		info, err := guard.Verify(t.Context(), is.token(resource, changes...), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	tests := []struct {
+		name      string
+		info      *auth.TokenInfo
+		allowed   []string
+		listed    []string
+		wantError int64
+	}{
+		{"nobody", nil, []string{"read"}, []string{"read", "team", "write"}, -32040},
+		{"without scopes", sign(), []string{"read"}, []string{"read", "team", "write"}, -32040},
+		{"with the scope", sign(change{"claims", "scope", "notes:write"}), []string{"read", "write"}, []string{"read", "team", "write"}, -32040},
+		{"an admin in a team", sign(change{"claims", "scope", "notes:write"}, change{"claims", "roles", []string{"admin"}}, change{"claims", "org_id", "org_1"}),
+			[]string{"purge", "read", "team", "write"}, []string{"purge", "read", "team", "write"}, 0},
+	}
+	for _, test := range tests {
+		info = test.info
+		for _, tool := range []string{"purge", "read", "team", "write"} {
+			_, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: tool})
+			var refused *jsonrpc.Error
+			switch {
+			case slices.Contains(test.allowed, tool) && err != nil:
+				t.Errorf("%s: %s: %v", test.name, tool, err)
+			case !slices.Contains(test.allowed, tool) && (!errors.As(err, &refused) || refused.Code != test.wantError):
+				t.Errorf("%s: %s: got %v, want code %d", test.name, tool, err, test.wantError)
+			}
+		}
+		list, err := session.ListTools(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, tool := range list.Tools {
+			names = append(names, tool.Name)
+		}
+		slices.Sort(names)
+		if !slices.Equal(names, test.listed) || list.CacheScope != "private" {
+			t.Errorf("%s: list %q with scope %q, want %q and private", test.name, names, list.CacheScope, test.listed)
+		}
+	}
+}
+
+// FuzzRequest throws bodies and headers at the gate: it never panics, never
+// answers 5xx, and lets nothing through to a protected tool.
+func FuzzRequest(f *testing.F) {
+	is := newIssuer(f)
+	good := is.token(resource)
+	handler := newGuard(f, is, requirements).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusTeapot)
+	}))
+	f.Add("Bearer "+good, `{"method":"tools/call","params":{"name":"write"}}`, "http://localhost:1", "")
+	f.Add("bearer x.y.z", `[{"method":1},[[[]]],null]`, "null", "access_token=1")
+	f.Add("", "\x00\xff", "", "%zz")
+	f.Fuzz(func(t *testing.T, authorization, body, origin, query string) {
+		r := request{body: body}.make()
+		r.URL.RawQuery = query
+		for name, value := range map[string]string{"Authorization": authorization, "Origin": origin} {
+			if value != "" {
+				r.Header[name] = []string{value}
+			}
+		}
+		resp := sendRaw(handler, r)
+		through := resp.StatusCode == http.StatusTeapot
+		if through && !strings.Contains(authorization, good) {
+			t.Errorf("let through with %q", authorization)
+		}
+		var m struct {
+			Method string
+			Params struct{ Name string }
+		}
+		if through && json.Unmarshal([]byte(body), &m) == nil && m.Method == "tools/call" && m.Params.Name == "write" {
+			t.Errorf("let a protected tool through: %q", body)
+		}
+		if resp.StatusCode >= 500 {
+			t.Errorf("status %d", resp.StatusCode)
+		}
+	})
+}
