@@ -13,7 +13,7 @@ func (m Member) Str() (string, error)       { return m.str() }
 func (m Member) Strings() ([]string, error) { return m.strings() }
 func (m Member) Date() (time.Time, error)   { return m.date() }
 
-// ReadObject returns the members of text, which must be valid UTF-8.
+// ReadObject returns the members of text.
 func ReadObject(text string, reserved ...string) ([]Member, error) {
 	var members []Member
 	o := object{scanner: scanner{text: text}, reserved: [2][]string{reserved}}

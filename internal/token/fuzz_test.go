@@ -6,11 +6,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -169,9 +169,6 @@ func FuzzObject(f *testing.F) {
 	}
 	f.Add(`{"a":[1,-2.5e+3,"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00"],"b":{"c":[{},[]]},"d":null,"e":true}`)
 	f.Fuzz(func(t *testing.T, text string) {
-		if !utf8.ValidString(text) {
-			return
-		}
 		members, err := token.ReadObject(text, "iss", "aud")
 		var want map[string]any
 		valid := json.Unmarshal([]byte(text), &want) == nil && want != nil
@@ -195,7 +192,7 @@ func FuzzObject(f *testing.F) {
 
 // isPolicy reports whether err refuses what RFC 8259 allows.
 func isPolicy(err error) bool {
-	return slices.ContainsFunc([]string{"twice", "want it spelled", "more than", "surrogate"}, func(s string) bool {
+	return slices.ContainsFunc([]string{"twice", "want it spelled", "more than", "surrogate", "not UTF-8"}, func(s string) bool {
 		return strings.Contains(err.Error(), s)
 	})
 }
@@ -206,8 +203,8 @@ func checkMember(t *testing.T, m token.Member, want any) {
 	if err := json.Unmarshal([]byte(m.JSON()), &got); err != nil {
 		t.Fatalf("member %q is %q: %v", m.Name, m.JSON(), err)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Fatalf("member %q is %q (-want +got):\n%s", m.Name, m.JSON(), diff)
+	if !reflect.DeepEqual(want, got) {
+		t.Fatalf("member %q is %q, want %v", m.Name, m.JSON(), want)
 	}
 	if s, err := m.Str(); err == nil && s != want {
 		t.Fatalf("member %q is string %q, want %v", m.Name, s, want)

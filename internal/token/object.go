@@ -18,7 +18,7 @@ const (
 // and in a single pass, stricter than encoding/json: a member may come only once,
 // and no name may be taken for one of reserved by a reader that ignores case or by
 // one that does not know escapes (RFC 8725 §2.4 and §3.12: two readers of one
-// token must not see two tokens). The text must be valid UTF-8.
+// token must not see two tokens). It must be valid UTF-8 (RFC 8725 §3.7).
 //
 //	for o.next() {
 //		use(o.name, o.value)
@@ -52,6 +52,9 @@ func (o *object) member() (more bool, err error) {
 	o.space()
 	switch {
 	case o.count == 0:
+		if !utf8.ValidString(o.text) {
+			return false, errors.New("not UTF-8")
+		}
 		if !o.take('{') {
 			return false, o.fault("want an object")
 		}

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// scanner reads JSON values (RFC 8259) from text, which must be valid UTF-8.
+// scanner reads JSON values (RFC 8259) from text.
 type scanner struct {
 	text string
 	at   int // bytes read

@@ -1,0 +1,220 @@
+package difftest
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/token"
+)
+
+// specimen is one token of the corpus of internal/token.
+type specimen struct {
+	Name string
+	Raw  string
+	Want token.Reason // empty: to be accepted
+}
+
+// corpus is the corpus of internal/token: its test writes the file.
+var corpus = sync.OnceValues(func() (*loadedCorpus, error) {
+	dir, err := os.MkdirTemp("", "corpus")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "corpus.json")
+	command := exec.Command("go", "test", "-count=1", "-run=^TestCorpus$", "./internal/token", "-corpus="+path)
+	command.Dir = filepath.Join("..", "..")
+	if out, err := command.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%v: %w\n%s", command, err, out)
+	}
+	return load(path)
+})
+
+type loadedCorpus struct {
+	bench     bench
+	specimens []specimen
+}
+
+func load(path string) (*loadedCorpus, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var file struct {
+		Now       time.Time
+		Rules     *token.Rules
+		Keys      map[string][]byte
+		Specimens []specimen
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		return nil, err
+	}
+	keys := map[string]crypto.PublicKey{}
+	for kid, der := range file.Keys {
+		if keys[kid], err = x509.ParsePKIXPublicKey(der); err != nil {
+			return nil, err
+		}
+	}
+	return &loadedCorpus{bench{file.Rules, keys, file.Now}, file.Specimens}, nil
+}
+
+// ours is the verifier under test.
+func (b *bench) ours(raw string) (*token.Token, error) {
+	find := func(_ context.Context, kid, _ string, _ uint64) ([]crypto.PublicKey, uint64, error) {
+		if key, ok := b.keys[kid]; ok {
+			return []crypto.PublicKey{key}, 1, nil
+		}
+		return nil, 1, nil
+	}
+	return b.rules.Verify(context.Background(), raw, find, b.now)
+}
+
+// mustAgree fails the test if we accept raw and an oracle does not, or reads other claims.
+func mustAgree(t *testing.T, b *bench, name, raw string) {
+	t.Helper()
+	got, err := b.ours(raw)
+	if err != nil {
+		return
+	}
+	for _, o := range oracles {
+		claims, err := o.verify(b, raw)
+		if err != nil && excused(o.name, raw) {
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: we accept it, %s does not: %v", name, o.name, err)
+			continue
+		}
+		if diff := cmp.Diff(view(claims), tokenView(got)); diff != "" {
+			t.Errorf("%s: %s reads it otherwise (-it +we):\n%s", name, o.name, diff)
+		}
+	}
+}
+
+// excused reports whether the oracle called name may refuse a good token for what
+// stands in the header.
+func excused(name, raw string) bool {
+	header, err := base64.RawURLEncoding.DecodeString(raw[:strings.IndexByte(raw, '.')])
+	var parameters map[string]any
+	if err != nil || json.Unmarshal(header, &parameters) != nil {
+		return false
+	}
+	// jwx checks the signature without the space around the header; RFC 7515 §5.2 takes it as it came.
+	if name == "jwx" && len(bytes.TrimSpace(header)) < len(header) {
+		return true
+	}
+	// go-jose and jwx read parameters that a verifier with configured keys has no use for, and refuse bad ones.
+	return slices.ContainsFunc([]string{"jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "cty", "zip", "enc", "nonce"}, func(name string) bool {
+		_, ok := parameters[name]
+		return ok
+	})
+}
+
+// claimsView is what decides who is let in.
+type claimsView struct {
+	Issuer, Subject, ClientID, ID string
+	Audience                      []string
+	Expiry                        int64
+	Scope                         string
+}
+
+func view(claims map[string]any) claimsView {
+	text := func(name string) string { s, _ := claims[name].(string); return s }
+	client := text("client_id")
+	if client == "" {
+		client = text("azp")
+	}
+	expiry, _ := claims["exp"].(float64)
+	return claimsView{
+		Issuer: text("iss"), Subject: text("sub"), ClientID: client, ID: text("jti"),
+		Audience: list(claims["aud"]), Expiry: int64(expiry), Scope: strings.Join(strings.Fields(text("scope")), " "),
+	}
+}
+
+func tokenView(t *token.Token) claimsView {
+	v := claimsView{Issuer: t.Issuer, Subject: t.Subject, ClientID: t.ClientID, ID: t.ID, Audience: t.Audience, Expiry: t.Expiry.Unix()}
+	var claims map[string]any
+	if json.Unmarshal(t.Payload, &claims) == nil {
+		if _, ok := claims["scope"].(string); ok {
+			v.Scope = strings.Join(t.Scopes, " ")
+		}
+	}
+	return v
+}
+
+func list(v any) []string {
+	switch v := v.(type) {
+	case string:
+		return []string{v}
+	case []any:
+		var items []string
+		for _, item := range v {
+			s, _ := item.(string)
+			items = append(items, s)
+		}
+		return items
+	case []string:
+		return v
+	}
+	return nil
+}
+
+// stricter are the reasons for which we refuse on purpose what others accept. For
+// any other reason, we would turn a good token away.
+var stricter = []token.Reason{
+	token.CriticalHeader, token.Malformed, token.MissingClaim, token.SenderConstrained, token.TooLarge, token.WrongSubject, token.WrongType,
+}
+
+func TestCorpus(t *testing.T) {
+	c, err := corpus()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := map[string]map[token.Reason]int{}
+	for _, o := range oracles {
+		wrong[o.name] = map[token.Reason]int{}
+	}
+	all := 0
+	for _, s := range c.specimens {
+		_, err := c.bench.ours(s.Raw)
+		if (err == nil) != (s.Want == "") {
+			t.Errorf("%s: %v, want reason %q", s.Name, err, s.Want)
+		}
+		mustAgree(t, &c.bench, s.Name, s.Raw)
+		if s.Want == "" {
+			continue
+		}
+		all++
+		for _, o := range oracles {
+			if _, err := o.verify(&c.bench, s.Raw); err != nil {
+				continue
+			}
+			wrong[o.name][s.Want]++
+			if !slices.Contains(stricter, s.Want) {
+				t.Errorf("%s accepts %s, which we refuse as %s", o.name, s.Name, s.Want)
+			}
+		}
+	}
+	for _, o := range oracles {
+		n := 0
+		for _, count := range wrong[o.name] {
+			n += count
+		}
+		t.Logf("%s accepts %d of %d hostile tokens: %v", o.name, n, all, wrong[o.name])
+	}
+}

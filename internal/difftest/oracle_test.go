@@ -1,0 +1,157 @@
+package difftest
+
+import (
+	"context"
+	"crypto"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	gojose "github.com/go-jose/go-jose/v4"
+	gojosejwt "github.com/go-jose/go-jose/v4/jwt"
+	golangjwt "github.com/golang-jwt/jwt/v5"
+	"github.com/lestrrat-go/jwx/v3/jwk"
+	"github.com/lestrrat-go/jwx/v3/jws"
+	jwxjwt "github.com/lestrrat-go/jwx/v3/jwt"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/token"
+)
+
+// bench is what every verifier is given: the same rules, keys and time.
+type bench struct {
+	rules *token.Rules
+	keys  map[string]crypto.PublicKey
+	now   time.Time
+}
+
+// oracle is another verifier, as strict as its options make it. It returns the claims.
+type oracle struct {
+	name   string
+	verify func(b *bench, raw string) (map[string]any, error)
+}
+
+var oracles = []oracle{
+	{"golang-jwt", golangJWT},
+	{"go-jose", goJOSE},
+	{"jwx", jwx},
+}
+
+func golangJWT(b *bench, raw string) (map[string]any, error) {
+	claims := golangjwt.MapClaims{}
+	_, err := golangjwt.ParseWithClaims(raw, claims,
+		func(t *golangjwt.Token) (any, error) {
+			kid, _ := t.Header["kid"].(string)
+			key, ok := b.keys[kid]
+			if !ok {
+				return nil, fmt.Errorf("no key %q", kid)
+			}
+			return key, nil
+		},
+		golangjwt.WithValidMethods(b.rules.Algorithms),
+		golangjwt.WithIssuer(b.rules.Issuer),
+		golangjwt.WithAudience(b.rules.Audiences...),
+		golangjwt.WithLeeway(token.DefaultLeeway),
+		golangjwt.WithTimeFunc(func() time.Time { return b.now }),
+		golangjwt.WithExpirationRequired(),
+		golangjwt.WithIssuedAt(),
+		golangjwt.WithStrictDecoding(),
+	)
+	return claims, err
+}
+
+func goJOSE(b *bench, raw string) (map[string]any, error) {
+	var algorithms []gojose.SignatureAlgorithm
+	for _, name := range b.rules.Algorithms {
+		algorithms = append(algorithms, gojose.SignatureAlgorithm(name))
+	}
+	parsed, err := gojosejwt.ParseSigned(raw, algorithms)
+	if err != nil {
+		return nil, err
+	}
+	key, ok := b.keys[parsed.Headers[0].KeyID]
+	if !ok {
+		return nil, fmt.Errorf("no key %q", parsed.Headers[0].KeyID)
+	}
+	var registered gojosejwt.Claims
+	all := map[string]any{}
+	if err := parsed.Claims(key, &registered, &all); err != nil {
+		return nil, err
+	}
+	if registered.Expiry == nil {
+		return nil, errors.New("no exp")
+	}
+	return all, registered.ValidateWithLeeway(gojosejwt.Expected{
+		Issuer:      b.rules.Issuer,
+		AnyAudience: b.rules.Audiences,
+		Time:        b.now,
+	}, token.DefaultLeeway)
+}
+
+func jwx(b *bench, raw string) (map[string]any, error) {
+	set, err := b.jwxKeys()
+	if err != nil {
+		return nil, err
+	}
+	if err := jwxAlgorithm(b, raw); err != nil {
+		return nil, err
+	}
+	parsed, err := jwxjwt.Parse([]byte(raw),
+		jwxjwt.WithKeySet(set, jws.WithRequireKid(true), jws.WithInferAlgorithmFromKey(true)),
+		jwxjwt.WithIssuer(b.rules.Issuer),
+		jwxjwt.WithAcceptableSkew(token.DefaultLeeway),
+		jwxjwt.WithClock(jwxjwt.ClockFunc(func() time.Time { return b.now })),
+		jwxjwt.WithRequiredClaim(jwxjwt.ExpirationKey),
+		jwxjwt.WithValidator(jwxjwt.ValidatorFunc(b.jwxAudience)),
+	)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(parsed)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]any{}
+	return all, json.Unmarshal(text, &all)
+}
+
+// jwxAlgorithm applies the list of algorithms, for which jwx has no option.
+func jwxAlgorithm(b *bench, raw string) error {
+	message, err := jws.Parse([]byte(raw), jws.WithCompact())
+	if err != nil {
+		return err
+	}
+	name, ok := message.Signatures()[0].ProtectedHeaders().Algorithm()
+	if !ok || !slices.Contains(b.rules.Algorithms, name.String()) {
+		return fmt.Errorf("algorithm %v", name)
+	}
+	return nil
+}
+
+// jwxAudience applies the list of audiences, of which jwx's option takes one.
+func (b *bench) jwxAudience(_ context.Context, t jwxjwt.Token) error {
+	audience, _ := t.Audience()
+	if !slices.ContainsFunc(audience, func(name string) bool { return slices.Contains(b.rules.Audiences, name) }) {
+		return fmt.Errorf("audience %q", audience)
+	}
+	return nil
+}
+
+// jwxKeys returns the keys that jwx takes: it refuses a weak one as soon as it sees it.
+func (b *bench) jwxKeys() (jwk.Set, error) {
+	set := jwk.NewSet()
+	for kid, public := range b.keys {
+		key, err := jwk.Import(public)
+		if err != nil {
+			continue
+		}
+		if err := key.Set(jwk.KeyIDKey, kid); err != nil {
+			return nil, err
+		}
+		if err := set.AddKey(key); err != nil {
+			return nil, err
+		}
+	}
+	return set, nil
+}
