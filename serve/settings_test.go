@@ -1,0 +1,104 @@
+package serve
+
+import (
+	"errors"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/env"
+)
+
+func TestSettings(t *testing.T) {
+	provider := gatehouse.OIDC("https://issuer.example.com")
+	tests := []struct {
+		name    string
+		config  Config
+		env     map[string]string
+		wantURL string
+		wantErr string // part of the text
+	}{
+		{name: "nothing set", wantURL: "http://localhost:3000/mcp"},
+		{name: "PORT", env: map[string]string{"PORT": "8080"}, wantURL: "http://localhost:8080/mcp"},
+		{name: "Port wins", config: Config{Port: 9090}, env: map[string]string{"PORT": "8080"}, wantURL: "http://localhost:9090/mcp"},
+		{name: "HOST on loopback", env: map[string]string{"HOST": "127.0.0.1"}, wantURL: "http://127.0.0.1:3000/mcp"},
+		{name: "IPv6", env: map[string]string{"HOST": "::1"}, wantURL: "http://[::1]:3000/mcp"},
+		{name: "MCP_URL, an origin", env: map[string]string{"MCP_URL": "https://mcp.example.com"}, wantURL: "https://mcp.example.com/mcp"},
+		{name: "MCP_URL, an endpoint", env: map[string]string{"MCP_URL": "https://example.com/tools/mcp"}, wantURL: "https://example.com/tools/mcp"},
+		{name: "URL wins", config: Config{URL: "https://a.example.com"}, env: map[string]string{"MCP_URL": "https://b.example.com"}, wantURL: "https://a.example.com/mcp"},
+		{name: "Path", config: Config{Path: "/v1/mcp"}, env: map[string]string{"MCP_URL": "https://mcp.example.com"}, wantURL: "https://mcp.example.com/v1/mcp"},
+		{name: "public, every address", env: map[string]string{"HOST": "0.0.0.0", "MCP_URL": "https://mcp.example.com"}, wantURL: "https://mcp.example.com/mcp"},
+
+		{name: "every address without MCP_URL", env: map[string]string{"HOST": "0.0.0.0"}, wantErr: `MCP_URL is missing while the server listens on "0.0.0.0"; set it to the public URL`},
+		{name: "bad PORT", env: map[string]string{"PORT": "http"}, wantErr: `PORT "http" is not a port; set it to a number`},
+		{name: "PORT out of range", env: map[string]string{"PORT": "65536"}, wantErr: `PORT "65536" is not a port`},
+		{name: "MCP_URL without scheme", env: map[string]string{"MCP_URL": "mcp.example.com"}, wantErr: `MCP_URL "mcp.example.com" is not an absolute URL; write it in full`},
+		{name: "MCP_URL without TLS", env: map[string]string{"MCP_URL": "http://mcp.example.com"}, wantErr: "https"},
+		{name: "Path without slash", config: Config{Path: "mcp"}, wantErr: `Path "mcp" does not begin with a slash`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := test.config
+			cfg.Name, cfg.Version, cfg.Provider = "n", "1", provider
+			server, err := newServer(cfg, &env.Env{File: test.env})
+			if test.wantErr != "" {
+				if err == nil || !strings.Contains(err.Error(), test.wantErr) {
+					t.Fatalf("error\n got %v\nwant %s", err, test.wantErr)
+				}
+				var fault *gatehouse.ConfigError
+				if !errors.As(err, &fault) || fault.Fix == "" {
+					t.Errorf("%v is no ConfigError with a fix", err)
+				}
+				return
+			}
+			if err != nil || server.URL() != test.wantURL {
+				t.Errorf("URL %v, error %v; want %s", server, err, test.wantURL)
+			}
+		})
+	}
+}
+
+func TestEveryFaultAtOnce(t *testing.T) {
+	_, err := newServer(Config{}, &env.Env{File: map[string]string{"PORT": "x"}})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"Name is missing", "Version is missing", `PORT "x"`, "Provider is missing"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error lacks %q:\n%v", want, err)
+		}
+	}
+}
+
+func TestPublicListenerNeedsAURL(t *testing.T) {
+	server, err := newServer(Config{Name: "n", Version: "1", Provider: gatehouse.OIDC("https://issuer.example.com")}, &env.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Serve(t.Context(), l); err == nil || !strings.Contains(err.Error(), "MCP_URL is missing") {
+		t.Errorf("Serve on every address = %v, want an error about MCP_URL", err)
+	}
+	if _, err := l.Accept(); err == nil {
+		t.Error("the listener was left open")
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	server, err := newServer(Config{Name: "n", Version: "1", Port: l.Addr().(*net.TCPAddr).Port, Provider: gatehouse.OIDC("https://issuer.example.com")}, &env.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.ListenAndServe(t.Context()); err == nil || !strings.Contains(err.Error(), "is in use") || !strings.Contains(err.Error(), "set PORT to another") {
+		t.Errorf("ListenAndServe = %v, want it to say what to do about the port", err)
+	}
+}
