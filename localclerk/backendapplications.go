@@ -1,0 +1,136 @@
+package localclerk
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// applicationObject is an OAuth application of the Backend API.
+type applicationObject struct {
+	Object                string   `json:"object"`
+	ID                    string   `json:"id"`
+	InstanceID            string   `json:"instance_id"`
+	Name                  string   `json:"name"`
+	ClientID              string   `json:"client_id"`
+	ClientSecret          string   `json:"client_secret,omitempty"` // once, when it is made
+	ClientURI             string   `json:"client_uri,omitempty"`
+	ClientImageURL        string   `json:"client_image_url,omitempty"`
+	DynamicallyRegistered bool     `json:"dynamically_registered"`
+	ConsentScreenEnabled  bool     `json:"consent_screen_enabled"`
+	PKCERequired          bool     `json:"pkce_required"`
+	Public                bool     `json:"public"`
+	Scopes                string   `json:"scopes"`
+	RedirectURIs          []string `json:"redirect_uris"`
+	AuthorizeURL          string   `json:"authorize_url"`
+	TokenFetchURL         string   `json:"token_fetch_url"`
+	UserInfoURL           string   `json:"user_info_url"`
+	DiscoveryURL          string   `json:"discovery_url"`
+	TokenIntrospectionURL string   `json:"token_introspection_url"`
+	CreatedAt             int64    `json:"created_at"` // milliseconds
+	UpdatedAt             int64    `json:"updated_at"` // milliseconds
+}
+
+func (s *Server) application(c *client) applicationObject {
+	return applicationObject{
+		Object:                "oauth_application",
+		ID:                    c.application,
+		InstanceID:            s.instance,
+		Name:                  c.name,
+		ClientID:              c.id,
+		ClientURI:             c.uri,
+		ClientImageURL:        c.logoURI,
+		DynamicallyRegistered: c.dynamic,
+		ConsentScreenEnabled:  c.consentScreen,
+		PKCERequired:          c.pkceRequired || c.public(),
+		Public:                c.public(),
+		Scopes:                strings.Join(c.scopes, " "),
+		RedirectURIs:          c.redirectURIs,
+		AuthorizeURL:          s.issuer + "/oauth/authorize",
+		TokenFetchURL:         s.issuer + "/oauth/token",
+		UserInfoURL:           s.issuer + "/oauth/userinfo",
+		DiscoveryURL:          s.issuer + "/.well-known/openid-configuration",
+		TokenIntrospectionURL: s.issuer + "/oauth/token_info",
+		CreatedAt:             c.created.UnixMilli(),
+		UpdatedAt:             c.created.UnixMilli(),
+	}
+}
+
+// listApplications lists clients, oldest first. name_query narrows them to
+// those whose name or client id contains it.
+func (s *Server) listApplications(w http.ResponseWriter, r *http.Request) {
+	query := strings.ToLower(r.URL.Query().Get("name_query"))
+	var all []applicationObject
+	for _, c := range s.vault.allClients() {
+		if strings.Contains(strings.ToLower(c.name), query) || strings.Contains(strings.ToLower(c.id), query) {
+			all = append(all, s.application(c))
+		}
+	}
+	writePage(s, w, r, all)
+}
+
+type newApplication struct {
+	Name                 string   `json:"name"`
+	RedirectURIs         []string `json:"redirect_uris"`
+	Scopes               string   `json:"scopes"`
+	Public               bool     `json:"public"`
+	PKCERequired         bool     `json:"pkce_required"`
+	ConsentScreenEnabled *bool    `json:"consent_screen_enabled"`
+}
+
+// createApplication registers a client beforehand. It holds exactly the scopes
+// named, profile and email if none are.
+func (s *Server) createApplication(w http.ResponseWriter, r *http.Request) {
+	body := newApplication{Scopes: defaultScope}
+	if !s.readBackendBody(w, r, &body) {
+		return
+	}
+	if name, err := body.check(s.currentSettings()); err != nil {
+		s.invalidParameter(w, r, name, err)
+		return
+	}
+	c := &client{
+		id:            randomString(base62, clientIDLength),
+		application:   newID("oauthapp_"),
+		name:          body.Name,
+		redirectURIs:  body.RedirectURIs,
+		scopes:        splitScope(body.Scopes),
+		pkceRequired:  body.PKCERequired,
+		consentScreen: body.ConsentScreenEnabled == nil || *body.ConsentScreenEnabled,
+		created:       s.now(),
+	}
+	if !body.Public {
+		c.secret = newClientSecret()
+	}
+	s.vault.addClient(c)
+	made := s.application(c)
+	made.ClientSecret = string(c.secret)
+	writeJSON(w, http.StatusOK, made)
+}
+
+// check returns the name of a parameter that is wrong, and what is.
+func (body newApplication) check(settings Settings) (name string, err error) {
+	if body.Name == "" || len(body.Name) > maxClientName {
+		return "name", fmt.Errorf("got %d bytes, want 1 to %d", len(body.Name), maxClientName)
+	}
+	if len(body.RedirectURIs) == 0 || len(body.RedirectURIs) > maxRedirectURIs {
+		return "redirect_uris", fmt.Errorf("got %d, want 1 to %d", len(body.RedirectURIs), maxRedirectURIs)
+	}
+	for _, uri := range body.RedirectURIs {
+		if err := checkRedirectURI(uri); err != nil {
+			return "redirect_uris", err
+		}
+	}
+	scopes := splitScope(body.Scopes)
+	if len(scopes) == 0 {
+		return "scopes", errors.New("there are none")
+	}
+	for _, scope := range scopes {
+		if !slices.Contains(settings.scopes(), scope) {
+			return "scopes", fmt.Errorf("got %q, want some of %q", scope, settings.scopes())
+		}
+	}
+	return "", nil
+}

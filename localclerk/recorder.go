@@ -1,0 +1,261 @@
+package localclerk
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const (
+	maxRecordedBody   = 16 << 10
+	maxRecordedFields = 40
+	maxRecordedValue  = 1 << 10
+)
+
+type eventKey struct{}
+
+// eventOf returns the event under way, which the handlers fill in.
+func eventOf(r *http.Request) *Event {
+	if e, ok := r.Context().Value(eventKey{}).(*Event); ok {
+		return e
+	}
+	return &Event{}
+}
+
+// note says how a request was refused.
+func note(r *http.Request, code, problem, fix string) {
+	e := eventOf(r)
+	e.Error, e.Problem, e.Fix = code, problem, fix
+}
+
+// recorded makes an event of every request that next answers.
+func (s *Server) recorded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e := &Event{
+			Time:      time.Now(),
+			Method:    r.Method,
+			Path:      clip(r.URL.Path),
+			UserAgent: clip(r.UserAgent()),
+			Origin:    clip(r.Header.Get("Origin")),
+		}
+		asked := &head{max: maxRecordedBody}
+		r = r.WithContext(context.WithValue(r.Context(), eventKey{}, e))
+		r.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.TeeReader(r.Body, asked), r.Body}
+		answered := &answerRecorder{ResponseWriter: w, status: http.StatusOK, body: head{max: maxRecordedBody}}
+		next.ServeHTTP(answered, r)
+
+		e.Took = time.Since(e.Time)
+		e.Step = stepOf(r)
+		e.Status = answered.status
+		e.Request = requestFields(r, asked.Bytes())
+		e.Response = responseFields(answered)
+		if user, _, ok := r.BasicAuth(); ok {
+			e.Client = cmp.Or(e.Client, clip(user))
+		}
+		e.Client = cmp.Or(e.Client, e.Request["client_id"], e.Response["client_id"])
+		e.User = cmp.Or(e.User, e.Response["sub"])
+		if c, ok := s.vault.client(e.Client); ok {
+			e.ClientName = c.name
+		}
+		if e.Error != "" && e.Fix == "" {
+			e.Fix = cmp.Or(usualFix[e.Error], "correct the request and send it again")
+		}
+		s.journal.add(*e)
+		s.log.InfoContext(r.Context(), string(e.Step), "method", e.Method, "path", e.Path, "status", e.Status,
+			"client", e.Client, "user", e.User, "error", e.Error, "problem", e.Problem, "fix", e.Fix)
+	})
+}
+
+func stepOf(r *http.Request) Step {
+	path := r.URL.Path
+	if _, ok := crossOrigin[path]; ok && r.Method == http.MethodOptions {
+		return StepPreflight
+	}
+	if path == continuePath && r.Method == http.MethodPost {
+		return StepDecision
+	}
+	if step, ok := steps[path]; ok {
+		return step
+	}
+	if strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/oauth_applications/") {
+		return StepBackend
+	}
+	return StepOther
+}
+
+var steps = map[string]Step{
+	"/.well-known/oauth-authorization-server": StepMetadata,
+	"/.well-known/openid-configuration":       StepMetadata,
+	"/.well-known/jwks.json":                  StepKeys,
+	"/oauth/register":                         StepRegistration,
+	"/oauth/authorize":                        StepAuthorization,
+	continuePath:                              StepPage,
+	"/oauth/token":                            StepToken,
+	"/oauth/userinfo":                         StepUserInfo,
+	"/oauth/token_info":                       StepIntrospection,
+	"/oauth/token/revoke":                     StepRevocation,
+}
+
+// usualFix is what to do about an error for which there is nothing better.
+var usualFix = map[string]string{
+	accessDenied:         "sign in again and press Allow",
+	invalidClient:        "register the client again",
+	invalidGrant:         "start a new authorization",
+	invalidRedirectURI:   "register redirect URIs that are https, on loopback, or of the application's own scheme",
+	invalidState:         "send a random state of at least 8 characters",
+	invalidTarget:        "send one resource, the same absolute URI everywhere",
+	loginRequired:        "ask again without prompt=none",
+	unauthorizedClient:   "use the client the token was issued to",
+	unsupportedGrantType: "use authorization_code or refresh_token",
+}
+
+// head keeps the first bytes written to it.
+type head struct {
+	bytes.Buffer
+	max int
+}
+
+func (h *head) Write(p []byte) (int, error) {
+	h.Buffer.Write(p[:min(len(p), h.max-h.Len())])
+	return len(p), nil
+}
+
+type answerRecorder struct {
+	http.ResponseWriter
+	status int
+	body   head
+}
+
+func (w *answerRecorder) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *answerRecorder) Write(p []byte) (int, error) {
+	w.body.Write(p)
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap serves http.ResponseController.
+func (w *answerRecorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func requestFields(r *http.Request, body []byte) map[string]string {
+	fields := newFields()
+	if query, err := url.ParseQuery(r.URL.RawQuery); err == nil {
+		fields.addForm(query)
+	}
+	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch media {
+	case "application/json":
+		fields.addObject(body)
+	case "application/x-www-form-urlencoded":
+		if form, err := url.ParseQuery(string(body)); err == nil {
+			fields.addForm(form)
+		}
+	}
+	for _, name := range []string{"Authorization", SignInHeader, OrganizationHeader, ConsentHeader, "Mcp-Protocol-Version"} {
+		if value := r.Header.Get(name); value != "" {
+			fields.add(name, value)
+		}
+	}
+	return fields
+}
+
+func responseFields(w *answerRecorder) map[string]string {
+	fields := newFields()
+	if to, err := url.Parse(w.Header().Get("Location")); err == nil {
+		fields.addForm(to.Query())
+	}
+	if w.Header().Get("Content-Type") == "application/json" {
+		fields.addObject(w.body.Bytes())
+	}
+	return fields
+}
+
+// fields are parameters by name, few, short and without secrets.
+type fields map[string]string
+
+func newFields() fields { return fields{} }
+
+func (f fields) addForm(form url.Values) {
+	for name, values := range form {
+		f.add(name, strings.Join(values, " and "))
+	}
+}
+
+func (f fields) addObject(body []byte) {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(body, &object) != nil {
+		return
+	}
+	for name, raw := range object {
+		text := string(raw)
+		if json.Unmarshal(raw, &text) != nil {
+			text = string(raw)
+		}
+		f.add(name, text)
+	}
+}
+
+// secretNames are the parameters that open something.
+var secretNames = map[string]bool{
+	"access_token": true, "authorization": true, "client_secret": true, "code": true, "code_verifier": true,
+	"id_token": true, "refresh_token": true, "secret": true, "state": true, "token": true, "transaction": true,
+}
+
+func (f fields) add(name, value string) {
+	if len(f) >= maxRecordedFields {
+		return
+	}
+	name = clip(name)
+	if !secretNames[strings.ToLower(name)] {
+		f[name] = clip(value)
+		return
+	}
+	f[name] = shorten(value)
+	if claims, ok := claimsOf(value); ok {
+		f[name+".claims"] = clip(claims)
+	}
+}
+
+// shorten keeps enough of a secret to tell it from another.
+func shorten(value string) string {
+	const shown = 6
+	if len(value) <= 4*shown {
+		return fmt.Sprintf("… (%d characters)", len(value))
+	}
+	return fmt.Sprintf("%s… (%d characters)", strings.ToValidUTF8(value[:shown], "?"), len(value))
+}
+
+// claimsOf returns the claims of a JWT, alone or as a Bearer token, as JSON.
+func claimsOf(value string) (string, bool) {
+	_, token, found := strings.Cut(value, " ")
+	if !found {
+		token = value
+	}
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return "", false
+	}
+	claims, err := base64.RawURLEncoding.DecodeString(parts[1])
+	return string(claims), err == nil && json.Valid(claims)
+}
+
+func clip(text string) string {
+	if len(text) > maxRecordedValue {
+		text = text[:maxRecordedValue] + "…"
+	}
+	return strings.ToValidUTF8(text, "?")
+}
