@@ -101,7 +101,7 @@ func (a *answer) String() string {
 	if hint := a.bearer["resource_metadata"]; hint != "" {
 		fmt.Fprintf(&b, " (resource_metadata=%s)", hint)
 	}
-	if why := a.why(); why != "" {
+	if why := a.why(); why != "" && (a.withToken || a.status != http.StatusUnauthorized) {
 		fmt.Fprintf(&b, ": %s", why)
 	}
 	return b.String()

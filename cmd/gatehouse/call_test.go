@@ -226,13 +226,13 @@ func TestCallFailures(t *testing.T) {
 					document["registration_endpoint"] = r.clerkURL + "/oauth/register"
 				}
 			},
-			wantErr:  "dynamic client registration is switched off",
+			wantErr:  "takes no registrations: 422: feature_requires_dynamic_oauth_client_registration: dynamic client registration is not enabled",
 			wantHint: "enable Dynamic Client Registration (Clerk: Dashboard",
 		},
 		{
 			name:     "scope that the authorization server does not have",
 			change:   func(_ *testing.T, r *rig) { r.prm.ScopesSupported = []string{"notes:write"} },
-			wantErr:  "refuses to register a client: invalid_client_metadata",
+			wantErr:  "refuses to register a client: 400: invalid_client_metadata",
 			wantHint: "every scope",
 		},
 		{
@@ -327,7 +327,7 @@ func TestCallFailures(t *testing.T) {
 		{
 			name:     "scope that is not granted",
 			change:   func(_ *testing.T, r *rig) { r.mcpGate = stepUp("profile notes:write", "notes:write", nil) },
-			wantErr:  "refuses to register a client: invalid_client_metadata",
+			wantErr:  "refuses to register a client: 400: invalid_client_metadata",
 			wantHint: "every scope",
 		},
 		{
@@ -387,7 +387,7 @@ func TestCallFailures(t *testing.T) {
 		{
 			name:     "no such user",
 			args:     []string{"URL", "whoami", "--user", "nobody"},
-			wantErr:  `signing in as "nobody": 400: Localclerk-Sign-In: `,
+			wantErr:  `signing in as "nobody": authorization server answered 400: Localclerk-Sign-In: `,
 			wantHint: "local Clerk",
 		},
 		{

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strings"
 )
 
@@ -37,17 +36,6 @@ func (s *signIn) askLocalClerk(ctx context.Context, authURL string, door *door) 
 		return authResponse{}, err
 	}
 	const hint = `--user is for the local Clerk of "gatehouse dev"; its users are listed where it was started`
-	if resp.StatusCode >= 400 {
-		return authResponse{}, fail(hint, "signing in as %q: %s", s.account.User, joinNonEmpty(": ", statusText(resp), refusal(resp, body)))
-	}
-	return authResponse{}, fail(hint, "signing in as %q: authorization server answered %d%s, want a redirect back", s.account.User, resp.StatusCode, towards(location))
-}
-
-// towards names where a redirect leads, without its query.
-func towards(location string) string {
-	u, err := url.Parse(location)
-	if err != nil || location == "" {
-		return ""
-	}
-	return " to " + withoutQuery(u)
+	return authResponse{}, fail(hint, "signing in as %q: authorization server answered %d%s%s, want a redirect back",
+		s.account.User, resp.StatusCode, towards(location), ifSet(": %s", refusal(resp, body)))
 }

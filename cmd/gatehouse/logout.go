@@ -86,7 +86,7 @@ func (k *kept) revoke(ctx context.Context, client *http.Client) error {
 		return fmt.Errorf("revoking it: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("revoking it: %s", joinNonEmpty(": ", statusText(resp), refusal(resp, body)))
+		return fmt.Errorf("revoking it: %s", joinNonEmpty(": ", fmt.Sprint(resp.StatusCode), refusal(resp, body)))
 	}
 	return nil
 }

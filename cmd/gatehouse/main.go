@@ -37,6 +37,7 @@ type command struct {
 
 // commands is the command table, in the order in which help lists it.
 var commands = []command{
+	devCommand,
 	callCommand,
 	versionCommand,
 }

@@ -57,7 +57,7 @@ func (s *signIn) probe(ctx context.Context, authURL string) error {
 		if err != nil {
 			return err
 		}
-		why := joinNonEmpty(": ", statusText(resp), refusal(resp, body))
+		why := joinNonEmpty(": ", fmt.Sprint(resp.StatusCode), refusal(resp, body))
 		s.con.step("the authorization server does not know this client, or its redirect URI: %s", why)
 		return fmt.Errorf("%w: %s", errUnknownClient, why)
 	}

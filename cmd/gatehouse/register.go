@@ -59,7 +59,7 @@ func (s *signIn) register(ctx context.Context, server *authServer, k *kept, scop
 		ApplicationType:         "native",
 	}, s.http)
 	if err != nil {
-		return explainRegistration(err, server.meta.Issuer)
+		return s.explainRegistration(err, server.meta.Issuer)
 	}
 	k.Client = client{
 		ID:          answer.ClientID,
@@ -97,15 +97,21 @@ func clientName() string {
 }
 
 // explainRegistration says why a registration failed, and what to change.
-func explainRegistration(err error, issuer string) error {
-	var refused *oauthex.ClientRegistrationError
-	switch {
-	case strings.Contains(err.Error(), "feature_requires_dynamic_oauth_client_registration"):
-		return fail("enable Dynamic Client Registration ("+clerkSettings+"), or register a client by hand and pass --client-id",
-			"%q takes no registrations: dynamic client registration is switched off", issuer)
-	case errors.As(err, &refused):
-		return fail("check that every scope the MCP server asks for exists there",
-			"%q refuses to register a client: %s", issuer, joinNonEmpty(": ", refused.ErrorCode, refused.ErrorDescription))
+func (s *signIn) explainRegistration(err error, issuer string) error {
+	if f := (*failure)(nil); errors.As(err, &f) {
+		return f
 	}
-	return fail("register a client by hand and pass --client-id, or ask who runs the authorization server", "registering a client at %q: %w", issuer, err)
+	if f := explainNetwork(err); f != nil {
+		return f
+	}
+	refusal := s.traffic.refusalOf(roleRegistration)
+	switch {
+	case strings.Contains(refusal, "feature_requires_dynamic_oauth_client_registration"):
+		return fail("enable Dynamic Client Registration ("+clerkSettings+"), or register a client by hand and pass --client-id",
+			"%q takes no registrations: %s", issuer, refusal)
+	case refusal != "":
+		return fail("check that every scope the MCP server asks for exists there; or register a client by hand and pass --client-id",
+			"%q refuses to register a client: %s", issuer, refusal)
+	}
+	return fail("register a client by hand and pass --client-id", "%q does not answer a registration as RFC 7591, section 3.2.1 has it", issuer)
 }

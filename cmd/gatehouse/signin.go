@@ -194,6 +194,9 @@ func (s *signIn) signInAs(ctx context.Context, server *authServer, k *kept, want
 	if k.Client.Secret != "" {
 		credentials.ClientSecretAuth = &oauthex.ClientSecretAuth{ClientSecret: string(k.Client.Secret)}
 	}
+	if len(wanted) == 0 {
+		wanted = strings.Fields(k.Client.Scope) // else the go-sdk asks for offline_access alone
+	}
 	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
 		PreregisteredClient: credentials,
 		RedirectURL:         door.redirectURI,

@@ -34,10 +34,11 @@ type traffic struct {
 	endpoint string // the URL of the MCP endpoint
 	con      *console
 
-	mu    sync.Mutex
-	roles map[string]role // by URL without query, as learnt from challenges and metadata
-	last  *answer         // of the MCP endpoint
-	named string          // the resource that the newest protected resource document names
+	mu      sync.Mutex
+	roles   map[string]role // by URL without query, as learnt from challenges and metadata
+	last    *answer         // of the MCP endpoint
+	refused map[role]string // the newest refusal of each endpoint of the sign-in
+	named   string          // the resource that the newest protected resource document names
 }
 
 // role is what a URL is for.
@@ -54,7 +55,13 @@ const (
 )
 
 func newTraffic(next http.RoundTripper, endpoint string, con *console) *traffic {
-	return &traffic{next: next, endpoint: endpoint, con: con, roles: map[string]role{endpoint: roleMCP}}
+	return &traffic{
+		next:     next,
+		endpoint: endpoint,
+		con:      con,
+		roles:    map[string]role{endpoint: roleMCP},
+		refused:  map[role]string{},
+	}
 }
 
 // RoundTrip implements [http.RoundTripper].
@@ -119,6 +126,14 @@ func (t *traffic) namedResource() string {
 	return t.named
 }
 
+// refusalOf returns what an endpoint of the sign-in said when it last refused, or
+// "". The libraries' own errors may quote an answer whole, secrets and all.
+func (t *traffic) refusalOf(r role) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.refused[r]
+}
+
 // attempt says what a request was for, where it failed.
 func attempt(r role, req *http.Request) string {
 	where := withoutQuery(req.URL)
@@ -146,8 +161,7 @@ func (t *traffic) sawOAuth(r role, req *http.Request, resp *http.Response) error
 		return err
 	}
 	if resp.StatusCode >= 300 {
-		t.con.step("%s: %s", attempt(r, req), joinNonEmpty(": ", statusText(resp), refusal(resp, body)))
-		return nil
+		return t.sawRefusal(r, req, resp, joinNonEmpty(": ", fmt.Sprint(resp.StatusCode), refusal(resp, body)))
 	}
 	var doc struct {
 		oauthex.ProtectedResourceMetadata
@@ -160,7 +174,7 @@ func (t *traffic) sawOAuth(r role, req *http.Request, resp *http.Response) error
 		ExpiresIn    int64  `json:"expires_in"`
 	}
 	if err := json.Unmarshal(body, &doc); err != nil && r != roleRevocation {
-		t.con.step("%s: %s, but no JSON document", attempt(r, req), statusText(resp))
+		t.con.step("%s: %d, but no JSON document", attempt(r, req), resp.StatusCode)
 		return nil
 	}
 	switch r {
@@ -184,7 +198,22 @@ func (t *traffic) sawOAuth(r role, req *http.Request, resp *http.Response) error
 		}
 		t.con.step("%s (%s)", act, joinNonEmpty(", ", ifSet("scope %q", sortedScope(doc.Scope)), lifetime(doc.ExpiresIn)))
 	case roleRevocation:
-		t.con.step("revoked a token at %s: %s", withoutQuery(req.URL), statusText(resp))
+		t.con.step("revoked a token at %s: %d", withoutQuery(req.URL), resp.StatusCode)
+	}
+	return nil
+}
+
+// sawRefusal remembers and tells a refusal. A redirect of what was posted is an
+// error: followed, it would take codes and tokens to a place that no metadata
+// names.
+func (t *traffic) sawRefusal(r role, req *http.Request, resp *http.Response, said string) error {
+	t.mu.Lock()
+	t.refused[r] = said
+	t.mu.Unlock()
+	t.con.step("%s: %s", attempt(r, req), said)
+	if resp.StatusCode < 400 && req.Method == http.MethodPost {
+		return fail("tell who runs the authorization server: its metadata must name the endpoint itself",
+			"%q redirects%s: not sending secrets there", withoutQuery(req.URL), towards(resp.Header.Get("Location")))
 	}
 	return nil
 }
@@ -279,14 +308,19 @@ func (e oauthError) String() string {
 	return joinNonEmpty(": ", e.Code, e.Description)
 }
 
-func statusText(resp *http.Response) string {
-	return fmt.Sprint(resp.StatusCode)
-}
-
 func withoutQuery(u *url.URL) string {
 	bare := *u
 	bare.User, bare.RawQuery, bare.Fragment, bare.RawFragment = nil, "", "", ""
 	return bare.String()
+}
+
+// towards names where a redirect leads, without its query.
+func towards(location string) string {
+	u, err := url.Parse(location)
+	if err != nil || location == "" {
+		return ""
+	}
+	return " to " + withoutQuery(u)
 }
 
 // clip returns the first letters of a text that may be long.
