@@ -70,6 +70,12 @@ type Config struct {
 	// means [DefaultLeeway]; more than two minutes is refused.
 	Leeway time.Duration
 
+	// Revoked, when set, is asked about the caller of every request whose token is
+	// good, and shuts out those for whom it is true: for a store of revocations
+	// of your own. It must be fast and safe for concurrent use. See also
+	// [Guard.Deny].
+	Revoked func(Identity) bool
+
 	// KeyFile, when set, names a file in which the provider's last good signing
 	// keys are kept, so that a restart while the provider is away still serves.
 	KeyFile string

@@ -26,6 +26,7 @@ type Guard struct {
 	verifier  *verifier
 	sessions  sessions
 	needs     needs
+	denials   denials
 	counters  counters
 }
 
@@ -177,7 +178,7 @@ func (g *Guard) Wrap(handler http.Handler) http.Handler {
 // or for leaving. The text of its errors is fixed; errors.As finds the
 // *[TokenError] behind it.
 func (g *Guard) Verify(ctx context.Context, token string, _ *http.Request) (*auth.TokenInfo, error) {
-	v, rejection := g.verifier.verify(ctx, token)
+	v, rejection := g.verify(ctx, token)
 	if rejection == nil {
 		return g.tokenInfo(&caller{verified: v, token: secret(token), guard: g}), nil
 	}
@@ -195,11 +196,20 @@ func (g *Guard) authenticate(r *http.Request) (*caller, *Rejection) {
 	if reason != "" {
 		return nil, &Rejection{Reason: reason}
 	}
-	v, rejection := g.verifier.verify(r.Context(), raw)
+	v, rejection := g.verify(r.Context(), raw)
 	if rejection != nil {
 		return nil, rejection
 	}
 	return &caller{verified: v, token: secret(raw), guard: g}, nil
+}
+
+// verify also looks at what was revoked since the token was first seen.
+func (g *Guard) verify(ctx context.Context, raw string) (*verified, *Rejection) {
+	v, rejection := g.verifier.verify(ctx, raw)
+	if rejection == nil && g.revoked(v) {
+		return nil, &Rejection{Reason: reasonRevoked, Err: errRevoked}
+	}
+	return v, rejection
 }
 
 // identify hands the caller to the handler in go-sdk's own form: its context

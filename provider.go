@@ -1,6 +1,10 @@
 package gatehouse
 
-import "slices"
+import (
+	"context"
+	"encoding/json"
+	"slices"
+)
 
 // AudiencePolicy says what becomes of a token whose aud claim does not name
 // this server. A token whose aud names only others is refused under either.
@@ -58,6 +62,16 @@ type Provider struct {
 	// (roles, permissions, organization) into an identity whose standard fields
 	// are set. It runs once for each token.
 	Complete func(*Identity) error
+
+	// Introspect, when set, asks the provider about a token that is no JWT, and
+	// returns what it says as claims: one JSON object with the names of RFC 7662
+	// §2.2, iss and exp among them, judged by the same rules as a JWT. An error
+	// that wraps [ErrInactive] refuses the token; any other means that the
+	// provider cannot be asked now, and one with a method RetryAfter
+	// time.Duration says until when. It must be bounded in size and respect ctx.
+	// Answers are kept for a minute, refusals for ten seconds. Nil means that
+	// opaque tokens are refused.
+	Introspect func(ctx context.Context, token string) (claims json.RawMessage, err error)
 
 	// Hints replace, for this provider, what the operator should do about a
 	// reason: which switch of which page.

@@ -38,6 +38,8 @@ const (
 	reasonBodyTooLarge    Reason = "body_too_large"
 	reasonBodyUnreadable  Reason = "body_unreadable"
 	reasonUnusable        Reason = "unusable_claims"
+	reasonInactive        Reason = "inactive"
+	reasonRevoked         Reason = "revoked"
 )
 
 const (
@@ -82,6 +84,8 @@ var reasons = []ReasonInfo{
 	tokenReason("wrong_subject", "this kind of subject is not accepted", "sub is not a user of the provider", "sign in as a user; tokens of machines are not taken"),
 	tokenReason("sender_constrained", "a sender constrained token is not accepted as bearer", "the token has cnf, and no proof can be checked", "have the provider issue plain bearer tokens for this server"),
 	tokenReason(reasonUnusable, "the token has claims of an unknown form", "the provider's own claims cannot be read", "look at the detail in the log; the provider may have changed its claims"),
+	tokenReason(reasonInactive, "the token is not active", "the provider does not know the opaque token, or says that it was revoked or has expired", "nothing; the client refreshes or signs in again"),
+	tokenReason(reasonRevoked, "the token was revoked", "the token is good, and was shut out by Deny or Config.Revoked", "nothing, if that was meant"),
 
 	{reasonUnavailable, 503, codeUnavailable, "sign-in cannot be checked right now, try again", "the provider's keys are out of reach", "look at the network and at the provider's status page; tokens are checked again as soon as keys arrive"},
 	{reasonScope, 403, codeInsufficientScope, "more scopes are needed for this", "the token lacks a scope of the operation", "nothing, if the client steps up; else grant the scope to the client at the provider"},

@@ -1,6 +1,9 @@
 package gatehouse
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Stats are counts since the guard was made.
 type Stats struct {
@@ -9,6 +12,20 @@ type Stats struct {
 	Accepted, Unbound uint64
 	// Refused counts refusals by reason. Reasons that never occurred are absent.
 	Refused map[Reason]uint64
+	// CacheHits counts tokens that were seen before and not verified again.
+	CacheHits uint64
+	// CachedTokens is how many verified tokens are kept now.
+	CachedTokens int
+	// Keys is the state of the provider's signing keys.
+	Keys KeyStats
+}
+
+// KeyStats is the state of the signing keys.
+type KeyStats struct {
+	Count    int           // keys in force; 0 means that no JWT can be verified
+	Age      time.Duration // since they were last fetched; 0 before that
+	Fetches  uint64        // begun
+	Failures uint64        // of those, ended without keys
 }
 
 // Stats returns the counts. It is safe for concurrent use and cheap.
@@ -23,6 +40,10 @@ func (g *Guard) Stats() Stats {
 			out.Refused[reasons[i].Reason] = n
 		}
 	}
+	out.CacheHits = g.verifier.hits.Load()
+	out.CachedTokens = g.verifier.tokens.Len()
+	k := g.verifier.keys.Stats()
+	out.Keys = KeyStats{Count: k.Keys, Age: k.Age, Fetches: k.Fetches, Failures: k.Failures}
 	return out
 }
 

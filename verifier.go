@@ -1,6 +1,7 @@
 package gatehouse
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/cache"
@@ -29,6 +31,7 @@ const (
 type verified struct {
 	identity  Identity
 	principal string
+	sessionID string // sid; empty when there is none
 	bound     bool
 	notBefore time.Time
 }
@@ -45,6 +48,9 @@ type verifier struct {
 	keys     *keys.Set
 	tokens   *cache.Cache[*verified]
 
+	introspector *introspector // nil when opaque tokens are not taken
+
+	hits         atomic.Uint64
 	mu           sync.Mutex
 	notedClients map[string]bool
 }
@@ -71,6 +77,7 @@ func newVerifier(g *Guard, audiences []string) (*verifier, error) {
 		rules:        rules,
 		keys:         keys.New(source),
 		tokens:       cache.New[*verified](cache.Config{Entries: cacheEntries, Bytes: cacheBytes}),
+		introspector: newIntrospector(g.settings.Provider),
 		notedClients: make(map[string]bool),
 	}, nil
 }
@@ -81,25 +88,56 @@ func (v *verifier) verify(ctx context.Context, raw string) (*verified, *Rejectio
 	now := time.Now()
 	fingerprint := sha256.Sum256([]byte(raw))
 	if hit, ok := v.tokens.Get(fingerprint, v.keys.Generation(), now); ok && !now.Add(v.leeway).Before(hit.notBefore) {
+		v.hits.Add(1)
 		return hit, nil
 	}
 	if v.provider.DangerouslySkipVerification {
 		return v.unverified(raw, fingerprint)
 	}
+	if v.introspector != nil && !looksLikeJWT(raw) {
+		return v.verifyOpaque(ctx, raw, fingerprint, now)
+	}
 	t, err := v.rules.Verify(ctx, raw, v.keys.Lookup, now)
 	if err != nil {
 		return nil, refusal(err)
 	}
+	out, rejection := v.admit(t, fingerprint)
+	if rejection != nil {
+		return nil, rejection
+	}
+	v.tokens.Put(fingerprint, t.Generation, out, out.size(), t.Expiry.Add(v.leeway))
+	return out, nil
+}
+
+// looksLikeJWT reports whether raw has the two dots of a compact JWS.
+func looksLikeJWT(raw string) bool { return strings.Count(raw, ".") == 2 }
+
+// admit turns a token that passed into its identity.
+func (v *verifier) admit(t *token.Token, fingerprint [sha256.Size]byte) (*verified, *Rejection) {
 	id := identityOf(t, fingerprint)
 	if rejection := v.complete(&id); rejection != nil {
 		return nil, rejection
 	}
-	out := &verified{identity: id, principal: id.Principal(), bound: t.Bound, notBefore: t.NotBefore}
 	if !t.Bound {
 		v.noteUnbound(id.ClientID)
 	}
-	v.tokens.Put(fingerprint, t.Generation, out, out.size(), t.Expiry.Add(v.leeway))
-	return out, nil
+	return &verified{
+		identity:  id,
+		principal: id.Principal(),
+		sessionID: sessionIDOf(id),
+		bound:     t.Bound,
+		notBefore: t.NotBefore,
+	}, nil
+}
+
+func sessionIDOf(id Identity) string {
+	var c struct {
+		SessionID string `json:"sid"`
+	}
+	if bytes.Contains(id.payload, []byte(`"sid"`)) && id.Claims(&c) != nil {
+		return ""
+	}
+	return c.SessionID
 }
 
 func (v *verifier) complete(id *Identity) *Rejection {

@@ -82,11 +82,12 @@ type Config struct {
 	// takes its endpoint from it and none of the guard's settings below.
 	Guard *gatehouse.Guard
 
-	// RequiredScopes, Requirements, AllowedOrigins and KeyFile configure the
-	// guard; see [gatehouse.Config].
+	// RequiredScopes, Requirements, AllowedOrigins, Revoked and KeyFile configure
+	// the guard; see [gatehouse.Config].
 	RequiredScopes []string
 	Requirements   []gatehouse.Requirement
 	AllowedOrigins []string
+	Revoked        func(gatehouse.Identity) bool
 	KeyFile        string
 
 	// URL is the public URL of the server, as users type it: an origin like
@@ -244,6 +245,7 @@ func (s *Server) newGuard(resource string) (*gatehouse.Guard, error) {
 		Requirements:   cfg.Requirements,
 		ResourceName:   cmp.Or(cfg.Title, cfg.Name),
 		AllowedOrigins: cfg.AllowedOrigins,
+		Revoked:        cfg.Revoked,
 		KeyFile:        cfg.KeyFile,
 		Logger:         s.logger,
 		OnReject:       noteRejection,

@@ -72,7 +72,7 @@ func TestCallNoBrowser(t *testing.T) {
 			r := newRig(t)
 			link, links := make(chan string, 1), &linkWatcher{}
 			links.found = link
-			open := r.signsIn(map[string]string{localSignInHeader: "ada"})
+			open := r.signsIn(map[string]string{localclerk.SignInHeader: "ada"})
 			go func() { open(<-link) }()
 			r.browse = func(string) error { return test.browse }
 			r.stderr = links
@@ -250,7 +250,7 @@ func TestCallFailures(t *testing.T) {
 		{
 			name: "denied",
 			change: func(_ *testing.T, r *rig) {
-				r.browse = r.signsIn(map[string]string{localSignInHeader: "ada", "Localclerk-Consent": "deny"})
+				r.browse = r.signsIn(map[string]string{localclerk.SignInHeader: "ada", localclerk.ConsentHeader: "deny"})
 			},
 			wantErr:  "you were not let in: access_denied",
 			wantHint: "choose Allow",
@@ -705,7 +705,7 @@ func TestCallOnAnotherPort(t *testing.T) {
 func TestCallReusesTheClientOfAFailedSignIn(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.browse = r.signsIn(map[string]string{localSignInHeader: "ada", "Localclerk-Consent": "deny"})
+	r.browse = r.signsIn(map[string]string{localclerk.SignInHeader: "ada", localclerk.ConsentHeader: "deny"})
 	r.call(t, r.mcpURL, "whoami").want(t, exitFailure, "access_denied")
 	r.browse = nil
 	r.call(t, r.mcpURL, "whoami").want(t, exitOK)
@@ -807,6 +807,60 @@ func TestCallOldRevision(t *testing.T) {
 	r.clerkURL = r.mcpOrigin()
 	r.restartClerk(t, nil)
 	r.call(t, r.mcpURL, "whoami", "--user", "ada").want(t, exitOK)
+}
+
+// TestCallFindsTheDocument leaves out what the specification does not demand.
+func TestCallFindsTheDocument(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		change func(r *rig)
+		scope  string // that is asked for
+	}{
+		{"control", func(*rig) {}, "email offline_access profile"},
+		{"no hint", func(r *rig) { r.noHint = true }, "email offline_access profile"},
+		{"no scopes", func(r *rig) { r.prm.ScopesSupported = nil }, "email offline_access profile"},
+		{"scope in the challenge", func(r *rig) {
+			r.mcpGate = func(w http.ResponseWriter, req *http.Request) bool {
+				if req.Header.Get("Authorization") != "" {
+					return false
+				}
+				w.Header().Set("WWW-Authenticate", `Bearer scope="email"`)
+				w.WriteHeader(http.StatusUnauthorized)
+				return true
+			}
+		}, "email offline_access"},
+		{"no iss", func(r *rig) {
+			r.editAnswer(func(q url.Values) { q.Del("iss") })
+			r.editJSON = func(_ string, document map[string]any) {
+				delete(document, "authorization_response_iss_parameter_supported")
+			}
+		}, "email offline_access profile"},
+		{"iss unannounced", func(r *rig) {
+			r.editJSON = func(_ string, document map[string]any) {
+				delete(document, "authorization_response_iss_parameter_supported")
+			}
+		}, "email offline_access profile"},
+		{"confidential clients only", func(r *rig) {
+			r.editJSON = func(path string, document map[string]any) {
+				if path == "/.well-known/oauth-authorization-server" {
+					document["token_endpoint_auth_methods_supported"] = []string{"client_secret_basic"}
+				}
+			}
+		}, "email offline_access profile"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			test.change(r)
+			r.call(t, r.mcpURL, "whoami").want(t, exitOK)
+			for _, k := range r.files(t) {
+				if got := sortedScope(k.Tokens.Scope); got != test.scope {
+					t.Errorf("scope = %q, want %q", got, test.scope)
+				}
+			}
+		})
+	}
 }
 
 func TestLogout(t *testing.T) {

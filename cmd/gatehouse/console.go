@@ -28,6 +28,9 @@ type console struct {
 	configDir func() (string, error)
 	browse    func(url string) error // shows url in a browser
 
+	// Whether somebody looks at stdout and stderr, rather than a file or a program.
+	stdoutSeen, stderrSeen bool
+
 	verbose bool // set by -v before anything runs
 
 	mu       sync.Mutex
@@ -44,6 +47,9 @@ func newConsole() *console {
 		stderr:    os.Stderr,
 		getenv:    os.Getenv,
 		configDir: os.UserConfigDir,
+
+		stdoutSeen: isTerminal(os.Stdout),
+		stderrSeen: isTerminal(os.Stderr),
 	}
 	con.browse = func(url string) error { return openBrowser(con.getenv, url) }
 	return con
@@ -52,7 +58,7 @@ func newConsole() *console {
 // print writes data. On a terminal, control characters of s that could steer it
 // are spelt out: much of what is printed was written by some server.
 func (c *console) print(s string) error {
-	if isTerminal(c.stdout) {
+	if c.stdoutSeen {
 		s = spellControls(s)
 	}
 	_, err := io.WriteString(c.stdout, s)
@@ -131,7 +137,7 @@ func (c *console) doing() string {
 // countdown tells the person what is being waited for and for how long: on a
 // terminal every second, elsewhere once. It ends when ctx does.
 func (c *console) countdown(ctx context.Context, what string, limit time.Duration) {
-	if !isTerminal(c.stderr) {
+	if !c.stderrSeen {
 		c.note("waiting for %s, for at most %s", what, limit)
 		return
 	}
@@ -155,12 +161,8 @@ func (c *console) countdown(ctx context.Context, what string, limit time.Duratio
 	}
 }
 
-// isTerminal reports whether w is a terminal, or at least a character device.
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
+// isTerminal reports whether file is a terminal, or at least a character device.
+func isTerminal(file *os.File) bool {
 	info, err := file.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -4,21 +4,17 @@ import (
 	"context"
 	"net/http"
 	"strings"
-)
 
-// The headers with which a local Clerk signs somebody in without a page.
-const (
-	localSignInHeader       = "Localclerk-Sign-In"
-	localOrganizationHeader = "Localclerk-Organization"
+	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
 
 // askLocalClerk signs in as the user of the account without a browser. The
 // caller has made sure that the authorization endpoint is on this machine.
 func (s *signIn) askLocalClerk(ctx context.Context, authURL string, door *door) (authResponse, error) {
 	s.con.begin("signing in as " + s.account.User)
-	header := http.Header{localSignInHeader: {s.account.User}}
+	header := http.Header{localclerk.SignInHeader: {s.account.User}}
 	if s.account.Organization != "" {
-		header.Set(localOrganizationHeader, s.account.Organization)
+		header.Set(localclerk.OrganizationHeader, s.account.Organization)
 	}
 	resp, err := s.visit(ctx, authURL, header)
 	if err != nil {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
 
 func TestMain(m *testing.M) {
@@ -29,7 +31,7 @@ func adasBrowser() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	req.Header.Set(localSignInHeader, "ada")
+	req.Header.Set(localclerk.SignInHeader, "ada")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

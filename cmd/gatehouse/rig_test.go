@@ -321,7 +321,7 @@ func (r *rig) callContext(t *testing.T, ctx context.Context, args ...string) out
 		browse:    r.browse,
 	}
 	if con.browse == nil {
-		con.browse = r.signsIn(map[string]string{localSignInHeader: "ada"})
+		con.browse = r.signsIn(map[string]string{localclerk.SignInHeader: "ada"})
 	}
 	if r.stderr != nil {
 		con.stderr = io.MultiWriter(&stderr, r.stderr)

@@ -9,54 +9,137 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
-var benchAlgorithms = []struct{ alg, kid string }{{"RS256", "rsa"}, {"ES256", "ec"}, {"EdDSA", "ed"}}
+// sample is a good token to measure with, and what its signature consists of.
+type sample struct {
+	alg, raw         string
+	key              crypto.PublicKey
+	input, signature []byte
+}
 
-// BenchmarkFloor is what no verifier can do without: the hash and the mathematics.
-func BenchmarkFloor(b *testing.B) {
-	for _, bb := range benchAlgorithms {
-		b.Run(bb.alg, func(b *testing.B) {
-			raw := goodDraft().withHeader("alg", bb.alg).withHeader("kid", bb.kid).sign()
-			dot := strings.LastIndexByte(raw, '.')
-			input, signature := []byte(raw[:dot]), must(base64.RawURLEncoding.DecodeString(raw[dot+1:]))
-			key := signingKeys()[bb.kid].Public()
-			b.ReportAllocs()
-			for b.Loop() {
-				if !bareVerify(key, input, signature) {
-					b.Fatal("bad signature")
-				}
-			}
+func samples() []sample {
+	const kid = "ins_37gTt6cGHQSQTzK1SsVdVsUrVGW" // as long as Clerk's
+	var all []sample
+	for _, kind := range []struct{ alg, key string }{{"RS256", "rsa"}, {"ES256", "ec"}, {"EdDSA", "ed"}} {
+		raw := goodDraft().withHeader("alg", kind.alg).withHeader("kid", kid).signedBy(kind.key)
+		dot := strings.LastIndexByte(raw, '.')
+		all = append(all, sample{
+			alg: kind.alg, raw: raw, key: signingKeys()[kind.key].Public(),
+			input: []byte(raw[:dot]), signature: must(base64.RawURLEncoding.DecodeString(raw[dot+1:])),
 		})
+	}
+	return all
+}
+
+// bare is what no verifier can do without: the hash and the mathematics.
+func (s *sample) bare() bool {
+	switch key := s.key.(type) {
+	case *rsa.PublicKey:
+		digest := sha256.Sum256(s.input)
+		return rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], s.signature) == nil
+	case *ecdsa.PublicKey:
+		digest := sha256.Sum256(s.input)
+		return ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(s.signature[:32]), new(big.Int).SetBytes(s.signature[32:]))
+	default:
+		return ed25519.Verify(key.(ed25519.PublicKey), s.input, s.signature)
 	}
 }
 
-func bareVerify(key crypto.PublicKey, input, signature []byte) bool {
-	switch key := key.(type) {
-	case *rsa.PublicKey:
-		digest := sha256.Sum256(input)
-		return rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], signature) == nil
-	case *ecdsa.PublicKey:
-		digest := sha256.Sum256(input)
-		return ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
-	default:
-		return ed25519.Verify(key.(ed25519.PublicKey), input, signature)
+// verify returns a function that verifies the token.
+func (s *sample) verify() func() bool {
+	rules, ctx, keys := strictRules(), context.Background(), []crypto.PublicKey{s.key}
+	find := func(context.Context, string, string, uint64) ([]crypto.PublicKey, uint64, error) { return keys, 1, nil }
+	return func() bool {
+		_, err := rules.Verify(ctx, s.raw, find, now)
+		return err == nil
+	}
+}
+
+func BenchmarkFloor(b *testing.B) {
+	for _, s := range samples() {
+		b.Run(s.alg, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if !s.bare() {
+					b.Fatal("refused")
+				}
+			}
+		})
 	}
 }
 
 func BenchmarkVerify(b *testing.B) {
-	for _, bb := range benchAlgorithms {
-		b.Run(bb.alg, func(b *testing.B) {
-			raw := goodDraft().withHeader("alg", bb.alg).withHeader("kid", bb.kid).sign()
-			rules, ctx := strictRules(), context.Background()
+	for _, s := range samples() {
+		b.Run(s.alg, func(b *testing.B) {
+			verify := s.verify()
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := rules.Verify(ctx, raw, find, now); err != nil {
-					b.Fatal(err)
+				if !verify() {
+					b.Fatal("refused")
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkOverFloor measures Verify and the floor in turn, so that a busy machine
+// slows both, and reports their medians and the ratio of these.
+func BenchmarkOverFloor(b *testing.B) {
+	for _, s := range samples() {
+		b.Run(s.alg, func(b *testing.B) {
+			verify := s.verify()
+			var floor, whole []time.Duration
+			for b.Loop() {
+				start := time.Now()
+				ok := s.bare()
+				middle := time.Now()
+				ok = verify() && ok
+				end := time.Now()
+				if !ok {
+					b.Fatal("refused")
+				}
+				floor, whole = append(floor, middle.Sub(start)), append(whole, end.Sub(middle))
+			}
+			slices.Sort(floor)
+			slices.Sort(whole)
+			f, w := floor[len(floor)/2], whole[len(whole)/2]
+			b.ReportMetric(float64(f), "floor-ns")
+			b.ReportMetric(float64(w), "verify-ns")
+			b.ReportMetric(float64(w)/float64(f), "ratio")
+		})
+	}
+}
+
+// BenchmarkRefuse measures one token for each reason.
+func BenchmarkRefuse(b *testing.B) {
+	for _, reason := range token.Reasons() {
+		b.Run(string(reason), func(b *testing.B) {
+			i := slices.IndexFunc(corpus(), func(s specimen) bool { return s.Want == reason })
+			raw, rules, ctx := corpus()[i].Raw, strictRules(), context.Background()
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := rules.Verify(ctx, raw, find, now); err == nil {
+					b.Fatal("accepted")
+				}
+			}
+		})
+	}
+}
+
+// A token seen for the first time may cost little beside its signature.
+func TestVerifyAllocations(t *testing.T) {
+	most := map[string]float64{"RS256": 20, "ES256": 32, "EdDSA": 11}
+	for _, s := range samples() {
+		verify := s.verify()
+		if got := testing.AllocsPerRun(100, func() { verify() }); got > most[s.alg] {
+			t.Errorf("%s: %v allocations, want at most %v", s.alg, got, most[s.alg])
+		}
 	}
 }

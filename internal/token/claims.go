@@ -27,19 +27,26 @@ type claims struct {
 	audience, scope, scp      []string
 	expiry, notBefore, issued time.Time
 	hasAudience, confirmation bool
-	required                  uint64 // bit i: Rules.RequiredClaims[i] is there and not empty
+	others                    []string // required claims that have no field above and are not empty
 }
 
 // parseClaims reads text. After a fault the claims hold what was read before it.
 func parseClaims(text string, required []string) (claims, error) {
 	var c claims
-	o := object{scanner: scanner{text: text}, reserved: [2][]string{claimNames, required}}
+	o := object{scanner: scanner{text: text}}
 	for o.next() {
-		if err := c.set(o.name, o.value); err != nil {
+		known, err := c.set(o.name, o.value)
+		if err != nil {
 			return c, &Error{Reason: Malformed, Claim: o.name, Err: fmt.Errorf("claim %s: %w", quote(o.name), err)}
 		}
-		if i := slices.Index(required, o.name); i >= 0 && satisfies(o.name, o.value) {
-			c.required |= 1 << i
+		if known && !o.escaped {
+			continue
+		}
+		if err := o.checkSpelling(claimNames, required); err != nil {
+			return c, malformed("payload", err)
+		}
+		if slices.Contains(required, o.name) && o.value.isString() && o.value.raw != `""` {
+			c.others = append(c.others, o.name)
 		}
 	}
 	if o.err != nil {
@@ -48,7 +55,8 @@ func parseClaims(text string, required []string) (claims, error) {
 	return c, nil
 }
 
-func (c *claims) set(name string, v value) (err error) {
+// set sets the claim name, and reports whether it is one of claimNames.
+func (c *claims) set(name string, v value) (known bool, err error) {
 	switch name {
 	case "iss":
 		c.issuer, err = v.str()
@@ -68,40 +76,56 @@ func (c *claims) set(name string, v value) (err error) {
 	case "cnf":
 		c.confirmation = true
 	default:
-		if !v.isNull() { // RFC 7519 allows no null above; of these, some issuers write one for nothing
-			err = c.setOptional(name, v)
-		}
+		return c.setOptional(name, v)
 	}
-	return err
+	return true, err
 }
 
-// setOptional sets the claims that RFC 7519 does not know.
-func (c *claims) setOptional(name string, v value) (err error) {
+// setOptional sets the claims that RFC 7519 does not know. It allows no null in its
+// own; in these, some issuers write one for nothing.
+func (c *claims) setOptional(name string, v value) (known bool, err error) {
 	switch name {
 	case "client_id":
-		c.clientID, err = v.str()
+		c.clientID, err = v.strOrNull()
 	case "azp":
-		c.authorizedParty, err = v.str()
+		c.authorizedParty, err = v.strOrNull()
 	case "scope":
 		c.scope, err = v.scopes()
 	case "scp":
 		c.scp, err = v.scopes()
+	default:
+		return false, nil
 	}
-	return err
+	return true, err
 }
 
-// satisfies reports whether v says anything as the required claim name.
-func satisfies(name string, v value) bool {
+// has reports whether the claim name is there and says anything.
+func (c *claims) has(name string) bool {
 	switch name {
-	case "exp", "nbf", "iat":
-		return v.isNumber()
-	case "aud", "scope", "scp":
-		if v.isArray() {
-			list, err := v.strings()
-			return err == nil && len(list) > 0
-		}
+	case "iss":
+		return c.issuer != ""
+	case "sub":
+		return c.subject != ""
+	case "aud":
+		return len(c.audience) > 0
+	case "exp":
+		return !c.expiry.IsZero()
+	case "nbf":
+		return !c.notBefore.IsZero()
+	case "iat":
+		return !c.issued.IsZero()
+	case "jti":
+		return c.id != ""
+	case "client_id":
+		return c.clientID != ""
+	case "azp":
+		return c.authorizedParty != ""
+	case "scope":
+		return len(c.scope) > 0
+	case "scp":
+		return len(c.scp) > 0
 	}
-	return v.isString() && v.raw != `""`
+	return slices.Contains(c.others, name)
 }
 
 // client returns the client's name: "client_id" (RFC 9068 §2.2), else "azp" (OpenID Connect).
@@ -121,13 +145,16 @@ func (c *claims) scopes() []string {
 }
 
 // scopes returns the words of a string, which RFC 6749 §3.3 parts by spaces and
-// nothing else, or the items of an array.
+// nothing else, or the items of an array, or nothing for null.
 func (v value) scopes() ([]string, error) {
+	if v.isNull() {
+		return nil, nil
+	}
 	if !v.isString() {
 		return v.strings()
 	}
 	s, err := v.str()
-	return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' }), err
+	return slices.DeleteFunc(strings.Split(s, " "), func(word string) bool { return word == "" }), err
 }
 
 // date returns a NumericDate (RFC 7519 §2): seconds since 1970, fractions allowed.

@@ -38,9 +38,10 @@ func split(raw string, maxSize int) (compact, error) {
 	if strings.IndexByte(raw, '\r') >= 0 || strings.IndexByte(raw, '\n') >= 0 {
 		return compact{}, malformed("form", errors.New("line break"))
 	}
-	first, last := strings.IndexByte(raw, '.'), strings.LastIndexByte(raw, '.')
-	c := compact{signed: raw[:last], signature: raw[last+1:]}
-	return c, c.decode(raw[:first], raw[first+1:last])
+	header, rest, _ := strings.Cut(raw, ".")
+	payload, signature, _ := strings.Cut(rest, ".")
+	c := compact{signed: raw[:len(header)+1+len(payload)], signature: signature}
+	return c, c.decode(header, payload)
 }
 
 // decode sets what the first two parts say.

@@ -16,8 +16,11 @@ func (m Member) Date() (time.Time, error)   { return m.date() }
 // ReadObject returns the members of text.
 func ReadObject(text string, reserved ...string) ([]Member, error) {
 	var members []Member
-	o := object{scanner: scanner{text: text}, reserved: [2][]string{reserved}}
+	o := object{scanner: scanner{text: text}}
 	for o.next() {
+		if err := o.checkSpelling(reserved); err != nil {
+			return members, err
+		}
 		members = append(members, Member{o.name, o.value})
 	}
 	return members, o.err

@@ -26,36 +26,43 @@ type header struct {
 // parseHeader reads text. After a fault the header holds what was read before it.
 func parseHeader(text string, refused map[string]map[string]string) (header, error) {
 	var h header
-	o := object{scanner: scanner{text: text}, reserved: [2][]string{headerNames}}
+	o := object{scanner: scanner{text: text}}
 	for o.next() {
-		if err := h.set(&o, refused); err != nil {
+		known, err := h.set(o.name, o.value)
+		if err == nil && (!known || o.escaped) {
+			err = h.setOther(&o, refused)
+		}
+		if err != nil {
 			return h, fmt.Errorf("%s: %w", quote(o.name), err)
 		}
 	}
 	return h, o.err
 }
 
-func (h *header) set(o *object, refused map[string]map[string]string) (err error) {
-	switch o.name {
+// set sets the parameter name, and reports whether it is one of headerNames.
+func (h *header) set(name string, v value) (known bool, err error) {
+	switch name {
 	case "alg":
-		h.algorithm, err = o.value.str()
+		h.algorithm, err = v.str()
 	case "typ":
-		h.typ, err = o.value.str()
+		h.typ, err = v.str()
 	case "kid":
-		if h.keyID, err = o.value.str(); len(h.keyID) > maxKeyID {
+		if h.keyID, err = v.str(); len(h.keyID) > maxKeyID {
 			err = fmt.Errorf("%d bytes, want at most %d", len(h.keyID), maxKeyID)
 		}
 	case "crit", "b64":
-		h.critical = o.name
+		h.critical = name
+	default:
+		return false, nil
 	}
-	if err != nil {
-		return err
-	}
-	return h.mark(o, refused)
+	return true, err
 }
 
-// mark sets the kind of token if the current parameter says one.
-func (h *header) mark(o *object, refused map[string]map[string]string) error {
+// setOther reads a parameter that is not one of headerNames: it may tell the kind of token.
+func (h *header) setOther(o *object, refused map[string]map[string]string) error {
+	if err := o.checkSpelling(headerNames); err != nil {
+		return err
+	}
 	for name, kinds := range refused {
 		if !strings.EqualFold(o.name, name) {
 			continue

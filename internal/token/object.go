@@ -15,10 +15,8 @@ const (
 )
 
 // object reads one JSON text (RFC 8259) that must be an object, member by member
-// and in a single pass, stricter than encoding/json: a member may come only once,
-// and no name may be taken for one of reserved by a reader that ignores case or by
-// one that does not know escapes (RFC 8725 §2.4 and §3.12: two readers of one
-// token must not see two tokens). It must be valid UTF-8 (RFC 8725 §3.7).
+// and in a single pass, stricter than encoding/json: a member may come only once
+// (RFC 7519 §4), and the text must be valid UTF-8 (RFC 8725 §3.7).
 //
 //	for o.next() {
 //		use(o.name, o.value)
@@ -26,7 +24,6 @@ const (
 //	return o.err
 type object struct {
 	scanner
-	reserved [2][]string // names that must be spelled exactly so
 
 	name    string
 	escaped bool // name was written with a backslash
@@ -101,19 +98,16 @@ func (o *object) admit(name value) (err error) {
 	}
 	o.names[o.count] = o.name
 	o.count++
-	return o.checkSpelling()
+	return nil
 }
 
-// checkSpelling refuses a name that only a lenient reader takes for a reserved one.
-func (o *object) checkSpelling() error {
-	for _, names := range o.reserved {
-		if !o.escaped && slices.Contains(names, o.name) {
-			return nil
-		}
-	}
-	for _, names := range o.reserved {
-		if i := slices.IndexFunc(names, o.misspells); i >= 0 {
-			return fmt.Errorf("member %s, want it spelled %q", quote(o.name), names[i])
+// checkSpelling refuses the current member if its name can be taken for another of
+// names, by a reader that ignores case or by one that does not know escapes: no two
+// readers of one token may see two tokens.
+func (o *object) checkSpelling(names ...[]string) error {
+	for _, list := range names {
+		if i := slices.IndexFunc(list, o.misspells); i >= 0 {
+			return fmt.Errorf("member %s, want it spelled %q", quote(o.name), list[i])
 		}
 	}
 	return nil
@@ -152,6 +146,14 @@ func (v value) str() (string, error) {
 		return "", errors.New("half a surrogate pair in a string")
 	}
 	return s, nil
+}
+
+// strOrNull returns a string's characters, or nothing for null.
+func (v value) strOrNull() (string, error) {
+	if v.isNull() {
+		return "", nil
+	}
+	return v.str()
 }
 
 // strings returns the items of an array of strings, or a single string as one item.

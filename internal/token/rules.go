@@ -14,8 +14,6 @@ const (
 
 	DefaultMaxSize = 16 << 10 // bytes of a token
 	LargestMaxSize = 1 << 20  // bytes; the most that Rules.MaxSize may say
-
-	maxRequiredClaims = 64 // claims of Rules.RequiredClaims: bits of a uint64
 )
 
 // AudiencePolicy says what a token without "aud" is worth. A token whose "aud"
@@ -46,12 +44,12 @@ type Rules struct {
 
 	// RefusedHeader marks other kinds of tokens of the same issuer: header
 	// parameter → value → the kind, as words for the error. A parameter that is
-	// named here must be a string; other values of it are let through.
+	// named here must be a string; other values of it are let through. It cannot be
+	// one that every token is judged by ("alg", "typ", "kid", "crit", "b64").
 	RefusedHeader map[string]map[string]string
 
-	// RequiredClaims must be there beside "iss", "sub" and "exp": as non-empty
-	// strings, as numbers for "iat" and "nbf", as strings or arrays that are not
-	// empty for "aud", "scope" and "scp".
+	// RequiredClaims must be there beside "iss", "sub" and "exp", and not be empty:
+	// dates and lists for the claims that are such, non-empty strings for all others.
 	RequiredClaims []string
 
 	// SubjectPrefix must begin "sub", and not be all of it. Empty allows every subject.
@@ -91,8 +89,10 @@ func (r *Rules) Validate() error {
 	if len(r.Types) == 0 {
 		fault(`Types is empty, want "at+jwt" or what the issuer writes`)
 	}
-	if len(r.RequiredClaims) > maxRequiredClaims {
-		fault("RequiredClaims has %d claims, want at most %d", len(r.RequiredClaims), maxRequiredClaims)
+	for name := range r.RefusedHeader {
+		if slices.Contains(headerNames, name) {
+			fault("RefusedHeader has %q, want other parameters", name)
+		}
 	}
 	if r.Audience != AudienceRequired && r.Audience != AudienceIfPresent {
 		fault("Audience is %d, want AudienceRequired or AudienceIfPresent", r.Audience)
@@ -188,15 +188,11 @@ func (r *Rules) checkClaims(c *claims, now time.Time) error {
 }
 
 func (r *Rules) checkRequired(c *claims) error {
-	if c.subject == "" {
-		return &Error{Reason: MissingClaim, Claim: "sub"}
-	}
-	if c.expiry.IsZero() {
-		return &Error{Reason: MissingClaim, Claim: "exp"}
-	}
-	for i, name := range r.RequiredClaims {
-		if c.required&(1<<i) == 0 {
-			return &Error{Reason: MissingClaim, Claim: name}
+	for _, names := range [...][]string{{"sub", "exp"}, r.RequiredClaims} {
+		for _, name := range names {
+			if !c.has(name) {
+				return &Error{Reason: MissingClaim, Claim: name}
+			}
 		}
 	}
 	return nil

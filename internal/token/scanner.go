@@ -206,10 +206,12 @@ func (s *scanner) nameAndColon() (value, error) {
 	if s.space(); s.peek() != '"' {
 		return value{}, s.fault("want a member name")
 	}
-	name, err := s.scan(0)
+	start := s.at
+	escaped, err := s.scanString()
 	if err != nil {
 		return value{}, err
 	}
+	name := value{raw: s.text[start:s.at], escaped: escaped}
 	if s.space(); !s.take(':') {
 		return value{}, s.fault("want a colon")
 	}

@@ -61,23 +61,47 @@ func (r *Rules) Verify(ctx context.Context, raw string, keys Keys, now time.Time
 	if err := r.checkClaims(&c, now); err != nil {
 		return nil, err
 	}
+	t := c.token(jws.bytes)
+	t.Type, t.Algorithm, t.KeyID, t.Generation = h.typ, h.algorithm, h.keyID, generation
+	return t, nil
+}
+
+// VerifyClaims returns the access token whose claims are payload, one JSON object
+// that the issuer itself has just handed over: the answer to an introspection
+// request (RFC 7662 §2.2), whose members have the names of JWT claims. Everything
+// but header and signature is judged as [Rules.Verify] does.
+func (r *Rules) VerifyClaims(payload []byte, now time.Time) (*Token, error) {
+	if len(payload) > r.maxSize() {
+		return nil, &Error{Reason: TooLarge}
+	}
+	c, err := parseClaims(string(payload), r.RequiredClaims)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.checkIssuer(&c); err != nil {
+		return nil, err
+	}
+	if err := r.checkClaims(&c, now); err != nil {
+		return nil, err
+	}
+	return c.token(payload), nil
+}
+
+// token returns what the claims say, with payload as their text.
+func (c *claims) token(payload []byte) *Token {
 	return &Token{
-		Type:       h.typ,
-		Algorithm:  h.algorithm,
-		KeyID:      h.keyID,
-		Issuer:     c.issuer,
-		Subject:    c.subject,
-		ClientID:   c.client(),
-		ID:         c.id,
-		Audience:   c.audience,
-		Scopes:     c.scopes(),
-		Expiry:     c.expiry,
-		NotBefore:  c.notBefore,
-		IssuedAt:   c.issued,
-		Payload:    jws.bytes,
-		Generation: generation,
-		Bound:      c.hasAudience,
-	}, nil
+		Issuer:    c.issuer,
+		Subject:   c.subject,
+		ClientID:  c.client(),
+		ID:        c.id,
+		Audience:  c.audience,
+		Scopes:    c.scopes(),
+		Expiry:    c.expiry,
+		NotBefore: c.notBefore,
+		IssuedAt:  c.issued,
+		Payload:   payload,
+		Bound:     c.hasAudience,
+	}
 }
 
 // CheckSignature reads raw as a JWS in compact serialization and checks that its

@@ -49,6 +49,15 @@ type Config struct {
 	// Frontend API URL inside. Empty means CLERK_PUBLISHABLE_KEY.
 	PublishableKey string
 
+	// SecretKey of the instance, "sk_test_…" or "sk_live_…", is needed for opaque
+	// access tokens ("oat_…") alone, which Clerk's Backend API verifies. Empty
+	// means CLERK_SECRET_KEY; without either, opaque tokens are refused.
+	SecretKey Secret
+
+	// BackendAPIURL is the origin of the Backend API. Empty means CLERK_API_URL,
+	// else https://api.clerk.com.
+	BackendAPIURL string
+
 	// RequireAudience takes only tokens whose aud names this server. Turn it on
 	// once the instance has aud_claim_enabled and every client sends the resource
 	// parameter (RFC 8707). Off, a token without aud is taken as well, and one
@@ -90,11 +99,12 @@ func New(cfg Config) gatehouse.Provider {
 
 func (cfg Config) provider(settings *env.Env) gatehouse.Provider {
 	issuer, err := cfg.frontendAPI(settings)
-	return gatehouse.Provider{
+	backend, backendErr := cfg.backend(settings, issuer)
+	p := gatehouse.Provider{
 		Name:    "Clerk",
 		Issuer:  issuer,
 		JWKSURL: issuer + "/.well-known/jwks.json",
-		Err:     err,
+		Err:     errors.Join(err, backendErr),
 
 		ScopesSupported:   cmpSlice(cfg.ScopesSupported, "profile", "email"),
 		OrganizationScope: OrganizationScope,
@@ -110,6 +120,10 @@ func (cfg Config) provider(settings *env.Env) gatehouse.Provider {
 		},
 		DangerouslySkipVerification: cfg.DangerouslySkipVerification,
 	}
+	if backend != nil {
+		p.Introspect = backend.introspect
+	}
+	return p
 }
 
 func (cfg Config) audience() gatehouse.AudiencePolicy {
@@ -176,7 +190,8 @@ var categories = map[string]string{
 }
 
 var hints = map[gatehouse.Reason]string{
-	"opaque":        `turn on "Generate access tokens as JWTs" in the Clerk Dashboard (Configure → OAuth applications → Settings)`,
+	"opaque":        `turn on "Generate access tokens as JWTs" in the Clerk Dashboard (Configure → OAuth applications → Settings), or set CLERK_SECRET_KEY so that Clerk verifies opaque ones`,
+	"inactive":      "nothing; the client signs in again",
 	"unbound":       "turn on aud_claim_enabled of the Clerk instance (PATCH /v1/instance/oauth_application_settings), use clients that send the resource parameter, then set RequireAudience",
 	"wrong_type":    "send the OAuth access token; session tokens, ID tokens and JWT templates of Clerk are signed by the same key and are not access tokens",
 	"wrong_issuer":  "compare the Frontend API URL of the server with the instance that the client signed in at; development and production instances differ",

@@ -1,0 +1,48 @@
+package token_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/token"
+)
+
+func TestVerifyClaims(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	rules := token.Rules{
+		Issuer: "https://issuer.example.com", Algorithms: []string{"RS256"}, Types: []string{"at+jwt"},
+		RequiredClaims: []string{"client_id"}, SubjectPrefix: "user_",
+		Audience: token.AudienceIfPresent, Audiences: []string{"https://mcp.example.com/mcp"},
+	}
+	const rest = `"client_id":"c","sub":"user_1","exp":1800000060`
+	const iss = `"iss":"https://issuer.example.com"`
+	tests := []struct {
+		name, payload string
+		wantReason    token.Reason // empty means accepted
+	}{
+		{"control", `{` + iss + `,` + rest + `}`, ""},
+		{"bound", `{` + iss + `,"aud":["https://mcp.example.com/mcp"],` + rest + `}`, ""},
+		{"foreign audience", `{` + iss + `,"aud":"https://other.example.com",` + rest + `}`, token.WrongAudience},
+		{"foreign issuer", `{"iss":"https://evil.example.com",` + rest + `}`, token.WrongIssuer},
+		{"no issuer", `{` + rest + `}`, token.MissingClaim},
+		{"no client", `{` + iss + `,"sub":"user_1","exp":1800000060}`, token.MissingClaim},
+		{"machine", `{` + iss + `,"client_id":"c","sub":"mch_1","exp":1800000060}`, token.WrongSubject},
+		{"expired", `{` + iss + `,"client_id":"c","sub":"user_1","exp":1799999000}`, token.Expired},
+		{"no expiry", `{` + iss + `,"client_id":"c","sub":"user_1"}`, token.MissingClaim},
+		{"twice", `{` + iss + `,"sub":"user_2",` + rest + `}`, token.Malformed},
+		{"not an object", `[]`, token.Malformed},
+		{"too large", fmt.Sprintf(`{%s,%s,"x":%q}`, iss, rest, make([]byte, 20<<10)), token.TooLarge},
+	}
+	for _, test := range tests {
+		got, err := rules.VerifyClaims([]byte(test.payload), now)
+		var refused *token.Error
+		switch {
+		case test.wantReason == "" && (err != nil || got.Subject != "user_1" || got.ClientID != "c"):
+			t.Errorf("%s: %+v, %v; want it accepted", test.name, got, err)
+		case test.wantReason != "" && (!errors.As(err, &refused) || refused.Reason != test.wantReason):
+			t.Errorf("%s: %v, want %q", test.name, err, test.wantReason)
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package gatehouse
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/cache"
+	"github.com/gatehouse-mcp/gatehouse/internal/token"
+	"golang.org/x/sync/singleflight"
+)
+
+const (
+	// maxOpaque bounds an opaque token, in bytes.
+	maxOpaque = 4 << 10
+	// maxIntrospections is how many questions may be under way at once: unknown
+	// tokens cost the provider a request each.
+	maxIntrospections = 32
+	// introspectionTimeout bounds one question.
+	introspectionTimeout = 5 * time.Second
+	// introspectionAge is how long a good answer is believed, and with that how
+	// long a revoked token works on; refusalAge is the same for a bad answer.
+	introspectionAge = time.Minute
+	refusalAge       = 10 * time.Second
+	// maxPause bounds how long a provider that asks for patience is left alone.
+	maxPause = time.Minute
+)
+
+// ErrInactive is what [Provider.Introspect] wraps when the provider does not know
+// the token, or says that it was revoked or has expired.
+var ErrInactive = errors.New("token is not active")
+
+// introspector asks the provider about opaque tokens, each at most once at a time
+// and once a minute.
+type introspector struct {
+	ask     func(context.Context, string) (json.RawMessage, error)
+	good    *cache.Cache[*verified]
+	bad     *cache.Cache[*Rejection]
+	flights singleflight.Group
+	slots   chan struct{}
+	pause   atomic.Int64 // until when, in Unix nanoseconds
+}
+
+func newIntrospector(p Provider) *introspector {
+	if p.Introspect == nil {
+		return nil
+	}
+	return &introspector{
+		ask:   p.Introspect,
+		good:  cache.New[*verified](cache.Config{Entries: cacheEntries, Bytes: cacheBytes}),
+		bad:   cache.New[*Rejection](cache.Config{Entries: cacheEntries, Bytes: cacheBytes}),
+		slots: make(chan struct{}, maxIntrospections),
+	}
+}
+
+// busyError says when to ask again.
+type busyError struct {
+	after time.Duration
+	err   error
+}
+
+func (e *busyError) Error() string             { return e.err.Error() }
+func (e *busyError) Unwrap() error             { return e.err }
+func (e *busyError) RetryAfter() time.Duration { return e.after }
+
+var (
+	errPaused = errors.New("the provider asked for patience")
+	errBusy   = errors.New("too many tokens are being checked at once")
+)
+
+// verifyOpaque answers who raw stands for, from memory or from the provider.
+func (v *verifier) verifyOpaque(ctx context.Context, raw string, fingerprint [sha256.Size]byte, now time.Time) (*verified, *Rejection) {
+	in := v.introspector
+	if hit, ok := in.good.Get(fingerprint, 0, now); ok {
+		return hit, nil
+	}
+	if hit, ok := in.bad.Get(fingerprint, 0, now); ok {
+		return nil, hit
+	}
+	if len(raw) > maxOpaque {
+		return nil, refusal(&token.Error{Reason: token.TooLarge})
+	}
+	if left := time.Until(time.Unix(0, in.pause.Load())); left > 0 {
+		return nil, &Rejection{Reason: reasonUnavailable, Err: &busyError{left, errPaused}}
+	}
+	// The question outlives whoever asked first: others may wait for its answer.
+	flight := in.flights.DoChan(string(fingerprint[:]), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), introspectionTimeout)
+		defer cancel()
+		out, rejection := v.introspect(ctx, raw, fingerprint)
+		return answer{out, rejection}, nil
+	})
+	select {
+	case result := <-flight:
+		a := result.Val.(answer)
+		return a.verified, a.rejection
+	case <-ctx.Done():
+		return nil, &Rejection{Reason: reasonUnavailable, Err: context.Cause(ctx)}
+	}
+}
+
+type answer struct {
+	verified  *verified
+	rejection *Rejection
+}
+
+func (v *verifier) introspect(ctx context.Context, raw string, fingerprint [sha256.Size]byte) (*verified, *Rejection) {
+	in := v.introspector
+	select {
+	case in.slots <- struct{}{}:
+		defer func() { <-in.slots }()
+	default:
+		return nil, &Rejection{Reason: reasonUnavailable, Err: &busyError{time.Second, errBusy}}
+	}
+	claims, err := in.ask(ctx, raw)
+	now := time.Now()
+	if err != nil && !errors.Is(err, ErrInactive) {
+		in.rest(err, now)
+		return nil, &Rejection{Reason: reasonUnavailable, Err: fmt.Errorf("asking about an opaque token: %w", err)}
+	}
+	out, rejection := v.judge(claims, err, fingerprint, now)
+	if rejection != nil {
+		in.bad.Put(fingerprint, 0, rejection, 512, now.Add(refusalAge))
+		return nil, rejection
+	}
+	in.good.Put(fingerprint, 0, out, out.size(), earlier(out.identity.Expiry, now.Add(introspectionAge)))
+	return out, nil
+}
+
+// judge applies the rules for every token to what the provider said of this one.
+func (v *verifier) judge(claims json.RawMessage, err error, fingerprint [sha256.Size]byte, now time.Time) (*verified, *Rejection) {
+	if err != nil {
+		return nil, &Rejection{Reason: reasonInactive, Err: &TokenError{Reason: reasonInactive, err: err}}
+	}
+	t, err := v.rules.VerifyClaims(claims, now)
+	if err != nil {
+		return nil, refusal(err)
+	}
+	return v.admit(t, fingerprint)
+}
+
+// rest leaves a provider alone that asked for it (RFC 9110 §10.2.3).
+func (in *introspector) rest(err error, now time.Time) {
+	var hinted interface{ RetryAfter() time.Duration }
+	if errors.As(err, &hinted) && hinted.RetryAfter() > 0 {
+		in.pause.Store(now.Add(min(hinted.RetryAfter(), maxPause)).UnixNano())
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
