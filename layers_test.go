@@ -35,6 +35,8 @@ var floors = map[string]int{
 
 	"cmd/gatehouse": 5,
 
+	"conformance": 9, // tests only
+
 	"examples/clerk":        9,
 	"examples/organization": 9,
 	"examples/middleware":   9,
