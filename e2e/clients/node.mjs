@@ -1,0 +1,51 @@
+// An SDK in Node, whose user follows the authorization URL without a browser:
+// the local Clerk lets a header stand for the person.
+import { obey } from './commands.mjs';
+import { Provider } from './provider.mjs';
+import { Session } from './session.mjs';
+
+const redirectUrl = 'http://127.0.0.1:53682/callback'; // nobody listens there
+
+export function drive(sdk) {
+  let session;
+  let query;
+
+  async function visit(url, { user, consent }) {
+    const response = await fetch(url, {
+      redirect: 'manual',
+      headers: { 'Localclerk-Sign-In': user, 'Localclerk-Consent': consent },
+    });
+    const location = response.headers.get('location');
+    if (!location?.startsWith(redirectUrl)) {
+      throw new Error(`the authorization endpoint answered ${response.status}: ${await response.text()}`);
+    }
+    query = new URL(location).searchParams;
+  }
+
+  return obey({
+    async connect(input) {
+      const store = session?.provider.store ?? memory();
+      const provider = new Provider({ store, redirectUrl, redirect: (url) => visit(url, input) });
+      session = new Session(sdk, input.url, provider);
+      try {
+        return await session.open();
+      } catch (error) {
+        if (!(error instanceof sdk.UnauthorizedError)) throw error;
+        await session.finish(query);
+        return await session.open();
+      }
+    },
+    tools: () => session.tools(),
+    call: (input) => session.call(input),
+    close: () => session.close(),
+  });
+}
+
+function memory() {
+  const items = new Map();
+  return {
+    getItem: (name) => items.get(name) ?? null,
+    setItem: (name, value) => items.set(name, value),
+    removeItem: (name) => items.delete(name),
+  };
+}

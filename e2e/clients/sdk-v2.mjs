@@ -1,0 +1,7 @@
+// The one argument is the mode of the version negotiation, none for the default.
+import { Client, StreamableHTTPClientTransport as Transport, UnauthorizedError } from '@modelcontextprotocol/client';
+import { drive } from './node.mjs';
+
+const [mode] = process.argv.slice(2);
+const options = mode ? { versionNegotiation: { mode } } : {};
+await drive({ Client, Transport, UnauthorizedError, options, takesParams: true });

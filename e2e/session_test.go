@@ -1,0 +1,63 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// session is one client at one MCP server.
+type session interface {
+	// connect signs the person in if the server asks, and returns the negotiated
+	// revision of MCP. It may be called again after the server went away.
+	connect(ctx context.Context, p person) (revision string, err error)
+	tools(ctx context.Context) ([]string, error)
+	call(ctx context.Context, tool string, input map[string]any) (*mcp.CallToolResult, error)
+	close(ctx context.Context) error
+}
+
+// whoami is what the tool of that name says.
+type whoami struct {
+	UserID string `json:"userId"`
+	Name   string `json:"name"`
+	Email  string `json:"email"`
+}
+
+// notes is what the tool note says.
+type notes struct {
+	Author string   `json:"author"`
+	Notes  []string `json:"notes"`
+}
+
+// ask calls a tool and reads its structured answer.
+func ask[T any](ctx context.Context, s session, tool string, input map[string]any) (T, error) {
+	var answer T
+	if input == nil {
+		input = map[string]any{}
+	}
+	result, err := s.call(ctx, tool, input)
+	if err != nil {
+		return answer, err
+	}
+	if result.IsError {
+		return answer, fmt.Errorf("tool %s reports an error: %s", tool, textOf(result))
+	}
+	data, err := json.Marshal(result.StructuredContent)
+	if err != nil {
+		return answer, err
+	}
+	return answer, json.Unmarshal(data, &answer)
+}
+
+func textOf(result *mcp.CallToolResult) string {
+	for _, content := range result.Content {
+		if text, ok := content.(*mcp.TextContent); ok {
+			return text.Text
+		}
+	}
+	return ""
+}
