@@ -167,6 +167,7 @@ func newServer(cfg Config, settings *env.Env) (*Server, error) {
 	cfg.Path = cmp.Or(cfg.Path, defaultPath)
 	if !strings.HasPrefix(cfg.Path, "/") {
 		fault("Path", cfg.Path, "does not begin with a slash", "write it like "+defaultPath)
+		cfg.Path = defaultPath
 	}
 	s := &Server{config: cfg, logger: cfg.Logger}
 	if s.logger == nil {
@@ -198,26 +199,40 @@ func (s *Server) settle(settings *env.Env) error {
 		s.resource, s.guard = u, cfg.Guard
 		return err
 	}
+	resource, fault := s.public(settings)
+	s.resource = resource
+	// The guard is made even if its URL is not known yet: its faults are to be
+	// reported with the others.
+	guard, err := s.newGuard(s.endpoint(cfg.Port))
+	s.guard = guard
+	return errors.Join(fault, err)
+}
+
+// public returns the configured URL of the endpoint, nil when it follows from the
+// listener.
+func (s *Server) public(settings *env.Env) (*url.URL, error) {
+	cfg := &s.config
 	field, public := "URL", cfg.URL
 	if public == "" {
 		field, public = "MCP_URL", settings.Get("MCP_URL")
 	}
-	if public != "" {
-		u, err := wellknown.Resource(public)
-		if err != nil {
-			return urlFault(field, public, err)
+	if public == "" {
+		if !wellknown.IsLoopback(cfg.Host) {
+			fault := &gatehouse.ConfigError{Field: "MCP_URL", Problem: fmt.Sprintf("is missing while the server listens on %q", cfg.Host),
+				Fix: `set it to the public URL of the server, like "https://mcp.example.com", or listen on localhost`}
+			cfg.Host = defaultHost
+			return nil, fault
 		}
-		if u.Path == "" && cfg.Path != "/" {
-			u.Path = cfg.Path
-		}
-		s.resource = u
-	} else if !wellknown.IsLoopback(cfg.Host) {
-		return &gatehouse.ConfigError{Field: "MCP_URL", Problem: fmt.Sprintf("is missing while the server listens on %q", cfg.Host),
-			Fix: `set it to the public URL of the server, like "https://mcp.example.com", or listen on localhost`}
+		return nil, nil
 	}
-	guard, err := s.newGuard(s.endpoint(cfg.Port))
-	s.guard = guard
-	return err
+	u, err := wellknown.Resource(public)
+	if err != nil {
+		return nil, urlFault(field, public, err)
+	}
+	if u.Path == "" && cfg.Path != "/" {
+		u.Path = cfg.Path
+	}
+	return u, nil
 }
 
 func urlFault(field, value string, err error) error {

@@ -60,11 +60,11 @@ func TestSettings(t *testing.T) {
 }
 
 func TestEveryFaultAtOnce(t *testing.T) {
-	_, err := newServer(Config{}, &env.Env{File: map[string]string{"PORT": "x"}})
+	_, err := newServer(Config{Path: "mcp"}, &env.Env{File: map[string]string{"PORT": "x", "HOST": "0.0.0.0"}})
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"Name is missing", "Version is missing", `PORT "x"`, "Provider is missing"} {
+	for _, want := range []string{"Name is missing", "Version is missing", `PORT "x"`, `Path "mcp"`, "MCP_URL is missing", "Provider is missing"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q:\n%v", want, err)
 		}
