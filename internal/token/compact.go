@@ -3,7 +3,6 @@ package token
 import (
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"strings"
 )
 
@@ -23,7 +22,7 @@ var base64url = base64.RawURLEncoding.Strict()
 // split cuts raw, at most maxSize bytes, into its parts.
 func split(raw string, maxSize int) (compact, error) {
 	if len(raw) > maxSize {
-		return compact{}, &Error{Reason: TooLarge, Got: fmt.Sprintf("%d bytes", len(raw)), Want: fmt.Sprintf("at most %d", maxSize)}
+		return compact{}, tooLarge(len(raw), maxSize)
 	}
 	if strings.HasPrefix(raw, "{") {
 		return compact{}, malformed("form", errors.New("JSON serialization, want the compact one"))

@@ -70,6 +70,9 @@ func (e *Error) fact() string {
 	case Encrypted:
 		return "token is encrypted, want a signed JWT"
 	case TooLarge:
+		if e.Got == "" {
+			return "token is too large"
+		}
 		return "token is " + e.Got + ", want " + e.Want
 	case Malformed:
 		return "token is malformed"
@@ -103,6 +106,10 @@ var nouns = map[string]string{
 	"iss": "issuer",
 	"aud": "audience",
 	"sub": "subject",
+}
+
+func tooLarge(size, maxSize int) error {
+	return &Error{Reason: TooLarge, Got: fmt.Sprintf("%d bytes", size), Want: fmt.Sprintf("at most %d", maxSize)}
 }
 
 func malformed(where string, err error) error {

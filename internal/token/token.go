@@ -69,10 +69,11 @@ func (r *Rules) Verify(ctx context.Context, raw string, keys Keys, now time.Time
 // VerifyClaims returns the access token whose claims are payload, one JSON object
 // that the issuer itself has just handed over: the answer to an introspection
 // request (RFC 7662 §2.2), whose members have the names of JWT claims. Everything
-// but header and signature is judged as [Rules.Verify] does.
+// but header and signature is judged as [Rules.Verify] does, and every error is an [*Error].
+// The token keeps payload.
 func (r *Rules) VerifyClaims(payload []byte, now time.Time) (*Token, error) {
 	if len(payload) > r.maxSize() {
-		return nil, &Error{Reason: TooLarge}
+		return nil, tooLarge(len(payload), r.maxSize())
 	}
 	c, err := parseClaims(string(payload), r.RequiredClaims)
 	if err != nil {
