@@ -1,0 +1,290 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/serve"
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+var tokenRows = []row{
+	{id: "D1", level: "MUST", requirement: "Every HTTP request carries its token; a session is no substitute", revisions: all, test: testEveryRequestNeedsAToken},
+	{id: "D2", level: "MUST NOT", requirement: "A token in the query is never accepted", revisions: all, test: testTokenInQuery},
+	{id: "D3", level: "MUST", requirement: "The scheme is compared without case; a token in a form is not looked for", revisions: "RFC 6750 §2.1, RFC 9110 §11.1", test: testScheme},
+	{id: "D4", level: "MUST", requirement: "The token is checked before the request is read, and nobody else learns anything", revisions: all, test: testTokenComesFirst},
+	{id: "D5", level: "MUST", requirement: "A token must have been issued for this server", revisions: since2506, test: testAudience,
+		except: "Clerk binds tokens to a server only with aud_claim_enabled; until RequireAudience is set, a token that names no server is taken, counted and logged, and the server says so when it starts"},
+	{id: "D6", level: "MUST NOT", requirement: "A token for somebody else is never accepted, whatever the audience policy", revisions: since2506, test: testForeignAudience},
+	{id: "D7", level: "MUST NOT", requirement: "The client's token goes to no one: tools do not see it, upstreams do not get it", revisions: since2506, test: testNoPassthrough},
+	{id: "D8", level: "MUST", requirement: "A broader scope that implies a narrower one counts as it", revisions: stateless, notApplicable: "Scopes of Clerk and of OpenID Connect imply none of each other, so they are compared by name."},
+	{id: "D9", level: "", requirement: "A scope is not an authorization by itself: roles, permissions and organization count beside it", revisions: since2511, test: testScopeIsNotAuthorization},
+	{id: "D10", level: "MUST", requirement: "No token is written to logs, answers or printed values", revisions: since2506, test: testTokensAreNotWritten,
+		gap: "a value in TokenInfo.Extra, printed by itself with fmt, tells the token", gapTest: testPrintedValues},
+	{id: "D11", level: "SHOULD", requirement: "A token with fewer scopes works for what it covers, and each demand for more is logged with who and what", revisions: since2511, test: testFewerScopes,
+		except: "log lines have no correlation id of their own; they have the principal, the client and the operation"},
+	{id: "D12", level: "MUST", requirement: "A server that is an OAuth client of a third party binds those tokens to its own users", revisions: all, notApplicable: "The gate is a client of nobody: users sign in at the provider itself, and there is no proxy mode."},
+}
+
+func testEveryRequestNeedsAToken(t *testing.T) {
+	s := start(t)
+	session := s.open(t, s.token())
+	for _, verb := range verbs {
+		q := bare(verb).with("MCP-Protocol-Version", stateful).with("Mcp-Session-Id", session)
+		s.refused(t, q, signIn)
+	}
+	s.refused(t, callToolIn(session, openTool), signIn)
+	s.refused(t, callToolIn(session, openTool).bearer(s.token(claim("exp", 1))), badToken("expired"))
+	s.called(t, callToolIn(session, openTool).bearer(s.token()))
+}
+
+func testTokenInQuery(t *testing.T) {
+	s := start(t)
+	token := s.token()
+	for _, target := range []string{
+		"/mcp?access_token=" + token,
+		"/mcp?a=1&access_token=" + token,
+		"/mcp?%61ccess_token=" + token,
+		"/mcp?access%5Ftoken=" + token,
+		"/mcp?access_token=",
+	} {
+		s.refused(t, callTool(openTool).to(target), inQuery)
+		s.refused(t, callTool(openTool).to(target).bearer(token), inQuery)
+	}
+	if n := s.calls(openTool); n != 0 {
+		t.Errorf("the tool ran %d times", n)
+	}
+	s.called(t, callTool(openTool).to("/mcp?other=1").bearer(token))
+}
+
+func testScheme(t *testing.T) {
+	s := start(t)
+	token := s.token()
+	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "bEaReR  "} {
+		s.called(t, callTool(openTool).with("Authorization", scheme+token))
+	}
+	form := post("access_token="+token).with("Content-Type", "application/x-www-form-urlencoded")
+	s.refused(t, form, signIn)
+	s.refused(t, callTool(openTool).with("Authorization", "Bearer: "+token), otherWay)
+	s.refused(t, callTool(openTool).with("Cookie", "access_token="+token), signIn)
+}
+
+func testTokenComesFirst(t *testing.T) {
+	s := start(t)
+	expired := s.token(claim("exp", 1))
+	for _, q := range []request{
+		post("{"),
+		post(""),
+		post(strings.Repeat("x", 5<<20)),
+		post("{}").with("Content-Type", "text/plain"),
+		post("{}").with("MCP-Protocol-Version", "1999-01-01"),
+		post("{}").with("Mcp-Session-Id", "unknown"),
+		callTool("no such tool"),
+		callTool(bossTool),
+	} {
+		s.refused(t, q, signIn)
+		s.refused(t, q.bearer(expired), badToken("expired"))
+	}
+	for _, name := range tools {
+		if n := s.calls(name); n != 0 {
+			t.Errorf("tool %s ran %d times", name, n)
+		}
+	}
+	if a := s.send(t, post("{").bearer(s.token())); a.status != http.StatusBadRequest {
+		t.Errorf("with a token, a malformed body: status %d, want 400", a.status)
+	}
+}
+
+func testAudience(t *testing.T) {
+	s := start(t)
+	u, _ := url.Parse(s.URL())
+	for _, audience := range []any{
+		s.URL(),
+		"http://127.0.0.1:" + u.Port() + "/mcp",
+		[]string{"https://other.example.com", s.URL()},
+	} {
+		s.called(t, callTool(openTool).bearer(s.token(claim("aud", audience))))
+	}
+	for _, audience := range []any{
+		s.URL() + "/",
+		s.URL() + "2",
+		s.base,
+		s.base + "/",
+		strings.ToUpper(s.URL()),
+		s.URL() + "?a=1",
+		"https://" + u.Host + "/mcp",
+		"http://localhost/mcp",
+		[]string{"https://other.example.com", s.URL() + "2"},
+		[]string{},
+	} {
+		s.refused(t, callTool(openTool).bearer(s.token(claim("aud", audience))), badToken("wrong_audience"))
+	}
+	s.refused(t, callTool(openTool).bearer(s.token(claim("aud", nil))), badToken("unbound"))
+}
+
+func testForeignAudience(t *testing.T) {
+	for _, policy := range []gatehouse.AudiencePolicy{gatehouse.AudienceRequired, gatehouse.AudienceIfPresent} {
+		s := start(t, func(cfg *serve.Config) { cfg.Provider.Tokens.Audience = policy })
+		for _, audience := range []any{"https://other.example.com/mcp", []string{"a", "b"}, s.URL() + "/"} {
+			s.refused(t, callTool(openTool).bearer(s.token(claim("aud", audience))), badToken("wrong_audience"))
+		}
+		s.called(t, callTool(openTool).bearer(s.token()))
+	}
+	loose := start(t, func(cfg *serve.Config) { cfg.Provider.Tokens.Audience = gatehouse.AudienceIfPresent })
+	loose.called(t, callTool(openTool).bearer(loose.token(claim("aud", nil))))
+	if got := loose.Guard().Stats().Unbound; got != 1 {
+		t.Errorf("Stats().Unbound = %d, want 1", got)
+	}
+	if warnings := loose.Guard().Warnings(); len(warnings) != 1 || !strings.Contains(warnings[0], "tokens without an audience are accepted") {
+		t.Errorf("warnings %q, want one about the audience", warnings)
+	}
+	if !strings.Contains(loose.log.String(), "token without audience accepted") {
+		t.Error("the log does not tell about a token without audience")
+	}
+}
+
+func testNoPassthrough(t *testing.T) {
+	var upstreamCalls int
+	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { upstreamCalls++ }))
+	defer upstream.Close()
+	s := start(t, func(cfg *serve.Config) { cfg.Requirements = nil })
+	mcp.AddTool(s.MCP, &mcp.Tool{Name: "leak"}, func(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+		if h := req.GetExtra().Header["Authorization"]; h != nil {
+			t.Errorf("the tool sees Authorization %q", h)
+		}
+		id, _ := gatehouse.IdentityOf(req)
+		leak, ok := gatehouse.IssuerClient(req)
+		if !ok {
+			t.Error("no client for the issuer")
+			return nil, nil, nil
+		}
+		if resp, err := leak.Get(upstream.URL); err == nil {
+			resp.Body.Close()
+			t.Error("the caller's token went to an upstream")
+		}
+		return nil, seen{Subject: id.Subject}, nil
+	})
+	token := s.token()
+	session := s.open(t, token)
+	for _, q := range []request{callTool("leak"), callToolIn(session, "leak")} {
+		if got := s.called(t, q.bearer(token)); got.Subject != "user_ada" {
+			t.Errorf("the tool saw %+v", got)
+		}
+	}
+	if upstreamCalls != 0 {
+		t.Errorf("the upstream was called %d times", upstreamCalls)
+	}
+}
+
+func signature(token string) string { return token[strings.LastIndex(token, ".")+1:] }
+
+func testScopeIsNotAuthorization(t *testing.T) {
+	s := start(t)
+	everything := claim("scope", "profile email notes:write org:billing:manage boss admin")
+	s.refused(t, callTool(bossTool).bearer(s.token(everything)), notAllowed)
+	s.refused(t, callTool(bossTool).bearer(s.token(claim("org_permissions", []string{"org:billing:read"}))), notAllowed)
+	if n := s.calls(bossTool); n != 0 {
+		t.Errorf("the tool ran %d times", n)
+	}
+	s.called(t, callTool(bossTool).bearer(s.token(asBoss)))
+}
+
+func testTokensAreNotWritten(t *testing.T) {
+	s := start(t)
+	good, expired := s.token(), s.token(claim("exp", 1))
+	session := s.open(t, good)
+	var answers strings.Builder
+	for _, q := range []request{
+		callTool(openTool).bearer(good),
+		callToolIn(session, openTool).bearer(good),
+		callTool(notesTool).bearer(good),
+		callTool(openTool).bearer(expired),
+		callTool(openTool).with("Authorization", "Bearer "+good, "Bearer "+expired),
+		callTool(openTool).to("/mcp?access_token=" + good),
+		get("/mcp/" + "elsewhere?access_token=" + good),
+	} {
+		a := s.send(t, q)
+		fmt.Fprintln(&answers, a.body, a.header)
+	}
+	identity, err := s.Guard().Verify(t.Context(), good, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Guard().Verify(t.Context(), expired, nil)
+	for place, text := range map[string]string{
+		"log":      s.log.String(),
+		"answers":  answers.String(),
+		"identity": fmt.Sprintf("%v %+v %#v %s", identity, identity, identity.Extra, logged(identity)),
+		"error":    fmt.Sprintf("%v %+v", err, err),
+	} {
+		for _, token := range []string{good, expired} {
+			if strings.Contains(text, signature(token)) {
+				t.Errorf("%s: a token is in %s", place, text)
+			}
+		}
+	}
+	for _, want := range []string{`"reason":"expired"`, `"subject":"user_ada"`, `"reason":"token_in_query"`} {
+		if !strings.Contains(s.log.String(), want) {
+			t.Errorf("the log lacks %s", want)
+		}
+	}
+}
+
+// testPrintedValues prints all that a tool can reach.
+func testPrintedValues(t *testing.T) {
+	s := start(t)
+	token := s.token()
+	info, err := s.Guard().Verify(t.Context(), token, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, v := range info.Extra {
+		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+			text := fmt.Sprintf(format, v)
+			if strings.Contains(text, signature(token)) || strings.Contains(text, fmt.Sprintf("%x", signature(token))) {
+				t.Errorf("%s of %s tells the token", format, name)
+			}
+		}
+	}
+}
+
+// logged is v as it comes out of a log and of JSON.
+func logged(info *auth.TokenInfo) string {
+	var b bytes.Buffer
+	slog.New(slog.NewTextHandler(&b, nil)).Info("x", "info", info, "extra", info.Extra)
+	if text, err := json.Marshal(info); err == nil {
+		b.Write(text)
+	}
+	out, _ := io.ReadAll(&b)
+	return string(out)
+}
+
+func testFewerScopes(t *testing.T) {
+	s := start(t)
+	for _, scope := range []any{"profile", "email", "", nil} {
+		s.called(t, callTool(openTool).bearer(s.token(claim("scope", scope))))
+	}
+	s.refused(t, callTool(notesTool).bearer(s.token(claim("scope", "profile"))), lacks("profile email notes:write"))
+	line := ""
+	for l := range strings.SplitSeq(s.log.String(), "\n") {
+		if strings.Contains(l, `"reason":"insufficient_scope"`) {
+			line = l
+		}
+	}
+	for _, want := range []string{"user_ada", "client_1", "notes:write", "tools/call notes"} {
+		if !strings.Contains(line, want) {
+			t.Errorf("the line about the demand for more scopes lacks %q: %s", want, line)
+		}
+	}
+}

@@ -1,0 +1,370 @@
+package conformance
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/listen"
+	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
+	"github.com/gatehouse-mcp/gatehouse/serve"
+	"github.com/google/go-cmp/cmp"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+const theToolAuthors = "The tool author's: the gate gives a tool the verified principal of each call to bind to, and hands out nothing of the kind itself."
+
+var transportRows = []row{
+	{id: "E1", level: "MUST", requirement: "Origin is validated on every connection; none is fine", revisions: all, test: testOrigin},
+	{id: "E2", level: "SHOULD", requirement: "A local server listens on loopback only", revisions: all, test: testListensOnLoopback},
+	{id: "E3", level: "", requirement: "A local server validates Host as well (DNS rebinding)", revisions: all, test: testHost},
+	{id: "E4", level: "", requirement: "Pages of allowed origins can read every answer, refusals and documents included, and preflights need no token", revisions: all, test: testCORS},
+	{id: "E5", level: "MUST NOT", requirement: "A session is no authentication: every request is verified, ids are random and bound to who opened them", revisions: "until 2025-11-25", test: testSessions},
+	{id: "E6", level: "MUST NOT", requirement: "Possession of a state handle is no authentication", revisions: stateless, notApplicable: theToolAuthors},
+	{id: "E7", level: "MUST", requirement: "requestState is protected against change where it decides on access", revisions: stateless, notApplicable: theToolAuthors},
+	{id: "E8", level: "MUST", requirement: "A URL elicitation is bound to the user who started it", revisions: since2511, notApplicable: theToolAuthors},
+	{id: "E9", level: "MUST", requirement: "A list that depends on the caller has cacheScope private on every page, and hiding is not the only defence", revisions: stateless, test: testLists},
+	{id: "E10", level: "MUST", requirement: "Headers that repeat the body must equal it; what decides on access is the body", revisions: stateless, test: testHeadersAndBody},
+	{id: "E11", level: "MUST", requirement: "The public URL is configuration, never Host or a forwarded header", revisions: "RFC 9700 §4.13", test: testPublicURL},
+	{id: "E12", level: "MAY", requirement: "Both eras answer on one endpoint", revisions: stateless, test: testBothEras},
+	{id: "E13", level: "SHOULD NOT", requirement: "Sensitive parameters of a tool are not marked x-mcp-header", revisions: stateless, notApplicable: "The tool author's: schemas of tools pass through the gate as they are."},
+}
+
+func testOrigin(t *testing.T) {
+	s := start(t, func(cfg *serve.Config) { cfg.AllowedOrigins = []string{"https://app.example.com"} })
+	_, port, _ := strings.Cut(s.host, ":")
+	for _, origin := range []string{s.base, "http://127.0.0.1:" + port, "http://[::1]:6274", "http://localhost:6274", "https://app.example.com"} {
+		s.called(t, callTool(openTool).with("Origin", origin).bearer(s.token()))
+	}
+	s.called(t, callTool(openTool).bearer(s.token()))
+	session := s.open(t, s.token())
+	for _, origin := range []string{
+		"https://evil.example.com", "https://app.example.com.evil.example.com", "https://app.example.com:444", "http://app.example.com",
+		"http://localhost.evil.example.com", "null", "https://app.example.com/", "localhost",
+	} {
+		for _, q := range []request{callTool(openTool), initialize(), callToolIn(session, openTool), bare(http.MethodGet), bare(http.MethodDelete)} {
+			s.refused(t, q.with("Origin", origin), badOrigin)
+			s.refused(t, q.with("Origin", origin).bearer(s.token()), badOrigin)
+		}
+	}
+	public := start(t, func(cfg *serve.Config) { cfg.URL = "https://mcp.example.com" })
+	const resource = "https://mcp.example.com/mcp"
+	public.called(t, callTool(openTool).at("mcp.example.com").with("Origin", "https://mcp.example.com").bearer(public.issuer.token(resource)))
+	public.refused(t, callTool(openTool).at("mcp.example.com").with("Origin", "http://localhost:6274").bearer(public.issuer.token(resource)), badOrigin)
+}
+
+func testListensOnLoopback(t *testing.T) {
+	is := serveIssuer(t)
+	cfg := serve.Config{Name: "conformance", Version: "1.0.0", Provider: strictClerk(is)}
+	s, err := serve.New(cfg)
+	if err != nil {
+		t.Fatalf("New without a host: %v", err)
+	}
+	if u := strings.TrimPrefix(s.URL(), "http://"); !wellknown.IsLoopback(strings.TrimSuffix(u, "/mcp")) {
+		t.Errorf("URL %q without a host, want loopback", s.URL())
+	}
+	listeners, err := listen.TCP(listen.Localhost, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range listeners {
+		if !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
+			t.Errorf("the default host listens on %s", l.Addr())
+		}
+		l.Close()
+	}
+	for _, host := range []string{"0.0.0.0", "::", "192.0.2.1"} {
+		cfg.Host = host
+		if _, err := serve.New(cfg); !slices.Equal(faultyFields(err), []string{"MCP_URL"}) {
+			t.Errorf("New on %s without a URL: %v, want a fault in MCP_URL", host, err)
+		}
+	}
+	wide, err := net.Listen("tcp", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Serve(t.Context(), wide); !slices.Equal(faultyFields(err), []string{"MCP_URL"}) {
+		t.Errorf("Serve on %s: %v, want a fault in MCP_URL", wide.Addr(), err)
+	}
+}
+
+func testHost(t *testing.T) {
+	s := start(t)
+	_, port, _ := strings.Cut(s.host, ":")
+	for _, host := range []string{"evil.example.com", "localhost.evil.example.com:" + port, "127.0.0.1.evil.example.com", "0.0.0.0:" + port, "192.0.2.1"} {
+		for _, q := range []request{discover(), initialize(), bare(http.MethodGet), bare(http.MethodOptions)} {
+			s.refused(t, q.at(host), badHost)
+			s.refused(t, q.at(host).bearer(s.token()), badHost)
+			s.refused(t, q.at(host).with("Origin", "http://"+host).bearer(s.token()), badHost)
+		}
+	}
+	s.called(t, callTool(openTool).with("Origin", s.base).bearer(s.token()))
+	s.called(t, callTool(openTool).at("127.0.0.1:"+port).bearer(s.token()))
+}
+
+func testCORS(t *testing.T) {
+	s := start(t)
+	lost := startInOutage(t)
+	token := s.token()
+	session := s.open(t, token)
+	for name, a := range map[string]answer{
+		"stateless call":     s.send(t, callTool(openTool).with("Origin", s.base).bearer(token)),
+		"stateful call":      s.send(t, callToolIn(session, openTool).with("Origin", s.base).bearer(token)),
+		"no credentials":     s.send(t, discover().with("Origin", s.base)),
+		"malformed":          s.send(t, discover().with("Origin", s.base).with("Authorization", "Bearer")),
+		"bad token":          s.send(t, discover().with("Origin", s.base).bearer(s.token(claim("exp", 1)))),
+		"insufficient scope": s.send(t, callTool(notesTool).with("Origin", s.base).bearer(token)),
+		"not allowed":        s.send(t, callTool(bossTool).with("Origin", s.base).bearer(token)),
+		"unknown session":    s.send(t, callToolIn("unknown", openTool).with("Origin", s.base).bearer(token)),
+		"unavailable":        lost.send(t, discover().with("Origin", s.base).bearer(lost.token())),
+		"preflight":          s.send(t, preflight(s.base)),
+	} {
+		if got := a.header.Values("Access-Control-Allow-Origin"); !slices.Equal(got, []string{s.base}) {
+			t.Errorf("%s: Access-Control-Allow-Origin %q, want %q", name, got, s.base)
+		}
+		if got := a.header.Get("Access-Control-Expose-Headers"); got != "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After" {
+			t.Errorf("%s: Access-Control-Expose-Headers %q", name, got)
+		}
+		if got := a.header.Values("Vary"); !slices.Contains(got, "Origin") {
+			t.Errorf("%s: Vary %q lacks Origin", name, got)
+		}
+		if got := a.header.Get("Access-Control-Allow-Credentials"); got != "" {
+			t.Errorf("%s: Access-Control-Allow-Credentials %q", name, got)
+		}
+	}
+	for _, path := range []string{insertedPath, rootPath, oauthPath, openIDPath, "/.well-known/other", "/elsewhere"} {
+		if got := s.send(t, get(path).with("Origin", "https://any.example.com")).header.Get("Access-Control-Allow-Origin"); got != "*" {
+			t.Errorf("%s: Access-Control-Allow-Origin %q, want *", path, got)
+		}
+	}
+	testPreflight(t, s)
+	evil := s.refused(t, preflight("https://evil.example.com"), badOrigin)
+	if got := evil.header.Get("Access-Control-Allow-Origin"); got != "" {
+		t.Errorf("a foreign origin is told Access-Control-Allow-Origin %q", got)
+	}
+}
+
+// preflight is what a browser asks before a page may call the endpoint.
+func preflight(origin string) request {
+	return request{method: http.MethodOptions, target: "/mcp"}.
+		with("Origin", origin).
+		with("Access-Control-Request-Method", "POST").
+		with("Access-Control-Request-Headers", "authorization,content-type,mcp-param-region,x-evil")
+}
+
+func testPreflight(t *testing.T, s *server) {
+	t.Helper()
+	a := s.send(t, preflight(s.base))
+	if a.status != http.StatusNoContent || a.body != "" {
+		t.Errorf("preflight: status %d, body %q; want 204 and none", a.status, a.body)
+	}
+	if got := a.header.Get("Access-Control-Allow-Methods"); got != "GET, POST, DELETE, OPTIONS" {
+		t.Errorf("preflight: Access-Control-Allow-Methods %q", got)
+	}
+	want := "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Session-Id, Mcp-Method, Mcp-Name, Last-Event-ID, mcp-param-region"
+	if got := a.header.Get("Access-Control-Allow-Headers"); got != want {
+		t.Errorf("preflight: Access-Control-Allow-Headers\n got %s\nwant %s", got, want)
+	}
+	for _, path := range []string{insertedPath, rootPath, oauthPath} {
+		a := s.send(t, preflight("https://any.example.com").to(path))
+		if got := a.header.Get("Access-Control-Allow-Headers"); a.status != http.StatusNoContent || !strings.Contains(got, "MCP-Protocol-Version") {
+			t.Errorf("preflight of %s: status %d, Access-Control-Allow-Headers %q", path, a.status, got)
+		}
+	}
+}
+
+func testSessions(t *testing.T) {
+	s := start(t)
+	ids := map[string]bool{}
+	for range 3 {
+		id := s.open(t, s.token())
+		if len(id) < 22 { // 128 bits in base64
+			t.Errorf("session id %q is short", id)
+		}
+		ids[id] = true
+	}
+	if len(ids) != 3 {
+		t.Errorf("session ids repeat: %v", ids)
+	}
+	testSessionTheft(t)
+}
+
+// list is the answer to tools/list, one page of it.
+type list struct {
+	Tools []struct {
+		Name string `json:"name"`
+	} `json:"tools"`
+	CacheScope string `json:"cacheScope"`
+	NextCursor string `json:"nextCursor"`
+}
+
+// listTools returns the names of all tools that the token may see, page by page.
+func (s *server) listTools(t *testing.T, token string, page func(cursor string) request) []string {
+	t.Helper()
+	var names []string
+	for cursor, pages := "", 0; pages == 0 || cursor != ""; pages++ {
+		var l list
+		if r := s.accepted(t, page(cursor).bearer(token)).rpc(t); json.Unmarshal(r.Result, &l) != nil || r.Error != nil {
+			t.Fatalf("tools/list: %s, error %+v", r.Result, r.Error)
+		}
+		if l.CacheScope != "private" {
+			t.Errorf("page %d: cacheScope %q, want private", pages, l.CacheScope)
+		}
+		for _, tool := range l.Tools {
+			names = append(names, tool.Name)
+		}
+		if cursor = l.NextCursor; pages > len(tools) {
+			t.Fatal("the pages have no end")
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func testLists(t *testing.T) {
+	s := start(t, func(cfg *serve.Config) { cfg.ServerOptions = &mcp.ServerOptions{PageSize: 1} })
+	session := s.open(t, s.token())
+	params := func(cursor string) map[string]any {
+		if cursor == "" {
+			return nil
+		}
+		return map[string]any{"cursor": cursor}
+	}
+	for era, page := range map[string]func(string) request{
+		stateless: func(cursor string) request { return modern("tools/list", "", params(cursor)) },
+		stateful: func(cursor string) request {
+			return post(message("tools/list", params(cursor))).with("MCP-Protocol-Version", stateful).with("Mcp-Session-Id", session)
+		},
+	} {
+		// What a new scope would open stays visible, or nobody could ask for it.
+		if diff := cmp.Diff([]string{bothTool, notesTool, openTool}, s.listTools(t, s.token(), page)); diff != "" {
+			t.Errorf("%s: tools of a user (-want +got):\n%s", era, diff)
+		}
+		if diff := cmp.Diff([]string{bossTool, bothTool, notesTool, openTool}, s.listTools(t, s.token(asBoss), page)); diff != "" {
+			t.Errorf("%s: tools of a boss (-want +got):\n%s", era, diff)
+		}
+	}
+	s.refused(t, callTool(bossTool).bearer(s.token()), notAllowed)
+}
+
+func testHeadersAndBody(t *testing.T) {
+	s := start(t)
+	token, notes := s.token(), s.token(withNotes)
+	session := s.open(t, token)
+	notesSession := s.open(t, notes)
+
+	for name, q := range map[string]request{
+		"Mcp-Name":           callTool(notesTool).with("Mcp-Name", openTool),
+		"Mcp-Method":         callTool(notesTool).with("Mcp-Method", "ping"),
+		"no Mcp-Name":        callTool(notesTool).without("Mcp-Name"),
+		"no Mcp-Method":      callTool(notesTool).without("Mcp-Method"),
+		"no version":         callTool(notesTool).without("MCP-Protocol-Version"),
+		"version of the era": callTool(notesTool).with("MCP-Protocol-Version", "2026-07-29"),
+	} {
+		s.refused(t, q.bearer(token), lacks("profile email notes:write"))
+		a := s.send(t, q.bearer(notes))
+		if r := a.rpc(t); a.status != http.StatusBadRequest || r.Error == nil || name != "version of the era" && r.Error.Code != -32020 {
+			t.Errorf("%s: status %d, error %+v; want 400 and -32020", name, a.status, r.Error)
+		}
+	}
+	if n := s.calls(notesTool); n != 0 {
+		t.Errorf("the tool ran %d times on headers that do not match", n)
+	}
+
+	lying := func(session string) request {
+		return callToolIn(session, notesTool).with("Mcp-Method", "ping").with("Mcp-Name", openTool)
+	}
+	s.refused(t, lying(session).bearer(token), lacks("profile email notes:write"))
+	s.called(t, lying(notesSession).bearer(notes))
+	s.called(t, callTool(notesTool).bearer(notes))
+	testAmbiguousBodies(t, s, session, token)
+}
+
+// testAmbiguousBodies calls a tool that the token may not call in bodies which two
+// parsers could read differently.
+func testAmbiguousBodies(t *testing.T, s *server, session, token string) {
+	t.Helper()
+	before := s.calls(notesTool)
+	for _, body := range []string{
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"notes","Name":"whoami","arguments":{}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"Name":"whoami","name":"notes","arguments":{}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","name":"notes","arguments":{}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"notes","name":"whoami","arguments":{}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call","params":{"name":"notes","arguments":{}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","Method":"ping","params":{"name":"notes","arguments":{}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","METHOD":"ping","params":{"name":"notes","arguments":{}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"notes","arguments":{}},"Params":{"name":"whoami"}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"notes","arguments":{}},"params":{"uri":"x"}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"notes","uri":"x","arguments":{}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"n\u006ftes","arguments":{}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"tools\/call","params":{"name":"notes","arguments":{}}}`,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"uri":3,"name":"notes","arguments":{}}}`,
+		"\xef\xbb\xbf" + toolCall(notesTool),
+		toolCall(openTool) + toolCall(notesTool),
+	} {
+		s.send(t, post(body).with("MCP-Protocol-Version", stateful).with("Mcp-Session-Id", session).bearer(token))
+		if n := s.calls(notesTool); n != before {
+			t.Errorf("the tool ran without its scope: %s", body)
+			before = n
+		}
+	}
+}
+
+func testPublicURL(t *testing.T) {
+	const resource, document = "https://mcp.example.com/mcp", "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"
+	s := start(t, func(cfg *serve.Config) { cfg.URL = "https://mcp.example.com" })
+	if s.URL() != resource {
+		t.Fatalf("URL %q, want %q", s.URL(), resource)
+	}
+	forged := func(q request) request {
+		return q.with("X-Forwarded-Host", "evil.example.com").with("X-Forwarded-Proto", "http").
+			with("X-Original-Host", "evil.example.com").with("Forwarded", "host=evil.example.com;proto=http")
+	}
+	for _, host := range []string{"mcp.example.com", "MCP.example.com", s.host} {
+		for _, q := range []request{discover().at(host), forged(discover()).at(host)} {
+			if got := parameters(t, s.send(t, q))["resource_metadata"]; got != document {
+				t.Errorf("Host %s: resource_metadata %q, want %q", host, got, document)
+			}
+		}
+	}
+	for _, host := range []string{"mcp.example.com", "evil.example.com", s.host} {
+		s.wantDocument(t, forged(get(insertedPath)).at(host), resource)
+		s.wantDocument(t, forged(get(rootPath)).at(host), resource)
+	}
+	s.refused(t, discover().at("evil.example.com"), badHost)
+	call := callTool(openTool).at("mcp.example.com")
+	s.called(t, call.bearer(s.issuer.token(resource)))
+	for _, audience := range []string{"https://evil.example.com/mcp", s.base + "/mcp", "http://mcp.example.com/mcp"} {
+		a := s.send(t, forged(call).bearer(s.issuer.token(audience)))
+		if a.status != http.StatusUnauthorized || parameters(t, a)["error"] != "invalid_token" {
+			t.Errorf("audience %s: status %d, body %s; want 401", audience, a.status, a.body)
+		}
+	}
+}
+
+func testBothEras(t *testing.T) {
+	s := start(t)
+	token := s.token()
+	var discovered struct {
+		SupportedVersions []string `json:"supportedVersions"`
+	}
+	r := s.accepted(t, discover().bearer(token)).rpc(t)
+	if err := json.Unmarshal(r.Result, &discovered); err != nil || !slices.Contains(discovered.SupportedVersions, stateless) {
+		t.Errorf("server/discover: %s, error %+v; want %s among the versions", r.Result, r.Error, stateless)
+	}
+	session := s.open(t, token)
+	for range 2 {
+		for name, q := range map[string]request{stateless: callTool(openTool), stateful: callToolIn(session, openTool)} {
+			if got := s.called(t, q.bearer(token)); got.Subject != "user_ada" {
+				t.Errorf("%s: the tool saw %q, want user_ada", name, got.Subject)
+			}
+		}
+	}
+	a := s.send(t, callTool(openTool).bearer(token))
+	if got := a.header["Mcp-Session-Id"]; got != nil {
+		t.Errorf("the revision without sessions got session %q", got)
+	}
+}
