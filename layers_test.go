@@ -25,7 +25,8 @@ var floors = map[string]int{
 	"localclerk":         0,
 	"reply":              0,
 
-	"internal/keys": 1,
+	"internal/keys":      1,
+	"internal/clerkfile": 1,
 
 	".": 2,
 
@@ -34,6 +35,7 @@ var floors = map[string]int{
 	"serve": 4,
 
 	"cmd/gatehouse": 5,
+	"gatehousetest": 5,
 
 	"conformance": 9, // tests only
 

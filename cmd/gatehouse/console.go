@@ -79,10 +79,21 @@ func (c *console) printJSON(v any) error {
 
 // report writes err as the outcome of the command, with the hint it carries.
 func (c *console) report(err error) {
-	c.note("error: %v", err)
+	for _, e := range parts(err) {
+		c.note("error: %v", e)
+	}
 	if f := (*failure)(nil); errors.As(err, &f) && f.hint != "" {
 		c.note("hint: %s", f.hint)
 	}
+}
+
+// parts are the faults that err joins, each to be a line of its own, or err alone.
+func parts(err error) []error {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) && errors.Join(joined.Unwrap()...).Error() == err.Error() {
+		return joined.Unwrap()
+	}
+	return []error{err}
 }
 
 // note writes one line to the person at the terminal.

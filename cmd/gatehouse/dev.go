@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/clerkfile"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
@@ -44,7 +46,9 @@ when they stop.
 flags:
   --port N         port of the MCP server (default 3000); sets PORT for COMMAND
   --clerk-port N   port of the local Clerk (default 4000)
-  --quiet          leaves out the line for each request
+  --config FILE    settings, users and organizations of the local Clerk in YAML,
+                   picked up live; "gatehouse clerk --print-config" prints one
+  --quiet          leave out the line for each request
 
 examples:
   gatehouse dev
@@ -55,6 +59,7 @@ examples:
 
 type devOptions struct {
 	port, clerkPort int
+	config          string
 	quiet           bool
 	command         []string
 }
@@ -65,16 +70,19 @@ func runDev(ctx context.Context, con *console, args []string) error {
 		return err
 	}
 	con.begin("starting the local Clerk")
-	listeners, err := listenOn(opts.clerkPort, "--clerk-port")
+	clerk, err := loadClerk(opts.clerkPort, opts.config, devLogger(con, opts.quiet))
 	if err != nil {
 		return err
 	}
-	clerk, err := newLocalClerk(listeners[0], opts, con)
+	listeners, err := listenOn(opts.clerkPort, "--clerk-port")
 	if err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	if opts.config != "" {
+		go clerkfile.Watch(ctx, opts.config, clerk, devLogger(con, opts.quiet))
+	}
 	ended := make(chan error, len(listeners)+1)
 	for _, l := range listeners {
 		go func() { ended <- clerk.Serve(ctx, l) }()
@@ -113,6 +121,7 @@ func parseDev(args []string) (devOptions, error) {
 	flags := newFlagSet("dev")
 	flags.IntVar(&opts.port, "port", 0, "")
 	flags.IntVar(&opts.clerkPort, "clerk-port", defaultClerkPort, "")
+	flags.StringVar(&opts.config, "config", "", "")
 	flags.BoolVar(&opts.quiet, "quiet", false, "")
 	rest, err := parse(flags, args)
 	if err != nil {
@@ -141,23 +150,9 @@ func listenOn(port int, flagName string) ([]net.Listener, error) {
 	return listeners, nil
 }
 
-// newLocalClerk returns a Clerk whose clients may choose an organization without
-// having registered for it, so that the organization picker is seen.
-func newLocalClerk(l net.Listener, opts devOptions, con *console) (*localclerk.Server, error) {
-	settings := localclerk.DefaultSettings()
-	settings.DefaultScopes = []string{
-		localclerk.ScopeProfile, localclerk.ScopeEmail, localclerk.ScopeOfflineAccess, localclerk.ScopeOrganization,
-	}
-	return localclerk.New(localclerk.Config{
-		Issuer:   fmt.Sprintf("http://localhost:%d", listen.Port(l)),
-		Settings: &settings,
-		Logger:   devLogger(con, opts).With("from", "clerk"),
-	})
-}
-
-func devLogger(con *console, opts devOptions) *slog.Logger {
+func devLogger(con *console, quiet bool) *slog.Logger {
 	level := slog.LevelInfo
-	if opts.quiet {
+	if quiet {
 		level = slog.LevelWarn
 	}
 	return slog.New(slog.NewTextHandler(con.stderr, &slog.HandlerOptions{Level: level}))
@@ -165,11 +160,11 @@ func devLogger(con *console, opts devOptions) *slog.Logger {
 
 // runChild runs the user's command against the local Clerk until one of them ends.
 func runChild(ctx context.Context, con *console, clerk *localclerk.Server, opts devOptions) error {
-	con.note("local Clerk at %s, users: %s", clerk.Issuer(), userNames())
+	con.note("local Clerk at %s, users: %s", clerk.Issuer(), userNames(clerk))
 	con.note("running %s with %s=%s", strings.Join(opts.command, " "), frontendAPIVariable, clerk.Issuer())
 	cmd := exec.CommandContext(ctx, opts.command[0], opts.command[1:]...)
 	cmd.Stdout, cmd.Stderr = con.stdout, con.stderr
-	cmd.Env = append(os.Environ(), frontendAPIVariable+"="+clerk.Issuer())
+	cmd.Env = append(os.Environ(), clerkEnvironment(clerk)...)
 	if opts.port > 0 {
 		cmd.Env = append(cmd.Env, "PORT="+strconv.Itoa(opts.port))
 	}
@@ -191,10 +186,19 @@ func runChild(ctx context.Context, con *console, clerk *localclerk.Server, opts 
 	return nil
 }
 
-func userNames() string {
+// clerkEnvironment tells a server where the local Clerk is, as NAME=value.
+func clerkEnvironment(clerk *localclerk.Server) []string {
+	return []string{
+		frontendAPIVariable + "=" + clerk.Issuer(),
+		"CLERK_SECRET_KEY=" + clerk.SecretKey(),
+		"CLERK_API_URL=" + clerk.Issuer(),
+	}
+}
+
+func userNames(clerk *localclerk.Server) string {
 	var names []string
-	for _, user := range localclerk.SeedUsers() {
-		names = append(names, user.Username)
+	for _, user := range clerk.Users() {
+		names = append(names, cmp.Or(user.Username, user.Email))
 	}
 	return strings.Join(names, ", ")
 }

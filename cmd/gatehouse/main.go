@@ -1,6 +1,7 @@
 // Command gatehouse helps to build and to try MCP servers behind OAuth sign-in.
 //
 //	gatehouse dev              runs a local Clerk and an MCP server against it
+//	gatehouse clerk            runs a local Clerk alone
 //	gatehouse call URL TOOL    calls a tool, signing in where the server asks
 //	gatehouse version          says what this program is made of
 //
@@ -38,6 +39,7 @@ type command struct {
 // commands is the command table, in the order in which help lists it.
 var commands = []command{
 	devCommand,
+	clerkCommand,
 	callCommand,
 	versionCommand,
 }

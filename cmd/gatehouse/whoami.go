@@ -27,11 +27,13 @@ func runWhoami(ctx context.Context, con *console, local *localclerk.Server, opts
 		Instructions: "Tells who is signed in, and what the server learns of them.",
 		Provider: clerk.New(clerk.Config{
 			FrontendAPIURL:  local.Issuer(),
+			SecretKey:       clerk.Secret(local.SecretKey()),
+			BackendAPIURL:   local.Issuer(),
 			ScopesSupported: []string{"profile", "email", clerk.OrganizationScope},
 		}),
 		Host:   listen.Localhost,
 		Port:   cmp.Or(opts.port, defaultDevPort),
-		Logger: devLogger(con, opts).With("from", "server"),
+		Logger: devLogger(con, opts.quiet).With("from", "server"),
 	}
 	server, err := serve.New(cfg)
 	if err != nil {
@@ -43,7 +45,7 @@ func runWhoami(ctx context.Context, con *console, local *localclerk.Server, opts
 		return err
 	}
 	con.note("MCP server at %s", server.URL())
-	con.note("local Clerk at %s, users: %s", local.Issuer(), userNames())
+	con.note("local Clerk at %s, users: %s", local.Issuer(), userNames(local))
 	con.note("in another terminal: %s call %s whoami", programName(), server.URL())
 	con.note("Ctrl-C stops both")
 	return server.Serve(ctx, listeners...)
