@@ -169,3 +169,10 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestContainerExample keeps the file of examples/container good.
+func TestContainerExample(t *testing.T) {
+	if _, err := clerkfile.Load("../../examples/container/clerk.yaml"); err != nil {
+		t.Error(err)
+	}
+}
