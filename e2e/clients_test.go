@@ -32,7 +32,7 @@ var straightWay = []string{
 	"GET /.well-known/oauth-protected-resource/mcp 200",
 	"clerk: GET /.well-known/oauth-authorization-server 200",
 	clientIsNew,
-	codeIssued,
+	signInAsked,
 	tokenIssued,
 }
 
@@ -54,17 +54,58 @@ var clients = []client{
 		"clerk: GET /.well-known/oauth-authorization-server 200", // by the gate
 		"GET /.well-known/oauth-authorization-server 200",
 		clientIsNew,
-		codeIssued,
+		signInAsked,
 		"GET /.well-known/oauth-authorization-server 200",
 		tokenIssued,
 	},
 		start: func(t testing.TB, endpoint string) session { return newScript(t, endpoint, "sdk-2025-03-26.mjs") }},
+	{name: "mcp-remote 0.15.1", revision: "2025-11-25", way: remoteWay, start: newRemoteSession},
+	// In a page every request has a preflight, but for those a form could make.
+	{name: "page in Chromium", revision: "2025-11-25", way: pageWay,
+		start: func(t testing.TB, endpoint string) session { return newScript(t, endpoint, "page.mjs", chromium(t)) }},
+	{name: "page in Chromium auto", revision: "2026-07-28", way: pageWay,
+		start: func(t testing.TB, endpoint string) session {
+			return newScript(t, endpoint, "page.mjs", chromium(t), "auto")
+		}},
+}
+
+// mcp-remote looks for a server first, then for its sign-in, and both again when
+// the client behind it begins.
+var remoteWay = []string{
+	"GET /mcp 401",
+	"GET /.well-known/oauth-protected-resource/mcp 200",
+	"clerk: GET /.well-known/oauth-authorization-server 200",
+	"GET /mcp 401",
+	"POST /mcp 401",
+	"GET /.well-known/oauth-protected-resource/mcp 200",
+	"clerk: GET /.well-known/oauth-authorization-server 200",
+	clientIsNew,
+	signInAsked,
+	tokenIssued,
+}
+
+// pageWay is pagesWay from another origin.
+var pageWay = []string{
+	"OPTIONS /mcp 204",
+	"POST /mcp 401",
+	"OPTIONS /.well-known/oauth-protected-resource/mcp 204",
+	"GET /.well-known/oauth-protected-resource/mcp 200",
+	"clerk: OPTIONS /.well-known/oauth-authorization-server 204",
+	"clerk: GET /.well-known/oauth-authorization-server 200",
+	"clerk: OPTIONS /oauth/register 204",
+	clientIsNew,
+	signInAsked,
+	"clerk: GET /oauth/authorize/continue 200",
+	"clerk: POST /oauth/authorize/continue 303",
+	"clerk: GET /oauth/authorize/continue 200",
+	"clerk: POST /oauth/authorize/continue 303",
+	tokenIssued,
 }
 
 // afterwards is all that a signed-in client may be seen to do. A GET opens the
 // stream of a session and a DELETE ends it.
 var afterwards = []string{
-	"POST /mcp 200", "POST /mcp 202", "GET /mcp 200", "DELETE /mcp 204", userAsked,
+	"POST /mcp 200", "POST /mcp 202", "GET /mcp 200", "DELETE /mcp 204", "OPTIONS /mcp 204", userAsked,
 }
 
 var whoamiTools = []string{"note", "organization", "token", "whoami"}
@@ -145,22 +186,32 @@ func travel(t *testing.T, c client) {
 // token of keys that are gone. A gate that has fetched the keys a moment ago
 // cannot know whether that key is too new or too old, and answers 503 until it
 // may fetch them again; the clients report that, and their users try again.
+// Clients without a refresh token then ask the new Clerk for a sign-in of a
+// client that it never saw; their users have them forget the server.
 func reconnect(ctx context.Context, s session, p person) (revision string, err error) {
 	for {
 		revision, err = s.connect(ctx, p)
-		if err == nil || !unavailable.MatchString(err.Error()) {
-			return revision, err
-		}
-		select {
-		case <-ctx.Done():
+		switch forgetful, ok := s.(interface{ forget(context.Context) error }); {
+		case err == nil:
+			return revision, nil
+		case ok && unknownClient.MatchString(err.Error()):
+			if err := forgetful.forget(ctx); err != nil {
+				return "", err
+			}
+		case !unavailable.MatchString(err.Error()):
 			return "", err
-		case <-time.After(retryPause):
+		}
+		if pause(ctx); ctx.Err() != nil {
+			return "", err
 		}
 	}
 }
 
 // unavailable is how the clients report a 503.
 var unavailable = regexp.MustCompile(`503|Service Unavailable|temporarily_unavailable`)
+
+// unknownClient is how the local Clerk refuses a client of its former life.
+var unknownClient = regexp.MustCompile(`OAuth 2\.0 Client '\w+' does not exist`)
 
 // retryPause is how long a person waits before trying again.
 const retryPause = 500 * time.Millisecond

@@ -15,7 +15,8 @@ import (
 // person is somebody who signs in at the local Clerk.
 type person struct {
 	username, name, email string
-	denies                bool // presses Deny on the consent page
+	organization          string // to choose on the consent page, by name; empty for the first
+	denies                bool   // presses Deny on the consent page
 }
 
 var (

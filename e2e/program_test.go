@@ -45,6 +45,20 @@ func (t *transcript) String() string {
 	return t.text.String()
 }
 
+// wait waits for something that pattern matches and returns it, or "" if ctx ends.
+func (t *transcript) wait(ctx context.Context, pattern *regexp.Regexp) string {
+	for ctx.Err() == nil {
+		if found := pattern.FindString(t.String()); found != "" {
+			return found
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(poll):
+		}
+	}
+	return ""
+}
+
 // showOnFailure logs the transcript if t fails.
 func (t *transcript) showOnFailure(tb testing.TB, name string) {
 	tb.Cleanup(func() {

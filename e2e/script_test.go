@@ -92,7 +92,9 @@ func (s *script) obey(ctx context.Context, command string, input map[string]any,
 }
 
 func (s *script) connect(ctx context.Context, p person) (revision string, err error) {
-	err = s.obey(ctx, "connect", map[string]any{"url": s.endpoint, "user": p.username, "name": p.name, "consent": p.consent()}, &revision)
+	err = s.obey(ctx, "connect", map[string]any{
+		"url": s.endpoint, "user": p.username, "name": p.name, "consent": p.consent(), "organization": p.organization,
+	}, &revision)
 	return revision, err
 }
 
@@ -106,5 +108,8 @@ func (s *script) call(ctx context.Context, tool string, input map[string]any) (*
 	err := s.obey(ctx, "call", map[string]any{"tool": tool, "input": input}, &result)
 	return &result, err
 }
+
+// forget has the client forget what it knows of the server and its Clerk.
+func (s *script) forget(ctx context.Context) error { return s.obey(ctx, "forget", nil, nil) }
 
 func (s *script) close(ctx context.Context) error { return s.obey(ctx, "close", nil, nil) }

@@ -22,9 +22,16 @@ type session interface {
 
 // whoami is what the tool of that name says.
 type whoami struct {
-	UserID string `json:"userId"`
-	Name   string `json:"name"`
-	Email  string `json:"email"`
+	UserID       string       `json:"userId"`
+	Name         string       `json:"name"`
+	Email        string       `json:"email"`
+	Organization organization `json:"organization"`
+}
+
+type organization struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Slug string `json:"slug"`
 }
 
 // notes is what the tool note says.

@@ -45,7 +45,7 @@ const (
 	tokenIssued  = "clerk: POST /oauth/token 200"
 	userAsked    = "clerk: GET /oauth/userinfo 200"
 	clientIsNew  = "clerk: POST /oauth/register 201"
-	codeIssued   = "clerk: GET /oauth/authorize 302"
+	signInAsked  = "clerk: GET /oauth/authorize 302"
 	tokenRevoked = "clerk: POST /oauth/token/revoke 200"
 )
 

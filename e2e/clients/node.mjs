@@ -37,6 +37,7 @@ export function drive(sdk) {
     },
     tools: () => session.tools(),
     call: (input) => session.call(input),
+    forget: () => session.provider.invalidateCredentials('all'),
     close: () => session.close(),
   });
 }
