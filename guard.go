@@ -177,7 +177,10 @@ func (g *Guard) Wrap(handler http.Handler) http.Handler {
 // Verify is an [auth.TokenVerifier]: for go-sdk's own auth.RequireBearerToken,
 // or for leaving. The text of its errors is fixed; errors.As finds the
 // *[TokenError] behind it.
-func (g *Guard) Verify(ctx context.Context, token string, _ *http.Request) (*auth.TokenInfo, error) {
+func (g *Guard) Verify(ctx context.Context, token string, r *http.Request) (*auth.TokenInfo, error) {
+	if g.settings.Provider.DangerouslySkipVerification && (r == nil || !arrivedOnLoopback(r)) {
+		return nil, &outsideError{reasonRows[reasonNotLoopback].Phrase, auth.ErrInvalidToken}
+	}
 	v, rejection := g.verify(ctx, token)
 	if rejection == nil {
 		return g.tokenInfo(&caller{verified: v, token: secret(token), guard: g}), nil
@@ -280,7 +283,11 @@ func (g *Guard) challenge(r *http.Request, rejection Rejection, row *ReasonInfo)
 	switch row.Code {
 	case codeMissingToken:
 		c.Error, c.ErrorDescription = "", ""
-	case codeInvalidRequest, codeInvalidToken:
+	case codeInvalidRequest:
+		if rejection.Identity.Subject != "" { // about the body; the token was good
+			return ""
+		}
+	case codeInvalidToken:
 	case codeInsufficientScope:
 		// The union of base and missing: clients of 2025-11-25 ask for exactly
 		// what the challenge says, and would lose the rest.

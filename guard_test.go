@@ -328,6 +328,15 @@ func TestSkippedVerificationStaysOnLoopback(t *testing.T) {
 	if resp := send(guard.Wrap(behind), request{header: bearer("garbage")}); resp.StatusCode != 401 {
 		t.Errorf("garbage: status %d, want 401", resp.StatusCode)
 	}
+	if _, err := guard.Verify(t.Context(), forged, request{local: "192.0.2.1:3000"}.make()); err == nil {
+		t.Error("Verify from the network: accepted")
+	}
+	if _, err := guard.Verify(t.Context(), forged, nil); err == nil {
+		t.Error("Verify without a request to look at: accepted")
+	}
+	if _, err := guard.Verify(t.Context(), forged, request{}.make()); err != nil {
+		t.Errorf("Verify on loopback: %v", err)
+	}
 	if len(guard.Warnings()) == 0 {
 		t.Error("no warning")
 	}

@@ -37,6 +37,7 @@ const (
 	reasonSession         Reason = "session_of_another_user"
 	reasonBodyTooLarge    Reason = "body_too_large"
 	reasonBodyUnreadable  Reason = "body_unreadable"
+	reasonBodyMalformed   Reason = "body_malformed"
 	reasonUnusable        Reason = "unusable_claims"
 	reasonInactive        Reason = "inactive"
 	reasonRevoked         Reason = "revoked"
@@ -93,6 +94,7 @@ var reasons = []ReasonInfo{
 	{reasonSession, 403, codeForbidden, "this session belongs to another user", "the session id was opened by another principal", "nothing, if a client changed users; else somebody tries a stolen session id"},
 	{reasonBodyTooLarge, 413, codeInvalidRequest, "the request body is too large", "the body is longer than 4 MiB", "send less at once"},
 	{reasonBodyUnreadable, 400, codeInvalidRequest, "the request body could not be read", "the body ended early or took too long", "look at the network between client and server"},
+	{reasonBodyMalformed, 400, codeInvalidRequest, "the request body is not a JSON-RPC message", "the body cannot be read, so nobody can tell which operation it asks for", "look at what the client sends"},
 }
 
 // Reasons lists every reason for which a request can be refused, in the order

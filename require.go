@@ -173,7 +173,11 @@ func (g *Guard) authorize(w http.ResponseWriter, r *http.Request, c *caller) *Re
 	}
 	r.Body.Close()
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	return g.needs.lacks(&c.identity, g.RequiredScopes, operations(body)...)
+	ops, err := operations(body)
+	if err != nil {
+		return &Rejection{Reason: reasonBodyMalformed, Err: err, Identity: c.identity}
+	}
+	return g.needs.lacks(&c.identity, g.RequiredScopes, ops...)
 }
 
 // limitBody bounds the size of a body and the time that it may take. The deadline
@@ -199,30 +203,55 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// operations lists the operations of a JSON-RPC message or batch. What it cannot
-// read it leaves out: the server refuses that, and [Guard.Middleware] looks at
-// every operation once more as the server has read it.
-func operations(body []byte) []operation {
-	type message struct {
-		Method string `json:"method"`
-		Params struct {
-			Name string `json:"name"`
-			URI  string `json:"uri"`
-		} `json:"params"`
-	}
-	var messages []message
+// operations lists the operations of a JSON-RPC message or batch. It reads as
+// go-sdk does, where names differ by case and of two members with one name the
+// last counts: a struct of encoding/json would read "Method" as "method". What it
+// cannot read is an error, and so is what go-sdk alone could.
+func operations(body []byte) ([]operation, error) {
+	var messages []json.RawMessage
 	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '[' {
-		json.Unmarshal(body, &messages)
+		if err := json.Unmarshal(body, &messages); err != nil {
+			return nil, err
+		}
 	} else {
-		var m message
-		json.Unmarshal(body, &m)
-		messages = append(messages, m)
+		messages = append(messages, body)
 	}
 	var ops []operation
-	for _, m := range messages {
-		ops = append(ops, operation{m.Method, m.Params.Name + m.Params.URI})
+	for _, message := range messages {
+		op, err := operationIn(message)
+		if err != nil {
+			return nil, err
+		}
+		ops = append(ops, op)
 	}
-	return ops
+	return ops, nil
+}
+
+func operationIn(message json.RawMessage) (op operation, err error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(message, &members); err != nil {
+		return op, err
+	}
+	if members["method"] == nil { // an answer to the server
+		return op, nil
+	}
+	if err := json.Unmarshal(members["method"], &op.method); err != nil {
+		return op, err
+	}
+	member := ""
+	switch op.method {
+	case "tools/call", "prompts/get":
+		member = "name"
+	case "resources/read", "resources/subscribe":
+		op.method, member = "resources/read", "uri"
+	default:
+		return op, nil
+	}
+	var params map[string]json.RawMessage
+	if err := json.Unmarshal(members["params"], &params); err != nil {
+		return op, err
+	}
+	return op, json.Unmarshal(params[member], &op.name)
 }
 
 // Middleware enforces [Config.Requirements] inside the MCP server, on each

@@ -56,11 +56,11 @@ func (c *client) redirect(requested string) (string, bool) {
 func sameButPort(registered, requested string) bool {
 	a, errA := url.Parse(registered)
 	b, errB := url.Parse(requested)
-	if errA != nil || errB != nil || a.Scheme != "http" || !isLoopbackHost(a.Hostname()) {
+	if errA != nil || errB != nil || !isLoopbackHost(a.Hostname()) || !strings.HasPrefix(requested, "http://") {
 		return false
 	}
 	a.Host, b.Host = portless(a), portless(b)
-	return a.String() == b.String() && strings.HasPrefix(requested, "http://")
+	return a.String() == b.String()
 }
 
 func portless(u *url.URL) string { return strings.TrimSuffix(u.Host, ":"+u.Port()) }

@@ -202,6 +202,7 @@ func TestRedirectMatches(t *testing.T) {
 		{"https on loopback", "https://127.0.0.1:1/cb", "https://127.0.0.1:2/cb", false},
 		{"http for https", "https://127.0.0.1:1/cb", "http://127.0.0.1:1/cb", false},
 		{"another port elsewhere", "https://a.example:1/cb", "https://a.example:2/cb", false},
+		{"another port elsewhere by http", "http://a.example:1/cb", "http://a.example:2/cb", false},
 		{"subdomain", "https://a.example/cb", "https://b.a.example/cb", false},
 		{"suffix", "https://a.example/cb", "https://a.example/cb2", false},
 		{"letter case", "https://a.example/cb", "https://A.example/cb", false},

@@ -70,6 +70,7 @@ type rig struct {
 	noHint bool
 
 	mu       sync.Mutex
+	opened   int      // how often the browser was
 	requests []string // METHOD path of everything the local Clerk was asked
 	tokens   []url.Values
 }
@@ -81,17 +82,17 @@ func newRig(t testing.TB) *rig {
 	issuer := httptest.NewUnstartedServer(http.HandlerFunc(r.serveClerk))
 	r.clerkURL = "http://" + issuer.Listener.Addr().String()
 	r.restartClerk(t, nil)
-	issuer.Start()
-	t.Cleanup(issuer.Close)
-
-	server := httptest.NewServer(r.mcpHandler())
-	t.Cleanup(server.Close)
-	r.mcpURL = server.URL + "/mcp"
+	server := httptest.NewUnstartedServer(r.mcpHandler())
+	r.mcpURL = "http://" + server.Listener.Addr().String() + "/mcp"
 	r.prm = &oauthex.ProtectedResourceMetadata{
 		Resource:             r.mcpURL,
 		AuthorizationServers: []string{r.clerkURL},
 		ScopesSupported:      []string{"profile", "email"},
 	}
+	issuer.Start()
+	t.Cleanup(issuer.Close)
+	server.Start()
+	t.Cleanup(server.Close)
 	return r
 }
 
@@ -164,7 +165,7 @@ func (r *rig) asked(request string) int {
 func (r *rig) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.requests, r.tokens = nil, nil
+	r.opened, r.requests, r.tokens = 0, nil, nil
 }
 
 func (r *rig) mcpHandler() http.Handler {
@@ -318,10 +319,16 @@ func (r *rig) callContext(t *testing.T, ctx context.Context, args ...string) out
 		stderr:    &stderr,
 		getenv:    func(string) string { return "" },
 		configDir: func() (string, error) { return r.config, nil },
-		browse:    r.browse,
 	}
-	if con.browse == nil {
-		con.browse = r.signsIn(map[string]string{localclerk.SignInHeader: "ada"})
+	browse := r.browse
+	if browse == nil {
+		browse = r.signsIn(map[string]string{localclerk.SignInHeader: "ada"})
+	}
+	con.browse = func(link string) error {
+		r.mu.Lock()
+		r.opened++
+		r.mu.Unlock()
+		return browse(link)
 	}
 	if r.stderr != nil {
 		con.stderr = io.MultiWriter(&stderr, r.stderr)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
-	"github.com/gatehouse-mcp/gatehouse/localclerk"
 	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
 	"github.com/gatehouse-mcp/gatehouse/reply"
 	"github.com/gatehouse-mcp/gatehouse/serve"
@@ -19,36 +17,29 @@ import (
 )
 
 // runWhoami serves a few tools that tell what a server learns of its caller.
-func runWhoami(ctx context.Context, con *console, local *localclerk.Server, opts devOptions) error {
-	cfg := serve.Config{
+func (h *house) runWhoami(ctx context.Context, con *console) error {
+	server, err := serve.New(serve.Config{
 		Name:         "whoami",
 		Title:        "Who am I?",
 		Version:      version,
 		Instructions: "Tells who is signed in, and what the server learns of them.",
 		Provider: clerk.New(clerk.Config{
-			FrontendAPIURL:  local.Issuer(),
-			SecretKey:       clerk.Secret(local.SecretKey()),
-			BackendAPIURL:   local.Issuer(),
+			FrontendAPIURL:  h.clerk.Issuer(),
 			ScopesSupported: []string{"profile", "email", clerk.OrganizationScope},
 		}),
+		URL:    h.origin(),
 		Host:   listen.Localhost,
-		Port:   cmp.Or(opts.port, defaultDevPort),
-		Logger: devLogger(con, opts.quiet).With("from", "server"),
-	}
-	server, err := serve.New(cfg)
+		Logger: h.logger.With("from", "server"),
+	})
 	if err != nil {
 		return err
 	}
 	addWhoamiTools(server.MCP)
-	listeners, err := listenOn(cmp.Or(opts.port, defaultDevPort), "--port")
-	if err != nil {
-		return err
-	}
 	con.note("MCP server at %s", server.URL())
-	con.note("local Clerk at %s, users: %s", local.Issuer(), userNames(local))
+	h.announce(con)
 	con.note("in another terminal: %s call %s whoami", programName(), server.URL())
 	con.note("Ctrl-C stops both")
-	return server.Serve(ctx, listeners...)
+	return server.Serve(ctx, h.behind)
 }
 
 // programName is how the person called this program.

@@ -54,6 +54,7 @@ var signingKeys = sync.OnceValue(func() map[string]crypto.Signer {
 		"stranger": must(rsa.GenerateKey(rand.Reader, 2048)),               // no key of the issuer
 		"weak":     must(rsa.GenerateKey(rand.Reader, 1024)),
 		"p384":     must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)),
+		"p521":     must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)),
 	}
 })
 

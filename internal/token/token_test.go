@@ -3,7 +3,11 @@ package token_test
 import (
 	"context"
 	"crypto"
+	"crypto/ed25519"
+	"crypto/rsa"
 	"errors"
+	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,19 +27,26 @@ func reasonOf(err error) token.Reason {
 
 func TestVerify(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct{ alg, kid string }{
-		{"RS256", "rsa"}, {"PS256", "rsa"}, {"ES256", "ec"}, {"EdDSA", "ed"},
-	} {
-		t.Run(tt.alg, func(t *testing.T) {
-			d := goodDraft().withHeader("alg", tt.alg).withHeader("kid", tt.kid)
-			got, err := verify(t, strictRules(), d.sign())
+	keys := map[string]string{
+		"RS256": "rsa", "RS384": "rsa", "RS512": "rsa", "PS256": "rsa", "PS384": "rsa", "PS512": "rsa",
+		"ES256": "ec", "ES384": "p384", "ES512": "p521", "EdDSA": "ed", "Ed25519": "ed",
+	}
+	for _, alg := range token.Algorithms() {
+		t.Run(alg, func(t *testing.T) {
+			d := goodDraft().withHeader("alg", alg).withHeader("kid", keys[alg])
+			if alg == "Ed25519" {
+				d.method = "EdDSA" // the older name of the same (RFC 9864 §2.2)
+			}
+			rules := strictRules()
+			rules.Algorithms = []string{alg}
+			got, err := verify(t, rules, d.sign())
 			if err != nil {
 				t.Fatal(err)
 			}
 			want := &token.Token{
 				Type:       "at+jwt",
-				Algorithm:  tt.alg,
-				KeyID:      tt.kid,
+				Algorithm:  alg,
+				KeyID:      keys[alg],
 				Issuer:     issuer,
 				Subject:    "user_3BJN08XElmDVNILqWw1IT4fXzUd",
 				ClientID:   "dGd3hVEbAbMZNBbK",
@@ -248,6 +259,55 @@ func TestVerifyTriesEachKey(t *testing.T) {
 				t.Errorf("Verify: %v, want reason %q", err, tt.wantReason)
 			}
 		})
+	}
+}
+
+// Keys that no token can be signed with are passed over.
+func TestVerifyMisfitKeys(t *testing.T) {
+	t.Parallel()
+	good := signingKeys()["rsa"].Public()
+	huge := &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 8192), E: 65537}
+	for _, tt := range []struct {
+		name       string
+		key        crypto.PublicKey
+		wantReason token.Reason
+	}{
+		{name: "good", key: good},
+		{name: "none", key: nil, wantReason: token.WrongAlgorithm},
+		{name: "RSA of 8193 bits", key: huge, wantReason: token.WrongAlgorithm},
+		{name: "RSA of 1024 bits", key: signingKeys()["weak"].Public(), wantReason: token.WrongAlgorithm},
+		{name: "RSA by value", key: *good.(*rsa.PublicKey), wantReason: token.WrongAlgorithm},
+		{name: "private RSA", key: signingKeys()["rsa"], wantReason: token.WrongAlgorithm},
+		{name: "secret", key: []byte("secret"), wantReason: token.WrongAlgorithm},
+		{name: "short Ed25519", key: ed25519.PublicKey("short"), wantReason: token.WrongAlgorithm},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			keys := func(context.Context, string, string, uint64) ([]crypto.PublicKey, uint64, error) {
+				return []crypto.PublicKey{tt.key}, 0, nil
+			}
+			_, err := strictRules().Verify(context.Background(), goodDraft().sign(), keys, now)
+			if got := reasonOf(err); got != tt.wantReason {
+				t.Errorf("Verify: %v, want reason %q", err, tt.wantReason)
+			}
+		})
+	}
+}
+
+// A key set with many keys of one name costs a bounded number of verifications.
+func TestVerifyTriesFewKeys(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		strangers  int
+		wantReason token.Reason
+	}{{15, ""}, {16, token.BadSignature}} {
+		keys := slices.Repeat([]crypto.PublicKey{signingKeys()["stranger"].Public()}, tt.strangers)
+		keys = append(keys, signingKeys()["rsa"].Public())
+		find := func(context.Context, string, string, uint64) ([]crypto.PublicKey, uint64, error) { return keys, 0, nil }
+		_, err := strictRules().Verify(context.Background(), goodDraft().sign(), find, now)
+		if got := reasonOf(err); got != tt.wantReason {
+			t.Errorf("after %d others: %v, want reason %q", tt.strangers, err, tt.wantReason)
+		}
 	}
 }
 
