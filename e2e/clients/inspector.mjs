@@ -54,7 +54,7 @@ await obey({
     return (await page.getByText(/^MCP \d{4}-\d\d-\d\d$/).textContent()).slice('MCP '.length);
   },
   async tools() {
-    await page.getByRole('radio', { name: 'Tools' }).check({ force: true });
+    await page.getByRole('banner').getByText('Tools', { exact: true }).click();
     const tools = page.locator('main').getByRole('button', { name: /^(note|organization|token|whoami)$/ });
     await tools.last().waitFor();
     await picture('tools');

@@ -1,0 +1,101 @@
+//go:build e2e && unix
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/localclerk"
+)
+
+// TestServerRestart deploys the server anew in the middle of a client's life,
+// while its Clerk stays: nobody has to sign in again. Sessions of the older
+// revisions do not survive; their clients open new ones with the same token.
+func TestServerRestart(t *testing.T) {
+	for _, c := range clients {
+		if strings.HasPrefix(c.name, "page in Chromium") || strings.HasPrefix(c.name, "mcp-remote") {
+			continue // the same SDKs as above, with a life of their own around them
+		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			journey{t, c.name}.step("redeploy", func(t *testing.T) { redeploy(t, c) })
+		})
+	}
+}
+
+func redeploy(t *testing.T, c client) {
+	issuer, log := startClerk(t)
+	port := freePort(t)
+	server := startExample(t, issuer, port)
+	s := c.start(t, fmt.Sprintf("http://localhost:%d/mcp", port))
+	if _, err := s.connect(within(t, stepTime), ada); err != nil {
+		t.Fatal(err)
+	}
+	checkWhoami(t, s, ada)
+
+	server.interrupt()
+	if _, err := server.status(within(t, stopTime)); err != nil {
+		t.Fatalf("waiting for the server to stop: %v", err)
+	}
+	startExample(t, issuer, port)
+
+	got, err := ask[whoami](within(t, stepTime), s, "whoami", nil)
+	if c.revision >= "2026-07-28" {
+		if err != nil || got.Name != ada.name {
+			t.Errorf("got %q and error %v from the new server, want %q as if nothing had happened", got.Name, err, ada.name)
+		}
+	}
+	if _, err := s.connect(within(t, stepTime), ada); err != nil {
+		t.Fatalf("connecting to the new server: %v", err)
+	}
+	checkWhoami(t, s, ada)
+	if n := count(readLog(log.String()), tokenIssued); n != 1 {
+		t.Errorf("got %d sign-ins, want the first one only", n)
+	}
+}
+
+// startClerk runs a local Clerk in this program, and returns its log.
+func startClerk(t *testing.T) (issuer string, log *transcript) {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log = &transcript{}
+	log.showOnFailure(t, "the local Clerk")
+	clerk, err := localclerk.New(localclerk.Config{
+		Issuer: fmt.Sprintf("http://127.0.0.1:%d", l.Addr().(*net.TCPAddr).Port),
+		Logger: slog.New(slog.NewTextHandler(log, nil)).With("from", "clerk"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- clerk.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Errorf("local Clerk: %v", err)
+		}
+	})
+	return clerk.Issuer(), log
+}
+
+// startExample runs the quick start of the README.
+func startExample(t *testing.T, issuer string, port int) *program {
+	t.Helper()
+	p := launch(t, "examples/clerk", nil, nil, []string{
+		"MCP_USE_OAUTH_CLERK_FRONTEND_API_URL=" + issuer, fmt.Sprintf("PORT=%d", port),
+	}, exampleClerk)
+	if _, err := p.await(within(t, 30*time.Second), devReady); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
