@@ -87,6 +87,9 @@ func runDev(ctx context.Context, con *console, args []string) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	con.begin("serving")
+	if opts.config != "" {
+		go clerkfile.Watch(ctx, opts.config, house.clerk, house.logger)
+	}
 	go house.window.Follow(ctx)
 	ended := make(chan error)
 	running := house.open(ctx, ended)
@@ -116,13 +119,16 @@ type house struct {
 
 // openHouse takes every port, so that a taken one is found before anything runs.
 func openHouse(con *console, opts devOptions) (*house, error) {
-	h := &house{logger: devLogger(con, opts)}
+	h := &house{logger: devLogger(con, opts.quiet)}
 	var err error
 	defer func() {
 		if err != nil {
 			h.close()
 		}
 	}()
+	if h.clerk, err = loadClerk(opts.clerkPort, opts.config, h.logger); err != nil {
+		return nil, err
+	}
 	if h.clerkListeners, err = listenOn(opts.clerkPort, "--clerk-port"); err != nil {
 		return nil, err
 	}
@@ -131,9 +137,6 @@ func openHouse(con *console, opts devOptions) (*house, error) {
 	}
 	if h.behind, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return nil, fmt.Errorf("listening behind the window: %w", err)
-	}
-	if h.clerk, err = newLocalClerk(h.clerkListeners[0], h.logger); err != nil {
-		return nil, err
 	}
 	h.window = window.New(window.Config{Clerk: h.clerk, Server: h.origin(), Program: programName()})
 	return h, nil
@@ -252,7 +255,7 @@ func devLogger(con *console, quiet bool) *slog.Logger {
 
 // announce says where everything is.
 func (h *house) announce(con *console) {
-	con.note("local Clerk at %s, users: %s", h.clerk.Issuer(), userNames())
+	con.note("local Clerk at %s, users: %s", h.clerk.Issuer(), userNames(h.clerk))
 	con.note("window at %s shows each sign-in step by step", h.window.URL())
 }
 
@@ -265,7 +268,7 @@ func (h *house) runChild(ctx context.Context, con *console, command []string) er
 	con.note("running %s with %s=%s, MCP_URL=%s and PORT=%s", strings.Join(command, " "), frontendAPIVariable, h.clerk.Issuer(), h.origin(), port)
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stdout, cmd.Stderr = con.stdout, con.stderr
-	cmd.Env = append(os.Environ(), frontendAPIVariable+"="+h.clerk.Issuer(), "MCP_URL="+h.origin(), "PORT="+port)
+	cmd.Env = slices.Concat(os.Environ(), clerkEnvironment(h.clerk), []string{"MCP_URL=" + h.origin(), "PORT=" + port})
 	cmd.WaitDelay = childGrace
 	inOwnGroup(cmd)
 	err := cmd.Run()
