@@ -25,6 +25,8 @@ func (h *house) runWhoami(ctx context.Context, con *console) error {
 		Instructions: "Tells who is signed in, and what the server learns of them.",
 		Provider: clerk.New(clerk.Config{
 			FrontendAPIURL:  h.clerk.Issuer(),
+			SecretKey:       clerk.Secret(h.clerk.SecretKey()),
+			BackendAPIURL:   h.clerk.Issuer(),
 			ScopesSupported: []string{"profile", "email", clerk.OrganizationScope},
 		}),
 		URL:    h.origin(),

@@ -37,8 +37,8 @@ func (w *Window) fromServer(x *exchange) (Step, hint) {
 	}
 	s.Kind = x.kind()
 	s.Title, s.Purpose = about[s.Kind].title, about[s.Kind].purpose
-	if s.Kind == kindCall || s.Kind == kindChallenge {
-		s.Title = strings.TrimSpace(s.Title + " " + cmp.Or(callTitle(s.Kind, call), "the server"))
+	if s.Kind == kindCall {
+		s.Title += " " + cmp.Or(strings.TrimSpace(call.method+" "+call.name), "the server")
 	}
 	x.show(&s)
 	s.Outcome, s.Why, s.Do = w.judge(x, s.Kind)
@@ -49,13 +49,6 @@ func (w *Window) fromServer(x *exchange) (Step, hint) {
 		session:   cmp.Or(r.Header.Get("Mcp-Session-Id"), x.header.Get("Mcp-Session-Id")),
 		client:    call.client,
 	}
-}
-
-func callTitle(k kind, c call) string {
-	if k == kindChallenge {
-		return ""
-	}
-	return strings.TrimSpace(c.method + " " + c.name)
 }
 
 // kind tells by path, verb and answer what the exchange was for.

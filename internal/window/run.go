@@ -51,6 +51,7 @@ type hint struct {
 type run struct {
 	Run
 	userAgent string
+	name      string // what the client calls itself
 	sessions  []string
 	server    bool // of the MCP server itself
 }
@@ -140,11 +141,9 @@ func (r *run) take(s Step, h hint) {
 	if h.session != "" && !slices.Contains(r.sessions, h.session) && len(r.sessions) < maxSessions {
 		r.sessions = append(r.sessions, h.session)
 	}
-	if h.client != "" && !r.server {
-		r.Client = scrub(clip(h.client, maxName))
-	}
-	if r.Client == "" {
-		r.Client = cmp.Or(scrub(clip(r.userAgent, maxName)), "A client")
+	if !r.server {
+		r.name = cmp.Or(r.name, scrub(clip(h.client, maxName)))
+		r.Client = cmp.Or(r.name, scrub(clip(r.userAgent, maxName)), "A client")
 	}
 	if h.user != "" && s.Outcome == Good {
 		r.User = h.user

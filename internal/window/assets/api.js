@@ -1,0 +1,28 @@
+// The window's own JSON API; docs/local-clerk.md describes it.
+
+export async function getState() {
+  const response = await fetch('api/state');
+  if (!response.ok) throw new Error((await response.json()).error);
+  return response.json();
+}
+
+export async function post(name, body) {
+  const response = await fetch(`api/${name}`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  const answer = await response.json();
+  if (!response.ok) throw new Error(answer.error);
+  return answer;
+}
+
+// follow calls back with steps as they happen and when the state has changed.
+// The browser resumes after the last step that it has seen.
+export function follow({ steps, change, connected, disconnected }) {
+  const stream = new EventSource('api/events');
+  stream.addEventListener('open', connected);
+  stream.addEventListener('error', disconnected);
+  stream.addEventListener('steps', (event) => steps(JSON.parse(event.data)));
+  stream.addEventListener('change', change);
+}

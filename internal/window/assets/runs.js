@@ -1,0 +1,146 @@
+import { copyButton, el } from './dom.js';
+
+const maxRuns = 100;
+const openRuns = 3; // that stay open by themselves
+
+const parties = { client: 'Client', browser: 'Browser', server: 'MCP server', clerk: 'Clerk' };
+const lanes = { client: 1, browser: 1, server: 2, clerk: 3 };
+const outcomes = { good: '', neutral: '', failed: 'failed' };
+
+// Runs draws sign-ins, the newest on top, each a list of steps.
+export class Runs {
+  constructor({ list, empty, news }) {
+    Object.assign(this, { list, empty, news, byId: new Map() });
+  }
+
+  add({ steps, runs }) {
+    this.empty.hidden = true;
+    const present = new Map(runs.map((run) => [run.id, run]));
+    for (const step of steps) {
+      this.#run(present.get(step.run) ?? { id: step.run, client: '', headline: '', began: step.time }).add(step);
+    }
+    for (const run of runs) this.byId.get(run.id)?.update(run);
+    this.#announce(steps, present);
+    this.#tidy();
+  }
+
+  #run(run) {
+    let drawn = this.byId.get(run.id);
+    if (!drawn) {
+      drawn = new Run(run);
+      this.byId.set(run.id, drawn);
+      this.list.prepend(drawn.element);
+    }
+    return drawn;
+  }
+
+  // announce tells a screen reader the latest of a burst, not each step.
+  #announce(steps, runs) {
+    const step = steps.findLast(({ outcome }) => outcome === 'failed') ?? steps.at(-1);
+    if (!step) return;
+    const run = runs.get(step.run);
+    const more = steps.length > 1 ? `${steps.length} new steps. ` : '';
+    this.news.textContent = `${more}${run?.client ?? ''}: ${step.title}, ${step.status}. ${step.why ?? ''} ${run?.headline ?? ''}`;
+  }
+
+  #tidy() {
+    const drawn = [...this.byId.values()].sort((a, b) => b.id - a.id);
+    for (const run of drawn.slice(openRuns)) run.fold();
+    for (const run of drawn.slice(maxRuns)) {
+      run.element.remove();
+      this.byId.delete(run.id);
+    }
+  }
+}
+
+class Run {
+  constructor({ id, began }) {
+    this.id = id;
+    this.began = Date.parse(began);
+    this.touched = false;
+    this.name = el('span', { class: 'client' });
+    this.stand = el('span', { class: 'headline' });
+    this.time = el('time', { class: 'time', datetime: began }, new Date(began).toLocaleTimeString());
+    this.steps = el('ol', { class: 'steps', 'aria-label': 'Steps' });
+    this.body = el('div', { class: 'diagram', id: `run-${id}` },
+      el('div', { class: 'lanes', 'aria-hidden': 'true' }, el('span', {}, 'Client'), el('span', {}, 'MCP server'), el('span', {}, 'Clerk')),
+      this.steps);
+    this.toggle = el('button', { type: 'button', 'aria-expanded': 'true', 'aria-controls': `run-${id}`, onclick: () => { this.touched = true; this.open(this.body.hidden); } },
+      el('span', { class: 'dot', 'aria-hidden': 'true' }), this.name, this.stand, this.time);
+    this.element = el('article', { class: 'run' }, el('h3', {}, this.toggle), this.body);
+  }
+
+  open(yes) {
+    this.body.hidden = !yes;
+    this.toggle.setAttribute('aria-expanded', String(yes));
+  }
+
+  // fold closes a run that nobody has opened or closed by hand.
+  fold() {
+    if (!this.touched) this.open(false);
+  }
+
+  update({ client, headline, outcome, client_id: clientID }) {
+    this.name.textContent = client;
+    this.name.title = clientID ? `client_id ${clientID}` : '';
+    this.stand.textContent = headline;
+    this.element.dataset.outcome = outcome;
+    if (client === 'The MCP server itself' && outcome !== 'failed') this.fold();
+  }
+
+  // add puts a step where it began: a request that made others ends after them.
+  add(step) {
+    const began = Date.parse(step.time);
+    const item = drawStep(step, began - this.began);
+    item.dataset.began = began;
+    const later = [...this.steps.children].findLast((other) => Number(other.dataset.began) <= began);
+    if (later) later.after(item);
+    else this.steps.prepend(item);
+  }
+}
+
+function drawStep(step, offset) {
+  const id = `step-${step.id}`;
+  const detail = el('div', { class: 'detail', id, hidden: true });
+  const path = `${parties[step.from]} to ${parties[step.to]}`;
+  const button = el('button', {
+    type: 'button', class: 'bar', 'aria-expanded': 'false', 'aria-controls': id,
+    onclick() {
+      if (!detail.hasChildNodes()) detail.append(...drawDetail(step));
+      detail.hidden = !detail.hidden;
+      button.setAttribute('aria-expanded', String(!detail.hidden));
+    },
+  },
+  el('span', { class: 'at' }, clock(offset)),
+  el('span', { class: 'wire' },
+    el('span', { class: 'label' }, el('span', { class: 'path' }, `${path} `), el('b', {}, step.title), step.from === 'browser' ? el('span', { class: 'via' }, 'in the browser') : ''),
+    el('span', { class: 'arrow', 'aria-hidden': 'true' }),
+    el('span', { class: 'back', 'aria-hidden': 'true' })),
+  el('span', { class: 'status' }, step.status ? String(step.status) : '—', el('span', { class: 'unseen' }, ` ${outcomes[step.outcome]}`)));
+  const item = el('li', { class: `step ${step.outcome} from-${lanes[step.from]} to-${lanes[step.to]}` }, button);
+  if (step.why) item.append(el('p', { class: 'why' }, el('strong', {}, step.why), step.do ? ` ${step.do}` : ''));
+  item.append(detail);
+  return item;
+}
+
+function clock(milliseconds) {
+  return milliseconds < 60000 ? `${(milliseconds / 1000).toFixed(2)} s` : `${Math.round(milliseconds / 60000)} min`;
+}
+
+function drawDetail(step) {
+  return [
+    el('p', { class: 'purpose' }, step.purpose),
+    el('div', { class: 'sides' },
+      drawMessage('Request', step.line, step.request),
+      drawMessage('Response', `${step.status || 'broken off'}, after ${step.took.toFixed(1)} ms`, step.response)),
+  ];
+}
+
+function drawMessage(name, line, { fields = [], body }) {
+  const list = el('dl', {}, ...fields.map((field) => el('div', {}, el('dt', {}, field.name), el('dd', {}, field.value))));
+  return el('section', { class: 'side', 'aria-label': name },
+    el('h4', {}, name),
+    el('p', { class: 'line' }, line),
+    fields.length ? list : '',
+    body ? el('div', { class: 'body' }, el('pre', { tabindex: '0', 'aria-label': `${name} body` }, body), copyButton(() => body)) : '');
+}
