@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -70,25 +71,25 @@ func TestCallNoBrowser(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
-			link, links := make(chan string, 1), &linkWatcher{}
-			links.found = link
+			link := make(chan string, 1)
 			open := r.signsIn(map[string]string{localclerk.SignInHeader: "ada"})
 			go func() { open(<-link) }()
 			r.browse = func(string) error { return test.browse }
-			r.stderr = links
+			r.stderr = writerFunc(func(p []byte) {
+				if _, found, ok := strings.Cut(string(p), "open this link to sign in: "); ok {
+					link <- strings.TrimSpace(found)
+				}
+			})
 			got := r.call(t, append(test.args, r.mcpURL, "whoami")...)
 			got.want(t, exitOK, test.message)
 		})
 	}
 }
 
-// linkWatcher is a standard error on which somebody waits for a link.
-type linkWatcher struct{ found chan<- string }
+type writerFunc func(p []byte)
 
-func (w *linkWatcher) Write(p []byte) (int, error) {
-	if _, link, ok := strings.Cut(string(p), "open this link to sign in: "); ok {
-		w.found <- strings.TrimSpace(link)
-	}
+func (f writerFunc) Write(p []byte) (int, error) {
+	f(p)
 	return len(p), nil
 }
 
@@ -99,6 +100,7 @@ func TestCallFailures(t *testing.T) {
 		name     string
 		change   func(t *testing.T, r *rig)
 		args     []string // instead of URL whoami
+		opened   int      // how often the browser may be, 0 for once
 		wantErr  string
 		wantHint string
 	}{
@@ -338,8 +340,30 @@ func TestCallFailures(t *testing.T) {
 		},
 		{
 			name:     "scope that does not help after stepping up",
+			opened:   2,
 			change:   func(_ *testing.T, r *rig) { r.mcpGate = stepUp("profile public_metadata", "nothing", nil) },
 			wantErr:  `wants scope "profile public_metadata", and the sign-in holds "email offline_access profile public_metadata"`,
+			wantHint: "--logout and sign in again",
+		},
+		{
+			name: "scope that is granted in name only",
+			change: func(_ *testing.T, r *rig) {
+				r.mcpGate = func(w http.ResponseWriter, req *http.Request) bool {
+					if req.Header.Get("Authorization") == "" {
+						return false
+					}
+					w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="public_metadata"`)
+					w.WriteHeader(http.StatusForbidden)
+					return true
+				}
+				r.editJSON = func(path string, document map[string]any) {
+					if path == "/oauth/token" {
+						document["scope"] = "profile"
+					}
+				}
+			},
+			opened:   2,
+			wantErr:  `wants scope "public_metadata", and the sign-in holds "profile"`,
 			wantHint: "--logout and sign in again",
 		},
 		{
@@ -441,10 +465,26 @@ func TestCallFailures(t *testing.T) {
 				return
 			}
 			got.want(t, exitFailure, "gatehouse: error: ", test.wantErr, "gatehouse: hint: ", test.wantHint)
-			if n := strings.Count(got.stderr, "opened the browser"); n > 2 {
-				t.Errorf("opened the browser %d times:\n%s", n, got.stderr)
+			if r.opened > max(test.opened, 1) {
+				t.Errorf("opened the browser %d times, want at most %d:\n%s", r.opened, max(test.opened, 1), got.stderr)
 			}
 		})
+	}
+}
+
+// TestCallAsksOnceForATokenThatIsRefused has a server that refuses every token:
+// a second one would fare no better.
+func TestCallAsksOnceForATokenThatIsRefused(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.mcpGate = func(w http.ResponseWriter, req *http.Request) bool {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		w.WriteHeader(http.StatusUnauthorized)
+		return true
+	}
+	r.call(t, r.mcpURL, "whoami").want(t, exitFailure, "refuses the token that it was just given")
+	if r.opened != 1 || len(r.tokens) != 1 {
+		t.Errorf("opened the browser %d times and asked for %d tokens, want 1 and 1", r.opened, len(r.tokens))
 	}
 }
 
@@ -550,6 +590,22 @@ func TestCallRefreshes(t *testing.T) {
 			want:   []string{"refresh_token"},
 		},
 		{
+			name: "refused by the server, refreshed too",
+			change: func(t *testing.T, r *rig) {
+				r.mcpGate = func(w http.ResponseWriter, req *http.Request) bool {
+					r.mu.Lock()
+					defer r.mu.Unlock()
+					if slices.ContainsFunc(r.tokens, func(form url.Values) bool { return form.Get("grant_type") == "authorization_code" }) {
+						return false
+					}
+					w.Header().Set("WWW-Authenticate", "Bearer")
+					w.WriteHeader(http.StatusUnauthorized)
+					return true
+				}
+			},
+			want: []string{"refresh_token", "authorization_code"},
+		},
+		{
 			name: "expired, without refresh token",
 			change: func(t *testing.T, r *rig) {
 				r.edit(t, func(k *kept) { k.Tokens.Expiry, k.Tokens.Refresh = longAgo, "" })
@@ -582,6 +638,7 @@ func TestCallRefreshes(t *testing.T) {
 				t.Errorf("registered %d clients, want 0: the kept one is good", n)
 			}
 			r.forget()
+			r.mcpGate = nil
 			r.call(t, r.mcpURL, "whoami").want(t, exitOK)
 			if n := len(r.tokens); n != 0 {
 				t.Errorf("the call after it asked for %d tokens, want 0", n)
@@ -618,9 +675,24 @@ func TestCallsAtOnceRefreshOnce(t *testing.T) {
 	r.edit(t, func(k *kept) { k.Tokens.Expiry = longAgo })
 	r.forget()
 	r.browse = func(string) error { t.Error("opened the browser"); return nil }
+
+	// The first one is held up until all have read the expired token.
+	var reading sync.WaitGroup
+	reading.Add(programs)
+	r.stderr = writerFunc(func(p []byte) {
+		if strings.Contains(string(p), "took up the sign-in kept") {
+			reading.Done()
+		}
+	})
+	r.clerkGate = func(_ http.ResponseWriter, req *http.Request) bool {
+		if req.URL.Path == "/oauth/token" {
+			reading.Wait()
+		}
+		return false
+	}
 	outcomes := make(chan outcome, programs)
 	for range programs {
-		go func() { outcomes <- r.call(t, r.mcpURL, "whoami") }()
+		go func() { outcomes <- r.call(t, "-v", r.mcpURL, "whoami") }()
 	}
 	for range programs {
 		(<-outcomes).want(t, exitOK)
@@ -839,6 +911,13 @@ func TestCallFindsTheDocument(t *testing.T) {
 		{"iss unannounced", func(r *rig) {
 			r.editJSON = func(_ string, document map[string]any) {
 				delete(document, "authorization_response_iss_parameter_supported")
+			}
+		}, "email offline_access profile"},
+		{"scope of the token not told", func(r *rig) {
+			r.editJSON = func(path string, document map[string]any) {
+				if path == "/oauth/token" {
+					delete(document, "scope")
+				}
 			}
 		}, "email offline_access profile"},
 		{"confidential clients only", func(r *rig) {

@@ -61,6 +61,23 @@ func TestStoreKeepsAccountsApart(t *testing.T) {
 	}
 }
 
+// TestStoreLooksInside has a file in the place of another.
+func TestStoreLooksInside(t *testing.T) {
+	t.Parallel()
+	s := newTestStore(t)
+	ada, grace := sampleKept(), sampleKept()
+	ada.Account.User, grace.Account.User = "ada", "grace"
+	if err := s.save(ada); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(s.path(ada.Account, ada.Issuer), s.path(grace.Account, grace.Issuer)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.load(grace.Account, grace.Issuer); got != nil || err != nil {
+		t.Errorf("load for grace = %v, %v, want nothing", got, err)
+	}
+}
+
 func TestStoreRoundTrip(t *testing.T) {
 	t.Parallel()
 	s := newTestStore(t)

@@ -29,6 +29,21 @@ func TestCappedBody(t *testing.T) {
 	}
 }
 
+func TestAnswersAreCapped(t *testing.T) {
+	t.Parallel()
+	const endpoint = "https://mcp.example.com/mcp"
+	traffic := newTraffic(roundTripper(func(*http.Request) (*http.Response, error) {
+		return httptest.NewRecorder().Result(), nil
+	}), endpoint, &console{stderr: io.Discard})
+	resp, err := traffic.RoundTrip(httptest.NewRequest(http.MethodPost, endpoint, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, ok := resp.Body.(*cappedBody); !ok || body.left != maxAnswer {
+		t.Errorf("body is %#v, want one capped at %d bytes", resp.Body, maxAnswer)
+	}
+}
+
 func TestPeek(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
