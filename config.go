@@ -47,6 +47,11 @@ type Config struct {
 	// once more by [Guard.Middleware] inside the MCP server.
 	Requirements []Requirement
 
+	// ImpliedScopes says which narrower scopes a scope includes: with
+	// {"notes:write": {"notes:read"}}, a token with notes:write may do what demands
+	// notes:read. It holds over several steps.
+	ImpliedScopes map[string][]string
+
 	// ResourceName is the name of the server for people (RFC 9728 §2). Empty
 	// leaves it out.
 	ResourceName string

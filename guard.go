@@ -50,7 +50,7 @@ func New(cfg Config) (*Guard, error) {
 		settings: s,
 		origin:   s.resource.Scheme + "://" + s.resource.Host,
 		endpoint: s.resource.EscapedPath(),
-		needs:    makeNeeds(s.Requirements, s.Provider.OrganizationScope),
+		needs:    makeNeeds(s),
 	}
 	var audiences []string
 	for _, alias := range wellknown.Aliases(s.resource) {
@@ -168,9 +168,9 @@ func (g *Guard) Wrap(handler http.Handler) http.Handler {
 			return
 		}
 		g.counters.accept(caller)
-		w, release := g.sessions.watch(w, r, caller)
-		defer release()
-		inner.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
+		answer := g.sessions.watch(w, r, caller)
+		defer answer.finish()
+		inner.ServeHTTP(answer, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
 	})
 }
 
@@ -183,7 +183,7 @@ func (g *Guard) Verify(ctx context.Context, token string, r *http.Request) (*aut
 	}
 	v, rejection := g.verify(ctx, token)
 	if rejection == nil {
-		return g.tokenInfo(&caller{verified: v, token: secret(token), guard: g}), nil
+		return g.tokenInfo(&caller{verified: v, token: token, guard: g}), nil
 	}
 	return nil, &outsideError{reasonRows[rejection.Reason].Phrase, rejection.Err}
 }
@@ -203,7 +203,7 @@ func (g *Guard) authenticate(r *http.Request) (*caller, *Rejection) {
 	if rejection != nil {
 		return nil, rejection
 	}
-	return &caller{verified: v, token: secret(raw), guard: g}, nil
+	return &caller{verified: v, token: raw, guard: g}, nil
 }
 
 // verify also looks at what was revoked since the token was first seen.

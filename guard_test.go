@@ -2,8 +2,10 @@ package gatehouse_test
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -283,6 +285,50 @@ func TestHandlerSeesNoToken(t *testing.T) {
 	handler.ServeHTTP(httptest.NewRecorder(), r)
 	if got := r.Header.Get("Authorization"); got != "Bearer "+token {
 		t.Errorf("the caller's own request lost its header: %q", got)
+	}
+}
+
+// TestCallerPrintsAsPlaceholder prints what a handler can get hold of.
+func TestCallerPrintsAsPlaceholder(t *testing.T) {
+	is := newIssuer(t)
+	token := is.token(resource)
+	handler := newGuard(t, is).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		info := auth.TokenInfoFromContext(r.Context())
+		asJSON, err := json.Marshal(info)
+		if err != nil {
+			t.Errorf("JSON of the TokenInfo: %v", err)
+		}
+		texts := []string{string(asJSON)}
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			texts = append(texts, fmt.Sprintf(verb, info))
+			for _, value := range info.Extra {
+				texts = append(texts, fmt.Sprintf(verb, value))
+			}
+			id, _ := gatehouse.IdentityOfHTTP(r)
+			texts = append(texts, fmt.Sprintf(verb, id))
+		}
+		signature := token[strings.LastIndex(token, ".")+1:]
+		for _, text := range texts {
+			if strings.Contains(text, signature) || strings.Contains(text, hex.EncodeToString([]byte(signature))) {
+				t.Errorf("the token shows in %s", text)
+			}
+		}
+	}))
+	send(handler, request{header: bearer(token)})
+}
+
+func TestAnswersAreNotCached(t *testing.T) {
+	is := newIssuer(t)
+	for given, want := range map[string]string{"": "no-store", "no-cache, no-transform": "no-store, no-transform", "private, max-age=1": "private, max-age=1"} {
+		handler := newGuard(t, is).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if given != "" {
+				w.Header().Set("Cache-Control", given)
+			}
+			w.(http.Flusher).Flush()
+		}))
+		if got := send(handler, request{header: bearer(is.token(resource))}).Header.Get("Cache-Control"); got != want {
+			t.Errorf("handler's %q leaves as %q, want %q", given, got, want)
+		}
 	}
 }
 

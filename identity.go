@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -116,19 +118,22 @@ func IssuerClient(req mcp.Request) (client *http.Client, ok bool) {
 	return c.issuerClient(), true
 }
 
-// secret is a bearer token in memory. It prints as a placeholder.
-type secret string
-
-func (secret) String() string       { return "[redacted]" }
-func (secret) GoString() string     { return "[redacted]" }
-func (secret) LogValue() slog.Value { return slog.StringValue("[redacted]") }
-
 // caller is one authenticated request.
 type caller struct {
 	*verified
-	token secret
+	token string // never printed: see Format
 	guard *Guard
 }
+
+// Format prints a placeholder under every verb: a TokenInfo that is logged whole
+// has the caller in it, and fmt calls no methods of unexported fields.
+func (c *caller) Format(f fmt.State, _ rune) { io.WriteString(f, "[caller]") }
+
+// MarshalJSON is Format for JSON.
+func (c *caller) MarshalJSON() ([]byte, error) { return []byte(`"[caller]"`), nil }
+
+// LogValue is Format for slog.
+func (c *caller) LogValue() slog.Value { return c.identity.LogValue() }
 
 // tokenInfoKey is where a *caller lies in auth.TokenInfo.Extra.
 const tokenInfoKey = module + ".caller"

@@ -64,13 +64,15 @@ type operation struct{ method, name string }
 
 // needs finds the requirements of an operation.
 type needs struct {
+	base              []string // scopes that every request needs
 	of                map[operation][]Requirement
+	broader           map[string][]string // scope to those that imply it
 	organizationScope string
 }
 
-func makeNeeds(requirements []Requirement, organizationScope string) needs {
-	n := needs{make(map[operation][]Requirement), organizationScope}
-	for _, r := range requirements {
+func makeNeeds(s *settings) needs {
+	n := needs{s.RequiredScopes, make(map[operation][]Requirement), broaderScopes(s.ImpliedScopes), s.Provider.OrganizationScope}
+	for _, r := range s.Requirements {
 		var op operation
 		switch {
 		case r.Tool != "":
@@ -83,6 +85,27 @@ func makeNeeds(requirements []Requirement, organizationScope string) needs {
 		n.of[op] = append(n.of[op], r)
 	}
 	return n
+}
+
+// broaderScopes turns "implies" around, transitively: scope to every scope that
+// implies it.
+func broaderScopes(implied map[string][]string) map[string][]string {
+	broader := make(map[string][]string)
+	for scope := range implied {
+		reached := []string{scope}
+		for i := 0; i < len(reached); i++ {
+			reached = union(reached, implied[reached[i]])
+		}
+		for _, narrower := range reached[1:] {
+			broader[narrower] = append(broader[narrower], scope)
+		}
+	}
+	return broader
+}
+
+// holds reports whether id has the scope or a broader one.
+func (n needs) holds(id *Identity, scope string) bool {
+	return id.HasScope(scope) || slices.ContainsFunc(n.broader[scope], id.HasScope)
 }
 
 // scopeError says which scopes an operation needs and the token lacks.
@@ -101,13 +124,14 @@ func asScopeError(err error, target *scopeError) bool {
 	return true
 }
 
-// lacks reports what id lacks for the operations. Scopes come last: a client
-// that steps up for an operation which stays denied has asked its user in vain.
-func (n needs) lacks(id *Identity, base []string, ops ...operation) *Rejection {
+// lacks reports what id lacks for the operations, all of it at once. Scopes come
+// last: a client that steps up for an operation which stays denied has asked its
+// user in vain.
+func (n needs) lacks(id *Identity, ops ...operation) *Rejection {
 	if err := n.denies(id, ops...); err != nil {
 		return &Rejection{Reason: reasonPermission, Err: err, Identity: *id}
 	}
-	wanted := slices.Clone(base)
+	wanted := slices.Clone(n.base)
 	for _, op := range ops {
 		for _, r := range n.of[op] {
 			wanted = union(wanted, r.Scopes)
@@ -116,7 +140,7 @@ func (n needs) lacks(id *Identity, base []string, ops ...operation) *Rejection {
 			}
 		}
 	}
-	if missing := slices.DeleteFunc(wanted, id.HasScope); len(missing) > 0 {
+	if missing := slices.DeleteFunc(wanted, func(scope string) bool { return n.holds(id, scope) }); len(missing) > 0 {
 		return &Rejection{Reason: reasonScope, Err: &scopeError{missing, id.Scopes}, Identity: *id}
 	}
 	return nil
@@ -155,15 +179,12 @@ func (r Requirement) deny(id *Identity, organizationScope string) error {
 // authorize is check 8: may this caller do that? The body decides; headers that
 // name the method are checked by the server for the newest revision only.
 func (g *Guard) authorize(w http.ResponseWriter, r *http.Request, c *caller) *Rejection {
-	if rejection := g.needs.lacks(&c.identity, g.RequiredScopes); rejection != nil {
-		return rejection
-	}
 	if r.Method != http.MethodPost || r.Body == nil {
-		return nil
+		return g.needs.lacks(&c.identity)
 	}
 	limitBody(w, r)
 	if len(g.needs.of) == 0 {
-		return nil
+		return g.needs.lacks(&c.identity)
 	}
 	body, err := io.ReadAll(r.Body)
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
@@ -177,7 +198,7 @@ func (g *Guard) authorize(w http.ResponseWriter, r *http.Request, c *caller) *Re
 	if err != nil {
 		return &Rejection{Reason: reasonBodyMalformed, Err: err, Identity: c.identity}
 	}
-	return g.needs.lacks(&c.identity, g.RequiredScopes, ops...)
+	return g.needs.lacks(&c.identity, ops...)
 }
 
 // limitBody bounds the size of a body and the time that it may take. The deadline
@@ -297,7 +318,7 @@ func (g *Guard) permit(req mcp.Request, op operation) error {
 	if !ok && len(g.needs.of[op]) > 0 {
 		return &jsonrpc.Error{Code: codeForbiddenCall, Message: reasonRows[reasonNoCredentials].Phrase}
 	}
-	if rejection := g.needs.lacks(&id, nil, op); rejection != nil {
+	if rejection := g.needs.lacks(&id, op); rejection != nil {
 		g.counters.refuse(rejection.Reason)
 		return &jsonrpc.Error{Code: codeForbiddenCall, Message: reasonRows[rejection.Reason].Phrase}
 	}

@@ -107,6 +107,41 @@ func reasonRow(reason gatehouse.Reason) gatehouse.ReasonInfo {
 	return gatehouse.ReasonInfo{Status: 200}
 }
 
+func TestImpliedScopes(t *testing.T) {
+	is := newIssuer(t)
+	handler := newGuard(t, is, func(cfg *gatehouse.Config) {
+		cfg.RequiredScopes = []string{"notes:read"}
+		cfg.Requirements = []gatehouse.Requirement{{Tool: "write", Scopes: []string{"notes:write"}}}
+		cfg.ImpliedScopes = map[string][]string{"notes:admin": {"notes:write"}, "notes:write": {"notes:read"}, "loop": {"pool"}, "pool": {"loop"}}
+	}).Wrap(behind)
+	const write = `{"method":"tools/call","params":{"name":"write"}}`
+	tests := []struct {
+		scopes    string
+		body      string
+		wantScope string // in the challenge; empty means that the request passes
+	}{
+		{"notes:admin", write, ""},
+		{"notes:write", write, ""},
+		{"notes:write", "{}", ""},
+		{"notes:read", "{}", ""},
+		{"notes:read", write, "notes:read profile email notes:write"},
+		{"profile", write, "notes:read profile email notes:write"}, // both at once
+		{"loop", "{}", "notes:read profile email"},
+		{"notes", "{}", "notes:read profile email"},
+		{"notes:administrator", "{}", "notes:read profile email"},
+	}
+	for _, test := range tests {
+		resp := send(handler, request{body: test.body, header: bearer(is.token(resource, change{"claims", "scope", test.scopes}))})
+		want := 403
+		if test.wantScope == "" {
+			want = 200
+		}
+		if got := resp.Header.Get("WWW-Authenticate"); resp.StatusCode != want || test.wantScope != "" && !strings.Contains(got, `scope="`+test.wantScope+`"`) {
+			t.Errorf("%q, %s: status %d, challenge %s; want %d and scope %q", test.scopes, test.body, resp.StatusCode, got, want, test.wantScope)
+		}
+	}
+}
+
 func TestRequiredScopes(t *testing.T) {
 	is := newIssuer(t)
 	handler := newGuard(t, is, func(cfg *gatehouse.Config) { cfg.RequiredScopes = []string{"notes"} }).Wrap(behind)

@@ -38,14 +38,14 @@ func (s *sessions) check(r *http.Request, c *caller) *Rejection {
 	return nil
 }
 
-// watch notes the session that the handler opens, if it opens one. release must
-// be called when the handler has returned.
-func (s *sessions) watch(w http.ResponseWriter, r *http.Request, c *caller) (_ http.ResponseWriter, release func()) {
-	if r.Method != http.MethodPost || r.Header.Get(sessionHeader) != "" {
-		return w, func() {}
+// watch returns the writer for the handler's answer, which notes the session that
+// the handler opens, if it opens one.
+func (s *sessions) watch(w http.ResponseWriter, r *http.Request, c *caller) *answerWriter {
+	aw := &answerWriter{ResponseWriter: w}
+	if r.Method == http.MethodPost && r.Header.Get(sessionHeader) == "" {
+		aw.opened = func(id string) { s.bind(id, c.principal) }
 	}
-	sw := &sessionWriter{ResponseWriter: w, sessions: s, principal: c.principal}
-	return sw, sw.note
+	return aw
 }
 
 func (s *sessions) bind(id, principal string) {
@@ -67,39 +67,48 @@ func (s *sessions) bind(id, principal string) {
 	s.owner[id] = principal
 }
 
-// sessionWriter reads the session id off the answer before it leaves.
-type sessionWriter struct {
+// answerWriter looks at the header of an answer to a signed-in caller before it
+// leaves: for the session it opens, and so that no cache keeps it.
+type answerWriter struct {
 	http.ResponseWriter
-	sessions  *sessions
-	principal string
-	noted     bool
+	opened func(session string) // nil when none can be opened
+	begun  bool
 }
 
-func (w *sessionWriter) note() {
-	if w.noted {
+// finish must be called when the handler has returned: it may have written
+// nothing.
+func (w *answerWriter) finish() {
+	if w.begun {
 		return
 	}
-	w.noted = true
-	if id := w.Header().Get(sessionHeader); id != "" {
-		w.sessions.bind(id, w.principal)
+	w.begun = true
+	h := w.Header()
+	if id := h.Get(sessionHeader); id != "" && w.opened != nil {
+		w.opened(id)
+	}
+	switch h.Get("Cache-Control") {
+	case "no-cache, no-transform": // go-sdk's, for streams
+		h.Set("Cache-Control", "no-store, no-transform")
+	case "":
+		h.Set("Cache-Control", "no-store")
 	}
 }
 
-func (w *sessionWriter) WriteHeader(status int) {
-	w.note()
+func (w *answerWriter) WriteHeader(status int) {
+	w.finish()
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *sessionWriter) Write(b []byte) (int, error) {
-	w.note()
+func (w *answerWriter) Write(b []byte) (int, error) {
+	w.finish()
 	return w.ResponseWriter.Write(b)
 }
 
 // Flush is for handlers that ask for an http.Flusher; Unwrap is for
 // http.ResponseController.
-func (w *sessionWriter) Flush() {
-	w.note()
+func (w *answerWriter) Flush() {
+	w.finish()
 	http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-func (w *sessionWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

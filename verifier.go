@@ -232,7 +232,7 @@ func (c *caller) issuerClient() *http.Client {
 	}
 	issuer, _ := url.Parse(c.identity.Issuer)
 	return &http.Client{
-		Transport: &issuerTransport{base: base.Transport, issuer: issuer, token: c.token},
+		Transport: &issuerTransport{base: base.Transport, issuer: issuer, caller: c},
 		Timeout:   issuerTimeout,
 	}
 }
@@ -242,7 +242,7 @@ const issuerTimeout = 10 * time.Second
 type issuerTransport struct {
 	base   http.RoundTripper
 	issuer *url.URL
-	token  secret
+	caller *caller
 }
 
 var errOtherOrigin = errors.New("gatehouse: the caller's token goes to its own issuer only")
@@ -259,6 +259,6 @@ func (t *issuerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		base = http.DefaultTransport
 	}
 	r = r.Clone(r.Context())
-	r.Header.Set("Authorization", "Bearer "+string(t.token))
+	r.Header.Set("Authorization", "Bearer "+t.caller.token)
 	return base.RoundTrip(r)
 }

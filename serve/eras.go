@@ -34,7 +34,6 @@ func bothEras(server *mcp.Server) http.Handler {
 		DisableLocalhostProtection: true,
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-store")
 		if isStateless(r) {
 			stateless.ServeHTTP(w, r)
 		} else {

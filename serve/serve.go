@@ -82,9 +82,9 @@ type Config struct {
 	// takes its endpoint from it and none of the guard's settings below.
 	Guard *gatehouse.Guard
 
-	// RequiredScopes, Requirements, AllowedOrigins, Revoked and KeyFile configure
-	// the guard; see [gatehouse.Config].
+	// These configure the guard; see [gatehouse.Config].
 	RequiredScopes []string
+	ImpliedScopes  map[string][]string
 	Requirements   []gatehouse.Requirement
 	AllowedOrigins []string
 	Revoked        func(gatehouse.Identity) bool
@@ -257,6 +257,7 @@ func (s *Server) newGuard(resource string) (*gatehouse.Guard, error) {
 		Resource:       resource,
 		Provider:       cfg.Provider,
 		RequiredScopes: cfg.RequiredScopes,
+		ImpliedScopes:  cfg.ImpliedScopes,
 		Requirements:   cfg.Requirements,
 		ResourceName:   cmp.Or(cfg.Title, cfg.Name),
 		AllowedOrigins: cfg.AllowedOrigins,

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
@@ -685,7 +686,20 @@ func signatures(c collection) {
 		c.add(token.BadSignature, kind.alg+" with a space in the header", encode(reordered.headerJSON())+"."+payload+"."+signature)
 	}
 	c.add(token.BadSignature, "RS256 by a stranger", goodDraft().signedBy("stranger"))
+	saltLengths(c)
 	ecdsaEncodings(c)
+}
+
+// saltLengths signs with salts of other lengths than that of the hash (RFC 7518 §3.5).
+func saltLengths(c collection) {
+	for length, want := range map[int]token.Reason{8: token.BadSignature, 20: token.BadSignature, 32: accepted, 64: token.BadSignature} {
+		d := goodDraft().withHeader("alg", "PS256")
+		input := encode(d.headerJSON()) + "." + encode(d.claimsJSON())
+		digest := sha256.Sum256([]byte(input))
+		options := &rsa.PSSOptions{SaltLength: length, Hash: crypto.SHA256}
+		signature := must(signingKeys()["rsa"].Sign(rand.Reader, digest[:], options))
+		c.add(want, fmt.Sprintf("PS256 with a salt of %d bytes", length), input+"."+encode(string(signature)))
+	}
 }
 
 // ecdsaEncodings writes r and s in ways that RFC 7518 §3.4 does not.

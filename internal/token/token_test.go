@@ -193,6 +193,7 @@ func TestVerifyAsksForKeysAgain(t *testing.T) {
 		{name: "first key is good", answers: []answer{{kid: "rsa", generation: 7}}, wantTried: []uint64{0}, want: 7},
 		{name: "newer key is good", answers: []answer{{kid: "stranger", generation: 7}, {kid: "rsa", generation: 8}}, wantTried: []uint64{0, 7}, want: 8},
 		{name: "nothing newer", answers: []answer{{kid: "stranger", generation: 7}, {kid: "stranger", generation: 7}}, wantTried: []uint64{0, 7}, wantReason: token.BadSignature},
+		{name: "nothing newer, whatever it is", answers: []answer{{kid: "stranger", generation: 7}, {kid: "rsa", generation: 7}}, wantTried: []uint64{0, 7}, wantReason: token.BadSignature},
 		{name: "newer key is bad too", answers: []answer{{kid: "stranger", generation: 7}, {kid: "stranger", generation: 8}}, wantTried: []uint64{0, 7}, wantReason: token.BadSignature},
 		{name: "newer key is of another kind", answers: []answer{{kid: "stranger", generation: 7}, {kid: "ec", generation: 8}}, wantTried: []uint64{0, 7}, wantReason: token.WrongAlgorithm},
 		{name: "key was of another kind", answers: []answer{{kid: "ec", generation: 7}, {kid: "rsa", generation: 8}}, wantTried: []uint64{0, 7}, want: 8},
