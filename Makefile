@@ -15,7 +15,9 @@ vuln: ## known vulnerabilities; needs vuln.go.dev
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@latest ./...
 fuzz: ## every fuzz target for FUZZTIME each
 	scripts/fuzz $(FUZZTIME)
-bench: ## the benchmarks
+bench: ## what sign-in costs beside its rivals, in one table
+	cd bench && $(GO) run .
+benchmarks: ## the benchmarks of single rooms
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/token ./internal/cache ./internal/keys .
 oracles: ## other JOSE libraries and Project Wycheproof beside internal/token
 	cd internal/difftest && $(GO) test ./...
@@ -26,4 +28,4 @@ official: ## the official MCP conformance suite through the gate; needs npm
 golden: ## rewrite generated documentation and golden files
 	$(GO) test . ./conformance -update
 
-.PHONY: help test race lint vuln fuzz bench oracles e2e official golden
+.PHONY: help test race lint vuln fuzz bench benchmarks oracles e2e official golden

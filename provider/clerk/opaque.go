@@ -109,7 +109,7 @@ func (b *backend) introspect(ctx context.Context, token string) (json.RawMessage
 	case http.StatusNotFound, http.StatusBadRequest:
 		return nil, fmt.Errorf("%w: Clerk does not know it", gatehouse.ErrInactive)
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil, fmt.Errorf("Clerk refuses the secret key (status %d); set %s to that of the instance %s", resp.StatusCode, secretKeyVariable, b.issuer)
+		return nil, fmt.Errorf("secret key is refused by Clerk (status %d); set %s to that of the instance %s", resp.StatusCode, secretKeyVariable, b.issuer)
 	default:
 		return nil, &statusError{resp.StatusCode, retryAfter(resp)}
 	}
