@@ -146,13 +146,6 @@ func TestCall(t *testing.T) {
 	})
 }
 
-func checkNamed(t *testing.T, got whoami, p person) {
-	t.Helper()
-	if got.Name != p.name || got.Email != p.email {
-		t.Errorf("got %q <%s>, want %q <%s>", got.Name, got.Email, p.name, p.email)
-	}
-}
-
 // followLink runs a command that prints a link, and has p follow it.
 func (s shell) followLink(t *testing.T, p person, args ...string) outcome {
 	t.Helper()

@@ -222,8 +222,13 @@ func checkWhoami(t *testing.T, s session, p person) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Name != p.name || got.Email != p.email {
-		t.Errorf("got %q <%s>, want %q <%s>", got.Name, got.Email, p.name, p.email)
+	checkNamed(t, got, p)
+}
+
+func checkNamed(t *testing.T, got whoami, p person) {
+	t.Helper()
+	if want := (whoami{p.name, p.email}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

@@ -24,7 +24,7 @@ import (
 const (
 	// buildTime bounds building the programs, stepTime one step of a client.
 	buildTime = 5 * time.Minute
-	stepTime  = time.Minute
+	stepTime  = 2 * time.Minute
 )
 
 // What TestMain built, as absolute paths.

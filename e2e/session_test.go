@@ -22,14 +22,12 @@ type session interface {
 
 // whoami is what the tool of that name says.
 type whoami struct {
-	UserID       string       `json:"userId"`
-	Name         string       `json:"name"`
-	Email        string       `json:"email"`
-	Organization organization `json:"organization"`
+	Name  string `json:"name"`
+	Email string `json:"email"`
 }
 
+// organization is what the tool of that name says.
 type organization struct {
-	ID   string `json:"id"`
 	Name string `json:"name"`
 	Slug string `json:"slug"`
 }

@@ -1,7 +1,7 @@
 // Chromium, and the person before it.
 import { chromium } from 'playwright-core';
 
-const stepTime = 45_000; // ms for each thing that is waited for
+const stepTime = 90_000; // ms for each thing that is waited for
 
 export async function openBrowser(executablePath) {
   const browser = await chromium.launch({

@@ -7,12 +7,12 @@ const [program, inspector, pictures] = process.argv.slice(2);
 const browser = await openBrowser(program);
 const page = await (await browser.newContext()).newPage();
 page.on('console', (message) => console.error(`page: ${message.text()}`));
+let album; // a name for the pictures of one visit
 let taken = 0;
 
 async function picture(name) {
   taken++;
-  const number = String(taken).padStart(2, '0');
-  await page.screenshot({ path: `${pictures}/inspector-${number}-${name}.png` });
+  await page.screenshot({ path: `${pictures}/inspector-${album}-${taken}-${name}.png` });
 }
 
 async function addServer(id, url) {
@@ -37,6 +37,7 @@ async function toggle(id) {
 
 await obey({
   async connect({ url, name, consent, organization }) {
+    album = consent;
     const id = `gatehouse-${consent}`;
     await page.goto(inspector);
     await addServer(id, url);
