@@ -98,7 +98,8 @@ const officialPreface = `
 
 ` + "`%s`" + ` against the everything-server of go-sdk %s behind the gate, both eras on one URL; a proxy adds the
 token. The suite scores the scenarios that a revision demands. What fails beside them are extensions that the fixture does not have.
-Without the token everything must fail that reaches the server. The figures are those of the last ` + "`make official`" + `.
+Without the token no scored scenario may pass. The last row is the suite's test of authorization servers, against the local Clerk. The
+figures are those of the last ` + "`make official`" + `.
 
 | run | scored scenarios | scored checks | all scenarios | all checks |
 | --- | --- | --- | --- | --- |

@@ -40,15 +40,15 @@ type results struct {
 // event, which a busy machine misses.
 const attempts = 3
 
-// TestServer holds the gate to change nothing: the figures with a token are those
-// of the same server without a gate, and without a token nothing that counts gets
-// through.
-func TestServer(t *testing.T) {
+// TestSuite holds the gate to change nothing: the figures with a token are those of
+// the same server without a gate, and without a token nothing that counts gets
+// through. It also holds the local Clerk to what an authorization server must do.
+func TestSuite(t *testing.T) {
 	suite, from := install(t), findSDK(t)
 	g := startGate(t, build(t, from))
 	open := addToken(t, g)
 	r := results{Suite: suitePackage + "@" + suiteVersion, SDK: from.Version}
-	for _, test := range []struct {
+	tests := []struct {
 		name, revision, url string
 		want                outcome
 	}{
@@ -56,7 +56,8 @@ func TestServer(t *testing.T) {
 		{"2026-07-28", "2026-07-28", open, outcome{Scenarios: count{41, 50}, Scored: count{37, 37}, Checks: count{165, 195}, ScoredChecks: count{121, 121}}},
 		{"2025-11-25 without a token", "2025-11-25", g.URL, outcome{Scored: count{0, 30}}},
 		{"2026-07-28 without a token", "2026-07-28", g.URL, outcome{Scored: count{0, 37}}},
-	} {
+	}
+	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			withToken := test.url == open
 			got, passed := suite.serverRun(t, test.url, test.revision)
@@ -76,7 +77,16 @@ func TestServer(t *testing.T) {
 			r.Runs = append(r.Runs, got)
 		})
 	}
-	if !t.Failed() {
+	t.Run("authorization server", func(t *testing.T) {
+		got, passed := suite.authorizationRun(t)
+		all := outcome{Scenarios: count{2, 2}, Scored: count{2, 2}, Checks: count{3, 3}, ScoredChecks: count{3, 3}}
+		if got != all || !passed {
+			t.Errorf("verdict %v, figures\n got %+v\nwant %+v", passed, got, all)
+		}
+		got.Name = "authorization server (localclerk)"
+		r.Runs = append(r.Runs, got)
+	})
+	if complete := len(r.Runs) == len(tests)+1; complete && !t.Failed() {
 		text, err := json.MarshalIndent(r, "", "\t")
 		if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,130 @@
+//go:build official
+
+package official
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse/localclerk"
+)
+
+// Lines that the suite writes while it waits for somebody to sign in.
+var (
+	authorizationLine = regexp.MustCompile(`^\s*(http://\S+/oauth/authorize\?\S+)$`)
+	listeningLine     = regexp.MustCompile(`Callback server started`)
+)
+
+// authorizationRun runs the suite against a local Clerk as an authorization
+// server. The part of the browser is played by a request that names the user.
+func (c command) authorizationRun(t *testing.T) (got outcome, passed bool) {
+	t.Helper()
+	issuer := startClerk(t)
+	port := freePort(t)
+	ctx, cancel := context.WithTimeout(t.Context(), runTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, c.node, c.script, "authorization", "--url", issuer,
+		"--client-id", register(t, issuer, "http://127.0.0.1:"+port+"/callback"), "--port", port, "-o", t.TempDir())
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = cmd.Stdout
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	authorizationURL := ""
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		fmt.Fprintln(&out, lines.Text())
+		if m := authorizationLine.FindStringSubmatch(lines.Text()); m != nil {
+			authorizationURL = m[1]
+		}
+		if listeningLine.MatchString(lines.Text()) {
+			signIn(ctx, t, authorizationURL)
+		}
+	}
+	verdict := cmd.Wait()
+	t.Log(out.String())
+	if got, err = summarize([]byte(out.String())); err != nil {
+		t.Fatalf("conformance authorization: %v", err)
+	}
+	return got, verdict == nil
+}
+
+// startClerk runs a local Clerk that takes client ID metadata documents, and
+// returns its issuer.
+func startClerk(t *testing.T) string {
+	t.Helper()
+	settings := localclerk.DefaultSettings()
+	settings.ClientIDMetadataDocumentsAdvertised = true
+	front := httptest.NewUnstartedServer(nil)
+	local, err := localclerk.New(localclerk.Config{Issuer: "http://" + front.Listener.Addr().String(), Settings: &settings})
+	if err != nil {
+		t.Fatal(err)
+	}
+	front.Config.Handler = local
+	front.Start()
+	t.Cleanup(front.Close)
+	return local.Issuer()
+}
+
+// freePort returns a port that was free a moment ago; the suite wants to know it
+// beforehand.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// register registers a public client and returns its id.
+func register(t *testing.T, issuer, redirectURI string) string {
+	t.Helper()
+	body := fmt.Sprintf(`{"client_name":"conformance","redirect_uris":[%q],"token_endpoint_auth_method":"none"}`, redirectURI)
+	resp, err := http.Post(issuer+"/oauth/register", "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var client struct {
+		ID string `json:"client_id"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&client); err != nil || client.ID == "" {
+		t.Fatalf("registering: status %d, client %+v (%v)", resp.StatusCode, client, err)
+	}
+	return client.ID
+}
+
+// signIn opens the authorization URL as the browser of a signed-in user would,
+// and follows the redirect to the suite.
+func signIn(ctx context.Context, t *testing.T, authorizationURL string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, authorizationURL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set(localclerk.SignInHeader, "ada")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Errorf("signing in: %v", err)
+		return
+	}
+	resp.Body.Close()
+}
