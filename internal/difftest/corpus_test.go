@@ -180,6 +180,10 @@ var stricter = []token.Reason{
 	token.CriticalHeader, token.Malformed, token.MissingClaim, token.SenderConstrained, token.TooLarge, token.WrongSubject, token.WrongType,
 }
 
+// otherSalt marks RSASSA-PSS signatures with a salt that is not as long as the hash.
+// RFC 7518 §3.5 does not allow them; golang-jwt and go-jose do.
+const otherSalt = "PS256 with a salt of "
+
 func TestCorpus(t *testing.T) {
 	c, err := corpus()
 	if err != nil {
@@ -205,7 +209,7 @@ func TestCorpus(t *testing.T) {
 				continue
 			}
 			wrong[o.name][s.Want]++
-			if !slices.Contains(stricter, s.Want) {
+			if !slices.Contains(stricter, s.Want) && !strings.Contains(s.Name, otherSalt) {
 				t.Errorf("%s accepts %s, which we refuse as %s", o.name, s.Name, s.Want)
 			}
 		}
