@@ -16,21 +16,27 @@ type cause struct {
 	short string // ends the sentence "stopped at registration: …"
 	why   string
 	do    string
+	also  string // follows what was said already
 }
 
 func (c cause) explain(why, do string) (string, string) {
-	return cmp.Or(c.why, why), cmp.Or(c.do, do)
+	return cmp.Or(c.why, why), strings.TrimSpace(cmp.Or(c.do, do) + " " + c.also)
 }
+
+// registrationOff is Clerk's error code, and what a client concludes that finds
+// no registration_endpoint.
+const registrationOff = "feature_requires_dynamic_oauth_client_registration"
 
 // causes are those of Clerk's error codes.
 var causes = map[string]cause{
-	"feature_requires_dynamic_oauth_client_registration": {
+	registrationOff: {
 		short: "dynamic registration is off",
 		why:   "Dynamic client registration is switched off, so a client that Clerk does not know cannot introduce itself.",
 		do:    "Switch on “Dynamic client registration” under Settings on this page. At Clerk: Configure → OAuth applications → Settings.",
 	},
 	"invalid_scope": {
 		short: "a scope was asked for that the client does not hold",
+		also:  "Or add it to “Default scopes for dynamic clients” under Settings, and have the client register again; a server should advertise no more than clients hold from the start.",
 	},
 	"access_denied": {
 		short: "consent was denied",
@@ -48,12 +54,23 @@ var causes = map[string]cause{
 	"invalid_client_metadata": {short: "what the client says about itself is not acceptable"},
 }
 
+// errorCode is what Clerk called the failure of s, or "".
+func (s Step) errorCode() string {
+	for _, f := range s.Response.Fields {
+		if f.Name == errorCodeField {
+			return f.Value
+		}
+	}
+	return ""
+}
+
+// errorCodeField is the name under which a step shows it.
+const errorCodeField = "error code"
+
 // shortOf ends the sentence about a run that stopped at s.
 func shortOf(s Step) string {
-	for _, f := range s.Response.Fields {
-		if f.Name == "error code" && causes[f.Value].short != "" {
-			return causes[f.Value].short
-		}
+	if c := causes[s.errorCode()]; c.short != "" {
+		return c.short
 	}
 	text := strings.TrimSuffix(s.Why, ".")
 	if text == "" {

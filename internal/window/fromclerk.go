@@ -47,16 +47,7 @@ func (w *Window) fromClerk(e localclerk.Event) (Step, hint) {
 	}
 	s.Request.add("User-Agent", scrub(e.UserAgent))
 	s.Request.add("Origin", scrub(e.Origin))
-	if e.Refused() {
-		s.Outcome, s.Why, s.Do = Failed, sentence(scrub(e.Problem)), sentence(scrub(e.Fix))
-		if c, ok := causes[e.Error]; ok {
-			s.Why, s.Do = c.explain(s.Why, s.Do)
-		}
-		s.Response.add("error code", e.Error)
-		if k == kindOther && e.Status == http.StatusNotFound {
-			s.Outcome, s.Why, s.Do = Neutral, "", ""
-		}
-	}
+	s.explain(e)
 	h := hint{
 		userAgent: e.UserAgent,
 		clientID:  cmp.Or(e.Client, claim(e.Request["Authorization.claims"], "client_id")),
@@ -71,6 +62,30 @@ func (w *Window) fromClerk(e localclerk.Event) (Step, hint) {
 		h.issued = w.issued(e)
 	}
 	return s, h
+}
+
+// explain says what went wrong, if something did.
+func (s *Step) explain(e localclerk.Event) {
+	code := e.Error
+	if s.Kind == kindMetadata && s.From == Client && offersNoRegistration(e) {
+		code = registrationOff
+	}
+	if code == "" || s.Kind == kindOther && e.Status == http.StatusNotFound {
+		if s.Status >= http.StatusBadRequest {
+			s.Outcome = Neutral
+		}
+		return
+	}
+	s.Outcome = Failed
+	s.Why, s.Do = causes[code].explain(sentence(scrub(e.Problem)), sentence(scrub(e.Fix)))
+	s.Response.add(errorCodeField, code)
+}
+
+// offersNoRegistration reports whether a client that reads the metadata of e
+// has no way to introduce itself. One that is registered already goes on.
+func offersNoRegistration(e localclerk.Event) bool {
+	return e.Path == "/.well-known/oauth-authorization-server" && e.Response["issuer"] != "" &&
+		e.Response["registration_endpoint"] == "" && e.Response["client_id_metadata_document_supported"] != "true"
 }
 
 // whoAsksClerk tells client, browser and server apart: some endpoints are for

@@ -15,6 +15,9 @@ const (
 	discoveryTime = 2 * time.Minute
 	// idleTime is how long after its last step a client begins a new run.
 	idleTime = 10 * time.Minute
+	// retryTime is how long after a failure a client still tries what it tried
+	// before, rather than begin anew.
+	retryTime = 2 * time.Second
 	// serverTime is how long after a step the server's own requests to Clerk are
 	// taken to be for its sake.
 	serverTime = 5 * time.Second
@@ -101,7 +104,7 @@ func (a *assembly) find(s Step, h hint) *run {
 	}
 	if h.clientID != "" {
 		if r := a.newest(func(r *run) bool { return r.ClientID == h.clientID && s.Time.Sub(r.Last) < idleTime }); r != nil {
-			return r
+			return a.again(r, s)
 		}
 	}
 	return a.newest(func(r *run) bool {
@@ -109,13 +112,28 @@ func (a *assembly) find(s Step, h hint) *run {
 	})
 }
 
-// open reports whether a step of no known run may belong to r: r has no client
-// yet, or the step has none and is no new beginning.
-func (r *run) open(s Step, h hint) bool {
-	if r.ClientID == "" {
-		return true
+// again returns the run of a client that has begun another sign-in and comes to
+// the authorization endpoint with the client ID it had before, else r.
+func (a *assembly) again(r *run, s Step) *run {
+	if s.Kind != kindAuthorization {
+		return r
 	}
-	return h.clientID == "" && s.Kind != kindRegistration && s.Outcome != Failed && (r.Calls == 0 || s.Kind != kindChallenge)
+	later := a.newest(func(later *run) bool {
+		return later.ID > r.ID && later.ClientID == "" && later.userAgent == r.userAgent && s.Time.Sub(later.Last) < discoveryTime
+	})
+	return cmp.Or(later, r)
+}
+
+// open reports whether a step of no known run may belong to r. A client that
+// asks without a token once r has a client, or has stopped, begins anew.
+func (r *run) open(s Step, h hint) bool {
+	switch {
+	case s.Kind == kindChallenge:
+		return r.ClientID == "" && (r.Outcome != Failed || s.Time.Sub(r.Last) < retryTime)
+	case s.Kind == kindRegistration, h.clientID != "":
+		return r.ClientID == ""
+	}
+	return true
 }
 
 func conflict(a, b string) bool { return a != "" && b != "" && a != b }
@@ -142,6 +160,9 @@ func (r *run) take(s Step, h hint) {
 		r.sessions = append(r.sessions, h.session)
 	}
 	if !r.server {
+		if s.To == Clerk {
+			r.name = cmp.Or(scrub(clip(h.client, maxName)), r.name) // as registered
+		}
 		r.name = cmp.Or(r.name, scrub(clip(h.client, maxName)))
 		r.Client = cmp.Or(r.name, scrub(clip(r.userAgent, maxName)), "A client")
 	}
@@ -162,11 +183,13 @@ func when(condition bool, text string) string {
 // it as it was.
 func (r *run) advance(s Step) {
 	switch {
+	case s.Outcome == Failed && s.From == Server:
+		r.Outcome, r.Headline = Failed, "the server cannot reach Clerk: "+shortOf(s)
 	case s.Outcome == Failed:
-		r.Outcome, r.Headline = Failed, fmt.Sprintf("stopped at %s: %s", about[s.Kind].stage, shortOf(s))
-		if s.Kind == kindKeys || s.Kind == kindMetadata && s.From == Server {
-			r.Headline = "the server cannot reach Clerk: " + shortOf(s)
-		}
+		r.Outcome, r.Headline = Failed, fmt.Sprintf("stopped at %s: %s", stageOf(s), shortOf(s))
+	case r.Outcome == Failed && s.Kind == kindChallenge: // one more try changes nothing
+	case r.server && s.Outcome == Good:
+		r.Outcome, r.Headline = Good, "in touch with Clerk"
 	case s.Outcome != Good:
 		if r.Headline == "" {
 			r.Headline = "looking around"
@@ -185,6 +208,14 @@ func (r *run) advance(s Step) {
 	case r.Headline == "":
 		r.Headline = "looking around"
 	}
+}
+
+// stageOf is where a step that failed stands in a sign-in.
+func stageOf(s Step) string {
+	if s.errorCode() == registrationOff {
+		return about[kindRegistration].stage
+	}
+	return about[s.Kind].stage
 }
 
 func (r *run) signedIn() string {

@@ -63,8 +63,14 @@ export class Panel {
   }
 }
 
+// common are the settings that sign-ins stumble over; the rest is folded away.
+const common = ['dynamic_oauth_client_registration', 'oauth_jwt_access_tokens', 'aud_claim_enabled', 'organizations_enabled', 'default_scopes'];
+
 function drawSettings({ settings }, act) {
-  return settings.map((setting) => (Array.isArray(setting.value) ? scopesRow(setting, act) : switchRow(setting, act)));
+  const row = (setting) => (Array.isArray(setting.value) ? scopesRow(setting, act) : switchRow(setting, act));
+  const first = settings.filter(({ name }) => common.includes(name));
+  const rest = settings.filter(({ name }) => !common.includes(name));
+  return [...first.map(row), el('details', { class: 'more', id: 'more-settings' }, el('summary', {}, 'More settings'), ...rest.map(row))];
 }
 
 function switchRow({ name, label, note, value }, act) {

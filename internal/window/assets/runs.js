@@ -117,7 +117,8 @@ function drawStep(step, offset) {
     el('span', { class: 'arrow', 'aria-hidden': 'true' }),
     el('span', { class: 'back', 'aria-hidden': 'true' })),
   el('span', { class: 'status' }, step.status ? String(step.status) : '—', el('span', { class: 'unseen' }, ` ${outcomes[step.outcome]}`)));
-  const item = el('li', { class: `step ${step.outcome} from-${lanes[step.from]} to-${lanes[step.to]}` }, button);
+  const quiet = step.outcome === 'good' && step.status >= 400 ? 'quiet' : '';
+  const item = el('li', { class: `step ${step.outcome} ${quiet} from-${lanes[step.from]} to-${lanes[step.to]}` }, button);
   if (step.why) item.append(el('p', { class: 'why' }, el('strong', {}, step.why), step.do ? ` ${step.do}` : ''));
   item.append(detail);
   return item;
