@@ -567,6 +567,56 @@ func TestCallStepsUp(t *testing.T) {
 	}
 }
 
+// TestCallStepsUpForEachReason needs one scope to list the tools, and another to
+// call one.
+func TestCallStepsUpForEachReason(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name     string
+		listing  string
+		calling  string
+		granted  bool
+		wantCode int
+		opened   int
+	}{
+		{"control", "profile", "email", true, exitOK, 1},
+		{"two scopes", "public_metadata", "private_metadata", true, exitOK, 3},
+		{"one scope, granted in name only", "public_metadata", "public_metadata", false, exitFailure, 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.mcpGate = func(w http.ResponseWriter, req *http.Request) bool {
+				scope := map[string]string{"tools/list": test.listing, "tools/call": test.calling}[req.Header.Get("Mcp-Method")]
+				token, ok := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
+				if !ok || scope == "" {
+					return false
+				}
+				info, err := r.verify(t.Context(), token, nil)
+				if err != nil {
+					t.Error(err)
+					return false
+				}
+				if slices.Contains(info.Scopes, scope) && (test.granted || req.Header.Get("Mcp-Method") == "tools/list") {
+					return false
+				}
+				w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer error="insufficient_scope", scope=%q`, scope))
+				w.WriteHeader(http.StatusForbidden)
+				return true
+			}
+			r.editJSON = func(path string, document map[string]any) {
+				if path == "/oauth/token" && !test.granted {
+					document["scope"] = "profile"
+				}
+			}
+			r.call(t, r.mcpURL, "forecast", "city=Rome").want(t, test.wantCode)
+			if r.opened != test.opened {
+				t.Errorf("opened the browser %d times, want %d", r.opened, test.opened)
+			}
+		})
+	}
+}
+
 func TestCallRefreshes(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

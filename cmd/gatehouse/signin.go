@@ -32,11 +32,11 @@ type signIn struct {
 	// pause stops the clock of the answer that is waited for, while a person signs in.
 	pause func() (resume func())
 
-	mu        sync.Mutex
-	source    *tokenSource // nil before there are tokens
-	signedIn  bool         // in this run
-	steppedUp bool         // in this run
-	failed    error        // why signing in ended; the SDK would start over
+	mu       sync.Mutex
+	source   *tokenSource // nil before there are tokens
+	signedIn bool         // in this run
+	asked    []string     // the scopes asked for in this run
+	failed   error        // why signing in ended; the SDK would start over
 }
 
 // signInOptions are the flags that are about signing in.
@@ -106,14 +106,11 @@ func (s *signIn) heldScopes() []string {
 
 func (s *signIn) authorize(ctx context.Context, req *http.Request, resp *http.Response) error {
 	seen := s.traffic.lastAnswer()
-	if resp.StatusCode == http.StatusForbidden {
-		if !seen.stepUp() || s.steppedUp || len(minus(strings.Fields(seen.bearer["scope"]), s.held())) == 0 {
-			return explainAnswer(seen, s.account.Resource, s.held())
-		}
-		s.steppedUp = true
-	} else if s.signedIn {
+	denied := resp.StatusCode == http.StatusForbidden
+	switch {
+	case denied && !s.mayStepUp(seen), !denied && s.signedIn:
 		return explainAnswer(seen, s.account.Resource, s.held())
-	} else if s.source.renew() {
+	case !denied && s.source.renew():
 		return nil
 	}
 	defer s.pause()()
@@ -128,10 +125,17 @@ func (s *signIn) authorize(ctx context.Context, req *http.Request, resp *http.Re
 		}
 	}
 	wanted := union(server.scopes, s.options.scopes)
-	if s.steppedUp {
+	if denied {
 		wanted = union(s.held(), wanted)
 	}
+	s.asked = union(s.asked, wanted)
 	return s.signInAt(ctx, server, wanted, req, resp)
+}
+
+// mayStepUp reports whether to sign in for more scopes after a 403: for those
+// that the sign-in does not hold and that nobody was asked for yet.
+func (s *signIn) mayStepUp(a *answer) bool {
+	return a.stepUp() && len(minus(strings.Fields(a.bearer["scope"]), union(s.held(), s.asked))) > 0
 }
 
 // held is heldScopes for a caller that holds mu.
