@@ -181,7 +181,7 @@ var tokenCauses = []func(*Window, *exchange) (why, do string){
 		if x.token.kind == "access token" || x.token.kind == "JWT" || x.token.kind == "malformed JWT" {
 			return "", ""
 		}
-		return fmt.Sprintf("This is a %s, not an OAuth access token.", x.token.kind), "Have the client send the access_token of its sign-in; all of Clerk's tokens have the same signature, and only that one is for servers."
+		return fmt.Sprintf("This is %s, not an OAuth access token.", withArticle(x.token.kind)), "Have the client send the access_token of its sign-in; all of Clerk's tokens have the same signature, and only that one is for servers."
 	},
 	func(_ *Window, x *exchange) (string, string) {
 		if x.token.Problem == nil {
@@ -193,7 +193,7 @@ var tokenCauses = []func(*Window, *exchange) (why, do string){
 		if x.token.Issuer == w.clerk.Issuer() {
 			return "", ""
 		}
-		return fmt.Sprintf("The token is from %q, and this server trusts %q.", scrub(clip(x.token.Issuer, maxName)), w.clerk.Issuer()),
+		return fmt.Sprintf("The token is from %q, and this server trusts %q.", name(x.token.Issuer), w.clerk.Issuer()),
 			"Sign in again; tokens of another instance are of no use here."
 	},
 	func(_ *Window, x *exchange) (string, string) {
@@ -208,7 +208,7 @@ var tokenCauses = []func(*Window, *exchange) (why, do string){
 		if len(x.token.Audience) == 0 || slices.ContainsFunc(x.token.Audience, func(aud string) bool { return sameResource(aud, called) }) {
 			return "", ""
 		}
-		return fmt.Sprintf("The token is for %q, not for this server.", scrub(clip(strings.Join(x.token.Audience, " "), maxName))),
+		return fmt.Sprintf("The token is for %q, not for this server.", name(strings.Join(x.token.Audience, " "))),
 			fmt.Sprintf("Have the client send resource=%s, to the letter, when it signs in.", w.config.Endpoint)
 	},
 	func(w *Window, x *exchange) (string, string) {
@@ -232,6 +232,14 @@ var tokenCauses = []func(*Window, *exchange) (why, do string){
 		}
 		return "The token's signing key is gone, or its signature is wrong; keys may have been rotated since it was issued.", "Sign in again; tokens of removed keys are of no use."
 	},
+}
+
+// withArticle is a kind of token after "a" or "an", as it is spoken.
+func withArticle(kind string) string {
+	if strings.ContainsAny(kind[:1], "AEIMOaeio") {
+		return "an " + kind
+	}
+	return "a " + kind
 }
 
 // rpcError is the message of a JSON-RPC error in an answer, or "".

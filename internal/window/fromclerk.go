@@ -33,6 +33,9 @@ func (w *Window) fromClerk(e localclerk.Event) (Step, hint) {
 	if k == kindToken && e.Request["grant_type"] == "refresh_token" {
 		k = kindRefresh
 	}
+	if k == kindAuthorization && e.Response["code"] != "" {
+		k = kindDecision // without pages, by localclerk's headers
+	}
 	s := Step{
 		Time: e.Time, Took: milliseconds(e.Took),
 		From: whoAsksClerk(k, e), To: Clerk,
@@ -121,10 +124,10 @@ func titleAtClerk(k kind, e localclerk.Event, user string) string {
 		return "Switches the account"
 	case k == kindDecision && e.Error == "access_denied":
 		return "Denies" + as(user)
+	case k == kindDecision && e.Step == localclerk.StepAuthorization:
+		return "Signs in and allows" + as(user)
 	case k == kindDecision && e.Response["code"] != "":
 		return "Allows" + as(user)
-	case k == kindAuthorization && e.Response["code"] != "":
-		return "Signs in and allows" + as(user)
 	}
 	return title
 }

@@ -143,7 +143,7 @@ type call struct {
 
 // readCall reads it from the headers of 2026-07-28 and from the body.
 func readCall(r *http.Request, body []byte) call {
-	c := call{method: clip(r.Header.Get("Mcp-Method"), maxName), name: clip(r.Header.Get("Mcp-Name"), maxName)}
+	c := call{method: name(r.Header.Get("Mcp-Method")), name: name(r.Header.Get("Mcp-Name"))}
 	var m struct {
 		Method string `json:"method"`
 		Params struct {
@@ -158,14 +158,17 @@ func readCall(r *http.Request, body []byte) call {
 	if json.Unmarshal(body, &m) != nil {
 		return c
 	}
-	c.method = scrub(cmp.Or(c.method, clip(m.Method, maxName)))
-	c.name = scrub(cmp.Or(c.name, clip(m.Params.Name, maxName), clip(m.Params.URI, maxName)))
-	c.client = scrub(clip(cmp.Or(m.Params.ClientInfo.Title, m.Params.ClientInfo.Name, m.Params.Meta.ClientInfo.Title, m.Params.Meta.ClientInfo.Name), maxName))
+	c.method = cmp.Or(c.method, name(m.Method))
+	c.name = cmp.Or(c.name, name(m.Params.Name), name(m.Params.URI))
+	c.client = name(cmp.Or(m.Params.ClientInfo.Title, m.Params.ClientInfo.Name, m.Params.Meta.ClientInfo.Title, m.Params.Meta.ClientInfo.Name))
 	return c
 }
 
 // maxName bounds what is shown as a name.
 const maxName = 120
+
+// name is text as it may stand in a title.
+func name(text string) string { return scrub(clip(text, maxName)) }
 
 type implementation struct {
 	Name  string `json:"name"`
@@ -189,5 +192,5 @@ func (w *Window) userOf(p presented) string {
 	if p.Subject == "" {
 		return ""
 	}
-	return scrub(clip(w.userName(p.Subject), maxName))
+	return name(w.userName(p.Subject))
 }

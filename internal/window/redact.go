@@ -136,7 +136,7 @@ func (p presented) show(m *Message) {
 	if p.raw == "" {
 		return
 	}
-	m.add("Authorization", fmt.Sprintf("Bearer %s, a %s", shorten(p.raw), p.kind))
+	m.add("Authorization", fmt.Sprintf("Bearer %s, %s", shorten(p.raw), withArticle(p.kind)))
 	m.add("the token says", p.claims)
 }
 

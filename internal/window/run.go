@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -115,7 +116,7 @@ func (a *assembly) find(s Step, h hint) *run {
 // again returns the run of a client that has begun another sign-in and comes to
 // the authorization endpoint with the client ID it had before, else r.
 func (a *assembly) again(r *run, s Step) *run {
-	if s.Kind != kindAuthorization {
+	if s.Kind != kindAuthorization && s.Kind != kindDecision {
 		return r
 	}
 	later := a.newest(func(later *run) bool {
@@ -161,10 +162,10 @@ func (r *run) take(s Step, h hint) {
 	}
 	if !r.server {
 		if s.To == Clerk {
-			r.name = cmp.Or(scrub(clip(h.client, maxName)), r.name) // as registered
+			r.name = cmp.Or(name(h.client), r.name) // as registered
 		}
-		r.name = cmp.Or(r.name, scrub(clip(h.client, maxName)))
-		r.Client = cmp.Or(r.name, scrub(clip(r.userAgent, maxName)), "A client")
+		r.name = cmp.Or(r.name, name(h.client))
+		r.Client = cmp.Or(r.name, name(r.userAgent), "A client")
 	}
 	if h.user != "" && s.Outcome == Good {
 		r.User = h.user
@@ -199,11 +200,11 @@ func (r *run) advance(s Step) {
 		r.Outcome, r.Headline = Good, r.signedIn()
 	case s.Kind == kindToken, s.Kind == kindRefresh:
 		r.Outcome, r.Headline = Good, r.signedIn()
-	case r.Outcome == Good && s.Kind != kindAuthorization: // reading a document again changes nothing
+	case r.Outcome == Good && s.Kind != kindAuthorization && s.Kind != kindDecision: // reading a document again changes nothing
 	case progress[s.Kind] != "":
 		r.Outcome, r.Headline = Neutral, progress[s.Kind]
 		if s.Kind == kindDecision {
-			r.Headline = s.Title + ", on the way back to the client"
+			r.Headline = strings.ToLower(s.Title[:1]) + s.Title[1:] + "; on the way back to the client"
 		}
 	case r.Headline == "":
 		r.Headline = "looking around"
@@ -237,5 +238,5 @@ var progress = map[kind]string{
 	kindRegistration:  "registered, about to sign in",
 	kindAuthorization: "waiting for the person at the sign-in page",
 	kindPage:          "waiting for the person in the browser",
-	kindDecision:      "on the way back to the client",
+	kindDecision:      "in the browser",
 }

@@ -1,0 +1,205 @@
+package window
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/localclerk"
+)
+
+// TestWhyATokenIsRefused presents one token after another to a server that only
+// says "no": what is wrong is read off the token.
+func TestWhyATokenIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		token   localclerk.Token
+		raw     string
+		said    string
+		faults  localclerk.Faults
+		wantWhy string
+	}{
+		{name: "control: nothing to see", said: "no luck today", wantWhy: "No luck today."},
+		{name: "session token", token: localclerk.Token{Kind: localclerk.SessionToken}, wantWhy: "This is a session token, not an OAuth access token."},
+		{name: "template token", token: localclerk.Token{Kind: localclerk.TemplateToken}, wantWhy: "This is a JWT template token"},
+		{name: "ID token", token: localclerk.Token{Kind: localclerk.IDToken, Claims: map[string]any{"nonce": "n"}}, wantWhy: "This is an ID token"},
+		{name: "M2M token", token: localclerk.Token{Kind: localclerk.M2MToken}, wantWhy: "This is an M2M token"},
+		{name: "opaque", token: localclerk.Token{Opaque: true}, wantWhy: "This server does not take opaque tokens."},
+		{name: "API key", token: localclerk.Token{Kind: localclerk.APIKey}, wantWhy: "This is an API key"},
+		{name: "malformed", raw: "a.b.c", wantWhy: "The token is malformed."},
+		{name: "foreign issuer", token: localclerk.Token{Claims: map[string]any{"iss": "https://other.clerk.accounts.dev"}}, wantWhy: `The token is from "https://other.clerk.accounts.dev"`},
+		{name: "expired", token: localclerk.Token{Lifetime: -time.Hour}, wantWhy: "The token expired "},
+		{name: "foreign audience", token: localclerk.Token{Resource: "https://elsewhere.example/mcp"}, wantWhy: `The token is for "https://elsewhere.example/mcp"`},
+		{name: "clock ahead", faults: localclerk.Faults{ClockOffset: time.Hour}, wantWhy: "Clerk's clock is 1h0m0s ahead"},
+		{name: "no audience", said: "the token was issued for no server in particular", wantWhy: "The token names no server (aud)"},
+		{name: "key gone", said: "the token key is not known", wantWhy: "The token's signing key is gone"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, refuse401(test.said))
+			if err := r.clerk.SetFaults(test.faults); err != nil {
+				t.Fatal(err)
+			}
+			token := test.raw
+			if token == "" {
+				token = r.mint(t, test.token)
+			}
+			do(t, "POST", r.proxy.URL+"/mcp", `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, "Authorization", "Bearer "+token)
+			step := r.await(t, 1)
+			if step.Outcome != Failed || !strings.HasPrefix(step.Why, test.wantWhy) || step.Do == "" {
+				t.Errorf("got %s: %q, %q, want %q and what to do", step.Outcome, step.Why, step.Do, test.wantWhy)
+			}
+		})
+	}
+}
+
+func TestHowAnExchangeCameOut(t *testing.T) {
+	t.Parallel()
+	card := func(resource, issuer string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, `{"resource":%q,"authorization_servers":[%q]}`, strings.ReplaceAll(resource, "HOST", r.Host), issuer)
+		}
+	}
+	status := func(code int, challenge string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if challenge != "" {
+				w.Header().Set("WWW-Authenticate", challenge)
+			}
+			w.WriteHeader(code)
+		}
+	}
+	const metadata = "/.well-known/oauth-protected-resource/mcp"
+	for _, test := range []struct {
+		name, method, path, body string
+		token                    bool
+		handler                  func(r *rig) http.HandlerFunc
+		want                     Outcome
+		wantWhy                  string
+	}{
+		{name: "control: a call", method: "POST", path: "/mcp", token: true, want: Good,
+			handler: func(*rig) http.HandlerFunc { return status(200, "") }},
+		{name: "control: the card", method: "GET", path: metadata, want: Good,
+			handler: func(r *rig) http.HandlerFunc { return card("http://HOST/mcp", r.clerk.Issuer()) }},
+		{name: "resource mismatch", method: "GET", path: metadata, want: Failed, wantWhy: "Resource mismatch: ",
+			handler: func(r *rig) http.HandlerFunc { return card("https://mcp.example.com/mcp", r.clerk.Issuer()) }},
+		{name: "another Clerk", method: "GET", path: metadata, want: Failed, wantWhy: "The server sends people to ",
+			handler: func(*rig) http.HandlerFunc { return card("http://HOST/mcp", "https://clerk.example.com") }},
+		{name: "a card that is HTML", method: "GET", path: metadata, want: Failed, wantWhy: "The server's description is not a JSON object.",
+			handler: func(*rig) http.HandlerFunc {
+				return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<!doctype html>") }
+			}},
+		{name: "a probe", method: "GET", path: "/.well-known/oauth-authorization-server", want: Neutral,
+			handler: func(*rig) http.HandlerFunc { return status(404, "") }},
+		{name: "the first challenge", method: "POST", path: "/mcp", want: Good,
+			handler: func(*rig) http.HandlerFunc { return status(401, `Bearer resource_metadata="http://localhost/x"`) }},
+		{name: "a challenge without a hint", method: "POST", path: "/mcp", want: Neutral, wantWhy: "The challenge does not say",
+			handler: func(*rig) http.HandlerFunc { return status(401, "Bearer") }},
+		{name: "outage", method: "POST", path: "/mcp", token: true, want: Failed, wantWhy: "The server cannot check tokens now",
+			handler: func(*rig) http.HandlerFunc { return status(503, "") }},
+		{name: "scope missing", method: "POST", path: "/mcp", token: true, want: Failed, wantWhy: `The token lacks a scope; needed are "notes:write".`,
+			handler: func(*rig) http.HandlerFunc {
+				return status(403, `Bearer error="insufficient_scope", scope="notes:write"`)
+			}},
+		{name: "permission missing", method: "POST", path: "/mcp", token: true, want: Failed, wantWhy: "The person may not do this",
+			handler: func(*rig) http.HandlerFunc { return status(403, "") }},
+		{name: "server error", method: "POST", path: "/mcp", token: true, want: Failed, wantWhy: "The server answered 500",
+			handler: func(*rig) http.HandlerFunc { return status(500, "") }},
+		{name: "no stream", method: "GET", path: "/mcp", token: true, want: Neutral, wantWhy: "This server offers no such stream",
+			handler: func(*rig) http.HandlerFunc { return status(405, "") }},
+		{name: "error in the answer", method: "POST", path: "/mcp", token: true, want: Neutral, wantWhy: "The answer is a JSON-RPC error: no such tool.",
+			handler: func(*rig) http.HandlerFunc {
+				return func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Content-Type", "text/event-stream")
+					io.WriteString(w, "event: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32602,\"message\":\"no such tool\"}}\n\n")
+				}
+			}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, nil)
+			r.server.Config.Handler = test.handler(r)
+			header := []string{"X-Test", "1"}
+			if test.token {
+				header = append(header, "Authorization", "Bearer "+r.mint(t, localclerk.Token{}))
+			}
+			do(t, test.method, r.proxy.URL+test.path, test.body, header...)
+			step := r.await(t, 1)
+			if step.Outcome != test.want || !strings.HasPrefix(step.Why, test.wantWhy) || test.wantWhy == "" && step.Why != "" {
+				t.Errorf("got %s, %q, want %s, %q", step.Outcome, step.Why, test.want, test.wantWhy)
+			}
+			if test.want == Failed && step.Do == "" {
+				t.Error("got nothing to do about it")
+			}
+		})
+	}
+}
+
+func TestWhyClerkRefuses(t *testing.T) {
+	t.Parallel()
+	register := func(t *testing.T, r *rig) string {
+		do(t, "POST", r.page.URL+"/oauth/register", `{"redirect_uris":["http://127.0.0.1:1/callback"],"scope":"profile email"}`, "Content-Type", "application/json")
+		return r.clerk.Clients()[0].ID
+	}
+	authorize := func(t *testing.T, r *rig, query string, header ...string) {
+		do(t, "GET", r.page.URL+"/oauth/authorize?response_type=code&state=0123456789&client_id="+register(t, r)+query, "", header...)
+	}
+	for _, test := range []struct {
+		name         string
+		do           func(t *testing.T, r *rig)
+		step         uint64
+		wantHeadline string
+	}{
+		{"control", func(t *testing.T, r *rig) {
+			authorize(t, r, "", localclerk.SignInHeader, "ada", localclerk.ConsentHeader, "allow")
+		}, 2, "signs in and allows, as Ada Lovelace; on the way back to the client"},
+		{"registration off", func(t *testing.T, r *rig) {
+			if err := r.clerk.SetSettings(localclerk.Settings{}); err != nil {
+				t.Fatal(err)
+			}
+			do(t, "POST", r.page.URL+"/oauth/register", `{"redirect_uris":["http://127.0.0.1:1/callback"]}`, "Content-Type", "application/json")
+		}, 1, "stopped at registration: dynamic registration is off"},
+		{"registration not offered", func(t *testing.T, r *rig) {
+			if err := r.clerk.SetSettings(localclerk.Settings{}); err != nil {
+				t.Fatal(err)
+			}
+			do(t, "GET", r.page.URL+"/.well-known/oauth-authorization-server", "")
+		}, 1, "stopped at registration: dynamic registration is off"},
+		{"scope", func(t *testing.T, r *rig) { authorize(t, r, "&scope=openid") }, 2,
+			"stopped at authorization: a scope was asked for that the client does not hold"},
+		{"resource twice", func(t *testing.T, r *rig) { authorize(t, r, "&resource=http://a&resource=http://b") }, 2,
+			"stopped at authorization: the resource is not acceptable"},
+		{"denied", func(t *testing.T, r *rig) {
+			authorize(t, r, "", localclerk.SignInHeader, "ada", localclerk.ConsentHeader, "deny")
+		}, 2, "stopped at authorization: consent was denied"},
+		{"outage", func(t *testing.T, r *rig) {
+			if err := r.clerk.SetFaults(localclerk.Faults{Status: 503}); err != nil {
+				t.Fatal(err)
+			}
+			do(t, "GET", r.page.URL+"/.well-known/oauth-authorization-server", "")
+		}, 1, "stopped at discovery: Clerk has an outage"},
+		{"outage seen by the server", func(t *testing.T, r *rig) {
+			if err := r.clerk.SetFaults(localclerk.Faults{Status: 500}); err != nil {
+				t.Fatal(err)
+			}
+			do(t, "GET", r.page.URL+"/.well-known/jwks.json", "")
+		}, 1, "the server cannot reach Clerk: Clerk has an outage"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, nil)
+			test.do(t, r)
+			step := r.await(t, test.step)
+			n := r.journal.after(0)
+			if got := n.Runs[len(n.Runs)-1].Headline; got != test.wantHeadline {
+				t.Errorf("headline = %q, want %q", got, test.wantHeadline)
+			}
+			if step.Outcome == Failed && (step.Why == "" || step.Do == "") {
+				t.Errorf("got %q, %q, want why and what to do", step.Why, step.Do)
+			}
+		})
+	}
+}

@@ -1,0 +1,127 @@
+package window
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse/localclerk"
+)
+
+// signingKey is the same for all rigs: making one takes a while.
+var signingKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+// rig is a window in front of a server that a test plays.
+type rig struct {
+	*Window
+	clerk  *localclerk.Server
+	server *httptest.Server // behind the proxy
+	proxy  *httptest.Server
+	page   *httptest.Server // the local Clerk with the window beside it
+}
+
+func newRig(t *testing.T, handler http.HandlerFunc) *rig {
+	t.Helper()
+	r := &rig{server: httptest.NewServer(handler)}
+	t.Cleanup(r.server.Close)
+	page := httptest.NewUnstartedServer(nil)
+	clerk, err := localclerk.New(localclerk.Config{Issuer: "http://" + page.Listener.Addr().String(), SigningKey: signingKey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httptest.NewUnstartedServer(nil)
+	r.clerk = clerk
+	r.Window = New(Config{Clerk: clerk, Server: "http://" + proxy.Listener.Addr().String()})
+	target, err := url.Parse(r.server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy.Config.Handler = r.Proxy(target, slog.New(slog.DiscardHandler))
+	page.Config.Handler = r.Beside(clerk)
+	proxy.Start()
+	page.Start()
+	r.proxy, r.page = proxy, page
+	ctx, stop := context.WithCancel(context.Background())
+	followed := make(chan struct{})
+	go func() { defer close(followed); r.Follow(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		<-followed
+		proxy.Close()
+		page.Close()
+	})
+	return r
+}
+
+// mint returns a token of the local Clerk.
+func (r *rig) mint(t *testing.T, token localclerk.Token) string {
+	t.Helper()
+	value, err := r.clerk.Mint(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+// do sends a request and returns the answer, whose body it has read.
+func do(t *testing.T, method, url, body string, header ...string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		if header[i] == "Host" {
+			req.Host = header[i+1]
+		}
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(text)
+}
+
+// await waits for the step with the given ID.
+func (r *rig) await(t *testing.T, id uint64) Step {
+	t.Helper()
+	for {
+		n := r.journal.after(id - 1)
+		if len(n.Steps) > 0 {
+			return n.Steps[0]
+		}
+		select {
+		case <-n.more:
+		case <-t.Context().Done():
+			t.Fatalf("step %d has not come", id)
+		}
+	}
+}
+
+// refuse401 answers as a resource server that says why.
+func refuse401(description string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("WWW-Authenticate", `Bearer resource_metadata="http://localhost/x", error="invalid_token", error_description="`+description+`"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}
+}
