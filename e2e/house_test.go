@@ -6,8 +6,11 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -17,12 +20,11 @@ type house struct {
 	program         *program
 	port, clerkPort int
 	command         []string
+	marks           int
 }
 
-var (
-	devReady   = regexp.MustCompile(`msg="serving MCP"|INFO serving MCP|serving http://`)
-	portIsUsed = regexp.MustCompile(`is in use`)
-)
+// devReady is the word of a server, or of one of the examples, that it serves.
+var devReady = regexp.MustCompile(`msg="serving MCP"|INFO serving MCP|serving http://`)
 
 // openHouse starts "gatehouse dev" on free ports, with a command if one is given.
 func openHouse(t testing.TB, command ...string) *house {
@@ -64,7 +66,29 @@ func (h *house) restart() {
 func (h *house) url() string   { return fmt.Sprintf("http://localhost:%d/mcp", h.port) }
 func (h *house) clerk() string { return fmt.Sprintf("http://localhost:%d", h.clerkPort) }
 
-func (h *house) requests() []exchange { return readLog(h.program.stderr.String()) }
+// requests returns everything that was asked until now. The log comes through a
+// pipe: a request of this test's own, once it is there, says that all before it is.
+func (h *house) requests() []exchange {
+	h.t.Helper()
+	h.marks++
+	mark := fmt.Sprintf("/e2e-mark-%d", h.marks)
+	ctx := within(h.t, stepTime)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.clerk()+mark, nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	resp.Body.Close()
+	if _, err := h.program.await(ctx, regexp.MustCompile("path="+mark+" ")); err != nil {
+		h.t.Fatal(err)
+	}
+	return slices.DeleteFunc(readLog(h.program.stderr.String()), func(e exchange) bool {
+		return strings.HasPrefix(e.path, "/e2e-mark-")
+	})
+}
 
 // freePort returns a port that is free on both loopback addresses.
 func freePort(t testing.TB) int {

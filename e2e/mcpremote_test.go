@@ -27,8 +27,12 @@ func newRemoteSession(t testing.TB, endpoint string) session {
 	return &remoteSession{t: t, endpoint: endpoint, settings: t.TempDir()}
 }
 
-// remoteLink is the link that mcp-remote prints.
-var remoteLink = regexp.MustCompile(`https?://\S+/oauth/authorize\?\S+`)
+var (
+	// remoteLink is the link that mcp-remote prints.
+	remoteLink = regexp.MustCompile(`https?://\S+/oauth/authorize\?\S+`)
+	// denied is how it tells that nobody may come in.
+	denied = regexp.MustCompile(`access_denied|denied the request`)
+)
 
 func (s *remoteSession) connect(ctx context.Context, p person) (string, error) {
 	stderr := &transcript{}
@@ -36,11 +40,16 @@ func (s *remoteSession) connect(ctx context.Context, p person) (string, error) {
 	cmd := exec.Command(node(s.t), filepath.Join(packages(s.t), "node_modules/mcp-remote/dist/proxy.js"), s.endpoint)
 	cmd.Env = append(environment(s.t), "MCP_REMOTE_CONFIG_DIR="+s.settings, "HOME="+s.settings, "BROWSER=/bin/true")
 	cmd.Stderr = stderr
-	watching, stop := context.WithCancel(ctx)
+	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
-		if link := stderr.wait(watching, remoteLink); link != "" {
-			p.signInWhenHeard(watching, link)
+		link := stderr.wait(ctx, remoteLink)
+		if link == "" {
+			return
+		}
+		p.signInWhenHeard(ctx, link)
+		if stderr.wait(ctx, denied) != "" {
+			stop() // mcp-remote would keep its client waiting
 		}
 	}()
 	client := mcp.NewClient(&mcp.Implementation{Name: "gatehouse-e2e", Version: "1.0.0"}, nil)
