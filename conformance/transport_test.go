@@ -189,6 +189,13 @@ func testSessions(t *testing.T) {
 	if len(ids) != 3 {
 		t.Errorf("session ids repeat: %v", ids)
 	}
+	info, err := s.Guard().Verify(t.Context(), s.token(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := s.issuer.url + "|user_ada"; info.UserID != want {
+		t.Errorf("sessions are bound to %q, want issuer and subject: %q", info.UserID, want)
+	}
 	testSessionTheft(t)
 }
 
