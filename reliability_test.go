@@ -1,0 +1,744 @@
+package gatehouse_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse"
+)
+
+// leastInterval is the time between two fetches of the keys; keyTimeout bounds
+// one.
+const (
+	leastInterval = 4 * time.Second
+	keyTimeout    = 5 * time.Second
+)
+
+// nextKey is the one that the issuer rotates to.
+var nextKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
+// wire is an issuer at the other end of an http.RoundTripper: without a socket,
+// so that time can be synctest's.
+type wire struct {
+	*issuer
+	mu     sync.Mutex
+	answer func(*http.Request) (*http.Response, error)
+	asked  []time.Time // for keys
+}
+
+const keysPath = "/.well-known/jwks.json"
+
+func newWire() *wire {
+	w := &wire{issuer: &issuer{url: "https://issuer.example", key: sharedKey}}
+	w.publish(jwk(keyID, sharedKey))
+	return w
+}
+
+func jwk(kid string, key *rsa.PrivateKey) map[string]string {
+	return map[string]string{
+		"kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid,
+		"n": base64.RawURLEncoding.EncodeToString(key.N.Bytes()),
+		"e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
+	}
+}
+
+func jwks(keys ...map[string]string) string {
+	text, err := json.Marshal(map[string]any{"keys": append([]map[string]string{}, keys...)})
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+func respond(r *http.Request, status int, body io.Reader, header http.Header) (*http.Response, error) {
+	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(body), Request: r}, nil
+}
+
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	w.mu.Lock()
+	answer := w.answer
+	if r.URL.Path == keysPath {
+		w.asked = append(w.asked, time.Now())
+	}
+	w.mu.Unlock()
+	return answer(r)
+}
+
+// behave decides how w answers from now on.
+func (w *wire) behave(answer func(*http.Request) (*http.Response, error)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answer = answer
+}
+
+func (w *wire) publish(keys ...map[string]string) {
+	w.behave(func(r *http.Request) (*http.Response, error) {
+		body := w.metadata()
+		if r.URL.Path == keysPath {
+			body = jwks(keys...)
+		}
+		return respond(r, http.StatusOK, strings.NewReader(body), http.Header{})
+	})
+}
+
+func (w *wire) down() {
+	w.behave(func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") })
+}
+
+// fetches counts those of keys.
+func (w *wire) fetches() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.asked)
+}
+
+// mostPerMinute returns the largest number of fetches of keys within a minute.
+func (w *wire) mostPerMinute() (most int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	first := 0
+	for i, at := range w.asked {
+		for at.Sub(w.asked[first]) >= time.Minute {
+			first++
+		}
+		most = max(most, i-first+1)
+	}
+	return most
+}
+
+// signed is a good token by a key that need not be w's.
+func (w *wire) signed(kid string, key *rsa.PrivateKey, changes ...change) string {
+	by := &issuer{url: w.url, key: key}
+	return by.token(resource, append(changes, change{"header", "kid", kid})...)
+}
+
+// lasting makes a token outlive every test.
+func lasting() change { return change{"claims", "exp", time.Now().Add(72 * time.Hour).Unix()} }
+
+func (w *wire) guard(t *testing.T, configure ...func(*gatehouse.Config)) http.Handler {
+	t.Helper()
+	overWire := func(cfg *gatehouse.Config) { cfg.HTTPClient = &http.Client{Transport: w} }
+	return newGuard(t, w.issuer, append(configure, overWire)...).Wrap(behind)
+}
+
+// status is the answer to a request with the token; retryAfter is 0 without the
+// header.
+func status(handler http.Handler, token string) (code int, retryAfter time.Duration) {
+	resp := send(handler, request{header: bearer(token)})
+	seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
+	return resp.StatusCode, time.Duration(seconds) * time.Second
+}
+
+func wantStatus(t *testing.T, handler http.Handler, token string, want int) (retryAfter time.Duration) {
+	t.Helper()
+	got, retryAfter := status(handler, token)
+	if got != want {
+		t.Fatalf("status %d, want %d", got, want)
+	}
+	if (retryAfter > 0) != (want == http.StatusServiceUnavailable) {
+		t.Fatalf("status %d with Retry-After %s", got, retryAfter)
+	}
+	return retryAfter
+}
+
+// TestStampede has 500 users come at once, over sockets, to a server that just
+// started.
+func TestStampede(t *testing.T) {
+	t.Parallel()
+	const users = 500
+	var fetches atomic.Int32
+	inside := make(chan struct{}) // closed once everybody waits for the keys
+	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fetches.Add(1)
+		select {
+		case <-inside:
+			io.WriteString(w, jwks(jwk(keyID, sharedKey)))
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(keys.Close)
+	is := &issuer{url: keys.URL, key: sharedKey}
+	guarded := newGuard(t, is).Wrap(behind)
+
+	var arrived, entered atomic.Int32
+	together := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		closeAt(&arrived, users, together)
+		select {
+		case <-together:
+		case <-r.Context().Done():
+			return
+		}
+		closeAt(&entered, users, inside)
+		guarded.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+
+	ctx, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
+	var wrong atomic.Int32
+	var wg sync.WaitGroup
+	for i := range users {
+		subject := fmt.Sprint("user_", i)
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/mcp", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = bearer(is.token(resource, change{"claims", "sub", subject}))
+		wg.Go(func() {
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				wrong.Add(1)
+				giveUp() // the others wait for this one
+				return
+			}
+			defer resp.Body.Close()
+			if got, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK || string(got) != subject {
+				wrong.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if wrong.Load() != 0 || fetches.Load() != 1 {
+		t.Errorf("%d of %d users were not let in, with %d fetches; want all in with 1", wrong.Load(), users, fetches.Load())
+	}
+}
+
+func closeAt(count *atomic.Int32, n int32, c chan struct{}) {
+	if count.Add(1) == n {
+		close(c)
+	}
+}
+
+// flood presents n tokens over the time d, from 100 callers at once. The group
+// ends with them.
+func flood(t *testing.T, handler http.Handler, n int, d time.Duration, junk func(k int) string) *sync.WaitGroup {
+	const callers = 100
+	var wg sync.WaitGroup
+	for c := range callers {
+		wg.Go(func() {
+			r := request{}.make() // once: making one costs more than its refusal
+			for k := range n / callers {
+				r.Header = bearer(junk(c*n/callers + k))
+				if got := sendRaw(handler, r).StatusCode; got == http.StatusOK {
+					t.Error("garbage is let in")
+					return
+				}
+				time.Sleep(d / time.Duration(n/callers))
+			}
+		})
+	}
+	return &wg
+}
+
+// TestFlood: users of known keys notice nothing, and a new key is taken within
+// five seconds, while the issuer is asked a few times a minute.
+func TestFlood(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		tokens int
+		kid    func(k int) string
+	}{
+		{"control: few tokens", 100, func(int) string { return "junk" }},
+		{"unknown kids", 100_000, func(k int) string { return fmt.Sprint("junk-", k) }},
+		{"bad signatures", 5_000, func(int) string { return keyID }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWire()
+				handler := w.guard(t)
+				known := w.token(resource)
+				wantStatus(t, handler, known, 200)
+				rest := known[strings.Index(known, "."):strings.LastIndex(known, ".")+1] + strings.Repeat("A", 342)
+				over := flood(t, handler, test.tokens, 2*time.Minute, func(k int) string {
+					header := fmt.Sprintf(`{"typ":"at+jwt","alg":"RS256","kid":%q}`, test.kid(k))
+					return base64.RawURLEncoding.EncodeToString([]byte(header)) + rest
+				})
+
+				for i := range 60 { // 30 s
+					time.Sleep(500 * time.Millisecond)
+					wantStatus(t, handler, known, 200)
+					wantStatus(t, handler, w.token(resource, change{"claims", "sub", fmt.Sprint("user_", i)}), 200)
+				}
+				w.publish(jwk(keyID, sharedKey), jwk("key-2", nextKey()))
+				published, fresh := time.Now(), w.signed("key-2", nextKey())
+				for got := 0; got != 200; time.Sleep(100 * time.Millisecond) {
+					if got, _ = status(handler, fresh); got != 200 && got != 503 {
+						t.Fatalf("holder of a new key: status %d, want 200, or 503 at first", got)
+					}
+				}
+				if late := time.Since(published); late > 5*time.Second {
+					t.Errorf("new key is taken after %s, want within 5s", late)
+				}
+				wantStatus(t, handler, known, 200)
+				over.Wait()
+				if n := w.mostPerMinute(); n > 15 {
+					t.Errorf("%d fetches within a minute, want at most 15", n)
+				}
+			})
+		})
+	}
+}
+
+// TestRotationReachesCachedTokens: a token that was verified already stops
+// working once its key is gone.
+func TestRotationReachesCachedTokens(t *testing.T) {
+	const nextID = "key-2"
+	overlap := []map[string]string{jwk(nextID, nextKey()), jwk(keyID, sharedKey)}
+	for _, test := range []struct {
+		name    string
+		keys    []map[string]string
+		kid     string // of the new key
+		wait    time.Duration
+		first   bool // somebody comes with the new key before
+		wantOld int
+		wantNew int
+	}{
+		{"control: none", []map[string]string{jwk(keyID, sharedKey)}, nextID, leastInterval, true, 200, 401},
+		{"with overlap", overlap, nextID, leastInterval, true, 200, 200},
+		{"without overlap", overlap[:1], nextID, leastInterval, true, 401, 200},
+		{"without overlap, noticed without anybody", overlap[:1], nextID, 11 * time.Minute, false, 401, 200},
+		{"under the same kid", []map[string]string{jwk(keyID, nextKey())}, keyID, leastInterval, true, 401, 200},
+		{"under the same kid, noticed without anybody", []map[string]string{jwk(keyID, nextKey())}, keyID, 11 * time.Minute, false, 401, 200},
+		{"two keys under one kid", []map[string]string{jwk(keyID, nextKey()), jwk(keyID, sharedKey)}, keyID, leastInterval, true, 200, 200},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWire()
+				handler := w.guard(t)
+				old := w.token(resource)
+				wantStatus(t, handler, old, 200)
+				wantStatus(t, handler, old, 200)
+				w.publish(test.keys...)
+				wantStatus(t, handler, old, 200) // nobody can know yet
+				time.Sleep(test.wait)
+				fresh := w.signed(test.kid, nextKey())
+				if test.first {
+					wantStatus(t, handler, fresh, test.wantNew)
+				}
+				wantStatus(t, handler, old, test.wantOld)
+				wantStatus(t, handler, fresh, test.wantNew)
+			})
+		})
+	}
+}
+
+// byMetadata finds the keys by the issuer's metadata, which is then one more
+// thing that may be away.
+func byMetadata(cfg *gatehouse.Config) { cfg.Provider.JWKSURL = "" }
+
+func atKnownURL(*gatehouse.Config) {}
+
+// TestOutage: the last good keys serve for a day, then nobody is told that the
+// token is bad, and all is well soon after the issuer is back.
+func TestOutage(t *testing.T) {
+	for name, configure := range map[string]func(*gatehouse.Config){"keys at a known URL": atKnownURL, "keys found by metadata": byMetadata} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWire()
+				handler := w.guard(t, configure)
+				seen, unseen := w.token(resource, lasting()), w.token(resource, lasting(), change{"claims", "jti", "token-2"})
+				unknown := w.signed("key-2", nextKey(), lasting())
+				wantStatus(t, handler, seen, 200)
+				w.down()
+
+				time.Sleep(23 * time.Hour)
+				wantStatus(t, handler, seen, 200)
+				wantStatus(t, handler, unseen, 200)
+				wantStatus(t, handler, unknown, 503)
+				wantStatus(t, handler, w.signed(keyID, nextKey()), 401)
+
+				time.Sleep(2 * time.Hour)
+				wantStatus(t, handler, seen, 503)
+				wantStatus(t, handler, unseen, 503)
+				wantStatus(t, handler, "garbage", 401)
+				if n := w.mostPerMinute(); n > 15 {
+					t.Errorf("%d fetches within a minute of the outage, want at most 15", n)
+				}
+
+				w.publish(jwk(keyID, sharedKey))
+				recover := time.Now()
+				for got := 503; got != 200; {
+					var after time.Duration
+					if got, after = status(handler, seen); got != 200 && got != 503 {
+						t.Fatalf("status %d, want 503 until there are keys", got)
+					}
+					time.Sleep(after)
+				}
+				if late := time.Since(recover); late > time.Minute {
+					t.Errorf("let in %s after the issuer came back, want within a minute of doing as Retry-After says", late)
+				}
+				wantStatus(t, handler, unseen, 200)
+			})
+		})
+	}
+}
+
+// loris is a body that comes a byte a second until nobody reads it.
+type loris struct{ ctx context.Context }
+
+func (l loris) Read(p []byte) (int, error) {
+	select {
+	case <-time.After(time.Second):
+		p[0] = ' '
+		return 1, nil
+	case <-l.ctx.Done():
+		return 0, l.ctx.Err()
+	}
+}
+
+// TestBrokenIssuer has the issuer answer badly, when the server starts and while
+// it serves.
+func TestBrokenIssuer(t *testing.T) {
+	answering := func(status int, body string, header http.Header) func(*wire) {
+		return func(w *wire) {
+			w.behave(func(r *http.Request) (*http.Response, error) {
+				return respond(r, status, strings.NewReader(body), header)
+			})
+		}
+	}
+	for _, test := range []struct {
+		name      string
+		breakIt   func(*wire)
+		wantStart int // for a good token, when the server starts
+		wantLater int // for a new kid, while it serves
+	}{
+		{"control", func(*wire) {}, 200, 401},
+		{"out of reach", (*wire).down, 503, 503},
+		{"slow loris", func(w *wire) {
+			w.behave(func(r *http.Request) (*http.Response, error) {
+				return respond(r, 200, loris{r.Context()}, http.Header{})
+			})
+		}, 503, 503},
+		{"never answers", func(w *wire) {
+			w.behave(func(r *http.Request) (*http.Response, error) {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			})
+		}, 503, 503},
+		{"HTML", answering(200, "<!doctype html><title>Maintenance</title>", http.Header{}), 503, 503},
+		{"500", answering(500, "{}", http.Header{}), 503, 503},
+		{"10 MB", answering(200, `{"keys":[],"x":"`+strings.Repeat("x", 10<<20)+`"}`, http.Header{}), 503, 503},
+		{"redirect elsewhere", func(w *wire) {
+			w.behave(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Host == "evil.example" {
+					return respond(r, 200, strings.NewReader(jwks(jwk(keyID, nextKey()), jwk("key-2", nextKey()))), http.Header{})
+				}
+				return respond(r, 302, http.NoBody, http.Header{"Location": {"https://evil.example" + keysPath}})
+			})
+		}, 503, 503},
+		{"empty set", func(w *wire) { w.publish() }, 503, 503},
+		{"keys of no use", answering(200, `{"keys":[{"kty":"oct","kid":"key-1","k":"c2VjcmV0"}]}`, http.Header{}), 503, 503},
+	} {
+		t.Run(test.name+", at start", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWire()
+				test.breakIt(w)
+				handler := w.guard(t)
+				begun := time.Now()
+				after := wantStatus(t, handler, w.token(resource), test.wantStart)
+				if took := time.Since(begun); took > keyTimeout {
+					t.Errorf("answered after %s, want within %s", took, keyTimeout)
+				}
+				w.publish(jwk(keyID, sharedKey))
+				time.Sleep(after)
+				wantStatus(t, handler, w.token(resource), 200)
+			})
+		})
+		t.Run(test.name+", later", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWire()
+				handler := w.guard(t)
+				wantStatus(t, handler, w.token(resource), 200)
+				test.breakIt(w)
+				time.Sleep(leastInterval)
+				fresh := w.signed("key-2", nextKey())
+				wantStatus(t, handler, fresh, test.wantLater)
+				wantStatus(t, handler, w.token(resource), 200)
+				w.publish(jwk("key-2", nextKey()))
+				time.Sleep(leastInterval)
+				wantStatus(t, handler, fresh, 200)
+				wantStatus(t, handler, w.token(resource), 401)
+			})
+		})
+	}
+}
+
+// TestStartWithoutIssuer: a server that starts in an outage finds the keys on
+// its own.
+func TestStartWithoutIssuer(t *testing.T) {
+	for name, configure := range map[string]func(*gatehouse.Config){"keys at a known URL": atKnownURL, "keys found by metadata": byMetadata} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWire()
+				w.down()
+				handler := w.guard(t, configure)
+				wantStatus(t, handler, w.token(resource), 503)
+				time.Sleep(time.Hour)
+				w.publish(jwk(keyID, sharedKey))
+				time.Sleep(3 * time.Minute) // nobody asks
+				asked := w.fetches()
+				wantStatus(t, handler, w.token(resource), 200)
+				if w.fetches() != asked {
+					t.Error("the first request had to fetch keys")
+				}
+			})
+		})
+	}
+}
+
+// TestKeyFile: with one, a restart in an outage serves at once.
+func TestKeyFile(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		prep func(t *testing.T, file string)
+		age  time.Duration
+		want int
+	}{
+		{"control", func(*testing.T, string) {}, 0, 200},
+		{"23 hours old", func(*testing.T, string) {}, 23 * time.Hour, 200},
+		{"25 hours old", func(*testing.T, string) {}, 25 * time.Hour, 503},
+		{"gone", func(t *testing.T, file string) { must(t, os.Remove(file)) }, 0, 503},
+		{"damaged", func(t *testing.T, file string) { must(t, os.Truncate(file, 20)) }, 0, 503},
+		{"writable by others", func(t *testing.T, file string) { must(t, os.Chmod(file, 0o666)) }, 0, 503},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				file := filepath.Join(t.TempDir(), "keys.json")
+				withFile := func(cfg *gatehouse.Config) { cfg.KeyFile = file }
+				w := newWire()
+				wantStatus(t, w.guard(t, withFile), w.token(resource), 200)
+				synctest.Wait() // the file is written after the answer
+				w.down()
+				test.prep(t, file)
+				time.Sleep(test.age)
+				wantStatus(t, w.guard(t, withFile), w.token(resource), test.want)
+			})
+		})
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// oracle is a provider that is asked about opaque tokens.
+type oracle struct {
+	is    *issuer
+	asked atomic.Int32
+	err   atomic.Pointer[error]
+}
+
+func (o *oracle) introspect(ctx context.Context, raw string) (json.RawMessage, error) {
+	o.asked.Add(1)
+	select {
+	case <-time.After(200 * time.Millisecond):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if err := o.err.Load(); err != nil {
+		return nil, *err
+	}
+	if raw == "oat_bad" {
+		return nil, gatehouse.ErrInactive
+	}
+	return json.Marshal(map[string]any{
+		"iss": o.is.url, "sub": "user_1", "aud": resource, "client_id": "client-1",
+		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(), "jti": raw,
+	})
+}
+
+func newOracle(t *testing.T) (*oracle, http.Handler) {
+	t.Helper()
+	w := newWire()
+	o := &oracle{is: w.issuer}
+	return o, w.guard(t, func(cfg *gatehouse.Config) { cfg.Provider.Introspect = o.introspect })
+}
+
+// patience is a refusal to answer before some time has passed.
+type patience time.Duration
+
+func (p patience) Error() string             { return "status 429" }
+func (p patience) RetryAfter() time.Duration { return time.Duration(p) }
+
+// TestOpaqueTokens: the provider is asked once a minute about each, left alone
+// when it asks for that, and its outage is nobody's fault.
+func TestOpaqueTokens(t *testing.T) {
+	t.Run("500 at once are one question", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			o, handler := newOracle(t)
+			var in atomic.Int32
+			var wg sync.WaitGroup
+			for range 500 {
+				wg.Go(func() {
+					if got, _ := status(handler, "oat_1"); got == 200 {
+						in.Add(1)
+					}
+				})
+			}
+			wg.Wait()
+			if in.Load() != 500 || o.asked.Load() != 1 {
+				t.Errorf("%d of 500 let in with %d questions, want all with 1", in.Load(), o.asked.Load())
+			}
+			time.Sleep(time.Minute)
+			wantStatus(t, handler, "oat_1", 200)
+			if o.asked.Load() != 2 {
+				t.Errorf("%d questions after a minute, want 2", o.asked.Load())
+			}
+		})
+	})
+	t.Run("500 different ones are 32 questions at once", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			o, handler := newOracle(t)
+			var in, later atomic.Int32
+			var wg sync.WaitGroup
+			for i := range 500 {
+				wg.Go(func() {
+					switch got, _ := status(handler, fmt.Sprint("oat_", i)); got {
+					case 200:
+						in.Add(1)
+					case 503:
+						later.Add(1)
+					}
+				})
+			}
+			wg.Wait()
+			if in.Load() != 32 || later.Load() != 468 || o.asked.Load() != 32 {
+				t.Errorf("%d let in, %d told to come back, %d questions; want 32, 468, 32", in.Load(), later.Load(), o.asked.Load())
+			}
+		})
+	})
+	t.Run("429", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			o, handler := newOracle(t)
+			wantStatus(t, handler, "oat_1", 200)
+			throttled := error(patience(30 * time.Second))
+			o.err.Store(&throttled)
+			wantStatus(t, handler, "oat_2", 503)
+			o.err.Store(nil)
+			for range 29 {
+				time.Sleep(time.Second)
+				wantStatus(t, handler, "oat_1", 200)
+				wantStatus(t, handler, "oat_2", 503)
+			}
+			if o.asked.Load() != 2 {
+				t.Errorf("%d questions, want 2: none after it asked for patience", o.asked.Load())
+			}
+			time.Sleep(time.Second)
+			wantStatus(t, handler, "oat_2", 200)
+		})
+	})
+	t.Run("outage", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			o, handler := newOracle(t)
+			wantStatus(t, handler, "oat_1", 200)
+			wantStatus(t, handler, "oat_bad", 401)
+			away := errors.New("connection refused")
+			o.err.Store(&away)
+			wantStatus(t, handler, "oat_1", 200)
+			wantStatus(t, handler, "oat_bad", 401)
+			wantStatus(t, handler, "oat_2", 503)
+			time.Sleep(time.Minute)
+			wantStatus(t, handler, "oat_1", 503)
+			wantStatus(t, handler, "oat_bad", 503)
+			o.err.Store(nil)
+			wantStatus(t, handler, "oat_1", 200)
+			wantStatus(t, handler, "oat_bad", 401)
+		})
+	})
+}
+
+var namedTest = regexp.MustCompile("`([a-z/]+)\\.(Test\\w+)`")
+
+// TestReliabilityDocument keeps docs/reliability.md true: each test that it names
+// exists, and each test here is named.
+func TestReliabilityDocument(t *testing.T) {
+	text, err := os.ReadFile("docs/reliability.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]map[string]bool{}
+	named := map[string]bool{}
+	for _, m := range namedTest.FindAllSubmatch(text, -1) {
+		room, name := string(m[1]), string(m[2])
+		if tests[room] == nil {
+			tests[room] = testsIn(t, filepath.Join(folderOf(room), "*_test.go"))
+		}
+		if !tests[room][name] {
+			t.Errorf("%s.%s is named and does not exist", room, name)
+		}
+		named[room+"."+name] = true
+	}
+	for name := range testsIn(t, "reliability_test.go") {
+		if !named["gatehouse."+name] && name != t.Name() {
+			t.Errorf("gatehouse.%s is not named", name)
+		}
+	}
+	for line := range bytes.Lines(text) {
+		if bytes.HasPrefix(line, []byte("| ")) && !bytes.HasPrefix(line, []byte("| promise")) && !bytes.HasPrefix(line, []byte("| ---")) && !namedTest.Match(line) {
+			t.Errorf("a promise without a test: %s", line)
+		}
+	}
+}
+
+// folderOf is where a room of the table is; "gatehouse" is the guard itself.
+func folderOf(room string) string {
+	if room == "gatehouse" {
+		return "."
+	}
+	return room
+}
+
+// testsIn returns the names of the tests in the files that match a pattern.
+func testsIn(t *testing.T, pattern string) map[string]bool {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no tests in %s: %v", pattern, err)
+	}
+	names := map[string]bool{}
+	for _, file := range files {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range parsed.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok && f.Recv == nil && strings.HasPrefix(f.Name.Name, "Test") {
+				names[f.Name.Name] = true
+			}
+		}
+	}
+	return names
+}
