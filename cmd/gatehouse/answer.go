@@ -14,24 +14,25 @@ import (
 // answer is what the MCP endpoint said to one request, as far as it explains the
 // outcome of a call.
 type answer struct {
-	act        string // what was asked for, in plain words
-	withToken  bool   // whether the request carried one
-	status     int
-	mediaType  string
-	retryAfter string            // Retry-After, unread
-	bearer     map[string]string // the parameters of the Bearer challenge, nil without one
-	problem    string            // what the body of a refusal says
+	act          string // what was asked for, in plain words
+	notification bool   // whether no answer is wanted, only that it was taken in
+	withToken    bool   // whether the request carried one
+	status       int
+	mediaType    string
+	retryAfter   string            // Retry-After, unread
+	bearer       map[string]string // the parameters of the Bearer challenge, nil without one
+	problem      string            // what the body of a refusal says
 }
 
 // sawMCP remembers and tells an exchange with the MCP endpoint.
 func (t *traffic) sawMCP(req *http.Request, resp *http.Response) error {
 	a := &answer{
-		act:        t.actOf(req),
 		withToken:  req.Header.Get("Authorization") != "",
 		status:     resp.StatusCode,
 		retryAfter: resp.Header.Get("Retry-After"),
 		bearer:     bearerChallenge(resp.Header),
 	}
+	a.act, a.notification = t.actOf(req)
 	a.mediaType, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if resp.StatusCode >= 400 {
 		body, err := peek(resp, maxRefusal)
@@ -42,7 +43,7 @@ func (t *traffic) sawMCP(req *http.Request, resp *http.Response) error {
 	} else {
 		resp.Body = &cappedBody{ReadCloser: resp.Body, left: maxAnswer}
 	}
-	if a.act == "" {
+	if a.act == "" || a.notification && a.status < 400 {
 		return nil
 	}
 	t.mu.Lock()
@@ -55,11 +56,11 @@ func (t *traffic) sawMCP(req *http.Request, resp *http.Response) error {
 	return nil
 }
 
-// actOf says what a request to the MCP endpoint asks for; "" for those that need
-// no mention.
-func (t *traffic) actOf(req *http.Request) string {
+// actOf says what a request to the MCP endpoint asks for, "" for one that brings
+// no message, and whether it is a notification.
+func (t *traffic) actOf(req *http.Request) (act string, notification bool) {
 	if req.Method != http.MethodPost {
-		return ""
+		return "", false
 	}
 	var message struct {
 		Method string `json:"method"`
@@ -68,18 +69,18 @@ func (t *traffic) actOf(req *http.Request) string {
 		} `json:"params"`
 	}
 	if json.Unmarshal(sent(req), &message) != nil {
-		return "asked " + t.endpoint
+		return "asked " + t.endpoint, false
 	}
 	switch message.Method {
 	case "tools/call":
-		return "called " + message.Params.Name
+		return "called " + message.Params.Name, false
 	case "tools/list":
-		return "listed the tools"
+		return "listed the tools", false
 	}
 	if strings.HasPrefix(message.Method, "notifications/") {
-		return ""
+		return "sent " + message.Method, true
 	}
-	return "asked " + t.endpoint
+	return "asked " + t.endpoint, false
 }
 
 // String tells the exchange in plain words.

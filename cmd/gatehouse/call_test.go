@@ -940,6 +940,8 @@ func TestCallFindsTheDocument(t *testing.T) {
 		scope  string // that is asked for
 	}{
 		{"control", func(*rig) {}, "email offline_access profile"},
+		{"query in the URL", func(r *rig) { r.mcpURL += "?tenant=7"; r.prm.Resource = r.mcpURL }, "email offline_access profile"},
+		{"server with sessions", func(r *rig) { r.stateful = true }, "email offline_access profile"},
 		{"no hint", func(r *rig) { r.noHint = true }, "email offline_access profile"},
 		{"no scopes", func(r *rig) { r.prm.ScopesSupported = nil }, "email offline_access profile"},
 		{"scope in the challenge", func(r *rig) {

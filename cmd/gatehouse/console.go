@@ -14,8 +14,8 @@ import (
 )
 
 // maxLine is how many letters of a line on standard error are shown; a link to
-// sign in has about a thousand.
-const maxLine = 4000
+// sign in has about a thousand, and more with many scopes.
+const maxLine = 16_000
 
 // console is what a command touches of the world around it: the terminal, the
 // environment, the browser, the place for its files. Its methods may be called

@@ -61,6 +61,9 @@ type rig struct {
 	// editJSON, if set, changes JSON documents of the local Clerk on their way.
 	editJSON func(path string, document map[string]any)
 
+	// stateful makes the MCP server one of the revisions before 2026-07-28.
+	stateful bool
+
 	stdin  string
 	stderr io.Writer // gets a copy of standard error, if set
 
@@ -187,7 +190,9 @@ func (r *rig) mcpHandler() http.Handler {
 		func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
 			return nil, nil, errors.New("the floor is wet")
 		})
-	endpoint := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{Stateless: true})
+	servers := func(*http.Request) *mcp.Server { return server }
+	stateless := mcp.NewStreamableHTTPHandler(servers, &mcp.StreamableHTTPOptions{Stateless: true})
+	stateful := mcp.NewStreamableHTTPHandler(servers, nil)
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("/.well-known/oauth-protected-resource/mcp", func(w http.ResponseWriter, req *http.Request) {
@@ -206,12 +211,16 @@ func (r *rig) mcpHandler() http.Handler {
 		if r.noHint {
 			options.ResourceMetadataURL = ""
 		}
+		endpoint := stateless
+		if r.stateful {
+			endpoint = stateful
+		}
 		auth.RequireBearerToken(r.verify, options)(endpoint).ServeHTTP(w, req)
 	})
 	return mux
 }
 
-func (r *rig) mcpOrigin() string { return strings.TrimSuffix(r.mcpURL, "/mcp") }
+func (r *rig) mcpOrigin() string { return r.mcpURL[:strings.LastIndex(r.mcpURL, "/mcp")] }
 
 // verify asks the local Clerk whom a token belongs to.
 func (r *rig) verify(ctx context.Context, token string, _ *http.Request) (*auth.TokenInfo, error) {

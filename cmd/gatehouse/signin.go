@@ -149,10 +149,7 @@ func (s *signIn) held() []string {
 // signInAt signs in at an authorization server for the wanted scopes, as the
 // client that was kept or as a new one.
 func (s *signIn) signInAt(ctx context.Context, server *authServer, wanted []string, req *http.Request, resp *http.Response) error {
-	k, err := s.keptAt(server)
-	if err != nil {
-		return err
-	}
+	k := s.keptAt(server)
 	door, err := s.openDoor(k)
 	if err != nil {
 		return err
@@ -176,7 +173,7 @@ func (s *signIn) signInAt(ctx context.Context, server *authServer, wanted []stri
 
 // keptAt returns what is kept of an earlier sign-in at server, or an empty
 // beginning.
-func (s *signIn) keptAt(server *authServer) (*kept, error) {
+func (s *signIn) keptAt(server *authServer) *kept {
 	k, err := s.store.load(s.account, server.meta.Issuer)
 	if err != nil {
 		s.con.note("warning: signing in afresh: %v", err)
@@ -188,7 +185,7 @@ func (s *signIn) keptAt(server *authServer) (*kept, error) {
 		k.Client = client{ID: s.account.ClientID, Secret: s.options.clientSecret}
 	}
 	k.RevocationEndpoint = server.meta.RevocationEndpoint
-	return k, nil
+	return k
 }
 
 // signInAs runs the authorization code flow as the client of k, and keeps what
@@ -201,6 +198,7 @@ func (s *signIn) signInAs(ctx context.Context, server *authServer, k *kept, want
 	if len(wanted) == 0 {
 		wanted = strings.Fields(k.Client.Scope) // else the go-sdk asks for offline_access alone
 	}
+	var source *tokenSource
 	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
 		PreregisteredClient: credentials,
 		RedirectURL:         door.redirectURI,
@@ -216,7 +214,8 @@ func (s *signIn) signInAs(ctx context.Context, server *authServer, k *kept, want
 			k.TokenEndpoint = config.Endpoint.TokenURL
 			k.TokenEndpointStyle = int(config.Endpoint.AuthStyle)
 			k.Tokens = newTokens(token, strings.Join(config.Scopes, " "))
-			return s.newTokenSource(k), nil
+			source = s.newTokenSource(k)
+			return source, nil
 		},
 	})
 	if err != nil {
@@ -225,8 +224,7 @@ func (s *signIn) signInAs(ctx context.Context, server *authServer, k *kept, want
 	if err := handler.Authorize(ctx, req, withoutBody(resp)); err != nil {
 		return err
 	}
-	s.signedIn = true
-	s.source = s.newTokenSource(k)
+	s.signedIn, s.source = true, source
 	s.keep(k)
 	return nil
 }

@@ -31,7 +31,7 @@ const (
 // shows tokens, codes, verifiers or secrets: it names the members it prints.
 type traffic struct {
 	next     http.RoundTripper
-	endpoint string // the URL of the MCP endpoint
+	endpoint string // the URL of the MCP endpoint, without query
 	con      *console
 
 	mu      sync.Mutex
@@ -55,6 +55,9 @@ const (
 )
 
 func newTraffic(next http.RoundTripper, endpoint string, con *console) *traffic {
+	if u, err := url.Parse(endpoint); err == nil {
+		endpoint = withoutQuery(u)
+	}
 	return &traffic{
 		next:     next,
 		endpoint: endpoint,
@@ -104,14 +107,19 @@ func (t *traffic) roleOf(u *url.URL) role {
 }
 
 func (t *traffic) learn(endpoint string, r role) {
-	if u, err := url.Parse(endpoint); err == nil && endpoint != "" && endpoint != t.endpoint {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.roles[withoutQuery(u)] = r
+	u, err := url.Parse(endpoint)
+	if err != nil || endpoint == "" {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if where := withoutQuery(u); where != t.endpoint {
+		t.roles[where] = r
 	}
 }
 
-// lastAnswer returns the newest answer of the MCP endpoint, or nil.
+// lastAnswer returns the newest answer of the MCP endpoint that says something,
+// nil before the first. A refusal always does.
 func (t *traffic) lastAnswer() *answer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
