@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -160,8 +161,42 @@ func refuseRedirect(req *http.Request, via []*http.Request) error {
 	return fail("call that URL, if you trust it", "%q redirects to %q", via[0].URL, req.URL)
 }
 
-// connect opens an MCP session, signing in on the way if the server asks.
+// connect opens an MCP session, signing in on the way if the server asks. A server
+// that wants to be asked again in a moment is asked once more: one whose issuer has
+// new keys may say so until it has read them.
 func (c *call) connect(ctx context.Context) (*mcp.ClientSession, error) {
+	session, err := c.dial(ctx)
+	if err != nil && c.signIn.failure() == nil && c.waitItOut(ctx) {
+		return c.dial(ctx)
+	}
+	return session, err
+}
+
+// maxRetryAfter is how long a server is waited for that asks for it.
+const maxRetryAfter = 10 * time.Second
+
+// waitItOut waits as long as the server's last answer asks, and reports whether it
+// did ask, for no more than maxRetryAfter (RFC 9110, section 10.2.3).
+func (c *call) waitItOut(ctx context.Context) bool {
+	last := c.traffic.lastAnswer()
+	if last == nil || last.status != http.StatusServiceUnavailable {
+		return false
+	}
+	seconds, err := strconv.ParseUint(last.retryAfter, 10, 8)
+	wait := time.Duration(seconds) * time.Second
+	if err != nil || wait > maxRetryAfter {
+		return false
+	}
+	c.con.step("waiting %s, as the server asks", wait)
+	select {
+	case <-time.After(wait):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (c *call) dial(ctx context.Context) (*mcp.ClientSession, error) {
 	c.con.begin("asking " + c.account.Resource)
 	client := mcp.NewClient(&mcp.Implementation{Name: "gatehouse", Version: version},
 		&mcp.ClientOptions{Capabilities: &mcp.ClientCapabilities{}})

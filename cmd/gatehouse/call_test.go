@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -485,6 +486,38 @@ func TestCallAsksOnceForATokenThatIsRefused(t *testing.T) {
 	r.call(t, r.mcpURL, "whoami").want(t, exitFailure, "refuses the token that it was just given")
 	if r.opened != 1 || len(r.tokens) != 1 {
 		t.Errorf("opened the browser %d times and asked for %d tokens, want 1 and 1", r.opened, len(r.tokens))
+	}
+}
+
+// TestCallTriesAgainWhenAsked has a server that is not ready for the first session.
+func TestCallTriesAgainWhenAsked(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		busy   int // requests that are answered with 503
+		status int
+	}{
+		{"control", 0, exitOK},
+		{"busy at first", 2, exitOK}, // server/discover and initialize
+		{"busy for long", 100, exitFailure},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			var requests atomic.Int64
+			r.mcpGate = func(w http.ResponseWriter, req *http.Request) bool {
+				if requests.Add(1) > int64(test.busy) {
+					return false
+				}
+				w.Header().Set("Retry-After", "0")
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return true
+			}
+			r.call(t, r.mcpURL, "whoami").want(t, test.status)
+			if n := requests.Load(); n > 5 {
+				t.Errorf("asked %d times, want 5 at most", n)
+			}
+		})
 	}
 }
 

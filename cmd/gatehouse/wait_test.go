@@ -48,6 +48,40 @@ func TestCountdown(t *testing.T) {
 	})
 }
 
+func TestWaitItOut(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		last *answer
+		want bool
+		wait time.Duration
+	}{
+		{"control", &answer{status: 503, retryAfter: "3"}, true, 3 * time.Second},
+		{"at once", &answer{status: 503, retryAfter: "0"}, true, 0},
+		{"longest", &answer{status: 503, retryAfter: "10"}, true, 10 * time.Second},
+		{"too long", &answer{status: 503, retryAfter: "11"}, false, 0},
+		{"far too long", &answer{status: 503, retryAfter: "99999999999999999999"}, false, 0},
+		{"date", &answer{status: 503, retryAfter: "Fri, 31 Dec 1999 23:59:59 GMT"}, false, 0},
+		{"not told", &answer{status: 503}, false, 0},
+		{"other status", &answer{status: 500, retryAfter: "3"}, false, 0},
+		{"no answer", nil, false, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := &call{con: &console{stderr: new(bytes.Buffer)}, traffic: &traffic{last: test.last}}
+				start := time.Now()
+				if got := c.waitItOut(t.Context()); got != test.want {
+					t.Errorf("waitItOut = %v, want %v", got, test.want)
+				}
+				if waited := time.Since(start); waited != test.wait {
+					t.Errorf("waited %s, want %s", waited, test.wait)
+				}
+			})
+		})
+	}
+}
+
 func TestClockStandsStillForAPerson(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
