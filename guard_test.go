@@ -223,6 +223,25 @@ func TestOutageIsNotTheCallersFault(t *testing.T) {
 	}
 }
 
+// TestTokenOfAKeyThatIsGone is a restart of everything: keys fetched a moment ago,
+// and a client with a token from before.
+func TestTokenOfAKeyThatIsGone(t *testing.T) {
+	is := newIssuer(t)
+	handler := newGuard(t, is).Wrap(behind)
+	send(handler, request{header: bearer(is.token(resource))})
+	gone := change{"header", "kid", "key-0"}
+	old := is.token(resource, gone, change{"claims", "iat", time.Now().Add(-time.Hour).Unix()})
+	if resp := send(handler, request{header: bearer(old)}); resp.StatusCode != 401 {
+		t.Errorf("issued before the keys were fetched: status %d, want 401, so that the client signs in again", resp.StatusCode)
+	}
+	for _, issued := range []any{time.Now().Unix(), nil} {
+		young := is.token(resource, gone, change{"claims", "iat", issued})
+		if resp := send(handler, request{header: bearer(young)}); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+			t.Errorf("issued at %v: status %d, want 503: its key may be new", issued, resp.StatusCode)
+		}
+	}
+}
+
 func TestPreflight(t *testing.T) {
 	handler := newGuard(t, newIssuer(t)).Wrap(behind)
 	header := http.Header{

@@ -27,6 +27,7 @@ var floors = map[string]int{
 
 	"internal/keys":      1,
 	"internal/clerkfile": 1,
+	"internal/window":    1,
 
 	".": 2,
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse/internal/cache"
 	"github.com/gatehouse-mcp/gatehouse/internal/keys"
+	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
@@ -98,6 +99,9 @@ func (v *verifier) verify(ctx context.Context, raw string) (*verified, *Rejectio
 		return v.verifyOpaque(ctx, raw, fingerprint, now)
 	}
 	t, err := v.rules.Verify(ctx, raw, v.keys.Lookup, now)
+	if errors.Is(err, remote.ErrTooSoon) && v.outlivedItsKey(raw, now) {
+		err = &token.Error{Reason: token.UnknownKey, Err: err}
+	}
 	if err != nil {
 		return nil, refusal(err)
 	}
@@ -107,6 +111,16 @@ func (v *verifier) verify(ctx context.Context, raw string) (*verified, *Rejectio
 	}
 	v.tokens.Put(fingerprint, t.Generation, out, out.size(), t.Expiry.Add(v.leeway))
 	return out, nil
+}
+
+// outlivedItsKey is asked about a token whose key is not among those fetched a
+// moment ago. If it says that it was issued before that, its key is gone, and its
+// client must sign in again; the key of a younger one may not have been there yet.
+// Whoever forges the date gains a 401 in place of a 503.
+func (v *verifier) outlivedItsKey(raw string, now time.Time) bool {
+	issued := token.Peek(raw).IssuedAt
+	fetched := now.Add(-v.keys.Stats().Age)
+	return !issued.IsZero() && issued.Add(v.leeway).Before(fetched)
 }
 
 // looksLikeJWT reports whether raw has the two dots of a compact JWS.

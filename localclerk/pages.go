@@ -76,7 +76,6 @@ func (s *Server) show(w http.ResponseWriter, status int, page *template.Template
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	w.WriteHeader(status)
 	w.Write(body.Bytes())
 }

@@ -4,10 +4,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
@@ -21,8 +23,11 @@ func main() {
 	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
 		&mcp.StreamableHTTPOptions{Stateless: true})
 
+	port := cmp.Or(os.Getenv("PORT"), "3000")
+	origin := cmp.Or(os.Getenv("MCP_URL"), "http://localhost:"+port)
+
 	guard, err := gatehouse.New(gatehouse.Config{
-		Resource: "http://localhost:3000/mcp", // the public URL of the endpoint
+		Resource: origin + "/mcp", // the public URL of the endpoint
 		Provider: clerk.FromEnv(),
 	})
 	if err != nil {
@@ -32,7 +37,7 @@ func main() {
 	guard.Mount(mux, handler)
 
 	log.Printf("serving %s", guard.Resource())
-	srv := &http.Server{Addr: "localhost:3000", Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	srv := &http.Server{Addr: "localhost:" + port, Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	log.Fatal(srv.ListenAndServe())
 }
 

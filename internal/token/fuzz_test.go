@@ -244,7 +244,7 @@ func FuzzPeek(f *testing.F) {
 		}
 		want := token.Unverified{
 			Kind: "access token", Type: got.Type, Algorithm: got.Algorithm, KeyID: got.KeyID, Issuer: got.Issuer,
-			Subject: got.Subject, ClientID: got.ClientID, Audience: got.Audience, Scopes: got.Scopes, Expiry: got.Expiry,
+			Subject: got.Subject, ClientID: got.ClientID, Audience: got.Audience, Scopes: got.Scopes, Expiry: got.Expiry, IssuedAt: got.IssuedAt,
 		}
 		if diff := cmp.Diff(want, u); diff != "" {
 			t.Fatalf("Peek(%q) (-want +got):\n%s", raw, diff)

@@ -14,7 +14,7 @@ type Unverified struct {
 	Type, Algorithm, KeyID    string
 	Issuer, Subject, ClientID string
 	Audience, Scopes          []string
-	Expiry                    time.Time // zero when the token does not say
+	Expiry, IssuedAt          time.Time // zero when the token does not say
 
 	Problem error // why it is not a well-formed JWT, or nil; the other fields hold what was readable
 }
@@ -40,7 +40,8 @@ func Peek(raw string) Unverified {
 	}
 	u.Type, u.Algorithm, u.KeyID = h.typ, h.algorithm, h.keyID
 	u.Issuer, u.Subject, u.ClientID = c.issuer, c.subject, c.client()
-	u.Audience, u.Scopes, u.Expiry = c.audience, c.scopes(), c.expiry
+	u.Audience, u.Scopes = c.audience, c.scopes()
+	u.Expiry, u.IssuedAt = c.expiry, c.issued
 	for _, kind := range []string{h.kind, kindsByType[strings.ToLower(mediaType(h.typ))], kindByClaims(jws.payload)} {
 		if kind != "" {
 			u.Kind = kind

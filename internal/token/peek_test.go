@@ -60,6 +60,7 @@ func TestPeekFields(t *testing.T) {
 		Audience:  []string{resource},
 		Scopes:    []string{"email", "profile", "offline_access"},
 		Expiry:    now.Add(time.Hour),
+		IssuedAt:  now.Add(-time.Hour),
 	}
 	if diff := cmp.Diff(want, token.Peek(goodDraft().signedBy("stranger"))); diff != "" {
 		t.Error(diff)

@@ -130,7 +130,10 @@ func (a *assembly) again(r *run, s Step) *run {
 func (r *run) open(s Step, h hint) bool {
 	switch {
 	case s.Kind == kindChallenge:
-		return r.ClientID == "" && (r.Outcome != Failed || s.Time.Sub(r.Last) < retryTime)
+		if r.Outcome == Failed {
+			return s.Time.Sub(r.Last) < retryTime
+		}
+		return r.ClientID == ""
 	case s.Kind == kindRegistration, h.clientID != "":
 		return r.ClientID == ""
 	}

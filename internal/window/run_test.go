@@ -59,6 +59,11 @@ func TestRuns(t *testing.T) {
 			{at: 1, kind: kindRegistration, hint: hint{userAgent: "a"}, outcome: Failed},
 			{at: 2, kind: kindChallenge, hint: hint{userAgent: "a"}},
 		}, []uint64{1, 1, 1}, []string{"stopped at registration: status 0"}},
+		{"one more try after a denial", []told{
+			{kind: kindRegistration, hint: hint{userAgent: "a", clientID: "1"}},
+			{at: 1, kind: kindDecision, hint: hint{userAgent: browser, clientID: "1", fromUser: true}, outcome: Failed},
+			{at: 2, kind: kindChallenge, hint: hint{userAgent: "a"}},
+		}, []uint64{1, 1, 1}, []string{"stopped at consent: status 0"}},
 		{"a failure and a new beginning", []told{
 			{kind: kindRegistration, hint: hint{userAgent: "a"}, outcome: Failed},
 			{at: 2 * retryTime, kind: kindChallenge, hint: hint{userAgent: "a"}},
