@@ -58,6 +58,9 @@ func testNoGateWithoutHTTP(t *testing.T) {
 	if text, _ := json.Marshal(result.StructuredContent); !strings.Contains(string(text), `"Subject":""`) {
 		t.Errorf("the tool saw %s, want nobody", text)
 	}
+	if result, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: notesTool}); err == nil {
+		t.Errorf("a tool that demands a scope answered %+v to nobody", result)
+	}
 	s.refused(t, callTool(openTool), signIn)
 }
 

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -86,7 +87,9 @@ func testListensOnLoopback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Serve(t.Context(), wide); !slices.Equal(faultyFields(err), []string{"MCP_URL"}) {
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Serve(stopped, wide); !slices.Equal(faultyFields(err), []string{"MCP_URL"}) {
 		t.Errorf("Serve on %s: %v, want a fault in MCP_URL", wide.Addr(), err)
 	}
 }
