@@ -9,11 +9,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // onlooker is a person with the window open, and with a browser for the pages of
@@ -143,7 +146,7 @@ func TestWindow(t *testing.T) {
 		got := see[[]string](o, "titles", nil)
 		for _, want := range []string{"Asks without a token", "Reads the server's card", "Reads Clerk's description", "Opens the sign-in",
 			"Shows the sign-in page", "Chooses an account", "Shows the consent page to Ada Lovelace", "Allows, as Ada Lovelace",
-			"Trades the code for a token", "Calls tools/call whoami"} {
+			"Trades the code for a token", "Calls the tool whoami"} {
 			if !slices.Contains(got, want) {
 				t.Errorf("steps are %q, want %q among them", got, want)
 			}
@@ -221,7 +224,7 @@ func TestWindow(t *testing.T) {
 		o.do("choose", map[string]any{"label": "Kind", "value": "session_token"})
 		o.do("press", map[string]any{"name": "Mint"})
 		token := see[string](o, "minted", nil)
-		o.picture("minted", map[string]any{"full": true})
+		o.picture("minted", nil)
 		status, _ := o.post(o.house.url(), `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, http.Header{"Authorization": {"Bearer " + token}})
 		if status != http.StatusUnauthorized {
 			t.Errorf("the server answered %d, want 401", status)
@@ -306,4 +309,57 @@ func TestWindowBesideACommand(t *testing.T) {
 	if got := see[[]string](o, "runs", nil); len(got) == 0 {
 		t.Error("got no runs")
 	}
+}
+
+// BenchmarkWindowStart starts "gatehouse dev" and opens the window. It reports the
+// median time from the start of the process to the whole page, and the median
+// of the memory that is then resident.
+func BenchmarkWindowStart(b *testing.B) {
+	var times, sizes []float64
+	for b.Loop() {
+		port, clerkPort := strconv.Itoa(freePort(b)), strconv.Itoa(freePort(b))
+		page := "http://127.0.0.1:" + clerkPort + "/_window/"
+		began := time.Now()
+		dev := launch(b, "gatehouse dev", nil, nil, nil, gatehouse, "dev", "--quiet", "--port", port, "--clerk-port", clerkPort)
+		ctx := within(b, stepTime)
+		for {
+			if resp, err := http.Get(page); err == nil {
+				resp.Body.Close()
+				break
+			}
+			if ctx.Err() != nil {
+				b.Fatal("the window has not opened")
+			}
+			time.Sleep(time.Millisecond)
+		}
+		times = append(times, float64(time.Since(began).Milliseconds()))
+		if size, ok := resident(dev.cmd.Process.Pid); ok {
+			sizes = append(sizes, size)
+		}
+		dev.kill()
+	}
+	b.ReportMetric(median(times), "ms/start")
+	b.ReportMetric(0, "ns/op")
+	if len(sizes) > 0 {
+		b.ReportMetric(median(sizes), "MB-resident")
+	}
+}
+
+// resident is the memory of a process in megabytes, where Linux tells it.
+func resident(pid int) (float64, bool) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, false
+	}
+	m := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindSubmatch(status)
+	if m == nil {
+		return 0, false
+	}
+	kilobytes, err := strconv.ParseFloat(string(m[1]), 64)
+	return kilobytes * 1024 / 1e6, err == nil
+}
+
+func median(values []float64) float64 {
+	slices.Sort(values)
+	return values[len(values)/2]
 }

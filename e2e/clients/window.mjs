@@ -6,6 +6,7 @@ import { obey } from './commands.mjs';
 const browser = await chromium.launch({ executablePath: process.argv[2], args: ['--no-sandbox'] });
 const patience = 15000;
 const complaints = [];
+let clerk; // the origin of the local Clerk
 let page; // the window
 let visit; // the page of the local Clerk
 
@@ -13,16 +14,26 @@ async function newPage({ width = 1280, height = 900, scheme = 'light', motion = 
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, reducedMotion: motion });
   context.setDefaultTimeout(patience);
   const opened = await context.newPage();
-  opened.on('console', (message) => { if (['error', 'warning'].includes(message.type())) complaints.push(message.text()); });
+  // A client's own page, where a sign-in ends, is not ours to judge.
+  opened.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type()) && message.location().url.startsWith(clerk)) complaints.push(message.text());
+  });
   opened.on('pageerror', (error) => complaints.push(String(error)));
   return opened;
 }
 
 const newestRun = () => page.locator('article.run').first();
 
+// clickAll clicks what matches until nothing does.
+async function clickAll(selector) {
+  const matching = newestRun().locator(selector);
+  while (await matching.count() > 0) await matching.first().click();
+}
+
 await obey({
   async open({ url, ...look }) {
     await page?.context().close();
+    clerk = new URL(url).origin;
     page = await newPage(look);
     await page.goto(url);
     await page.getByText('live', { exact: true }).waitFor();
@@ -45,15 +56,13 @@ await obey({
 
   text: () => page.evaluate(() => document.documentElement.outerHTML),
 
-  // opens shows the details of every step of the newest run.
+  // details opens every step of the newest run.
   async details() {
-    for (const bar of await newestRun().locator('.bar[aria-expanded="false"]').all()) await bar.click();
+    await clickAll('.bar[aria-expanded="false"]');
     return newestRun().locator('.detail').allInnerTexts();
   },
 
-  async close() {
-    for (const bar of await newestRun().locator('.bar[aria-expanded="true"]').all()) await bar.click();
-  },
+  close: () => clickAll('.bar[aria-expanded="true"]'),
 
   // keyboard opens the first step of the newest run with keys alone.
   async keyboard() {
@@ -79,7 +88,8 @@ await obey({
 
   async press({ name, role = 'button' }) { await page.getByRole(role, { name, exact: true }).click(); },
 
-  checked: ({ name }) => page.getByRole('switch', { name, exact: true }).getAttribute('aria-checked'),
+  // turned waits until a switch is on or off.
+  async turned({ name, on }) { await page.getByRole('switch', { name, exact: true, checked: on }).waitFor(); },
 
   async said({ text }) { await page.locator('#result', { hasText: text }).waitFor(); },
 

@@ -38,7 +38,7 @@ func (w *Window) fromServer(x *exchange) (Step, hint) {
 	s.Kind = x.kind()
 	s.Title, s.Purpose = about[s.Kind].title, about[s.Kind].purpose
 	if s.Kind == kindCall {
-		s.Title += " " + cmp.Or(strings.TrimSpace(call.method+" "+call.name), "the server")
+		s.Title += " " + call.String()
 	}
 	x.show(&s)
 	s.Outcome, s.Why, s.Do = w.judge(x, s.Kind)
@@ -139,6 +139,16 @@ type call struct {
 	method string // "tools/call"
 	name   string // of the tool, prompt or resource
 	client string // what the client calls itself
+}
+
+func (c call) String() string {
+	switch {
+	case c.method == "tools/call" && c.name != "":
+		return "the tool " + c.name
+	case c.method == "":
+		return "the server"
+	}
+	return strings.TrimSpace(c.method + " " + c.name)
 }
 
 // readCall reads it from the headers of 2026-07-28 and from the body.

@@ -46,7 +46,7 @@ func TestNothingSecretIsKept(t *testing.T) {
 					t.Errorf("the step has %q in it: %s", secret, text)
 				}
 			}
-			if !strings.Contains(string(text), token[len(token)-shownOfToken:]) || step.Title != "Calls tools/call whoami" {
+			if !strings.Contains(string(text), token[len(token)-shownOfToken:]) || step.Title != "Calls the tool whoami" {
 				t.Errorf("step = %+v, want a call of whoami with the token's last characters", step)
 			}
 		})

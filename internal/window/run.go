@@ -18,7 +18,7 @@ const (
 	idleTime = 10 * time.Minute
 	// retryTime is how long after a failure a client still tries what it tried
 	// before, rather than begin anew.
-	retryTime = 2 * time.Second
+	retryTime = 500 * time.Millisecond
 	// serverTime is how long after a step the server's own requests to Clerk are
 	// taken to be for its sake.
 	serverTime = 5 * time.Second
@@ -34,7 +34,8 @@ type Run struct {
 	Began    time.Time `json:"began"`
 	Last     time.Time `json:"last"`
 	Steps    int       `json:"steps"`
-	Calls    int       `json:"calls"` // that were let in
+	Calls    int       `json:"calls"`  // that were let in
+	Server   bool      `json:"server"` // no client's: the MCP server's own steps
 	Headline string    `json:"headline"`
 	Outcome  Outcome   `json:"outcome"`
 }
@@ -57,7 +58,6 @@ type run struct {
 	userAgent string
 	name      string // what the client calls itself
 	sessions  []string
-	server    bool // of the MCP server itself
 }
 
 // assembly puts steps into runs. It is not safe for concurrent use.
@@ -78,7 +78,7 @@ func (a *assembly) place(s Step, h hint) *run {
 	r := a.find(s, h)
 	if r == nil {
 		a.last++
-		r = &run{Run: Run{ID: a.last, Began: s.Time, Outcome: Neutral}, userAgent: h.userAgent, server: h.fromSrv}
+		r = &run{Run: Run{ID: a.last, Began: s.Time, Outcome: Neutral, Server: h.fromSrv}, userAgent: h.userAgent}
 		if h.fromSrv {
 			r.Client = "The MCP server itself"
 		}
@@ -101,7 +101,7 @@ func (a *assembly) find(s Step, h hint) *run {
 		if r := a.newest(func(r *run) bool { return s.Time.Sub(r.Last).Abs() < serverTime }); r != nil {
 			return r
 		}
-		return a.newest(func(r *run) bool { return r.server })
+		return a.newest(func(r *run) bool { return r.Server })
 	}
 	if h.clientID != "" {
 		if r := a.newest(func(r *run) bool { return r.ClientID == h.clientID && s.Time.Sub(r.Last) < idleTime }); r != nil {
@@ -109,7 +109,7 @@ func (a *assembly) find(s Step, h hint) *run {
 		}
 	}
 	return a.newest(func(r *run) bool {
-		return !r.server && (h.fromUser || r.userAgent == h.userAgent) && s.Time.Sub(r.Last) < discoveryTime && r.open(s, h)
+		return !r.Server && (h.fromUser || r.userAgent == h.userAgent) && s.Time.Sub(r.Last) < discoveryTime && r.open(s, h)
 	})
 }
 
@@ -163,7 +163,7 @@ func (r *run) take(s Step, h hint) {
 	if h.session != "" && !slices.Contains(r.sessions, h.session) && len(r.sessions) < maxSessions {
 		r.sessions = append(r.sessions, h.session)
 	}
-	if !r.server {
+	if !r.Server {
 		if s.To == Clerk {
 			r.name = cmp.Or(name(h.client), r.name) // as registered
 		}
@@ -192,7 +192,7 @@ func (r *run) advance(s Step) {
 	case s.Outcome == Failed:
 		r.Outcome, r.Headline = Failed, fmt.Sprintf("stopped at %s: %s", stageOf(s), shortOf(s))
 	case r.Outcome == Failed && s.Kind == kindChallenge: // one more try changes nothing
-	case r.server && s.Outcome == Good:
+	case r.Server && s.Outcome == Good:
 		r.Outcome, r.Headline = Good, "in touch with Clerk"
 	case s.Outcome != Good:
 		if r.Headline == "" {

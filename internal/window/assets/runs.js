@@ -14,7 +14,7 @@ export class Runs {
   }
 
   add({ steps, runs }) {
-    this.empty.hidden = true;
+    if (runs.some(({ server }) => !server)) this.empty.hidden = true;
     const present = new Map(runs.map((run) => [run.id, run]));
     for (const step of steps) {
       this.#run(present.get(step.run) ?? { id: step.run, client: '', headline: '', began: step.time }).add(step);
@@ -80,12 +80,12 @@ class Run {
     if (!this.touched) this.open(false);
   }
 
-  update({ client, headline, outcome, client_id: clientID }) {
+  update({ client, headline, outcome, server, client_id: clientID }) {
     this.name.textContent = client;
     this.name.title = clientID ? `client_id ${clientID}` : '';
     this.stand.textContent = headline;
     this.element.dataset.outcome = outcome;
-    if (client === 'The MCP server itself' && outcome !== 'failed') this.fold();
+    if (server && outcome !== 'failed') this.fold();
   }
 
   // add puts a step where it began: a request that made others ends after them.
