@@ -295,8 +295,8 @@ func TestCallFailures(t *testing.T) {
 			change: func(_ *testing.T, r *rig) {
 				r.browse = func(string) error { return nil }
 			},
-			args:     []string{"URL", "whoami", "--timeout", "300ms"},
-			wantErr:  "nobody signed in within 300ms",
+			args:     []string{"URL", "whoami", "--timeout", "2s"},
+			wantErr:  "nobody signed in within 2s",
 			wantHint: "--timeout waits longer",
 		},
 		{
