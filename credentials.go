@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
 // credentials returns the bearer token of r (RFC 6750 §2.1). Exactly one
@@ -24,7 +26,8 @@ func credentials(r *http.Request) (raw string, reason Reason) {
 		return "", reasonWrongScheme
 	}
 	raw = strings.Trim(rest, " ")
-	if !isToken68(raw) {
+	// What is too long for a token is refused as one, unread.
+	if len(raw) <= token.DefaultMaxSize && !isToken68(raw) {
 		return "", reasonBadCredentials
 	}
 	return raw, ""
@@ -41,13 +44,17 @@ func tokenInQuery(u *url.URL) bool {
 func isToken68(s string) bool {
 	s = strings.TrimRight(s, "=")
 	for i := range len(s) {
-		c := s[i]
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case c == '-', c == '.', c == '_', c == '~', c == '+', c == '/':
-		default:
+		if !token68[s[i]] {
 			return false
 		}
 	}
 	return s != ""
 }
+
+// token68 holds the characters of a b64token.
+var token68 = func() (set [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/") {
+		set[c] = true
+	}
+	return set
+}()

@@ -3,6 +3,7 @@ package gatehouse
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -170,7 +171,10 @@ func (g *Guard) Wrap(handler http.Handler) http.Handler {
 		g.counters.accept(caller)
 		answer := g.sessions.watch(w, r, caller)
 		defer answer.finish()
-		inner.ServeHTTP(answer, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
+		r = r.WithContext(context.WithValue(r.Context(), callerKey{}, caller))
+		r.Header = maps.Clone(r.Header)
+		r.Header["Authorization"] = verifiedAuthorization
+		inner.ServeHTTP(answer, r)
 	})
 }
 
@@ -215,6 +219,10 @@ func (g *Guard) verify(ctx context.Context, raw string) (*verified, *Rejection) 
 	return v, rejection
 }
 
+// verifiedAuthorization stands in for the token, which go-sdk's middleware looks
+// for and would only read through once more.
+var verifiedAuthorization = []string{"Bearer verified"}
+
 // identify hands the caller to the handler in go-sdk's own form: its context
 // keys are unexported, so its middleware is the only way to install a TokenInfo
 // and with it the binding of sessions to users. Every refusal came before it.
@@ -223,7 +231,6 @@ func (g *Guard) identify(handler http.Handler) http.Handler {
 		return g.tokenInfo(callerFromContext(ctx)), nil
 	}
 	withoutToken := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Header = maps.Clone(r.Header)
 		delete(r.Header, "Authorization")
 		handler.ServeHTTP(w, r)
 	})
@@ -234,7 +241,7 @@ func (g *Guard) tokenInfo(c *caller) *auth.TokenInfo {
 	return &auth.TokenInfo{
 		Scopes:     c.identity.Scopes,
 		Expiration: c.identity.Expiry,
-		UserID:     c.identity.Principal(),
+		UserID:     c.principal,
 		Extra:      map[string]any{tokenInfoKey: c},
 	}
 }
@@ -289,10 +296,10 @@ func (g *Guard) challenge(r *http.Request, rejection Rejection, row *ReasonInfo)
 		}
 	case codeInvalidToken:
 	case codeInsufficientScope:
-		// The union of base and missing: clients of 2025-11-25 ask for exactly
-		// what the challenge says, and would lose the rest.
-		if missing := new(scopeError); asScopeError(rejection.Err, missing) {
-			c.Scopes = union(g.scopes, missing.missing)
+		// All that the operation needs, held or not: clients of 2025-11-25 ask
+		// for exactly what the challenge says, and would lose the rest.
+		if e := (*scopeError)(nil); errors.As(rejection.Err, &e) {
+			c.Scopes = union(g.scopes, e.needed)
 		}
 	default:
 		return ""

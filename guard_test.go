@@ -145,6 +145,8 @@ func TestChecks(t *testing.T) {
 		{name: "another query", request: request{target: "/mcp?token=1", header: bearer(good)}, wantStatus: 200},
 
 		{name: "not a JWT", request: request{header: bearer("oat_8XOI")}, wantReason: "opaque", wantStatus: 401, wantCode: "invalid_token", wantChallenge: withError("invalid_token", "this server does not take opaque tokens")},
+		{name: "too long", request: request{header: bearer(strings.Repeat("x", 20<<10))}, wantReason: "too_large", wantStatus: 401, wantCode: "invalid_token", wantChallenge: withError("invalid_token", "the token is too large")},
+		{name: "too long, and binary", request: request{header: bearer(strings.Repeat("\xff", 20<<10))}, wantReason: "too_large", wantStatus: 401, wantCode: "invalid_token", wantChallenge: withError("invalid_token", "the token is too large")},
 		{name: "half a JWT", request: request{header: bearer(good[:strings.LastIndex(good, ".")])}, wantReason: "opaque", wantStatus: 401, wantCode: "invalid_token", wantChallenge: withError("invalid_token", "this server does not take opaque tokens")},
 		{name: "signature of another token", request: request{header: bearer(good[:strings.LastIndex(good, ".")] + is.token(resource, change{"claims", "jti", "token-2"})[strings.LastIndex(good, "."):])}, wantReason: "bad_signature", wantStatus: 401, wantCode: "invalid_token", wantChallenge: withError("invalid_token", "the token signature does not verify")},
 		{name: "expired", request: request{header: bearer(is.token(resource, change{"claims", "exp", time.Now().Add(-time.Minute).Unix()}))}, wantReason: "expired", wantStatus: 401, wantCode: "invalid_token", wantChallenge: withError("invalid_token", "the token has expired")},

@@ -108,20 +108,12 @@ func (n needs) holds(id *Identity, scope string) bool {
 	return id.HasScope(scope) || slices.ContainsFunc(n.broader[scope], id.HasScope)
 }
 
-// scopeError says which scopes an operation needs and the token lacks.
-type scopeError struct{ missing, granted []string }
+// scopeError says which scopes an operation needs, and which of them the token
+// lacks.
+type scopeError struct{ needed, missing, granted []string }
 
 func (e *scopeError) Error() string {
-	return fmt.Sprintf("token has scopes %q, the operation needs %q", e.granted, e.missing)
-}
-
-func asScopeError(err error, target *scopeError) bool {
-	var e *scopeError
-	if !errors.As(err, &e) {
-		return false
-	}
-	*target = *e
-	return true
+	return fmt.Sprintf("token has scopes %q, the operation needs %q as well", e.granted, e.missing)
 }
 
 // lacks reports what id lacks for the operations, all of it at once. Scopes come
@@ -140,8 +132,9 @@ func (n needs) lacks(id *Identity, ops ...operation) *Rejection {
 			}
 		}
 	}
-	if missing := slices.DeleteFunc(wanted, func(scope string) bool { return n.holds(id, scope) }); len(missing) > 0 {
-		return &Rejection{Reason: reasonScope, Err: &scopeError{missing, id.Scopes}, Identity: *id}
+	missing := slices.DeleteFunc(slices.Clone(wanted), func(scope string) bool { return n.holds(id, scope) })
+	if len(missing) > 0 {
+		return &Rejection{Reason: reasonScope, Err: &scopeError{wanted, missing, id.Scopes}, Identity: *id}
 	}
 	return nil
 }

@@ -55,6 +55,7 @@ func TestRequirements(t *testing.T) {
 		{name: "scope missing", body: call("write"), wantReason: "insufficient_scope", wantScope: "profile email notes:write"},
 		{name: "scope missing, prompt", body: `{"method":"prompts/get","params":{"name":"draft"}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:draft"},
 		{name: "scope missing, resource", body: `{"method":"resources/read","params":{"uri":"notes://all"}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:read"},
+		{name: "one of two scopes held", body: "[" + call("write") + `,{"method":"prompts/get","params":{"name":"draft"}}]`, changes: []change{scope("notes:write")}, wantReason: "insufficient_scope", wantScope: "profile email notes:write notes:draft"},
 		{name: "role and scope held", body: call("purge"), changes: []change{scope("notes:write"), {"claims", "roles", []string{"admin"}}}},
 		{name: "role missing, a new scope would not help", body: call("purge"), wantReason: "insufficient_permission"},
 		{name: "role held, scope missing", body: call("purge"), changes: []change{{"claims", "roles", []string{"admin"}}}, wantReason: "insufficient_scope", wantScope: "profile email notes:write"},

@@ -9,10 +9,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/cache"
 	"github.com/gatehouse-mcp/gatehouse/internal/keys"
@@ -86,8 +88,11 @@ func newVerifier(g *Guard, audiences []string) (*verifier, error) {
 // verify answers who raw stands for, or why it is refused. A token seen before
 // costs one hash and one look-up until it expires or the keys change.
 func (v *verifier) verify(ctx context.Context, raw string) (*verified, *Rejection) {
+	if len(raw) > token.DefaultMaxSize {
+		return nil, refusal(&token.Error{Reason: token.TooLarge, Got: strconv.Itoa(len(raw)) + " bytes"})
+	}
 	now := time.Now()
-	fingerprint := sha256.Sum256([]byte(raw))
+	fingerprint := fingerprintOf(raw)
 	if hit, ok := v.tokens.Get(fingerprint, v.keys.Generation(), now); ok && !now.Add(v.leeway).Before(hit.notBefore) {
 		v.hits.Add(1)
 		return hit, nil
@@ -121,6 +126,11 @@ func (v *verifier) outlivedItsKey(raw string, now time.Time) bool {
 	issued := token.Peek(raw).IssuedAt
 	fetched := now.Add(-v.keys.Stats().Age)
 	return !issued.IsZero() && issued.Add(v.leeway).Before(fetched)
+}
+
+// fingerprintOf hashes raw without a copy of it.
+func fingerprintOf(raw string) [sha256.Size]byte {
+	return sha256.Sum256(unsafe.Slice(unsafe.StringData(raw), len(raw)))
 }
 
 // looksLikeJWT reports whether raw has the two dots of a compact JWS.

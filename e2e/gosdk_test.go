@@ -25,9 +25,15 @@ type goSession struct {
 // over.
 const nowhere = "http://127.0.0.1:53682/callback"
 
-func newGoSession(t testing.TB, endpoint, revision string) session {
+// newGoSession makes a client that asks for the scopes the server names, or for
+// those given and no other of them.
+func newGoSession(t testing.TB, endpoint, revision string, only ...string) session {
 	t.Helper()
 	s := &goSession{endpoint: endpoint, asks: revision}
+	var filter func([]string) []string
+	if len(only) > 0 {
+		filter = func([]string) []string { return only }
+	}
 	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
 		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{Metadata: &oauthex.ClientRegistrationMetadata{
 			ClientName:              "Gatehouse end-to-end",
@@ -36,6 +42,7 @@ func newGoSession(t testing.TB, endpoint, revision string) session {
 			TokenEndpointAuthMethod: "none",
 		}},
 		RequestRefreshToken:      true,
+		ScopeFilter:              filter,
 		AuthorizationCodeFetcher: s.fetchCode,
 	})
 	if err != nil {

@@ -20,6 +20,7 @@ type house struct {
 	program         *program
 	port, clerkPort int
 	command         []string
+	config          string // file of the local Clerk's settings, empty for none
 	marks           int
 }
 
@@ -46,6 +47,9 @@ func (h *house) open() {
 
 func (h *house) dev() *program {
 	argv := []string{gatehouse, "dev", "--port", strconv.Itoa(h.port), "--clerk-port", strconv.Itoa(h.clerkPort)}
+	if h.config != "" {
+		argv = append(argv, "--config", h.config)
+	}
 	if len(h.command) > 0 {
 		argv = append(append(argv, "--"), h.command...)
 	}

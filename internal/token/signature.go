@@ -12,8 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/big"
 	"slices"
+	"unsafe"
 )
 
 const (
@@ -187,24 +187,59 @@ func (a algorithm) verify(key crypto.PublicKey, signed string, signature []byte)
 		return rsa.VerifyPKCS1v15(k, a.hash, a.digest(signed), signature) == nil
 	case *ecdsa.PublicKey:
 		n := a.coordinateSize()
-		r, s := new(big.Int).SetBytes(signature[:n]), new(big.Int).SetBytes(signature[n:])
-		return ecdsa.Verify(k, a.digest(signed), r, s)
+		var buffer [maxASN1]byte // on the stack
+		return ecdsa.VerifyASN1(k, a.digest(signed), appendASN1(buffer[:0], signature[:n], signature[n:]))
 	case ed25519.PublicKey:
-		return ed25519.Verify(k, []byte(signed), signature)
+		return ed25519.Verify(k, readOnly(signed), signature)
 	}
 	return false
 }
 
+// readOnly returns the bytes of s without a copy. They must not be written to.
+func readOnly(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
 func (a algorithm) digest(signed string) []byte {
 	switch a.hash {
 	case crypto.SHA256:
-		sum := sha256.Sum256([]byte(signed))
+		sum := sha256.Sum256(readOnly(signed))
 		return sum[:]
 	case crypto.SHA384:
-		sum := sha512.Sum384([]byte(signed))
+		sum := sha512.Sum384(readOnly(signed))
 		return sum[:]
 	default:
-		sum := sha512.Sum512([]byte(signed))
+		sum := sha512.Sum512(readOnly(signed))
 		return sum[:]
 	}
+}
+
+// maxASN1 is the size of the longest ECDSA signature in ASN.1, that of P-521.
+const maxASN1 = 3 + 2*(2+67)
+
+// appendASN1 appends r and s as an ECDSA-Sig-Value (RFC 3279 §2.2.3), which is
+// what the standard library takes without further copies.
+func appendASN1(dst, r, s []byte) []byte {
+	size := asn1Size(r) + asn1Size(s)
+	dst = append(dst, 0x30)
+	if size > 127 {
+		dst = append(dst, 0x81)
+	}
+	dst = append(dst, byte(size))
+	return appendInteger(appendInteger(dst, r), s)
+}
+
+func asn1Size(n []byte) int {
+	var buffer [70]byte
+	return len(appendInteger(buffer[:0], n))
+}
+
+func appendInteger(dst, n []byte) []byte {
+	for len(n) > 1 && n[0] == 0 {
+		n = n[1:]
+	}
+	if n[0] >= 0x80 {
+		dst = append(dst, 2, byte(len(n)+1), 0)
+	} else {
+		dst = append(dst, 2, byte(len(n)))
+	}
+	return append(dst, n...)
 }
