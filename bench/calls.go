@@ -1,0 +1,213 @@
+package main
+
+import (
+	"fmt"
+	"sync"
+)
+
+const (
+	connections = 8
+	turnCalls   = 160 // of all connections together, in one turn of one server
+)
+
+// measured are the servers in the order of the table. The first is the base.
+var measured = []struct {
+	role, name string
+	signedIn   bool // whoami tells whose token it was
+}{
+	{role: "go-sdk", name: "go-sdk, no gate"},
+	{"gate", "the same behind the guard", true},
+	{"serve", "serve as it ships", true},
+	{"serve, as-is", "serve, NoHeapFloor", true},
+	{"mcp-go+keyfunc", "mcp-go + golang-jwt + keyfunc", true},
+	{"go-sdk+keyfunc", "go-sdk + golang-jwt + keyfunc", true},
+}
+
+// limits say what the CPU of a call may be at most, of the base.
+var limits = map[string]struct{ seen, fresh float64 }{
+	"gate":  {1.03, 1.25},
+	"serve": {0.75, 0.75},
+}
+
+// turn is one server with one kind of call: what is measured in a piece.
+type turn struct {
+	server  int // index of measured
+	version string
+	fresh   bool // every call has a token of its own
+	process *child
+	clients []*client
+	cpu     []float64 // ns for one call, of each round
+}
+
+// measureCalls measures the CPU time that the server's process takes for a call.
+// New tokens go to processes of their own: what these come to remember changes how
+// often their collector runs.
+func measureCalls(i *issuer, t *table, rounds int) error {
+	known, err := i.mint("RS256", 0, connections)
+	if err != nil {
+		return err
+	}
+	var turns []*turn
+	for _, version := range []string{sessionVersion, modernVersion} {
+		for _, fresh := range []bool{false, true} {
+			for n := range measured {
+				turns = append(turns, &turn{server: n, version: version, fresh: fresh})
+			}
+		}
+	}
+	servers := map[bool][]*child{}
+	for _, fresh := range []bool{false, true} {
+		for _, m := range measured {
+			c, err := startChild(m.role, i)
+			if err != nil {
+				return err
+			}
+			defer c.stop()
+			servers[fresh] = append(servers[fresh], c)
+		}
+	}
+	for _, u := range turns {
+		if err := u.connect(servers[u.fresh][u.server], known[0]); err != nil {
+			return fmt.Errorf("%s, %s: %w", measured[u.server].name, u.version, err)
+		}
+		defer u.disconnect()
+	}
+	next := connections // number of a token that nobody has seen
+	for round := range rounds + 1 {
+		fresh, first := map[string][]string{}, map[string]int{}
+		for _, version := range []string{sessionVersion, modernVersion} {
+			first[version] = next
+			if fresh[version], err = i.mint("RS256", next, turnCalls); err != nil {
+				return err
+			}
+			next += turnCalls
+		}
+		for _, u := range turns {
+			tokens, number := known, 0
+			if u.fresh {
+				tokens, number = fresh[u.version], first[u.version]
+			}
+			cpu, err := u.take(tokens, number)
+			if err != nil {
+				return fmt.Errorf("%s, %s: %w", measured[u.server].name, u.version, err)
+			}
+			if round > 0 { // the first warms up
+				u.cpu = append(u.cpu, cpu)
+			}
+		}
+	}
+	for first := 0; first < len(turns); first += len(measured) {
+		addCalls(t, turns[first:first+len(measured)])
+	}
+	for _, fresh := range []bool{false, true} {
+		if err := addMemoryOfCalls(t, servers[fresh], kind(fresh)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (u *turn) connect(server *child, raw string) error {
+	u.process = server
+	for range connections {
+		c, err := dial(server.address, u.version, raw)
+		if err != nil {
+			return err
+		}
+		u.clients = append(u.clients, c)
+	}
+	return nil
+}
+
+func (u *turn) disconnect() {
+	for _, c := range u.clients {
+		c.close()
+	}
+}
+
+// take makes turnCalls calls and returns the CPU time of one, in ns. first is the
+// number of the first token.
+func (u *turn) take(tokens []string, first int) (float64, error) {
+	before, err := u.process.usage()
+	if err != nil {
+		return 0, err
+	}
+	faults := make([]error, len(u.clients))
+	var work sync.WaitGroup
+	for k, c := range u.clients {
+		work.Go(func() {
+			for n := k; n < turnCalls && faults[k] == nil; n += len(u.clients) {
+				want := nobody
+				if measured[u.server].signedIn {
+					want = described(userID, tokenID(first+n%len(tokens)))
+				}
+				faults[k] = c.call(tokens[n%len(tokens)], want)
+			}
+		})
+	}
+	work.Wait()
+	for _, err := range faults {
+		if err != nil {
+			return 0, err
+		}
+	}
+	after, err := u.process.usage()
+	return float64(after.CPU-before.CPU) / turnCalls, err
+}
+
+func kind(fresh bool) string {
+	if fresh {
+		return "every token new"
+	}
+	return "seen tokens"
+}
+
+// addCalls adds the turns of all servers with one kind of call.
+func addCalls(t *table, turns []*turn) {
+	medians := make([]float64, len(turns))
+	rival := 0.0
+	for n, u := range turns {
+		medians[n] = median(u.cpu)
+		if measured[n].role == "mcp-go+keyfunc" {
+			rival = medians[n]
+		}
+	}
+	for n, m := range measured {
+		r := row{
+			what:   fmt.Sprintf("CPU of a tools/call, %s, %s", turns[0].version, kind(turns[0].fresh)),
+			who:    m.name,
+			figure: micros(medians[n]),
+			ratio:  medians[n] / medians[0],
+		}
+		if limit, ok := limits[m.role]; ok {
+			r.limit = limit.seen
+			if turns[0].fresh {
+				r.limit = limit.fresh
+			}
+			r.goal = fmt.Sprintf("≤ %.2f", r.limit)
+		}
+		if m.role == "serve" {
+			r.goal += ", below mcp-go"
+			if medians[n] >= rival {
+				r.fault = "not below mcp-go"
+			}
+		}
+		t.add(r)
+	}
+}
+
+// addMemoryOfCalls adds the most memory that the servers ever held.
+func addMemoryOfCalls(t *table, servers []*child, kind string) error {
+	base := 0.0
+	for n, m := range measured {
+		u, err := servers[n].usage()
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			base = float64(u.Peak)
+		}
+		t.add(row{what: "most memory of the process, " + kind, who: m.name, figure: megabytes(float64(u.Peak)), ratio: float64(u.Peak) / base})
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+// Command bench measures what sign-in costs, beside the same server without it
+// and beside other libraries, and prints one table.
+//
+//	go run .
+//	go run . -only calls -rounds 40
+//
+// Everything in one table comes from one run, in which all contenders take turns:
+// whatever else the machine does slows them alike. The ratios of the medians are
+// what counts; the times are those of one machine in one minute.
+package main
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// section is one part of the table.
+type section struct {
+	name    string
+	measure func(*issuer, *table) error
+}
+
+// sections are in the order of the table.
+func sections(rounds int) []section {
+	return []section{
+		{"first", measureFirstSeen},
+		{"seen", measureSeen},
+		{"refused", measureRefused},
+		{"calls", func(i *issuer, t *table) error { return measureCalls(i, t, rounds) }},
+		{"memory", measureMemory},
+		{"start", measureStart},
+	}
+}
+
+func main() {
+	run := measure
+	if role := os.Getenv(roleVariable); role != "" {
+		run = func() error { return runChild(role) }
+	}
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: error:", err)
+		os.Exit(1)
+	}
+}
+
+func measure() error {
+	only := flag.String("only", "", "comma-separated sections: first, seen, refused, calls, memory, start (default all)")
+	rounds := flag.Int("rounds", 40, "rounds of the section calls")
+	flag.Parse()
+
+	issuer, err := newIssuer()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	var t table
+	for _, s := range sections(*rounds) {
+		if *only != "" && !slices.Contains(strings.Split(*only, ","), s.name) {
+			continue
+		}
+		if err := s.measure(issuer, &t); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		fmt.Fprintf(os.Stderr, "bench: %s done after %s\n", s.name, time.Since(began).Round(time.Second))
+	}
+	fmt.Printf("%s, %s/%s, %s, %d CPUs; %s\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH,
+		cmp.Or(processor(), "unknown processor"), runtime.NumCPU(), time.Now().Format(time.DateOnly))
+	return t.write(os.Stdout)
+}
+
+// processor is what Linux calls the processor, or nothing.
+func processor() string {
+	info, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(info)) {
+		if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+const (
+	starts     = 9
+	startLimit = 50 * time.Millisecond
+)
+
+// measureStart measures from the start of the process to the first good answer
+// to a signed-in tools/call. Keys come over loopback.
+func measureStart(i *issuer, t *table) error {
+	raw, err := i.sign(i.draft("RS256", 0))
+	if err != nil {
+		return err
+	}
+	times := make(map[string][]float64)
+	for range starts {
+		for _, m := range measured {
+			want := nobody
+			if m.signedIn {
+				want = described(userID, tokenID(0))
+			}
+			took, err := startOnce(m.role, i, raw, want)
+			if err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
+			}
+			times[m.role] = append(times[m.role], float64(took))
+		}
+	}
+	base := median(times[measured[0].role])
+	for _, m := range measured {
+		took := median(times[m.role])
+		r := row{what: "start to first good answer", who: m.name, figure: micros(took), ratio: took / base}
+		if m.role == "serve" {
+			r.goal = "≤ 50 ms"
+			if took > float64(startLimit) {
+				r.fault = micros(took)
+			}
+		}
+		t.add(r)
+	}
+	return nil
+}
+
+func startOnce(role string, i *issuer, raw, want string) (time.Duration, error) {
+	began := time.Now()
+	server, err := startChild(role, i)
+	if err != nil {
+		return 0, err
+	}
+	defer server.stop()
+	c, err := dial(server.address, modernVersion, raw)
+	if err != nil {
+		return 0, err
+	}
+	defer c.close()
+	if err := c.call(raw, want); err != nil {
+		return 0, err
+	}
+	return time.Since(began), nil
+}
