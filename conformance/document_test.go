@@ -36,8 +36,6 @@ func (r row) result() string {
 	switch {
 	case r.notApplicable != "":
 		return "not applicable: " + r.notApplicable
-	case r.gap != "":
-		return "does not hold yet: " + r.gap
 	case r.except != "":
 		return "holds, except: " + r.except
 	}
