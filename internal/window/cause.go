@@ -83,6 +83,8 @@ func shortOf(s Step) string {
 // what to do.
 func (w *Window) judge(x *exchange, k kind) (Outcome, string, string) {
 	switch {
+	case x.status == 0 && x.request.Context().Err() != nil:
+		return Neutral, "The client went away before the answer.", ""
 	case x.status == 0:
 		return Failed, "The answer broke off.", "Look at the log of the MCP server."
 	case x.status == http.StatusBadGateway:

@@ -32,9 +32,12 @@ var secretNames = map[string]bool{
 // those cut short, and Clerk's prefixed tokens and keys.
 var tokenShapes = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){0,4}|\b(?:oat|ak|mt|rt|ort|sk_test|sk_live|ask)_[A-Za-z0-9]{12,}`)
 
-// secretMembers finds secret members of JSON text and parameters of forms,
-// nested or cut short.
+// secretMembers finds secret members of JSON text, nested or cut short.
 var secretMembers = regexp.MustCompile(`(?i)("(?:access_token|client_secret|code_verifier|id_token|password|refresh_token|secret)"\s*:\s*")((?:[^"\\]|\\.)*)`)
+
+// secretParams finds secret parameters of forms and URLs, but those that are
+// shortened already.
+var secretParams = regexp.MustCompile(`(?i)\b((?:access_token|client_secret|code|code_verifier|id_token|password|refresh_token|state)=)([^&\s"'\\…][^&\s"'\\]*)`)
 
 // shorten keeps enough of a secret to tell it from another.
 func shorten(secret string) string {
@@ -47,10 +50,12 @@ func shorten(secret string) string {
 // scrub takes everything out of text that looks like a credential.
 func scrub(text string) string {
 	text = strings.ToValidUTF8(text, "?")
-	text = secretMembers.ReplaceAllStringFunc(text, func(member string) string {
-		m := secretMembers.FindStringSubmatch(member)
-		return m[1] + shorten(m[2])
-	})
+	for _, secrets := range []*regexp.Regexp{secretMembers, secretParams} {
+		text = secrets.ReplaceAllStringFunc(text, func(match string) string {
+			m := secrets.FindStringSubmatch(match)
+			return m[1] + shorten(m[2])
+		})
+	}
 	return tokenShapes.ReplaceAllStringFunc(text, shorten)
 }
 
