@@ -46,6 +46,7 @@ await obey({
     await ready();
     let revision = await page.evaluate((to) => window.connect(to), url);
     if (revision === null) {
+      await page.evaluate(() => { setTimeout(() => location.assign(window.signInAt)); });
       await signInOnPages(page, { name, consent });
       await page.waitForURL(`${origin}/callback?*`);
       await ready();

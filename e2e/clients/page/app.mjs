@@ -16,12 +16,13 @@ function session(url) {
   const provider = new Provider({
     store: sessionStorage,
     redirectUrl: new URL('/callback', location.origin).href,
-    redirect: (to) => location.assign(to),
+    redirect: (to) => { window.signInAt = to; },
   });
   return new Session(sdk, url, provider);
 }
 
-// connect returns the revision, or null when the browser is on its way to sign in.
+// connect returns the revision, or null when the person must sign in first, at
+// signInAt: leaving the page now would take the answer along.
 async function connect(url) {
   window.session = session(url);
   try {
