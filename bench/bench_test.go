@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"os"
@@ -47,7 +48,7 @@ func TestServers(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer server.stop()
-			for _, version := range []string{sessionVersion, modernVersion} {
+			for _, version := range versions {
 				c, err := dial(server.address, version, good[0])
 				if err != nil {
 					t.Fatalf("%s: %v", version, err)
@@ -62,7 +63,7 @@ func TestServers(t *testing.T) {
 						t.Errorf("%s: %v", version, err)
 					}
 				}
-				err = c.call(reverseSignature(good[0]), nobody)
+				err = c.call(spoilSignature(good[0]), nobody)
 				if refused := err != nil && strings.Contains(err.Error(), "answered 401"); refused != m.signedIn {
 					t.Errorf("%s: bad token: %v, want it refused: %v", version, err, m.signedIn)
 				}
@@ -154,6 +155,26 @@ func TestMedian(t *testing.T) {
 	} {
 		if got := median(test.values); got != test.want {
 			t.Errorf("median = %v, want %v", got, test.want)
+		}
+	}
+}
+
+func TestChoose(t *testing.T) {
+	all := sections(1)
+	for _, test := range []struct {
+		names   string
+		want    int
+		wantErr string
+	}{
+		{names: "", want: len(all)},
+		{names: "calls", want: 1},
+		{names: "start,first", want: 2},
+		{names: "calls,", wantErr: `no section ""; see -help`},
+		{names: "Calls", wantErr: `no section "Calls"; see -help`},
+	} {
+		got, err := choose(all, test.names)
+		if len(got) != test.want || fmt.Sprint(err) != cmp.Or(test.wantErr, "<nil>") {
+			t.Errorf("choose(%q) = %d sections, %v; want %d, %s", test.names, len(got), err, test.want, test.wantErr)
 		}
 	}
 }

@@ -40,22 +40,14 @@ type turn struct {
 }
 
 // measureCalls measures the CPU time that the server's process takes for a call.
-// New tokens go to processes of their own: what these come to remember changes how
-// often their collector runs.
 func measureCalls(i *issuer, t *table, rounds int) error {
 	known, err := i.mint("RS256", 0, connections)
 	if err != nil {
 		return err
 	}
-	var turns []*turn
-	for _, version := range []string{sessionVersion, modernVersion} {
-		for _, fresh := range []bool{false, true} {
-			for n := range measured {
-				turns = append(turns, &turn{server: n, version: version, fresh: fresh})
-			}
-		}
-	}
 	servers := map[bool][]*child{}
+	// New tokens go to processes of their own: what these come to remember changes
+	// how often their collector runs.
 	for _, fresh := range []bool{false, true} {
 		for _, m := range measured {
 			c, err := startChild(m.role, i)
@@ -66,34 +58,16 @@ func measureCalls(i *issuer, t *table, rounds int) error {
 			servers[fresh] = append(servers[fresh], c)
 		}
 	}
+	turns := allTurns()
 	for _, u := range turns {
 		if err := u.connect(servers[u.fresh][u.server], known[0]); err != nil {
 			return fmt.Errorf("%s, %s: %w", measured[u.server].name, u.version, err)
 		}
 		defer u.disconnect()
 	}
-	next := connections // number of a token that nobody has seen
-	for round := range rounds + 1 {
-		fresh, first := map[string][]string{}, map[string]int{}
-		for _, version := range []string{sessionVersion, modernVersion} {
-			first[version] = next
-			if fresh[version], err = i.mint("RS256", next, turnCalls); err != nil {
-				return err
-			}
-			next += turnCalls
-		}
-		for _, u := range turns {
-			tokens, number := known, 0
-			if u.fresh {
-				tokens, number = fresh[u.version], first[u.version]
-			}
-			cpu, err := u.take(tokens, number)
-			if err != nil {
-				return fmt.Errorf("%s, %s: %w", measured[u.server].name, u.version, err)
-			}
-			if round > 0 { // the first warms up
-				u.cpu = append(u.cpu, cpu)
-			}
+	for round := range rounds + 1 { // the first warms up, and does not count
+		if err := takeRound(i, turns, known, round); err != nil {
+			return err
 		}
 	}
 	for first := 0; first < len(turns); first += len(measured) {
@@ -102,6 +76,47 @@ func measureCalls(i *issuer, t *table, rounds int) error {
 	for _, fresh := range []bool{false, true} {
 		if err := addMemoryOfCalls(t, servers[fresh], kind(fresh)); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// allTurns has the servers with one kind of call next to each other.
+func allTurns() []*turn {
+	var turns []*turn
+	for _, version := range versions {
+		for _, fresh := range []bool{false, true} {
+			for n := range measured {
+				turns = append(turns, &turn{server: n, version: version, fresh: fresh})
+			}
+		}
+	}
+	return turns
+}
+
+// takeRound takes every turn once. The new tokens of a round are the same for all
+// servers and others for each version, which shares its server with the other.
+func takeRound(i *issuer, turns []*turn, known []string, round int) error {
+	first := map[string]int{}
+	fresh := map[string][]string{}
+	for k, version := range versions {
+		var err error
+		first[version] = connections + (round*len(versions)+k)*turnCalls
+		if fresh[version], err = i.mint("RS256", first[version], turnCalls); err != nil {
+			return err
+		}
+	}
+	for _, u := range turns {
+		tokens, number := known, 0
+		if u.fresh {
+			tokens, number = fresh[u.version], first[u.version]
+		}
+		cpu, err := u.take(tokens, number)
+		if err != nil {
+			return fmt.Errorf("%s, %s: %w", measured[u.server].name, u.version, err)
+		}
+		if round > 0 {
+			u.cpu = append(u.cpu, cpu)
 		}
 	}
 	return nil

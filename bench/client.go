@@ -17,6 +17,8 @@ const (
 	modernVersion  = "2026-07-28"
 )
 
+var versions = []string{sessionVersion, modernVersion}
+
 const (
 	callTimeout = 10 * time.Second
 	maxAnswer   = 1 << 20

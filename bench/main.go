@@ -58,12 +58,13 @@ func measure() error {
 	if err != nil {
 		return err
 	}
+	chosen, err := choose(sections(*rounds), *only)
+	if err != nil {
+		return err
+	}
 	began := time.Now()
 	var t table
-	for _, s := range sections(*rounds) {
-		if *only != "" && !slices.Contains(strings.Split(*only, ","), s.name) {
-			continue
-		}
+	for _, s := range chosen {
 		if err := s.measure(issuer, &t); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
@@ -72,6 +73,22 @@ func measure() error {
 	fmt.Printf("%s, %s/%s, %s, %d CPUs; %s\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH,
 		cmp.Or(processor(), "unknown processor"), runtime.NumCPU(), time.Now().Format(time.DateOnly))
 	return t.write(os.Stdout)
+}
+
+// choose returns the sections with the comma-separated names; all, without names.
+func choose(all []section, names string) ([]section, error) {
+	if names == "" {
+		return all, nil
+	}
+	var chosen []section
+	for name := range strings.SplitSeq(names, ",") {
+		i := slices.IndexFunc(all, func(s section) bool { return s.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no section %q; see -help", name)
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
 }
 
 // processor is what Linux calls the processor, or nothing.

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	starts     = 9
+	starts     = 15
 	startLimit = 50 * time.Millisecond
 )
 

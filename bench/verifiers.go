@@ -7,6 +7,7 @@ import (
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/token"
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -28,6 +29,18 @@ func newGuard(i *issuer, change ...func(*gatehouse.Config)) (*gatehouse.Guard, e
 		return nil, err
 	}
 	return guard, guard.Ready(background)
+}
+
+// newRules returns the rules of the guard above for its tokens.
+func newRules(i *issuer) *token.Rules {
+	return &token.Rules{
+		Issuer:         i.url,
+		Algorithms:     algorithms,
+		Types:          []string{"at+jwt"},
+		RequiredClaims: []string{"client_id"},
+		SubjectPrefix:  "user_",
+		Audiences:      []string{resource},
+	}
 }
 
 // accessClaims are the claims that a server reads from a token.
