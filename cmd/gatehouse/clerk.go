@@ -87,13 +87,8 @@ func runClerk(ctx context.Context, con *console, args []string) error {
 }
 
 // loadClerk returns the local Clerk of the file at config, or the one without any.
-// In the latter, clients may choose an organization without having registered for
-// it, so that the organization picker is seen.
 func loadClerk(port int, config string, logger *slog.Logger) (*localclerk.Server, error) {
-	settings := localclerk.DefaultSettings()
-	settings.DefaultScopes = []string{
-		localclerk.ScopeProfile, localclerk.ScopeEmail, localclerk.ScopeOfflineAccess, localclerk.ScopeOrganization,
-	}
+	settings := clerkfile.DefaultSettings()
 	cfg := localclerk.Config{
 		Issuer:   fmt.Sprintf("http://%s:%d", listen.Localhost, port),
 		Settings: &settings,

@@ -55,6 +55,17 @@ type File struct {
 	Organizations []localclerk.Organization
 }
 
+// DefaultSettings are those of a local Clerk without a file: a new instance on which
+// clients may choose an organization without having registered for it, so that the
+// organization picker is seen.
+func DefaultSettings() localclerk.Settings {
+	settings := localclerk.DefaultSettings()
+	settings.DefaultScopes = []string{
+		localclerk.ScopeProfile, localclerk.ScopeEmail, localclerk.ScopeOfflineAccess, localclerk.ScopeOrganization,
+	}
+	return settings
+}
+
 // Fault is one thing that is wrong with a file.
 type Fault struct {
 	File    string
@@ -95,7 +106,7 @@ func cause(err error) string {
 
 // Parse reads the text of the file called name.
 func Parse(name string, text []byte) (File, error) {
-	out := File{Settings: localclerk.DefaultSettings(), Users: localclerk.SeedUsers(), Organizations: localclerk.SeedOrganizations()}
+	out := File{Settings: DefaultSettings(), Users: localclerk.SeedUsers(), Organizations: localclerk.SeedOrganizations()}
 	if len(text) > maxBytes {
 		return File{}, &Fault{File: name, Problem: fmt.Sprintf("is longer than %d bytes", maxBytes), Fix: "leave out what tests do not need"}
 	}
@@ -333,6 +344,7 @@ func (f File) Apply(server *localclerk.Server) error {
 // ctx ends. A file with faults changes nothing; they are logged.
 func Watch(ctx context.Context, path string, server *localclerk.Server, logger *slog.Logger) {
 	last, _ := os.ReadFile(path)
+	var seen []byte // at the tick before
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
@@ -342,8 +354,11 @@ func Watch(ctx context.Context, path string, server *localclerk.Server, logger *
 		case <-tick.C:
 		}
 		text, err := os.ReadFile(path)
-		if err != nil || bytes.Equal(text, last) {
-			continue // editors take a file away for a moment
+		// Editors take a file away for a moment, or empty it before they write: what
+		// counts is what was there twice.
+		settled := err == nil && seen != nil && bytes.Equal(text, seen)
+		if seen = text; !settled || bytes.Equal(text, last) {
+			continue
 		}
 		last = text
 		file, err := Parse(path, text)

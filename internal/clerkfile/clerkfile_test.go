@@ -132,7 +132,7 @@ func TestWatch(t *testing.T) {
 			close(done)
 		}()
 		names := func() (out []string) {
-			time.Sleep(time.Second)
+			time.Sleep(1700 * time.Millisecond) // three ticks, and not at one of them
 			for _, u := range server.Users() {
 				out = append(out, u.Username)
 			}

@@ -175,6 +175,8 @@ var tokenCauses = []func(*Window, *exchange) (why, do string){
 		}
 		if t, ok := w.clerk.OpaqueToken(x.token.raw); ok && t.Revoked {
 			return "The opaque token was revoked.", "Sign in again."
+		} else if !ok {
+			return "Clerk does not know this opaque token: it has expired, or is another instance's.", "Sign in again."
 		}
 		return "This server does not take opaque tokens.",
 			"Switch on “Generate access tokens as JWTs” under Settings and sign in again, or give the server CLERK_SECRET_KEY so that it can ask Clerk."

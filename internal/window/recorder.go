@@ -17,7 +17,7 @@ import (
 // and records it. Host passes through, answers are not buffered. A server that
 // does not answer is reported as 502, with what to do.
 func (w *Window) Proxy(target *url.URL, logger *slog.Logger) http.Handler {
-	return w.record(&httputil.ReverseProxy{
+	proxy := w.record(&httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.Host = r.In.Host
@@ -30,6 +30,13 @@ func (w *Window) Proxy(target *url.URL, logger *slog.Logger) http.Handler {
 			}
 			writeError(rw, http.StatusBadGateway, fmt.Sprintf("the MCP server does not answer on port %s; it must listen on the port that PORT names", target.Port()))
 		},
+	})
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		// Otherwise the first byte of an answer closes the request's body, from which
+		// the proxy may still be about to read the end: the answer would break off.
+		// HTTP/2 is full duplex anyway, and says so with an error.
+		_ = http.NewResponseController(rw).EnableFullDuplex()
+		proxy.ServeHTTP(rw, r)
 	})
 }
 

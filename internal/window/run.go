@@ -191,7 +191,7 @@ func (r *run) advance(s Step) {
 		r.Outcome, r.Headline = Failed, "the server cannot reach Clerk: "+shortOf(s)
 	case s.Outcome == Failed:
 		r.Outcome, r.Headline = Failed, fmt.Sprintf("stopped at %s: %s", stageOf(s), shortOf(s))
-	case r.Outcome == Failed && s.Kind == kindChallenge: // one more try changes nothing
+	case r.Outcome == Failed && (s.Kind == kindChallenge || s.Kind == kindResource): // one more try changes nothing
 	case r.Server && s.Outcome == Good:
 		r.Outcome, r.Headline = Good, "in touch with Clerk"
 	case s.Outcome != Good:
