@@ -55,7 +55,7 @@ func TestServers(t *testing.T) {
 				}
 				defer c.close()
 				for n, raw := range good {
-					want := nobody
+					want := nobody(nil)
 					if m.signedIn {
 						want = described(userID, tokenID(n))
 					}
@@ -63,7 +63,7 @@ func TestServers(t *testing.T) {
 						t.Errorf("%s: %v", version, err)
 					}
 				}
-				err = c.call(spoilSignature(good[0]), nobody)
+				err = c.call(spoilSignature(good[0]), nobody(nil))
 				if refused := err != nil && strings.Contains(err.Error(), "answered 401"); refused != m.signedIn {
 					t.Errorf("%s: bad token: %v, want it refused: %v", version, err, m.signedIn)
 				}

@@ -152,7 +152,7 @@ func (u *turn) take(tokens []string, first int) (float64, error) {
 	for k, c := range u.clients {
 		work.Go(func() {
 			for n := k; n < turnCalls && faults[k] == nil; n += len(u.clients) {
-				want := nobody
+				want := nobody(nil)
 				if measured[u.server].signedIn {
 					want = described(userID, tokenID(first+n%len(tokens)))
 				}

@@ -73,7 +73,7 @@ func growth(role string, i *issuer, tokens []string) (resident, heap float64, er
 	defer c.close()
 	want := func(n int) string {
 		if role == "go-sdk" {
-			return nobody
+			return nobody(nil)
 		}
 		return described(userID, tokenID(n))
 	}

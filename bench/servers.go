@@ -36,8 +36,11 @@ func described(user, tokenID string) string {
 	return fmt.Sprintf(`{"userId":%q,"tokenId":%q}`, user, tokenID)
 }
 
-// nobody is what whoami answers where nobody signs in.
-var nobody = described("nobody", "none")
+// nobody is what whoami answers where nobody signs in: as long, and made in the
+// same way, as for somebody.
+func nobody(*mcp.CallToolRequest) string {
+	return described("user_000000000000000000000000000", "oat_0000000000000000000000000000")
+}
 
 // newMCPServer is the go-sdk server of all roles but mcp-go's. who finds out who
 // is calling.
@@ -71,14 +74,14 @@ func bothEras(s *mcp.Server) http.Handler {
 }
 
 func serveOpen(l net.Listener, _ string) error {
-	s := newMCPServer(func(*mcp.CallToolRequest) string { return nobody })
+	s := newMCPServer(nobody)
 	return http.Serve(l, bothEras(s))
 }
 
 func describeIdentity(req *mcp.CallToolRequest) string {
 	id, ok := gatehouse.IdentityOf(req)
 	if !ok {
-		return nobody
+		return nobody(req)
 	}
 	return described(id.Subject, id.TokenID)
 }

@@ -20,7 +20,7 @@ func measureStart(i *issuer, t *table) error {
 	times := make(map[string][]float64)
 	for range starts {
 		for _, m := range measured {
-			want := nobody
+			want := nobody(nil)
 			if m.signedIn {
 				want = described(userID, tokenID(0))
 			}
