@@ -1,6 +1,7 @@
 package window
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -32,13 +33,25 @@ func (w *Window) Proxy(target *url.URL, logger *slog.Logger) http.Handler {
 		},
 	})
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		// Otherwise the first byte of an answer closes the request's body, from which
-		// the proxy may still be about to read the end: the answer would break off.
-		// HTTP/2 is full duplex anyway, and says so with an error.
-		_ = http.NewResponseController(rw).EnableFullDuplex()
+		// The first byte of an answer closes the request's body, from which the proxy
+		// might still be about to read the end: the answer would break off. Requests
+		// of MCP are small, so they are read to the end first.
+		body, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, maxForwarded))
+		if err != nil {
+			writeError(rw, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body of the request could not be read: %v", err))
+			return
+		}
+		r.Body, r.ContentLength, r.TransferEncoding = http.NoBody, int64(len(body)), nil
+		if len(body) > 0 {
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
 		proxy.ServeHTTP(rw, r)
 	})
 }
+
+// maxForwarded bounds the body of a request to the MCP server, which has its own
+// limit: that of Gatehouse and of go-sdk is 4 MiB.
+const maxForwarded = 32 << 20
 
 // record makes a step of every request that next answers.
 func (w *Window) record(next http.Handler) http.Handler {
