@@ -20,7 +20,7 @@ var (
 
 // documents are the pages for users. Code in them is an excerpt of a file that
 // the compiler sees.
-var documents = []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/clerk.md", "docs/reasons.md", "docs/reliability.md", "docs/local-clerk.md"}
+var documents = []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/clerk.md", "docs/reasons.md", "docs/reliability.md", "docs/local-clerk.md", "docs/performance.md"}
 
 func TestCodeInDocumentsIsCompiled(t *testing.T) {
 	blocks := 0

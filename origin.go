@@ -24,8 +24,13 @@ const (
 // arrivedOnLoopback reports whether the connection of r came in on a loopback
 // address. Without a connection to ask, as in unit tests, it did not.
 func arrivedOnLoopback(r *http.Request) bool {
-	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	return ok && wellknown.IsLoopback(addr.String())
+	switch addr := r.Context().Value(http.LocalAddrContextKey).(type) {
+	case *net.TCPAddr:
+		return addr.IP.IsLoopback()
+	case net.Addr:
+		return wellknown.IsLoopback(addr.String())
+	}
+	return false
 }
 
 // hostAllowed defends a server on loopback against DNS rebinding: a page whose
