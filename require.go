@@ -152,7 +152,7 @@ func (r Requirement) deny(id *Identity, organizationScope string) error {
 // authorize is check 8: may this caller do that? The body decides; headers that
 // name the method are checked by the server for the newest revision only.
 func (g *Guard) authorize(w http.ResponseWriter, r *http.Request, c *caller) *Rejection {
-	if r.Method != http.MethodPost || r.Body == nil {
+	if r.Method != http.MethodPost || r.Body == nil || r.Body == http.NoBody {
 		return g.needs.lacks(&c.identity)
 	}
 	limitBody(w, r)

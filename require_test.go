@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -180,6 +183,37 @@ func TestBodyIsBoundedAndWhole(t *testing.T) {
 	}
 	if resp := send(handler, request{body: strings.Repeat("x", 4<<20+1), header: header}); resp.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("a body over the limit: status %d, want 413", resp.StatusCode)
+	}
+}
+
+// deadlines records the read deadlines that are set on a connection.
+type deadlines struct {
+	http.ResponseWriter
+	set []time.Time
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error {
+	d.set = append(d.set, t)
+	return nil
+}
+
+// TestBodyDeadline: a body has a time limit, which ends with the body. Without one
+// there is none: it would end the answer, which may be a stream.
+func TestBodyDeadline(t *testing.T) {
+	is := newIssuer(t)
+	handler := newGuard(t, is).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+	}))
+	for text, want := range map[string]int{`{"jsonrpc":"2.0"}`: 2, "": 0} {
+		r := request{body: text, header: bearer(is.token(resource))}.make()
+		if text == "" {
+			r.Body = http.NoBody
+		}
+		w := &deadlines{ResponseWriter: httptest.NewRecorder()}
+		handler.ServeHTTP(w, r)
+		if len(w.set) != want || want == 2 && (w.set[0].IsZero() || !w.set[1].IsZero()) {
+			t.Errorf("body %q: deadlines %v, want %d, the last of them none", text, w.set, want)
+		}
 	}
 }
 
