@@ -8,6 +8,7 @@ package cache
 
 import (
 	"hash/maphash"
+	"math"
 	"time"
 )
 
@@ -41,8 +42,8 @@ type Cache[V any] struct {
 	shards []shard[V]
 }
 
-// New returns an empty cache. Its table, which never grows, takes about 32 bytes
-// for each entry allowed.
+// New returns an empty cache. Its table grows with it, to 16 to 32 bytes for each
+// entry allowed, and never shrinks.
 func New[V any](config Config) *Cache[V] {
 	if config.Entries <= 0 {
 		config.Entries = DefaultEntries
@@ -72,7 +73,7 @@ func (c *Cache[V]) locate(key *Key) (s *shard[V], hash uint64) {
 func (c *Cache[V]) Get(key Key, generation uint64, now time.Time) (V, bool) {
 	s, hash := c.locate(&key)
 	e := s.find(&key, hash)
-	if e == nil || e.generation != generation || !now.Before(e.expires) {
+	if e == nil || e.generation != generation || nanoseconds(now) >= e.expires {
 		var zero V
 		return zero, false
 	}
@@ -92,8 +93,22 @@ func (c *Cache[V]) Put(key Key, generation uint64, value V, size int, expires ti
 		generation: generation,
 		value:      value,
 		size:       max(size, 0) + EntryOverhead,
-		expires:    expires,
+		expires:    nanoseconds(expires),
 	})
+}
+
+// lastSecond is the last whole second that int64 nanoseconds since 1970 can say, in the year 2262.
+const lastSecond = math.MaxInt64/int64(time.Second) - 1
+
+// nanoseconds is t.UnixNano, at most that of lastSecond and at least 0: an entry
+// without a pointer in it is one that the collector need not follow.
+func nanoseconds(t time.Time) int64 {
+	if s := t.Unix(); s > lastSecond {
+		return lastSecond * int64(time.Second)
+	} else if s < 0 {
+		return 0
+	}
+	return t.UnixNano()
 }
 
 // Len returns how many entries there are, expired ones included.

@@ -4,7 +4,6 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // entry is immutable, but for its visits.
@@ -13,8 +12,8 @@ type entry[V any] struct {
 	hash       uint64
 	generation uint64
 	value      V
-	size       int // with EntryOverhead
-	expires    time.Time
+	size       int   // with EntryOverhead
+	expires    int64 // nanoseconds since 1970
 	visits     atomic.Uint32
 }
 
@@ -30,14 +29,20 @@ func (e *entry[V]) visit() {
 	}
 }
 
-// shard is a hash table with linear probing whose slots are read without a lock:
-// an entry never changes, and a reader compares the whole key. Writers hold the
-// lock. While one moves an entry, a reader can miss it; it never finds a wrong one.
+// table is a hash table with linear probing: a power of two of slots, of which at
+// most about half are in use.
+type table[V any] []atomic.Pointer[entry[V]]
+
+func (t table[V]) slot(i uint64) *atomic.Pointer[entry[V]] { return &t[i&uint64(len(t)-1)] }
+
+// shard is a table whose slots are read without a lock: an entry never changes, and
+// a reader compares the whole key. Writers hold the lock. While one moves an entry,
+// or all of them to a larger table, a reader can miss it; it never finds a wrong one.
 //
 // Eviction is the CLOCK algorithm with a small counter: a new entry starts with no
 // visits and so goes before all that were hit since the hand last passed them.
 type shard[V any] struct {
-	slots []atomic.Pointer[entry[V]] // a power of two, at most about half of it in use
+	current atomic.Pointer[table[V]]
 
 	mu         sync.Mutex
 	hand       uint64
@@ -49,30 +54,29 @@ type shard[V any] struct {
 	_ [64]byte // keeps the next shard's lock off this one's cache line
 }
 
+// firstSlots is the size of a shard's first table.
+const firstSlots = 4
+
 func (s *shard[V]) init(maxEntries, maxBytes int) {
-	slots := 2
-	for slots < 2*maxEntries {
-		slots *= 2
-	}
-	s.slots = make([]atomic.Pointer[entry[V]], slots)
+	first := make(table[V], firstSlots)
+	s.current.Store(&first)
 	s.maxEntries, s.maxBytes = maxEntries, maxBytes
 }
 
-func (s *shard[V]) slot(i uint64) *atomic.Pointer[entry[V]] {
-	return &s.slots[i&uint64(len(s.slots)-1)]
-}
+// slots is the table, for a writer.
+func (s *shard[V]) slots() table[V] { return *s.current.Load() }
 
 // find returns the entry of key, or nil.
 func (s *shard[V]) find(key *Key, hash uint64) *entry[V] {
-	e, _ := s.search(key, hash)
+	e, _ := s.slots().search(key, hash)
 	return e
 }
 
 // search returns the entry of key and its slot, or nil and the empty slot it would take.
-func (s *shard[V]) search(key *Key, hash uint64) (*entry[V], uint64) {
+func (t table[V]) search(key *Key, hash uint64) (*entry[V], uint64) {
 	// Writers leave empty slots, but a reader that they overtake might not meet one.
-	for i := hash; i < hash+uint64(len(s.slots)); i++ {
-		e := s.slot(i).Load()
+	for i := hash; i < hash+uint64(len(t)); i++ {
+		e := t.slot(i).Load()
 		if e == nil || e.key == *key {
 			return e, i
 		}
@@ -83,7 +87,7 @@ func (s *shard[V]) search(key *Key, hash uint64) (*entry[V], uint64) {
 func (s *shard[V]) put(e *entry[V]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old, at := s.search(&e.key, e.hash); old != nil {
+	if old, at := s.slots().search(&e.key, e.hash); old != nil {
 		e.visits.Store(old.visits.Load())
 		s.remove(at)
 	}
@@ -93,18 +97,39 @@ func (s *shard[V]) put(e *entry[V]) {
 	for s.entries >= s.maxEntries || s.bytes+e.size > s.maxBytes {
 		s.evict()
 	}
-	_, at := s.search(&e.key, e.hash)
-	s.slot(at).Store(e)
+	if 2*(s.entries+1) > len(s.slots()) {
+		s.grow()
+	}
+	s.slots().add(e)
 	s.entries++
 	s.bytes += e.size
+}
+
+// add stores an entry whose key the table does not have.
+func (t table[V]) add(e *entry[V]) {
+	_, at := t.search(&e.key, e.hash)
+	t.slot(at).Store(e)
+}
+
+// grow puts all entries into a table of twice the size. Readers are in the old one
+// or the new one.
+func (s *shard[V]) grow() {
+	next := make(table[V], 2*len(s.slots()))
+	for i := range s.slots() {
+		if e := s.slots()[i].Load(); e != nil {
+			next.add(e)
+		}
+	}
+	s.current.Store(&next)
 }
 
 // evict removes the next entry that the hand of the clock finds without visits.
 // There must be one entry at least. Hits go on meanwhile: after enough rounds any
 // entry will do.
 func (s *shard[V]) evict() {
-	for steps := (maxVisits + 1) * len(s.slots); ; steps-- {
-		e := s.slot(s.hand).Load()
+	slots := s.slots()
+	for steps := (maxVisits + 1) * len(slots); ; steps-- {
+		e := slots.slot(s.hand).Load()
 		if e != nil {
 			n := e.visits.Load()
 			if n == 0 || steps <= 0 {
@@ -120,33 +145,35 @@ func (s *shard[V]) evict() {
 // remove empties the slot at and moves up the entries behind it that would no
 // longer be found past the gap.
 func (s *shard[V]) remove(at uint64) {
+	slots := s.slots()
 	s.entries--
-	s.bytes -= s.slot(at).Load().size
+	s.bytes -= slots.slot(at).Load().size
 	gap := at
 	for i := at + 1; ; i++ {
-		e := s.slot(i).Load()
+		e := slots.slot(i).Load()
 		if e == nil {
 			break
 		}
-		if s.distance(e.hash, i) >= s.distance(gap, i) {
-			s.slot(gap).Store(e)
+		if slots.distance(e.hash, i) >= slots.distance(gap, i) {
+			slots.slot(gap).Store(e)
 			gap = i
 		}
 	}
-	s.slot(gap).Store(nil)
+	slots.slot(gap).Store(nil)
 }
 
 // distance returns how many slots it is from one to another, around the end.
-func (s *shard[V]) distance(from, to uint64) uint64 {
-	return (to - from) & uint64(len(s.slots)-1)
+func (t table[V]) distance(from, to uint64) uint64 {
+	return (to - from) & uint64(len(t)-1)
 }
 
 func (s *shard[V]) deleteFunc(del func(V) bool) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
-	for i := range uint64(len(s.slots)) {
-		for e := s.slot(i).Load(); e != nil && del(e.value); e = s.slot(i).Load() {
+	slots := s.slots()
+	for i := range uint64(len(slots)) {
+		for e := slots.slot(i).Load(); e != nil && del(e.value); e = slots.slot(i).Load() {
 			s.remove(i)
 			n++
 		}
