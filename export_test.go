@@ -1,6 +1,7 @@
 package gatehouse
 
 import (
+	"testing"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
@@ -43,3 +44,32 @@ func (d *Denials) Put(denial Denial) {
 func (d *Denials) Match(issuer, subject string) bool {
 	return d.list.match(&verified{identity: Identity{Issuer: issuer, Subject: subject}}, time.Now())
 }
+
+// Verified is what is known of a verified token.
+type Verified struct {
+	Identity             Identity
+	Payload              string
+	Principal, SessionID string
+	Bound                bool
+	NotBefore            time.Time
+}
+
+// Repacked returns v as a cache gives it back.
+func Repacked(v Verified) Verified {
+	in := verified{v.Identity, v.Principal, v.SessionID, v.Bound, v.NotBefore}
+	in.identity.payload = []byte(v.Payload)
+	var out verified
+	in.pack().unpack(&out)
+	payload := string(out.identity.payload)
+	out.identity.payload = nil
+	return Verified{out.identity, payload, out.principal, out.sessionID, out.bound, out.notBefore}
+}
+
+// PackAllocations returns how many objects a cache keeps for v.
+func PackAllocations(v Verified) float64 {
+	in := verified{v.Identity, v.Principal, v.SessionID, v.Bound, v.NotBefore}
+	in.identity.payload = []byte(v.Payload)
+	return testing.AllocsPerRun(100, func() { kept = in.pack() })
+}
+
+var kept packed

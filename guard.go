@@ -139,43 +139,59 @@ func (g *Guard) Mount(mux *http.ServeMux, handler http.Handler) {
 func (g *Guard) Wrap(handler http.Handler) http.Handler {
 	inner := g.identify(handler)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !g.hostAllowed(r) {
-			g.refuse(w, r, Rejection{Reason: reasonForbiddenHost})
+		caller := g.admit(w, r)
+		if caller == nil {
 			return
 		}
-		origin := r.Header.Get("Origin")
-		if origin != "" && !g.originAllowed(origin) {
-			g.refuse(w, r, Rejection{Reason: reasonForbiddenOrigin})
-			return
-		}
-		allowOrigin(w.Header(), origin)
-		if isPreflight(r) {
-			preflight(w, r)
-			return
-		}
-		if g.LandingPage != nil && wantsPage(r) {
-			g.LandingPage.ServeHTTP(w, r)
-			return
-		}
-		caller, rejection := g.authenticate(r)
-		if rejection == nil {
-			rejection = g.authorize(w, r, caller)
-		}
-		if rejection == nil {
-			rejection = g.sessions.check(r, caller)
-		}
-		if rejection != nil {
-			g.refuse(w, r, *rejection)
-			return
-		}
-		g.counters.accept(caller)
 		answer := g.sessions.watch(w, r, caller)
 		defer answer.finish()
-		r = r.WithContext(context.WithValue(r.Context(), callerKey{}, caller))
-		r.Header = maps.Clone(r.Header)
-		r.Header["Authorization"] = verifiedAuthorization
-		inner.ServeHTTP(answer, r)
+		inner.ServeHTTP(answer, signedIn(r, caller))
 	})
+}
+
+// admit is checks 1 to 9: it returns who is calling, or answers the request itself
+// and returns nil. It is apart from Wrap, whose frame lies on the stack for as long
+// as the handler runs: a large one has every goroutine's stack grow for it.
+func (g *Guard) admit(w http.ResponseWriter, r *http.Request) *caller {
+	if !g.hostAllowed(r) {
+		g.refuse(w, r, Rejection{Reason: reasonForbiddenHost})
+		return nil
+	}
+	origin := r.Header.Get("Origin")
+	if origin != "" && !g.originAllowed(origin) {
+		g.refuse(w, r, Rejection{Reason: reasonForbiddenOrigin})
+		return nil
+	}
+	allowOrigin(w.Header(), origin)
+	if isPreflight(r) {
+		preflight(w, r)
+		return nil
+	}
+	if g.LandingPage != nil && wantsPage(r) {
+		g.LandingPage.ServeHTTP(w, r)
+		return nil
+	}
+	caller, rejection := g.authenticate(r)
+	if rejection == nil {
+		rejection = g.authorize(w, r, caller)
+	}
+	if rejection == nil {
+		rejection = g.sessions.check(r, caller)
+	}
+	if rejection != nil {
+		g.refuse(w, r, *rejection)
+		return nil
+	}
+	g.counters.accept(caller)
+	return caller
+}
+
+// signedIn returns r with the caller in place of the token.
+func signedIn(r *http.Request, c *caller) *http.Request {
+	r = r.WithContext(context.WithValue(r.Context(), callerKey{}, c))
+	r.Header = maps.Clone(r.Header)
+	r.Header["Authorization"] = verifiedAuthorization
+	return r
 }
 
 // Verify is an [auth.TokenVerifier]: for go-sdk's own auth.RequireBearerToken,
@@ -185,9 +201,9 @@ func (g *Guard) Verify(ctx context.Context, token string, r *http.Request) (*aut
 	if g.settings.Provider.DangerouslySkipVerification && (r == nil || !arrivedOnLoopback(r)) {
 		return nil, &outsideError{reasonRows[reasonNotLoopback].Phrase, auth.ErrInvalidToken}
 	}
-	v, rejection := g.verify(ctx, token)
+	c, rejection := g.verify(ctx, token)
 	if rejection == nil {
-		return g.tokenInfo(&caller{verified: v, token: token, guard: g}), nil
+		return g.tokenInfo(c), nil
 	}
 	return nil, &outsideError{reasonRows[rejection.Reason].Phrase, rejection.Err}
 }
@@ -203,20 +219,19 @@ func (g *Guard) authenticate(r *http.Request) (*caller, *Rejection) {
 	if reason != "" {
 		return nil, &Rejection{Reason: reason}
 	}
-	v, rejection := g.verify(r.Context(), raw)
-	if rejection != nil {
-		return nil, rejection
-	}
-	return &caller{verified: v, token: raw, guard: g}, nil
+	return g.verify(r.Context(), raw)
 }
 
 // verify also looks at what was revoked since the token was first seen.
-func (g *Guard) verify(ctx context.Context, raw string) (*verified, *Rejection) {
-	v, rejection := g.verifier.verify(ctx, raw)
-	if rejection == nil && g.revoked(v) {
+func (g *Guard) verify(ctx context.Context, raw string) (*caller, *Rejection) {
+	c := &caller{token: raw, guard: g}
+	if rejection := g.verifier.verify(ctx, raw, &c.verified); rejection != nil {
+		return nil, rejection
+	}
+	if g.revoked(&c.verified) {
 		return nil, &Rejection{Reason: reasonRevoked, Err: errRevoked}
 	}
-	return v, rejection
+	return c, nil
 }
 
 // verifiedAuthorization stands in for the token, which go-sdk's middleware looks

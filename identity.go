@@ -61,7 +61,9 @@ type Organization struct {
 }
 
 // Principal identifies the user across issuers: issuer and subject.
-func (id Identity) Principal() string { return id.Issuer + "|" + id.Subject }
+func (id Identity) Principal() string { return id.Issuer + principalSeparator + id.Subject }
+
+const principalSeparator = "|"
 
 // HasScope reports whether the token was granted the scope.
 func (id Identity) HasScope(scope string) bool { return slices.Contains(id.Scopes, scope) }
@@ -120,7 +122,7 @@ func IssuerClient(req mcp.Request) (client *http.Client, ok bool) {
 
 // caller is one authenticated request.
 type caller struct {
-	*verified
+	verified
 	token string // never printed: see Format
 	guard *Guard
 }

@@ -38,7 +38,7 @@ var ErrInactive = errors.New("token is not active")
 // and once a minute.
 type introspector struct {
 	ask     func(context.Context, string) (json.RawMessage, error)
-	good    *cache.Cache[*verified]
+	good    *cache.Cache[packed]
 	bad     *cache.Cache[*Rejection]
 	flights singleflight.Group
 	slots   chan struct{}
@@ -51,7 +51,7 @@ func newIntrospector(p Provider) *introspector {
 	}
 	return &introspector{
 		ask:   p.Introspect,
-		good:  cache.New[*verified](cache.Config{Entries: cacheEntries, Bytes: cacheBytes}),
+		good:  cache.New[packed](cache.Config{Entries: cacheEntries, Bytes: cacheBytes}),
 		bad:   cache.New[*Rejection](cache.Config{Entries: cacheEntries, Bytes: cacheBytes}),
 		slots: make(chan struct{}, maxIntrospections),
 	}
@@ -72,75 +72,78 @@ var (
 	errBusy   = errors.New("too many tokens are being checked at once")
 )
 
-// verifyOpaque answers who raw stands for, from memory or from the provider.
-func (v *verifier) verifyOpaque(ctx context.Context, raw string, fingerprint [sha256.Size]byte, now time.Time) (*verified, *Rejection) {
+// verifyOpaque says in out who raw stands for, from memory or from the provider.
+func (v *verifier) verifyOpaque(ctx context.Context, raw string, fingerprint [sha256.Size]byte, now time.Time, out *verified) *Rejection {
 	in := v.introspector
 	if hit, ok := in.good.Get(fingerprint, 0, now); ok {
-		return hit, nil
+		hit.unpack(out)
+		return nil
 	}
 	if hit, ok := in.bad.Get(fingerprint, 0, now); ok {
-		return nil, hit
+		return hit
 	}
 	if len(raw) > maxOpaque {
-		return nil, refusal(&token.Error{Reason: token.TooLarge})
+		return refusal(&token.Error{Reason: token.TooLarge})
 	}
 	if left := time.Until(time.Unix(0, in.pause.Load())); left > 0 {
-		return nil, &Rejection{Reason: reasonUnavailable, Err: &busyError{left, errPaused}}
+		return &Rejection{Reason: reasonUnavailable, Err: &busyError{left, errPaused}}
 	}
 	// The question outlives whoever asked first: others may wait for its answer.
 	flight := in.flights.DoChan(string(fingerprint[:]), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), introspectionTimeout)
 		defer cancel()
-		out, rejection := v.introspect(ctx, raw, fingerprint)
-		return answer{out, rejection}, nil
+		var a answer
+		a.rejection = v.introspect(ctx, raw, fingerprint, &a.verified)
+		return &a, nil
 	})
 	select {
 	case result := <-flight:
-		a := result.Val.(answer)
-		return a.verified, a.rejection
+		a := result.Val.(*answer)
+		*out = a.verified
+		return a.rejection
 	case <-ctx.Done():
-		return nil, &Rejection{Reason: reasonUnavailable, Err: context.Cause(ctx)}
+		return &Rejection{Reason: reasonUnavailable, Err: context.Cause(ctx)}
 	}
 }
 
 type answer struct {
-	verified  *verified
+	verified  verified
 	rejection *Rejection
 }
 
-func (v *verifier) introspect(ctx context.Context, raw string, fingerprint [sha256.Size]byte) (*verified, *Rejection) {
+func (v *verifier) introspect(ctx context.Context, raw string, fingerprint [sha256.Size]byte, out *verified) *Rejection {
 	in := v.introspector
 	select {
 	case in.slots <- struct{}{}:
 		defer func() { <-in.slots }()
 	default:
-		return nil, &Rejection{Reason: reasonUnavailable, Err: &busyError{time.Second, errBusy}}
+		return &Rejection{Reason: reasonUnavailable, Err: &busyError{time.Second, errBusy}}
 	}
 	claims, err := in.ask(ctx, raw)
 	now := time.Now()
 	if err != nil && !errors.Is(err, ErrInactive) {
 		in.rest(err, now)
-		return nil, &Rejection{Reason: reasonUnavailable, Err: fmt.Errorf("asking about an opaque token: %w", err)}
+		return &Rejection{Reason: reasonUnavailable, Err: fmt.Errorf("asking about an opaque token: %w", err)}
 	}
-	out, rejection := v.judge(claims, err, fingerprint, now)
-	if rejection != nil {
+	if rejection := v.judge(claims, err, fingerprint, now, out); rejection != nil {
 		in.bad.Put(fingerprint, 0, rejection, 512, now.Add(refusalAge))
-		return nil, rejection
+		return rejection
 	}
-	in.good.Put(fingerprint, 0, out, out.size(), earlier(out.identity.Expiry, now.Add(introspectionAge)))
-	return out, nil
+	p := out.pack()
+	in.good.Put(fingerprint, 0, p, len(p), earlier(out.identity.Expiry, now.Add(introspectionAge)))
+	return nil
 }
 
 // judge applies the rules for every token to what the provider said of this one.
-func (v *verifier) judge(claims json.RawMessage, err error, fingerprint [sha256.Size]byte, now time.Time) (*verified, *Rejection) {
+func (v *verifier) judge(claims json.RawMessage, err error, fingerprint [sha256.Size]byte, now time.Time, out *verified) *Rejection {
 	if err != nil {
-		return nil, &Rejection{Reason: reasonInactive, Err: &TokenError{Reason: reasonInactive, err: err}}
+		return &Rejection{Reason: reasonInactive, Err: &TokenError{Reason: reasonInactive, err: err}}
 	}
 	t, err := v.rules.VerifyClaims(claims, now)
 	if err != nil {
-		return nil, refusal(err)
+		return refusal(err)
 	}
-	return v.admit(t, fingerprint)
+	return v.admit(t, fingerprint, out)
 }
 
 // rest leaves a provider alone that asked for it (RFC 9110 §10.2.3).

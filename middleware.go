@@ -18,10 +18,10 @@ const codeForbiddenCall = -32040
 // it the requirements are checked on the HTTP request alone.
 func (g *Guard) Middleware() mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
+		if len(g.needs.of) == 0 {
+			return next
+		}
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-			if len(g.needs.of) == 0 {
-				return next(ctx, method, req)
-			}
 			if op, ok := operationOf(req); ok {
 				if err := g.permit(req, op); err != nil {
 					return nil, err

@@ -100,6 +100,9 @@ func (e *scopeError) Error() string {
 // last: a client that steps up for an operation which stays denied has asked its
 // user in vain.
 func (n needs) lacks(id *Identity, ops ...operation) *Rejection {
+	if len(n.base) == 0 && len(n.of) == 0 {
+		return nil
+	}
 	if err := n.denies(id, ops...); err != nil {
 		return &Rejection{Reason: reasonPermission, Err: err, Identity: *id}
 	}

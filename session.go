@@ -16,9 +16,10 @@ const maxSessions = 100_000
 // opened it, for POST, GET and DELETE alike (MCP 2025-11-25, security best
 // practices, session hijacking).
 type sessions struct {
-	mu    sync.RWMutex
-	owner map[string]string
-	order []string // ring of session ids, oldest at next
+	owner sync.Map // session id to principal; read with every request, without a lock
+
+	mu    sync.Mutex // of who adds
+	order []string   // ring of session ids, oldest at next
 	next  int
 }
 
@@ -29,10 +30,7 @@ func (s *sessions) check(r *http.Request, c *caller) *Rejection {
 	if len(ids) == 0 {
 		return nil
 	}
-	s.mu.RLock()
-	owner, known := s.owner[ids[0]]
-	s.mu.RUnlock()
-	if known && owner != c.principal {
+	if owner, known := s.owner.Load(ids[0]); known && owner != c.principal {
 		return &Rejection{Reason: reasonSession, Err: errSessionOwner, Identity: c.identity}
 	}
 	return nil
@@ -51,20 +49,16 @@ func (s *sessions) watch(w http.ResponseWriter, r *http.Request, c *caller) *ans
 func (s *sessions) bind(id, principal string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.owner[id]; known {
+	if _, known := s.owner.LoadOrStore(id, principal); known {
 		return
-	}
-	if s.owner == nil {
-		s.owner = make(map[string]string)
 	}
 	if len(s.order) < maxSessions {
 		s.order = append(s.order, id)
 	} else {
-		delete(s.owner, s.order[s.next])
+		s.owner.Delete(s.order[s.next])
 		s.order[s.next] = id
 		s.next = (s.next + 1) % maxSessions
 	}
-	s.owner[id] = principal
 }
 
 // answerWriter looks at the header of an answer to a signed-in caller before it

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/cache"
 	"github.com/gatehouse-mcp/gatehouse/internal/keys"
@@ -28,7 +27,7 @@ const (
 	maxNotedClients = 1024
 )
 
-// verified is a token that passed, as the cache holds it: without its text.
+// verified is a token that passed, without its text.
 type verified struct {
 	identity  Identity
 	principal string
@@ -37,9 +36,6 @@ type verified struct {
 	notBefore time.Time
 }
 
-// size is roughly what v takes in memory.
-func (v *verified) size() int { return 512 + 2*len(v.identity.payload) }
-
 // verifier turns the text of a token into who it stands for.
 type verifier struct {
 	provider Provider
@@ -47,7 +43,7 @@ type verifier struct {
 	logger   *slog.Logger
 	rules    *token.Rules
 	keys     *keys.Set
-	tokens   *cache.Cache[*verified]
+	tokens   *cache.Cache[packed]
 
 	introspector *introspector // nil when opaque tokens are not taken
 
@@ -77,43 +73,62 @@ func newVerifier(g *Guard, audiences []string) (*verifier, error) {
 		logger:       g.Logger,
 		rules:        rules,
 		keys:         keys.New(source),
-		tokens:       cache.New[*verified](cache.Config{Entries: cacheEntries, Bytes: cacheBytes}),
+		tokens:       cache.New[packed](cache.Config{Entries: cacheEntries, Bytes: cacheBytes}),
 		introspector: newIntrospector(g.settings.Provider),
 		notedClients: make(map[string]bool),
 	}, nil
 }
 
-// verify answers who raw stands for, or why it is refused. A token seen before
-// costs one hash and one look-up until it expires or the keys change.
-func (v *verifier) verify(ctx context.Context, raw string) (*verified, *Rejection) {
+// verify says in out who raw stands for, or returns why it is refused. A token seen
+// before costs one hash and one look-up until it expires or the keys change.
+func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejection {
 	if len(raw) > token.DefaultMaxSize {
-		return nil, refusal(&token.Error{Reason: token.TooLarge, Got: strconv.Itoa(len(raw)) + " bytes"})
+		return refusal(&token.Error{Reason: token.TooLarge, Got: strconv.Itoa(len(raw)) + " bytes"})
 	}
 	now := time.Now()
 	fingerprint := fingerprintOf(raw)
-	if hit, ok := v.tokens.Get(fingerprint, v.keys.Generation(), now); ok && !now.Add(v.leeway).Before(hit.notBefore) {
+	if v.recall(fingerprint, now, out) {
 		v.hits.Add(1)
-		return hit, nil
+		return nil
+	}
+	if !isToken68(raw) {
+		return &Rejection{Reason: reasonBadCredentials, Err: errNotToken68}
 	}
 	if v.provider.DangerouslySkipVerification {
-		return v.unverified(raw, fingerprint)
+		return v.unverified(raw, fingerprint, out)
 	}
 	if v.introspector != nil && !looksLikeJWT(raw) {
-		return v.verifyOpaque(ctx, raw, fingerprint, now)
+		return v.verifyOpaque(ctx, raw, fingerprint, now, out)
 	}
+	t, err := v.check(ctx, raw, now)
+	if err != nil {
+		return refusal(err)
+	}
+	if rejection := v.admit(t, fingerprint, out); rejection != nil {
+		return rejection
+	}
+	p := out.pack()
+	v.tokens.Put(fingerprint, t.Generation, p, len(p), t.Expiry.Add(v.leeway))
+	return nil
+}
+
+// recall sets out to what is known of a token that was verified before.
+func (v *verifier) recall(fingerprint [sha256.Size]byte, now time.Time, out *verified) bool {
+	hit, ok := v.tokens.Get(fingerprint, v.keys.Generation(), now)
+	if !ok {
+		return false
+	}
+	hit.unpack(out)
+	return !now.Add(v.leeway).Before(out.notBefore)
+}
+
+// check verifies a JWT.
+func (v *verifier) check(ctx context.Context, raw string, now time.Time) (*token.Token, error) {
 	t, err := v.rules.Verify(ctx, raw, v.keys.Lookup, now)
 	if errors.Is(err, remote.ErrTooSoon) && v.outlivedItsKey(raw, now) {
 		err = &token.Error{Reason: token.UnknownKey, Err: err}
 	}
-	if err != nil {
-		return nil, refusal(err)
-	}
-	out, rejection := v.admit(t, fingerprint)
-	if rejection != nil {
-		return nil, rejection
-	}
-	v.tokens.Put(fingerprint, t.Generation, out, out.size(), t.Expiry.Add(v.leeway))
-	return out, nil
+	return t, err
 }
 
 // outlivedItsKey is asked about a token whose key is not among those fetched a
@@ -128,31 +143,28 @@ func (v *verifier) outlivedItsKey(raw string, now time.Time) bool {
 
 // fingerprintOf hashes raw without a copy of it.
 func fingerprintOf(raw string) [sha256.Size]byte {
-	return sha256.Sum256(unsafe.Slice(unsafe.StringData(raw), len(raw)))
+	return sha256.Sum256(readOnlyBytes(raw))
 }
 
 // looksLikeJWT reports whether raw has the two dots of a compact JWS.
 func looksLikeJWT(raw string) bool { return strings.Count(raw, ".") == 2 }
 
-// admit turns a token that passed into its identity.
-func (v *verifier) admit(t *token.Token, fingerprint [sha256.Size]byte) (*verified, *Rejection) {
-	id := identityOf(t, fingerprint)
-	if rejection := v.complete(&id); rejection != nil {
-		return nil, rejection
+// admit sets out to the identity of a token that passed.
+func (v *verifier) admit(t *token.Token, fingerprint [sha256.Size]byte, out *verified) *Rejection {
+	id := &out.identity
+	fill(id, t, fingerprint)
+	if rejection := v.complete(id); rejection != nil {
+		return rejection
 	}
 	if !t.Bound {
 		v.noteUnbound(id.ClientID)
 	}
-	return &verified{
-		identity:  id,
-		principal: id.Principal(),
-		sessionID: sessionIDOf(id),
-		bound:     t.Bound,
-		notBefore: t.NotBefore,
-	}, nil
+	out.principal, out.sessionID = id.Principal(), sessionIDOf(id)
+	out.bound, out.notBefore = t.Bound, t.NotBefore
+	return nil
 }
 
-func sessionIDOf(id Identity) string {
+func sessionIDOf(id *Identity) string {
 	var c struct {
 		SessionID string `json:"sid"`
 	}
@@ -173,16 +185,17 @@ func (v *verifier) complete(id *Identity) *Rejection {
 }
 
 // unverified is DangerouslySkipVerification: the token says who it is.
-func (v *verifier) unverified(raw string, fingerprint [sha256.Size]byte) (*verified, *Rejection) {
+func (v *verifier) unverified(raw string, fingerprint [sha256.Size]byte, out *verified) *Rejection {
 	t := token.Peek(raw)
 	if t.Problem != nil {
-		return nil, refusal(t.Problem)
+		return refusal(t.Problem)
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(raw, ".")[1])
 	if err != nil {
-		return nil, refusal(&token.Error{Reason: token.Malformed, Err: err})
+		return refusal(&token.Error{Reason: token.Malformed, Err: err})
 	}
-	id := identityOf(&token.Token{
+	id := &out.identity
+	fill(id, &token.Token{
 		Subject: t.Subject, ClientID: t.ClientID, Scopes: t.Scopes, Audience: t.Audience, Payload: payload,
 	}, fingerprint)
 	// The token goes to its issuer again in IssuerClient; nobody else's word on
@@ -190,10 +203,11 @@ func (v *verifier) unverified(raw string, fingerprint [sha256.Size]byte) (*verif
 	id.Issuer = v.provider.Issuer
 	// go-sdk refuses a TokenInfo that has expired, and this mode looks at no expiry.
 	id.Expiry = time.Now().Add(time.Hour)
-	if rejection := v.complete(&id); rejection != nil {
-		return nil, rejection
+	if rejection := v.complete(id); rejection != nil {
+		return rejection
 	}
-	return &verified{identity: id, principal: id.Principal(), bound: true}, nil
+	out.principal, out.bound = id.Principal(), true
+	return nil
 }
 
 // refusal sorts an error of verification: about the token, or about the keys.
@@ -219,8 +233,8 @@ func retryAfter(err error) time.Duration {
 	return defaultRetryAfter
 }
 
-func identityOf(t *token.Token, fingerprint [sha256.Size]byte) Identity {
-	return Identity{
+func fill(id *Identity, t *token.Token, fingerprint [sha256.Size]byte) {
+	*id = Identity{
 		Issuer:      t.Issuer,
 		Subject:     t.Subject,
 		ClientID:    t.ClientID,
