@@ -4,13 +4,14 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
+	"unsafe"
 )
 
 // compact is a JWS in compact serialization (RFC 7515 §7.1).
 type compact struct {
 	header    string
 	payload   string
-	bytes     []byte // the payload again, for those who decode it further
+	bytes     []byte // the same memory as payload, for those who decode it further
 	signed    string // the signing input: the first two parts as they came
 	signature string // the third part as it came
 }
@@ -46,23 +47,23 @@ func split(raw string, maxSize int) (compact, error) {
 // decode sets what the first two parts say.
 func (c *compact) decode(header, payload string) error {
 	text := make([]byte, 0, base64url.DecodedLen(len(header))+base64url.DecodedLen(len(payload)))
-	text, err := base64url.AppendDecode(text, []byte(header))
+	text, err := base64url.AppendDecode(text, readOnly(header))
 	if err != nil {
 		return malformed("header", err)
 	}
 	n := len(text)
-	if text, err = base64url.AppendDecode(text, []byte(payload)); err != nil {
+	if text, err = base64url.AppendDecode(text, readOnly(payload)); err != nil {
 		return malformed("payload", err)
 	}
-	// One copy serves every string that the token will hold.
-	all := string(text)
+	// One piece of memory, written to no more, serves every string that the token will hold.
+	all := unsafe.String(unsafe.SliceData(text), len(text))
 	c.header, c.payload, c.bytes = all[:n], all[n:], text[n:len(text):len(text)]
 	return nil
 }
 
 // appendSignature appends the bytes of the signature to dst.
 func (c *compact) appendSignature(dst []byte) ([]byte, error) {
-	signature, err := base64url.AppendDecode(dst, []byte(c.signature))
+	signature, err := base64url.AppendDecode(dst, readOnly(c.signature))
 	if err != nil {
 		return nil, malformed("signature", err)
 	}

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Token is an access token that passed every check. Its strings are parts of one
-// copy of the header and the claims.
+// Token is an access token that passed every check. Its strings are parts of the
+// memory of Payload, which must not be written to.
 type Token struct {
 	Type      string // "typ" as it was written; empty where Rules.Types admit that
 	Algorithm string // "alg"
