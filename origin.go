@@ -39,7 +39,7 @@ func (g *Guard) hostAllowed(r *http.Request) bool {
 	if !g.loopback && !arrivedOnLoopback(r) {
 		return true
 	}
-	return wellknown.IsLoopback(r.Host) || strings.EqualFold(r.Host, g.resources[0].host)
+	return strings.EqualFold(r.Host, g.resources[0].host) || wellknown.IsLoopback(r.Host)
 }
 
 // originAllowed follows the MCP transports: an Origin that is there must be one

@@ -20,15 +20,13 @@ func IsLoopback(host string) bool {
 		literal, port, ok := strings.Cut(rest, "]")
 		return ok && isLoopback6(literal) && (port == "" || isPort(port))
 	}
-	if isLoopback6(host) {
-		return true
-	}
-	name := strings.ToLower(host)
-	if i := strings.IndexByte(name, ':'); i >= 0 {
-		if !isPort(name[i:]) {
-			return false
-		}
-		name = name[:i]
+	name, port, hasPort := strings.Cut(strings.ToLower(host), ":")
+	switch {
+	case !hasPort:
+	case strings.Contains(port, ":"): // an IPv6 address without brackets
+		return isLoopback6(host)
+	case !isPort(":" + port):
+		return false
 	}
 	if addr, err := netip.ParseAddr(name); err == nil {
 		return addr.Is4() && addr.IsLoopback()
