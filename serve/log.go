@@ -16,7 +16,7 @@ const maxLogged = 128
 // outcome is what the handlers below the log learn about one request.
 type outcome struct {
 	status    int
-	caller    *gatehouse.Identity
+	caller    slog.Value // a group, once somebody is signed in
 	rejection *gatehouse.Rejection
 }
 
@@ -33,16 +33,22 @@ func noteRejection(r *http.Request, rejection gatehouse.Rejection) {
 	}
 }
 
-// noteCaller stands behind the guard and tells the log who called.
-func noteCaller(next http.Handler) http.Handler {
+// noteCallers stands behind the guard and tells the log who called.
+func noteCallers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if o := outcomeOf(r); o != nil {
-			if id, ok := gatehouse.IdentityOfHTTP(r); ok {
-				o.caller = &id
-			}
-		}
+		noteCaller(r)
 		next.ServeHTTP(w, r)
 	})
+}
+
+// noteCaller is apart from its handler, on whose stack an Identity would lie for as
+// long as the call runs.
+func noteCaller(r *http.Request) {
+	if o := outcomeOf(r); o != nil {
+		if id, ok := gatehouse.IdentityOfHTTP(r); ok {
+			o.caller = id.LogValue()
+		}
+	}
 }
 
 // logRequests writes one line for each request when it has ended: what was asked,
@@ -51,11 +57,21 @@ func logRequests(logger *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		o := &outcome{}
-		defer func() {
-			logger.LogAttrs(r.Context(), o.level(r), "request", o.attrs(r, time.Since(start))...)
-		}()
+		defer func() { o.log(logger.Handler(), r, time.Since(start)) }()
 		next.ServeHTTP(&statusWriter{ResponseWriter: w, outcome: o}, r.WithContext(context.WithValue(r.Context(), outcomeKey{}, o)))
 	})
+}
+
+// log writes the line. Past the Logger, which would look up the place in the code
+// that it comes from, always this one.
+func (o *outcome) log(handler slog.Handler, r *http.Request, took time.Duration) {
+	level := o.level(r)
+	if !handler.Enabled(r.Context(), level) {
+		return
+	}
+	record := slog.NewRecord(time.Now(), level, "request", 0)
+	record.AddAttrs(o.attrs(r, took)...)
+	handler.Handle(r.Context(), record)
 }
 
 func (o *outcome) level(r *http.Request) slog.Level {
@@ -69,19 +85,19 @@ func (o *outcome) level(r *http.Request) slog.Level {
 }
 
 func (o *outcome) attrs(r *http.Request, took time.Duration) []slog.Attr {
-	attrs := []slog.Attr{
+	attrs := append(make([]slog.Attr, 0, 8),
 		slog.String("method", r.Method),
 		slog.String("path", shorten(r.URL.Path)),
 		slog.Int("status", o.status),
 		slog.Duration("took", took.Round(time.Microsecond)),
-	}
+	)
 	// The stateless revision names the operation in headers, which the server
 	// has compared with the body.
 	if m := r.Header.Get("Mcp-Method"); m != "" {
 		attrs = append(attrs, slog.String("operation", shorten(strings.TrimSpace(m+" "+r.Header.Get("Mcp-Name")))))
 	}
-	if o.caller != nil {
-		attrs = append(attrs, slog.Any("caller", *o.caller))
+	if o.caller.Kind() == slog.KindGroup {
+		attrs = append(attrs, slog.Attr{Key: "caller", Value: o.caller})
 	}
 	if o.rejection != nil {
 		attrs = append(attrs, slog.Any("refused", *o.rejection))

@@ -207,7 +207,7 @@ func (s *Server) adopt(l net.Listener) error {
 
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	s.guard.Mount(mux, noteCaller(bothEras(s.MCP)))
+	s.guard.Mount(mux, noteCallers(bothEras(s.MCP)))
 	mux.HandleFunc("/healthz", s.serveHealth)
 	mux.HandleFunc("/readyz", s.serveReady)
 	mux.HandleFunc("/", s.serveElsewhere)
