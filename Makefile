@@ -17,6 +17,8 @@ fuzz: ## every fuzz target for FUZZTIME each
 	scripts/fuzz $(FUZZTIME)
 bench: ## what sign-in costs beside its rivals, in one table
 	cd bench && $(GO) run .
+bench-upstream: ## the same for calls, beside go-sdk with the changes of docs/upstream.md
+	scripts/bench-upstream
 benchmarks: ## the benchmarks of single rooms
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/token ./internal/cache ./internal/keys .
 oracles: ## other JOSE libraries and Project Wycheproof beside internal/token
@@ -28,4 +30,4 @@ official: ## the official MCP conformance suite through the gate; needs npm
 golden: ## rewrite generated documentation and golden files
 	$(GO) test . ./conformance -update
 
-.PHONY: help test race lint vuln fuzz bench benchmarks oracles e2e official golden
+.PHONY: help test race lint vuln fuzz bench bench-upstream benchmarks oracles e2e official golden

@@ -56,7 +56,7 @@ func TestServers(t *testing.T) {
 				defer c.close()
 				for n, raw := range good {
 					want := nobody(nil)
-					if m.signedIn {
+					if !m.open {
 						want = described(userID, tokenID(n))
 					}
 					if err := c.call(raw, want); err != nil {
@@ -64,8 +64,8 @@ func TestServers(t *testing.T) {
 					}
 				}
 				err = c.call(spoilSignature(good[0]), nobody(nil))
-				if refused := err != nil && strings.Contains(err.Error(), "answered 401"); refused != m.signedIn {
-					t.Errorf("%s: bad token: %v, want it refused: %v", version, err, m.signedIn)
+				if refused := err != nil && strings.Contains(err.Error(), "answered 401"); refused != !m.open {
+					t.Errorf("%s: bad token: %v, want it refused: %v", version, err, !m.open)
 				}
 			}
 			before, err := server.usage()
@@ -160,7 +160,7 @@ func TestMedian(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	all := sections(1)
+	all := sections(1, "")
 	for _, test := range []struct {
 		names   string
 		want    int

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -10,17 +11,31 @@ const (
 	turnCalls   = 160 // of all connections together, in one turn of one server
 )
 
-// measured are the servers in the order of the table. The first is the base.
-var measured = []struct {
+// server is one of those that are measured.
+type server struct {
 	role, name string
-	signedIn   bool // whoami tells whose token it was
-}{
-	{role: "go-sdk", name: "go-sdk, no gate"},
-	{"gate", "the same behind the guard", true},
-	{"serve", "serve as it ships", true},
-	{"serve, as-is", "serve, NoHeapFloor", true},
-	{"mcp-go+keyfunc", "mcp-go + golang-jwt + keyfunc", true},
-	{"go-sdk+keyfunc", "go-sdk + golang-jwt + keyfunc", true},
+	open       bool   // nobody signs in: whoami cannot tell whose token it was
+	program    string // that has the role; empty means this one
+}
+
+// measured are the servers in the order of the table. The first is the base.
+var measured = []server{
+	{role: "go-sdk", name: "go-sdk, no gate", open: true},
+	{role: "gate", name: "the same behind the guard"},
+	{role: "serve", name: "serve as it ships"},
+	{role: "serve, as-is", name: "serve, NoHeapFloor"},
+	{role: "mcp-go+keyfunc", name: "mcp-go + golang-jwt + keyfunc"},
+	{role: "go-sdk+keyfunc", name: "go-sdk + golang-jwt + keyfunc"},
+}
+
+// patchedServers are those of a program that was built with a changed go-sdk.
+func patchedServers(program string) []server {
+	return []server{
+		{role: "go-sdk", name: "go-sdk patched, no gate", open: true, program: program},
+		{role: "gate", name: "go-sdk patched, behind the guard", program: program},
+		{role: "serve", name: "go-sdk patched, serve", program: program},
+		{role: "serve, as-is", name: "go-sdk patched, NoHeapFloor", program: program},
+	}
 }
 
 // limits say what the CPU of a call may be at most, of the base.
@@ -31,7 +46,7 @@ var limits = map[string]struct{ seen, fresh float64 }{
 
 // turn is one server with one kind of call: what is measured in a piece.
 type turn struct {
-	server  int // index of measured
+	server
 	version string
 	fresh   bool // every call has a token of its own
 	process *child
@@ -40,7 +55,11 @@ type turn struct {
 }
 
 // measureCalls measures the CPU time that the server's process takes for a call.
-func measureCalls(i *issuer, t *table, rounds int) error {
+func measureCalls(i *issuer, t *table, rounds int, patched string) error {
+	contenders := slices.Clone(measured)
+	if patched != "" {
+		contenders = append(contenders, patchedServers(patched)...)
+	}
 	known, err := i.mint("RS256", 0, connections)
 	if err != nil {
 		return err
@@ -49,8 +68,8 @@ func measureCalls(i *issuer, t *table, rounds int) error {
 	// New tokens go to processes of their own: what these come to remember changes
 	// how often their collector runs.
 	for _, fresh := range []bool{false, true} {
-		for _, m := range measured {
-			c, err := startChild(m.role, i)
+		for _, m := range contenders {
+			c, err := startProgram(m.program, m.role, i)
 			if err != nil {
 				return err
 			}
@@ -58,10 +77,10 @@ func measureCalls(i *issuer, t *table, rounds int) error {
 			servers[fresh] = append(servers[fresh], c)
 		}
 	}
-	turns := allTurns()
-	for _, u := range turns {
-		if err := u.connect(servers[u.fresh][u.server], known[0]); err != nil {
-			return fmt.Errorf("%s, %s: %w", measured[u.server].name, u.version, err)
+	turns := allTurns(contenders)
+	for n, u := range turns {
+		if err := u.connect(servers[u.fresh][n%len(contenders)], known[0]); err != nil {
+			return fmt.Errorf("%s, %s: %w", u.name, u.version, err)
 		}
 		defer u.disconnect()
 	}
@@ -70,11 +89,11 @@ func measureCalls(i *issuer, t *table, rounds int) error {
 			return err
 		}
 	}
-	for first := 0; first < len(turns); first += len(measured) {
-		addCalls(t, turns[first:first+len(measured)])
+	for first := 0; first < len(turns); first += len(contenders) {
+		addCalls(t, turns[first:first+len(contenders)])
 	}
 	for _, fresh := range []bool{false, true} {
-		if err := addMemoryOfCalls(t, servers[fresh], kind(fresh)); err != nil {
+		if err := addMemoryOfCalls(t, contenders, servers[fresh], kind(fresh)); err != nil {
 			return err
 		}
 	}
@@ -82,12 +101,12 @@ func measureCalls(i *issuer, t *table, rounds int) error {
 }
 
 // allTurns has the servers with one kind of call next to each other.
-func allTurns() []*turn {
+func allTurns(contenders []server) []*turn {
 	var turns []*turn
 	for _, version := range versions {
 		for _, fresh := range []bool{false, true} {
-			for n := range measured {
-				turns = append(turns, &turn{server: n, version: version, fresh: fresh})
+			for _, m := range contenders {
+				turns = append(turns, &turn{server: m, version: version, fresh: fresh})
 			}
 		}
 	}
@@ -113,7 +132,7 @@ func takeRound(i *issuer, turns []*turn, known []string, round int) error {
 		}
 		cpu, err := u.take(tokens, number)
 		if err != nil {
-			return fmt.Errorf("%s, %s: %w", measured[u.server].name, u.version, err)
+			return fmt.Errorf("%s, %s: %w", u.name, u.version, err)
 		}
 		if round > 0 {
 			u.cpu = append(u.cpu, cpu)
@@ -153,7 +172,7 @@ func (u *turn) take(tokens []string, first int) (float64, error) {
 		work.Go(func() {
 			for n := k; n < turnCalls && faults[k] == nil; n += len(u.clients) {
 				want := nobody(nil)
-				if measured[u.server].signedIn {
+				if !u.open {
 					want = described(userID, tokenID(first+n%len(tokens)))
 				}
 				faults[k] = c.call(tokens[n%len(tokens)], want)
@@ -183,25 +202,26 @@ func addCalls(t *table, turns []*turn) {
 	rival := 0.0
 	for n, u := range turns {
 		medians[n] = median(u.cpu)
-		if measured[n].role == "mcp-go+keyfunc" {
+		if u.role == "mcp-go+keyfunc" {
 			rival = medians[n]
 		}
 	}
-	for n, m := range measured {
+	for n, u := range turns {
+		m := u.server
 		r := row{
 			what:   fmt.Sprintf("CPU of a tools/call, %s, %s", turns[0].version, kind(turns[0].fresh)),
 			who:    m.name,
 			figure: micros(medians[n]),
 			ratio:  medians[n] / medians[0],
 		}
-		if limit, ok := limits[m.role]; ok {
+		if limit, ok := limits[m.role]; ok && m.program == "" {
 			r.limit = limit.seen
 			if turns[0].fresh {
 				r.limit = limit.fresh
 			}
 			r.goal = fmt.Sprintf("≤ %.2f", r.limit)
 		}
-		if m.role == "serve" {
+		if m.role == "serve" && m.program == "" {
 			r.goal += ", below mcp-go"
 			if medians[n] >= rival {
 				r.fault = "not below mcp-go"
@@ -212,9 +232,9 @@ func addCalls(t *table, turns []*turn) {
 }
 
 // addMemoryOfCalls adds the most memory that the servers ever held.
-func addMemoryOfCalls(t *table, servers []*child, kind string) error {
+func addMemoryOfCalls(t *table, contenders []server, servers []*child, kind string) error {
 	base := 0.0
-	for n, m := range measured {
+	for n, m := range contenders {
 		u, err := servers[n].usage()
 		if err != nil {
 			return err

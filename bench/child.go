@@ -45,6 +45,12 @@ type child struct {
 // startChild starts the role. The listener is opened here, so that a connection
 // waits for the child rather than be refused.
 func startChild(role string, i *issuer, environment ...string) (*child, error) {
+	return startProgram("", role, i, environment...)
+}
+
+// startProgram is startChild with another program that has the role; an empty one
+// is this one.
+func startProgram(program, role string, i *issuer, environment ...string) (*child, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -55,11 +61,12 @@ func startChild(role string, i *issuer, environment ...string) (*child, error) {
 		return nil, err
 	}
 	defer file.Close()
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
+	if program == "" {
+		if program, err = os.Executable(); err != nil {
+			return nil, err
+		}
 	}
-	c := &child{role: role, address: l.Addr().String(), process: exec.Command(self)}
+	c := &child{role: role, address: l.Addr().String(), process: exec.Command(program)}
 	c.process.Dir = os.TempDir()
 	// Nothing of the environment: neither GOGC nor settings of the server. One
 	// processor, since the collector would burn an idle second one for nothing.

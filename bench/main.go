@@ -3,6 +3,7 @@
 //
 //	go run .
 //	go run . -only calls -rounds 40
+//	go run . -only calls -patched PROGRAM
 //
 // Everything in one table comes from one run, in which all contenders take turns:
 // whatever else the machine does slows them alike. The ratios of the medians are
@@ -27,12 +28,12 @@ type section struct {
 }
 
 // sections are in the order of the table.
-func sections(rounds int) []section {
+func sections(rounds int, patched string) []section {
 	return []section{
 		{"first", measureFirstSeen},
 		{"seen", measureSeen},
 		{"refused", measureRefused},
-		{"calls", func(i *issuer, t *table) error { return measureCalls(i, t, rounds) }},
+		{"calls", func(i *issuer, t *table) error { return measureCalls(i, t, rounds, patched) }},
 		{"memory", measureMemory},
 		{"start", measureStart},
 	}
@@ -52,13 +53,14 @@ func main() {
 func measure() error {
 	only := flag.String("only", "", "comma-separated sections: first, seen, refused, calls, memory, start (default all)")
 	rounds := flag.Int("rounds", 40, "rounds of the section calls")
+	patched := flag.String("patched", "", "program: this one, built with the changes to go-sdk of docs/upstream.md; its servers join the section calls")
 	flag.Parse()
 
 	issuer, err := newIssuer()
 	if err != nil {
 		return err
 	}
-	chosen, err := choose(sections(*rounds), *only)
+	chosen, err := choose(sections(*rounds, *patched), *only)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func measureStart(i *issuer, t *table) error {
 	for range starts {
 		for _, m := range measured {
 			want := nobody(nil)
-			if m.signedIn {
+			if !m.open {
 				want = described(userID, tokenID(0))
 			}
 			took, err := startOnce(m.role, i, raw, want)
