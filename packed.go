@@ -31,6 +31,11 @@ func (v *verified) pack() packed {
 	for _, s := range texts {
 		b = appendString(b, s)
 	}
+	items := 0
+	for _, list := range lists {
+		items += len(list)
+	}
+	b = binary.AppendUvarint(b, uint64(items))
 	for _, list := range lists {
 		b = appendList(b, list)
 	}
@@ -40,7 +45,7 @@ func (v *verified) pack() packed {
 // packedSize is what pack writes, or a little more; only with very long texts is it less.
 func packedSize(texts []string, lists [][]string) int {
 	const flag, date, length = 1, 2 * binary.MaxVarintLen32, binary.MaxVarintLen16
-	size := flag + 3*date + length*(1+len(texts)+len(lists))
+	size := flag + 3*date + length*(2+len(texts)+len(lists))
 	for _, s := range texts {
 		size += len(s)
 	}
@@ -68,8 +73,8 @@ func appendList(b []byte, list []string) []byte {
 	return b
 }
 
-// unpack sets v to what was packed. Its strings are parts of p: nothing but lists
-// and the payload's header is allocated or copied.
+// unpack sets v to what was packed. Its strings are parts of p: nothing is copied,
+// and what all lists lie in is the one thing allocated.
 func (p packed) unpack(v *verified) {
 	id := &v.identity
 	v.bound = p[0] == 1
@@ -83,8 +88,10 @@ func (p packed) unpack(v *verified) {
 	v.sessionID, id.ClientID, id.TokenID, id.Fingerprint = p.string(), p.string(), p.string(), p.string()
 	id.Organization.ID, id.Organization.Slug, id.Organization.Role = p.string(), p.string(), p.string()
 	id.payload = readOnlyBytes(p.string())
-	id.Audience, id.Scopes, id.Roles, id.Permissions = p.list(), p.list(), p.list(), p.list()
-	id.Organization.Permissions = p.list()
+	items := make([]string, p.uvarint())
+	for _, list := range [...]*[]string{&id.Audience, &id.Scopes, &id.Roles, &id.Permissions, &id.Organization.Permissions} {
+		*list, items = p.list(items)
+	}
 }
 
 func (p *packed) uvarint() int {
@@ -110,16 +117,17 @@ func (p *packed) string() string {
 	return s
 }
 
-func (p *packed) list() []string {
+// list puts the next list at the start of items and returns it, and the rest of items.
+func (p *packed) list(items []string) (list, rest []string) {
 	n := p.uvarint()
 	if n == 0 {
-		return nil
+		return nil, items
 	}
-	list := make([]string, n-1)
-	for i := range list {
-		list[i] = p.string()
+	n-- // nil is 0
+	for i := range n {
+		items[i] = p.string()
 	}
-	return list
+	return items[:n:n], items[n:]
 }
 
 // readOnlyBytes returns the bytes of s without a copy. They must not be written to.
