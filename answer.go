@@ -1,6 +1,8 @@
 package gatehouse
 
 import (
+	"bufio"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -24,19 +26,27 @@ type answerWriter struct {
 	timer   *time.Timer
 }
 
-// finish must be called when the handler has returned: it may have written
-// nothing, and no flush may come after it.
-func (w *answerWriter) finish() {
+// finish must be called when the handler has returned or panicked: it may have
+// written nothing, and no flush may come after it. What a handler had flushed before
+// it panicked still leaves; after its return, net/http sends everything.
+func (w *answerWriter) finish(panicked bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.begin()
+	if panicked {
+		w.send()
+	}
+	w.end()
+}
+
+func (w *answerWriter) end() {
 	w.ended = true
 	if w.timer != nil {
 		w.timer.Stop()
 	}
 }
 
-// begin is called with the lock, before the first byte leaves.
+// begin is called with the lock, before the header leaves.
 func (w *answerWriter) begin() {
 	if w.begun {
 		return
@@ -57,7 +67,10 @@ func (w *answerWriter) begin() {
 func (w *answerWriter) WriteHeader(status int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.begin()
+	// Informational answers come before the answer (RFC 9110 §15.2).
+	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
+		w.begin()
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
@@ -73,24 +86,56 @@ func (w *answerWriter) Write(b []byte) (int, error) {
 func (w *answerWriter) Flush() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.begin()
+	if w.ended {
+		return
+	}
+	if !w.begun {
+		// The header is read now. The timer would read it while the handler may
+		// go on to write to it.
+		w.begin()
+		w.ResponseWriter.WriteHeader(http.StatusOK)
+	}
 	switch {
-	case w.waiting || w.ended:
+	case w.waiting:
 	case w.timer == nil:
-		w.waiting, w.timer = true, time.AfterFunc(flushDelay, w.flushNow)
+		w.waiting, w.timer = true, time.AfterFunc(flushDelay, w.sendLate)
 	default:
 		w.waiting = true
 		w.timer.Reset(flushDelay)
 	}
 }
 
-func (w *answerWriter) flushNow() {
+// sendLate is the timer's. A writer of the handlers outside that panics here would
+// end the process, and not just the connection as in a handler.
+func (w *answerWriter) sendLate() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	defer func() {
+		if recover() != nil {
+			w.end()
+		}
+	}()
+	w.send()
+}
+
+// send sends what is due.
+func (w *answerWriter) send() {
 	if w.waiting && !w.ended {
 		w.waiting = false
 		http.NewResponseController(w.ResponseWriter).Flush()
 	}
+}
+
+// Hijack takes the connection from the timer too.
+func (w *answerWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.send()
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		w.end()
+	}
+	return conn, rw, err
 }
 
 // Unwrap is for the rest of http.ResponseController.

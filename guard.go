@@ -144,8 +144,10 @@ func (g *Guard) Wrap(handler http.Handler) http.Handler {
 			return
 		}
 		answer := g.sessions.watch(w, r, caller)
-		defer answer.finish()
+		panicked := true
+		defer func() { answer.finish(panicked) }()
 		inner.ServeHTTP(answer, signedIn(r, caller))
+		panicked = false
 	})
 }
 

@@ -47,7 +47,8 @@ type Identity struct {
 
 	// Fingerprint is the SHA-256 of the token in base64url: the same for the
 	// same token, useful to tell tokens apart in logs and as a cache key, and
-	// of no use to whoever finds it.
+	// of no use to whoever finds it. Revoke by TokenID rather than by it: an
+	// ES256 signature can be written in two ways that both verify.
 	Fingerprint string
 
 	payload json.RawMessage

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -89,20 +90,37 @@ func (v *verifier) verifyOpaque(ctx context.Context, raw string, fingerprint [sh
 		return &Rejection{Reason: reasonUnavailable, Err: &busyError{left, errPaused}}
 	}
 	// The question outlives whoever asked first: others may wait for its answer.
-	flight := in.flights.DoChan(string(fingerprint[:]), func() (any, error) {
+	flight := in.flights.DoChan(string(fingerprint[:]), func() (_ any, err error) {
+		defer recovered(&err)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), introspectionTimeout)
 		defer cancel()
-		var a answer
+		a := &answer{}
 		a.rejection = v.introspect(ctx, raw, fingerprint, &a.verified)
-		return &a, nil
+		return a, nil
 	})
 	select {
 	case result := <-flight:
-		a := result.Val.(*answer)
+		a, ok := result.Val.(*answer)
+		if !ok {
+			return &Rejection{Reason: reasonUnavailable, Err: result.Err}
+		}
 		*out = a.verified
 		return a.rejection
 	case <-ctx.Done():
 		return &Rejection{Reason: reasonUnavailable, Err: context.Cause(ctx)}
+	}
+}
+
+// recovered makes an error of a panic of the provider's code: singleflight would
+// have it end the process, where in a handler it ends one connection. Its value may
+// be anything, a token too, so only that of the runtime is told.
+func recovered(err *error) {
+	switch p := recover().(type) {
+	case nil:
+	case runtime.Error:
+		*err = fmt.Errorf("the provider's code panicked: %w", p)
+	default:
+		*err = fmt.Errorf("the provider's code panicked with a %T", p)
 	}
 }
 

@@ -22,8 +22,8 @@ func (g *Guard) Middleware() mcp.Middleware {
 			return next
 		}
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-			if op, ok := operationOf(req); ok {
-				if err := g.permit(req, op); err != nil {
+			if ops := operationsOf(req); len(ops) > 0 {
+				if err := g.permit(req, ops); err != nil {
 					return nil, err
 				}
 			}
@@ -36,26 +36,34 @@ func (g *Guard) Middleware() mcp.Middleware {
 	}
 }
 
-func operationOf(req mcp.Request) (op operation, ok bool) {
+func operationsOf(req mcp.Request) []operation {
 	switch params := req.GetParams().(type) {
 	case *mcp.CallToolParamsRaw:
-		return operation{"tools/call", params.Name}, true
+		return []operation{{"tools/call", params.Name}}
 	case *mcp.GetPromptParams:
-		return operation{"prompts/get", params.Name}, true
+		return []operation{{"prompts/get", params.Name}}
 	case *mcp.ReadResourceParams:
-		return operation{"resources/read", params.URI}, true
+		return reads([]string{params.URI})
 	case *mcp.SubscribeParams:
-		return operation{"resources/read", params.URI}, true
+		return reads([]string{params.URI})
+	case *mcp.SubscriptionsListenParams:
+		if params.Notifications != nil {
+			return reads(params.Notifications.ResourceSubscriptions)
+		}
+	case *mcp.CompleteParams:
+		if params.Ref != nil {
+			return referred(params.Ref.Type, params.Ref.Name, params.Ref.URI)
+		}
 	}
-	return operation{}, false
+	return nil
 }
 
-func (g *Guard) permit(req mcp.Request, op operation) error {
+func (g *Guard) permit(req mcp.Request, ops []operation) error {
 	id, ok := IdentityOf(req)
-	if !ok && len(g.needs.of[op]) > 0 {
+	if !ok && slices.ContainsFunc(ops, func(op operation) bool { return len(g.needs.of[op]) > 0 }) {
 		return &jsonrpc.Error{Code: codeForbiddenCall, Message: reasonRows[reasonNoCredentials].Phrase}
 	}
-	if rejection := g.needs.lacks(&id, op); rejection != nil {
+	if rejection := g.needs.lacks(&id, ops...); rejection != nil {
 		g.counters.refuse(rejection.Reason)
 		return &jsonrpc.Error{Code: codeForbiddenCall, Message: reasonRows[rejection.Reason].Phrase}
 	}

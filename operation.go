@@ -3,6 +3,7 @@ package gatehouse
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -41,10 +42,11 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// operations lists the operations of a JSON-RPC message or batch. It reads as
-// go-sdk does, where names differ by case and of two members with one name the
-// last counts: a struct of encoding/json would read "Method" as "method". What it
-// cannot read is an error, and so is what go-sdk alone could.
+// operations lists the operations of a JSON-RPC message or batch. Names of members
+// are taken by their case, as go-sdk does: a struct of encoding/json would read
+// "Method" as "method". A member that is there twice is refused, since readers differ
+// in which of the two counts. What it cannot read is an error, and so is what go-sdk
+// alone could.
 func operations(body []byte) ([]operation, error) {
 	var messages []json.RawMessage
 	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '[' {
@@ -56,38 +58,131 @@ func operations(body []byte) ([]operation, error) {
 	}
 	var ops []operation
 	for _, message := range messages {
-		op, err := operationIn(message)
+		found, err := operationsIn(message)
 		if err != nil {
 			return nil, err
 		}
-		ops = append(ops, op)
+		ops = append(ops, found...)
 	}
 	return ops, nil
 }
 
-func operationIn(message json.RawMessage) (op operation, err error) {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(message, &members); err != nil {
-		return op, err
+// operationsIn lists what one message does: usually one thing. Whoever subscribes to
+// a resource or asks for completions of its arguments needs what a reader needs.
+func operationsIn(message json.RawMessage) ([]operation, error) {
+	members, err := membersOf(message)
+	if err != nil {
+		return nil, err
 	}
 	if members["method"] == nil { // an answer to the server
-		return op, nil
+		return nil, nil
 	}
-	if err := json.Unmarshal(members["method"], &op.method); err != nil {
-		return op, err
+	var method string
+	if err := json.Unmarshal(members["method"], &method); err != nil {
+		return nil, err
 	}
-	member := ""
-	switch op.method {
+	switch method {
 	case "tools/call", "prompts/get":
-		member = "name"
+		return named(method, members["params"], "name")
 	case "resources/read", "resources/subscribe":
-		op.method, member = "resources/read", "uri"
-	default:
-		return op, nil
+		return named("resources/read", members["params"], "uri")
+	case "subscriptions/listen":
+		return listenedTo(members["params"])
+	case "completion/complete":
+		return completed(members["params"])
 	}
-	var params map[string]json.RawMessage
-	if err := json.Unmarshal(members["params"], &params); err != nil {
-		return op, err
+	return []operation{{method: method}}, nil
+}
+
+// named returns the operation that params name in member.
+func named(method string, params json.RawMessage, member string) ([]operation, error) {
+	members, err := membersOf(params)
+	if err != nil {
+		return nil, err
 	}
-	return op, json.Unmarshal(params[member], &op.name)
+	op := operation{method: method}
+	err = json.Unmarshal(members[member], &op.name)
+	return []operation{op}, err
+}
+
+// listenedTo returns the resources that params subscribe to (MCP 2026-07-28,
+// subscriptions/listen).
+func listenedTo(params json.RawMessage) ([]operation, error) {
+	members, err := membersOf(params)
+	if err != nil || isAbsent(members["notifications"]) {
+		return nil, err
+	}
+	if members, err = membersOf(members["notifications"]); err != nil || isAbsent(members["resourceSubscriptions"]) {
+		return nil, err
+	}
+	var uris []string
+	err = json.Unmarshal(members["resourceSubscriptions"], &uris)
+	return reads(uris), err
+}
+
+func reads(uris []string) (ops []operation) {
+	for _, uri := range uris {
+		ops = append(ops, operation{"resources/read", uri})
+	}
+	return ops
+}
+
+// completed returns the prompt or the resource whose arguments params complete.
+func completed(params json.RawMessage) ([]operation, error) {
+	members, err := membersOf(params)
+	if err != nil || isAbsent(members["ref"]) {
+		return nil, err
+	}
+	if members, err = membersOf(members["ref"]); err != nil {
+		return nil, err
+	}
+	var kind, name, uri string
+	for member, text := range map[string]*string{"type": &kind, "name": &name, "uri": &uri} {
+		if !isAbsent(members[member]) {
+			err = errors.Join(err, json.Unmarshal(members[member], text))
+		}
+	}
+	return referred(kind, name, uri), err
+}
+
+// referred returns what a reference of completion/complete is to.
+func referred(kind, name, uri string) []operation {
+	switch kind {
+	case "ref/prompt":
+		return []operation{{"prompts/get", name}}
+	case "ref/resource":
+		return []operation{{"resources/read", uri}}
+	}
+	return nil
+}
+
+func isAbsent(value json.RawMessage) bool { return value == nil || string(value) == "null" }
+
+var errMemberTwice = errors.New("an object has the same member twice")
+
+// membersOf returns the members of an object, each of which may be there once.
+func membersOf(object json.RawMessage) (map[string]json.RawMessage, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(object, &members); err != nil {
+		return nil, err
+	}
+	// It is one whole object, or null.
+	d := json.NewDecoder(bytes.NewReader(object))
+	if start, err := d.Token(); err != nil || start != json.Delim('{') {
+		return members, err
+	}
+	count := 0
+	for ; d.More(); count++ {
+		var skipped json.RawMessage
+		if _, err := d.Token(); err != nil {
+			return nil, err
+		}
+		if err := d.Decode(&skipped); err != nil {
+			return nil, err
+		}
+	}
+	if count != len(members) {
+		return nil, errMemberTwice
+	}
+	return members, nil
 }

@@ -1,6 +1,7 @@
 package gatehouse_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -69,9 +70,25 @@ func TestRequirements(t *testing.T) {
 		{name: "params of another case", body: `{"method":"tools/call","params":{"name":"write"},"Params":{"name":"read"}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:write"},
 		{name: "name of another case", body: `{"method":"tools/call","params":{"name":"write","NAME":"read"}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:write"},
 		{name: "a URI beside the name", body: `{"method":"tools/call","params":{"name":"write","uri":"x"}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:write"},
-		{name: "the last of two names counts", body: `{"method":"tools/call","params":{"name":"read","name":"write"}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:write"},
+		{name: "two names", body: `{"method":"tools/call","params":{"name":"write","name":"read"}}`, wantReason: "body_malformed"},
+		{name: "two names, the last of them null", body: `{"method":"tools/call","params":{"name":"write","name":null}}`, wantReason: "body_malformed"},
+		{name: "two names, one of them escaped", body: `{"method":"tools/call","params":{"name":"write","n\u0061me":null}}`, wantReason: "body_malformed"},
+		{name: "two URIs", body: `{"method":"resources/read","params":{"uri":"notes://all","uri":null}}`, wantReason: "body_malformed"},
+		{name: "two methods", body: `{"method":"tools/call","method":null,"params":{"name":"write"}}`, wantReason: "body_malformed"},
+		{name: "params twice", body: `{"method":"tools/call","params":{"name":"write"},"params":null}`, wantReason: "body_malformed"},
+		{name: "no name", body: `{"method":"tools/call","params":{"name":null}}`},
+		{name: "arguments may repeat", body: `{"method":"tools/call","params":{"name":"read","arguments":{"a":1,"a":2}}}`},
 		{name: "escaped name", body: `{"method":"tools/c\u0061ll","params":{"name":"wr\u0069te"}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:write"},
 		{name: "subscription to a resource", body: `{"method":"resources/subscribe","params":{"uri":"notes://all"}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:read"},
+		{name: "listening to a resource", body: `{"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["notes://one",null,"notes://all"]}}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:read"},
+		{name: "listening to other resources", body: `{"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true,"resourceSubscriptions":["notes://one"]}}}`},
+		{name: "listening to nothing", body: `{"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":null}}}`},
+		{name: "listening twice", body: `{"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["notes://all"],"resourceSubscriptions":null}}}`, wantReason: "body_malformed"},
+		{name: "listening, no list", body: `{"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":"notes://all"}}}`, wantReason: "body_malformed"},
+		{name: "completion for a prompt", body: `{"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"draft"}}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:draft"},
+		{name: "completion for a resource", body: `{"method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"notes://all"}}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:read"},
+		{name: "completion for others", body: `{"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"other","uri":"notes://all"}}}`},
+		{name: "completion for a name that is none", body: `{"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":["draft"]}}}`, wantReason: "body_malformed"},
 		{name: "trailing bytes", body: call("write") + "x", wantReason: "body_malformed"},
 		{name: "two messages", body: call("read") + call("write"), wantReason: "body_malformed"},
 		{name: "name that is no string", body: `{"method":"tools/call","params":{"name":["write"]}}`, wantReason: "body_malformed"},
@@ -333,4 +350,70 @@ func FuzzRequest(f *testing.F) {
 			t.Errorf("status %d", resp.StatusCode)
 		}
 	})
+}
+
+// TestMiddlewareKnowsEveryWayToAResource: who may not read a resource may neither
+// subscribe to it nor have its arguments completed, whatever the HTTP gate let by.
+func TestMiddlewareKnowsEveryWayToAResource(t *testing.T) {
+	is := newIssuer(t)
+	open, strict := newGuard(t, is), newGuard(t, is, requirements)
+	server := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, &mcp.ServerOptions{
+		SubscribeHandler:   func(context.Context, *mcp.SubscribeRequest) error { return nil },
+		UnsubscribeHandler: func(context.Context, *mcp.UnsubscribeRequest) error { return nil },
+		CompletionHandler: func(context.Context, *mcp.CompleteRequest) (*mcp.CompleteResult, error) {
+			return &mcp.CompleteResult{Completion: mcp.CompletionResultDetails{Values: []string{}}}, nil
+		},
+	})
+	server.AddResource(&mcp.Resource{URI: "notes://all", Name: "all"}, func(context.Context, *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
+		return &mcp.ReadResourceResult{Contents: []*mcp.ResourceContents{{URI: "notes://all", Text: "x"}}}, nil
+	})
+	server.AddReceivingMiddleware(strict.Middleware())
+	web := httptest.NewServer(open.Wrap(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{Stateless: true})))
+	defer web.Close()
+
+	// first returns the first message of the answer.
+	first := func(method, name, params string, changes ...change) string {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		body := `{"jsonrpc":"2.0","id":1,"method":"` + method + `","params":{` + params +
+			`,"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, web.URL, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host, r.Header = "localhost:3000", bearer(is.token(resource, changes...))
+		for name, value := range map[string]string{
+			"Content-Type": "application/json", "Accept": "application/json, text/event-stream",
+			"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": method, "Mcp-Name": name,
+		} {
+			if value != "" {
+				r.Header.Set(name, value)
+			}
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+			if strings.Contains(lines.Text(), "{") {
+				return lines.Text()
+			}
+		}
+		t.Fatalf("%s: status %d without a message", method, resp.StatusCode)
+		return ""
+	}
+	const refused = "-32040"
+	for _, way := range []struct{ method, name, params string }{
+		{"resources/read", "notes://all", `"uri":"notes://all"`},
+		{"subscriptions/listen", "", `"notifications":{"resourceSubscriptions":["notes://all"]}`},
+		{"completion/complete", "", `"ref":{"type":"ref/resource","uri":"notes://all"},"argument":{"name":"a","value":""}`},
+	} {
+		if got := first(way.method, way.name, way.params); !strings.Contains(got, refused) {
+			t.Errorf("%s without the scope: %s, want code %s", way.method, got, refused)
+		}
+		if got := first(way.method, way.name, way.params, change{"claims", "scope", "notes:read"}); strings.Contains(got, `"error"`) {
+			t.Errorf("%s with the scope: %s", way.method, got)
+		}
+	}
 }

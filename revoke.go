@@ -22,7 +22,9 @@ type Denial struct {
 	ClientID  string // client_id
 
 	// IssuedBefore spares tokens issued at or after it, so that a user who may
-	// come back can sign in again. Zero spares none.
+	// come back can sign in again. Zero spares none. It is compared with iat, by
+	// the provider's clock: take the time from the provider's event, or add what
+	// its clock may be ahead, [Config.Leeway] at most.
 	IssuedBefore time.Time
 
 	// Until is when the denial is forgotten: when the last token that it is about

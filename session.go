@@ -3,6 +3,8 @@ package gatehouse
 import (
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 )
 
@@ -26,12 +28,14 @@ type sessions struct {
 var errSessionOwner = errors.New("the session was opened by another principal")
 
 func (s *sessions) check(r *http.Request, c *caller) *Rejection {
-	ids := r.Header[sessionHeader]
-	if len(ids) == 0 {
-		return nil
-	}
-	if owner, known := s.owner.Load(ids[0]); known && owner != c.principal {
-		return &Rejection{Reason: reasonSession, Err: errSessionOwner, Identity: c.identity}
+	// Handlers differ in which of several values they take, and in whether a comma
+	// makes two of one.
+	for _, ids := range r.Header[sessionHeader] {
+		for id := range strings.SplitSeq(ids, ",") {
+			if owner, known := s.owner.Load(strings.TrimSpace(id)); known && owner != c.principal {
+				return &Rejection{Reason: reasonSession, Err: errSessionOwner, Identity: c.identity}
+			}
+		}
 	}
 	return nil
 }
@@ -40,8 +44,12 @@ func (s *sessions) check(r *http.Request, c *caller) *Rejection {
 // the handler opens, if it opens one.
 func (s *sessions) watch(w http.ResponseWriter, r *http.Request, c *caller) *answerWriter {
 	aw := &answerWriter{ResponseWriter: w}
-	if r.Method == http.MethodPost && r.Header.Get(sessionHeader) == "" {
-		aw.opened = func(id string) { s.bind(id, c.principal) }
+	if asked := r.Header[sessionHeader]; r.Method == http.MethodPost {
+		aw.opened = func(id string) {
+			if !slices.Contains(asked, id) { // one that is in use already
+				s.bind(id, c.principal)
+			}
+		}
 	}
 	return aw
 }

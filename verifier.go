@@ -206,7 +206,7 @@ func (v *verifier) unverified(raw string, fingerprint [sha256.Size]byte, out *ve
 	if rejection := v.complete(id); rejection != nil {
 		return rejection
 	}
-	out.principal, out.bound = id.Principal(), true
+	out.principal, out.sessionID, out.bound = id.Principal(), sessionIDOf(id), true
 	return nil
 }
 
