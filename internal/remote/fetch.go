@@ -33,6 +33,7 @@ func newClient(given *http.Client) *http.Client {
 	} else if t, ok := http.DefaultTransport.(*http.Transport); ok {
 		t = t.Clone()
 		t.MaxResponseHeaderBytes = maxResponseHeader
+		t.DisableKeepAlives = true // the next fetch is minutes away
 		client.Transport = t
 	}
 	client.CheckRedirect = checkRedirect
