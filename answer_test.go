@@ -186,7 +186,7 @@ func TestHeaderIsLookedAtBeforeItLeaves(t *testing.T) {
 			if name == "set too late, and not sent" != (want == http.StatusOK) {
 				t.Errorf("session %q in the answer", resp.Header.Get("Mcp-Session-Id"))
 			}
-			for _, sessions := range [][]string{{"s1"}, {"x", "s1"}, {"", "s1"}, {"x, s1"}} {
+			for _, sessions := range [][]string{{"s1"}, {"x", "s1"}, {"", "s1"}, {"x, s1"}, {",,,,,,,s1"}} {
 				if resp, _ := ask(t, is, server, "user_2", sessions...); resp.StatusCode != want {
 					t.Errorf("another user with session %q: status %d, want %d", sessions, resp.StatusCode, want)
 				}

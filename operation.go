@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -12,6 +13,9 @@ import (
 const (
 	// maxBody is the limit of a request body; go-sdk's own default is the same.
 	maxBody = 4 << 20
+	// maxMembers bounds the members of a message and of its params: JSON-RPC has
+	// four, and MCP's params have a handful.
+	maxMembers = 128
 	// bodyTimeout is how long a client may take to send its body.
 	bodyTimeout = 30 * time.Second
 )
@@ -158,31 +162,44 @@ func referred(kind, name, uri string) []operation {
 
 func isAbsent(value json.RawMessage) bool { return value == nil || string(value) == "null" }
 
-var errMemberTwice = errors.New("an object has the same member twice")
+var (
+	errMemberTwice = errors.New("an object has the same member twice")
+	errMembers     = fmt.Errorf("an object has more than %d members", maxMembers)
+)
 
-// membersOf returns the members of an object, each of which may be there once.
+// membersOf returns the members of an object, each of which may be there once; null
+// has none. The text must be one JSON value and nothing else.
 func membersOf(object json.RawMessage) (map[string]json.RawMessage, error) {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(object, &members); err != nil {
-		return nil, err
+	if !json.Valid(object) {
+		return nil, errors.New("not JSON")
 	}
-	// It is one whole object, or null.
 	d := json.NewDecoder(bytes.NewReader(object))
-	if start, err := d.Token(); err != nil || start != json.Delim('{') {
-		return members, err
+	switch start, err := d.Token(); {
+	case err != nil:
+		return nil, err
+	case start == nil:
+		return nil, nil
+	case start != json.Delim('{'):
+		return nil, errors.New("not an object")
 	}
-	count := 0
-	for ; d.More(); count++ {
-		var skipped json.RawMessage
-		if _, err := d.Token(); err != nil {
+	members := make(map[string]json.RawMessage)
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
 			return nil, err
 		}
-		if err := d.Decode(&skipped); err != nil {
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
 			return nil, err
 		}
-	}
-	if count != len(members) {
-		return nil, errMemberTwice
+		text, _ := name.(string) // json.Valid leaves nothing else
+		if _, twice := members[text]; twice {
+			return nil, errMemberTwice
+		}
+		if len(members) == maxMembers {
+			return nil, errMembers
+		}
+		members[text] = value
 	}
 	return members, nil
 }

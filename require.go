@@ -13,8 +13,8 @@ import (
 // Set exactly one of Tool, Prompt and Resource.
 type Requirement struct {
 	Tool     string // name of a tool, for tools/call
-	Prompt   string // name of a prompt, for prompts/get
-	Resource string // URI of a resource, for resources/read
+	Prompt   string // name of a prompt, for prompts/get and completions of its arguments
+	Resource string // URI of a resource, for resources/read, subscriptions and completions
 
 	Scopes       []string // scopes of the token
 	Roles        []string // roles of the user, or of the user in the organization

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -38,6 +39,15 @@ func requirements(cfg *gatehouse.Config) {
 		{Prompt: "draft", Scopes: []string{"notes:draft"}},
 		{Resource: "notes://all", Scopes: []string{"notes:read"}},
 	}
+}
+
+// members is the text of n further members of an object.
+func members(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"m%d":null`, i)
+	}
+	return b.String()
 }
 
 func TestRequirements(t *testing.T) {
@@ -76,6 +86,9 @@ func TestRequirements(t *testing.T) {
 		{name: "two URIs", body: `{"method":"resources/read","params":{"uri":"notes://all","uri":null}}`, wantReason: "body_malformed"},
 		{name: "two methods", body: `{"method":"tools/call","method":null,"params":{"name":"write"}}`, wantReason: "body_malformed"},
 		{name: "params twice", body: `{"method":"tools/call","params":{"name":"write"},"params":null}`, wantReason: "body_malformed"},
+		{name: "more members than anybody has", body: `{"method":"tools/list"` + members(128) + `}`, wantReason: "body_malformed"},
+		{name: "many members", body: `{"method":"tools/list"` + members(127) + `}`},
+		{name: "params with more members than anybody has", body: `{"method":"tools/call","params":{"name":"read"` + members(128) + `}}`, wantReason: "body_malformed"},
 		{name: "no name", body: `{"method":"tools/call","params":{"name":null}}`},
 		{name: "arguments may repeat", body: `{"method":"tools/call","params":{"name":"read","arguments":{"a":1,"a":2}}}`},
 		{name: "escaped name", body: `{"method":"tools/c\u0061ll","params":{"name":"wr\u0069te"}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:write"},

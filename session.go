@@ -25,13 +25,23 @@ type sessions struct {
 	next  int
 }
 
-var errSessionOwner = errors.New("the session was opened by another principal")
+// maxSessionIDs is how many ids of one request are looked up. Clients send one.
+const maxSessionIDs = 8
+
+var (
+	errSessionOwner = errors.New("the session was opened by another principal")
+	errSessionIDs   = errors.New("the request names more sessions than are looked up")
+)
 
 func (s *sessions) check(r *http.Request, c *caller) *Rejection {
 	// Handlers differ in which of several values they take, and in whether a comma
 	// makes two of one.
+	count := 0
 	for _, ids := range r.Header[sessionHeader] {
 		for id := range strings.SplitSeq(ids, ",") {
+			if count++; count > maxSessionIDs {
+				return &Rejection{Reason: reasonSession, Err: errSessionIDs, Identity: c.identity}
+			}
 			if owner, known := s.owner.Load(strings.TrimSpace(id)); known && owner != c.principal {
 				return &Rejection{Reason: reasonSession, Err: errSessionOwner, Identity: c.identity}
 			}

@@ -233,6 +233,7 @@ func retryAfter(err error) time.Duration {
 	return defaultRetryAfter
 }
 
+// fill sets id to what the token says by itself, before [Provider.Complete].
 func fill(id *Identity, t *token.Token, fingerprint [sha256.Size]byte) {
 	*id = Identity{
 		Issuer:      t.Issuer,

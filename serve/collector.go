@@ -25,7 +25,7 @@ const (
 // it. The collector counts it all the same: it runs when as much again has been
 // allocated, instead of 4 MB. A call allocates half a megabyte and leaves next
 // to nothing alive, so at Go's defaults the collector runs with every few calls
-// and takes half of their time. Unlike a higher GOGC, ballast does not multiply
+// and takes a third of their time and more. Unlike a higher GOGC, ballast does not multiply
 // what a program with much live data takes.
 var ballast = sync.OnceValue(func() []byte { return make([]byte, heapFloor) })
 

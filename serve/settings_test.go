@@ -50,6 +50,9 @@ func TestSettings(t *testing.T) {
 				if !errors.As(err, &fault) || fault.Fix == "" {
 					t.Errorf("%v is no ConfigError with a fix", err)
 				}
+				if strings.Contains(err.Error(), "\n") {
+					t.Errorf("one wrong setting is told more than once: %v", err)
+				}
 				return
 			}
 			if err != nil || server.URL() != test.wantURL {
