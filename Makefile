@@ -3,31 +3,33 @@ FUZZTIME ?= 30s
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
-test: ## the tests that need nothing: go test ./...
-	$(GO) test ./...
+test: ## the tests of both modules, which need nothing set up
+	$(GO) test work
 race: ## the same, under the race detector and in random order
-	$(GO) test -race -shuffle=on ./...
+	$(GO) test -race -shuffle=on work
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
-	$(GO) vet ./...
-	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...
+	$(GO) vet work
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./... ./cmd/gatehouse/...
 vuln: ## known vulnerabilities; needs vuln.go.dev
-	$(GO) run golang.org/x/vuln/cmd/govulncheck@latest ./...
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@latest ./... ./cmd/gatehouse/...
 fuzz: ## every fuzz target for FUZZTIME each
 	scripts/fuzz $(FUZZTIME)
 bench: ## what sign-in costs beside its rivals, in one table
-	cd bench && $(GO) run .
+	cd bench && GOWORK=off $(GO) run .
 bench-upstream: ## the same for calls, beside go-sdk with the changes of docs/upstream.md
 	scripts/bench-upstream
-benchmarks: ## the benchmarks of single rooms
+bench-packages: ## the benchmarks of single packages
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/token ./internal/cache ./internal/keys .
 oracles: ## other JOSE libraries and Project Wycheproof beside internal/token
-	cd internal/difftest && $(GO) test ./...
+	cd internal/difftest && GOWORK=off $(GO) test ./...
 e2e: ## real clients over real sockets; needs Node 20 and Chromium, installs the rest
 	$(GO) test -tags e2e -count=1 -timeout 20m ./e2e/...
 official: ## the official MCP conformance suite through the gate; needs npm
 	$(GO) test -tags official -count=1 -timeout 15m ./conformance/official/...
 golden: ## rewrite generated documentation and golden files
 	$(GO) test . ./conformance -update
+tidy: ## go mod tidy in every module
+	scripts/tidy
 
-.PHONY: help test race lint vuln fuzz bench bench-upstream benchmarks oracles e2e official golden
+.PHONY: help test race lint vuln fuzz bench bench-packages bench-upstream oracles e2e official golden tidy

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/challenge"
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 	"github.com/modelcontextprotocol/go-sdk/auth"
 )
@@ -157,12 +158,12 @@ func (g *Guard) Wrap(handler http.Handler) http.Handler {
 // as the handler runs: a large one has every goroutine's stack grow for it.
 func (g *Guard) admit(w http.ResponseWriter, r *http.Request) *caller {
 	if !g.hostAllowed(r) {
-		g.refuse(w, r, Rejection{Reason: reasonForbiddenHost})
+		g.refuse(w, r, Rejection{Reason: reason.ForbiddenHost})
 		return nil
 	}
 	origin := r.Header.Get("Origin")
 	if origin != "" && !g.originAllowed(origin) {
-		g.refuse(w, r, Rejection{Reason: reasonForbiddenOrigin})
+		g.refuse(w, r, Rejection{Reason: reason.ForbiddenOrigin})
 		return nil
 	}
 	allowOrigin(w.Header(), origin)
@@ -202,13 +203,13 @@ func signedIn(r *http.Request, c *caller) *http.Request {
 // *[TokenError] behind it.
 func (g *Guard) Verify(ctx context.Context, token string, r *http.Request) (*auth.TokenInfo, error) {
 	if g.settings.Provider.DangerouslySkipVerification && (r == nil || !arrivedOnLoopback(r)) {
-		return nil, &outsideError{reasonRows[reasonNotLoopback].Phrase, auth.ErrInvalidToken}
+		return nil, &outsideError{infoOf(reason.NotLoopback).Phrase, auth.ErrInvalidToken}
 	}
 	c, rejection := g.verify(ctx, token)
 	if rejection == nil {
 		return g.tokenInfo(c), nil
 	}
-	return nil, &outsideError{reasonRows[rejection.Reason].Phrase, rejection.Err}
+	return nil, &outsideError{infoOf(rejection.Reason).Phrase, rejection.Err}
 }
 
 var _ auth.TokenVerifier = (*Guard)(nil).Verify
@@ -216,11 +217,11 @@ var _ auth.TokenVerifier = (*Guard)(nil).Verify
 // authenticate is checks 4 to 7: who is this?
 func (g *Guard) authenticate(r *http.Request) (*caller, *Rejection) {
 	if g.settings.Provider.DangerouslySkipVerification && !arrivedOnLoopback(r) {
-		return nil, &Rejection{Reason: reasonNotLoopback}
+		return nil, &Rejection{Reason: reason.NotLoopback}
 	}
-	raw, reason := credentials(r)
-	if reason != "" {
-		return nil, &Rejection{Reason: reason}
+	raw, why := credentials(r)
+	if why != "" {
+		return nil, &Rejection{Reason: why}
 	}
 	return g.verify(r.Context(), raw)
 }
@@ -232,7 +233,7 @@ func (g *Guard) verify(ctx context.Context, raw string) (*caller, *Rejection) {
 		return nil, rejection
 	}
 	if g.revoked(&c.verified) {
-		return nil, &Rejection{Reason: reasonRevoked, Err: errRevoked}
+		return nil, &Rejection{Reason: reason.Revoked, Err: errRevoked}
 	}
 	return c, nil
 }
@@ -278,7 +279,7 @@ func (g *Guard) resourceFor(r *http.Request) *resource {
 // refuse answers with the row of the reason: the RFC's code and a fixed phrase
 // outside, the detail in the log.
 func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, rejection Rejection) {
-	row := reasonRows[rejection.Reason]
+	row := infoOf(rejection.Reason)
 	rejection.Status, rejection.Hint = row.Status, g.hint(row)
 	g.counters.refuse(rejection.Reason)
 	if g.OnReject != nil {
@@ -298,7 +299,7 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, rejection Rejecti
 
 // challenge is the WWW-Authenticate of RFC 6750 §3 and RFC 9728 §5.1. A refusal
 // that no token could mend has none.
-func (g *Guard) challenge(r *http.Request, rejection Rejection, row *ReasonInfo) string {
+func (g *Guard) challenge(r *http.Request, rejection Rejection, row ReasonInfo) string {
 	c := challenge.Bearer{
 		ResourceMetadata: g.resourceFor(r).metadataURL,
 		Scopes:           g.scopes,
@@ -306,14 +307,14 @@ func (g *Guard) challenge(r *http.Request, rejection Rejection, row *ReasonInfo)
 		ErrorDescription: row.Phrase,
 	}
 	switch row.Code {
-	case codeMissingToken:
+	case reason.CodeMissingToken:
 		c.Error, c.ErrorDescription = "", ""
-	case codeInvalidRequest:
+	case reason.CodeInvalidRequest:
 		if rejection.Identity.Subject != "" { // about the body; the token was good
 			return ""
 		}
-	case codeInvalidToken:
-	case codeInsufficientScope:
+	case reason.CodeInvalidToken:
+	case reason.CodeInsufficientScope:
 		// All that the operation needs, held or not: clients of 2025-11-25 ask
 		// for exactly what the challenge says, and would lose the rest.
 		if e := (*scopeError)(nil); errors.As(rejection.Err, &e) {
@@ -338,7 +339,7 @@ func (g *Guard) logRejection(r *http.Request, rejection Rejection) {
 	)
 }
 
-func (g *Guard) hint(row *ReasonInfo) string {
+func (g *Guard) hint(row ReasonInfo) string {
 	if hint := g.settings.Provider.Hints[row.Reason]; hint != "" {
 		return hint
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/cache"
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
 	"golang.org/x/sync/singleflight"
 )
@@ -84,10 +85,10 @@ func (v *verifier) verifyOpaque(ctx context.Context, raw string, fingerprint [sh
 		return hit
 	}
 	if len(raw) > maxOpaque {
-		return refusal(&token.Error{Reason: token.TooLarge})
+		return refusal(&token.Error{Reason: reason.TooLarge})
 	}
 	if left := time.Until(time.Unix(0, in.pause.Load())); left > 0 {
-		return &Rejection{Reason: reasonUnavailable, Err: &busyError{left, errPaused}}
+		return &Rejection{Reason: reason.ProviderUnavailable, Err: &busyError{left, errPaused}}
 	}
 	// The question outlives whoever asked first: others may wait for its answer.
 	flight := in.flights.DoChan(string(fingerprint[:]), func() (_ any, err error) {
@@ -102,12 +103,12 @@ func (v *verifier) verifyOpaque(ctx context.Context, raw string, fingerprint [sh
 	case result := <-flight:
 		a, ok := result.Val.(*answer)
 		if !ok {
-			return &Rejection{Reason: reasonUnavailable, Err: result.Err}
+			return &Rejection{Reason: reason.ProviderUnavailable, Err: result.Err}
 		}
 		*out = a.verified
 		return a.rejection
 	case <-ctx.Done():
-		return &Rejection{Reason: reasonUnavailable, Err: context.Cause(ctx)}
+		return &Rejection{Reason: reason.ProviderUnavailable, Err: context.Cause(ctx)}
 	}
 }
 
@@ -135,13 +136,13 @@ func (v *verifier) introspect(ctx context.Context, raw string, fingerprint [sha2
 	case in.slots <- struct{}{}:
 		defer func() { <-in.slots }()
 	default:
-		return &Rejection{Reason: reasonUnavailable, Err: &busyError{time.Second, errBusy}}
+		return &Rejection{Reason: reason.ProviderUnavailable, Err: &busyError{time.Second, errBusy}}
 	}
 	claims, err := in.ask(ctx, raw)
 	now := time.Now()
 	if err != nil && !errors.Is(err, ErrInactive) {
 		in.rest(err, now)
-		return &Rejection{Reason: reasonUnavailable, Err: fmt.Errorf("asking about an opaque token: %w", err)}
+		return &Rejection{Reason: reason.ProviderUnavailable, Err: fmt.Errorf("asking about an opaque token: %w", err)}
 	}
 	if rejection := v.judge(claims, err, fingerprint, now, out); rejection != nil {
 		in.bad.Put(fingerprint, 0, rejection, 512, now.Add(refusalAge))
@@ -155,7 +156,7 @@ func (v *verifier) introspect(ctx context.Context, raw string, fingerprint [sha2
 // judge applies the rules for every token to what the provider said of this one.
 func (v *verifier) judge(claims json.RawMessage, err error, fingerprint [sha256.Size]byte, now time.Time, out *verified) *Rejection {
 	if err != nil {
-		return &Rejection{Reason: reasonInactive, Err: &TokenError{Reason: reasonInactive, err: err}}
+		return &Rejection{Reason: reason.Inactive, Err: &TokenError{Reason: reason.Inactive, err: err}}
 	}
 	t, err := v.rules.VerifyClaims(claims, now)
 	if err != nil {

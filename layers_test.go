@@ -12,31 +12,36 @@ import (
 
 const module = "github.com/gatehouse-mcp/gatehouse"
 
-// floors says on which floor each package lives. An import must point to a
-// lower floor: packages on one floor never import each other.
-var floors = map[string]int{
+// layers is the layer of each package of the library and of the program. A package
+// may import packages of lower layers only: packages of one layer never import each
+// other.
+var layers = map[string]int{
+	"internal/cache":     0,
 	"internal/challenge": 0,
 	"internal/env":       0,
 	"internal/listen":    0,
+	"internal/reason":    0,
 	"internal/wellknown": 0,
-	"internal/remote":    0,
-	"internal/cache":     0,
-	"internal/token":     0,
 	"localclerk":         0,
 	"reply":              0,
 
-	"internal/keys":      1,
-	"internal/clerkfile": 1,
-	"internal/window":    1,
+	"internal/remote": 1,
 
-	".": 2,
+	"internal/keys":  2,
+	"internal/token": 2,
 
-	"provider/clerk": 3,
+	".": 3,
 
-	"serve": 4,
+	"provider/clerk": 4,
 
-	"cmd/gatehouse": 5,
-	"gatehousetest": 5,
+	"serve": 5,
+
+	"gatehousetest": 6,
+
+	// The program. Nothing outside cmd/gatehouse imports these.
+	"cmd/gatehouse/internal/clerkfile": 7,
+	"cmd/gatehouse/internal/window":    7,
+	"cmd/gatehouse":                    9,
 
 	"conformance": 9, // tests only
 
@@ -45,17 +50,17 @@ var floors = map[string]int{
 	"examples/middleware":   9,
 }
 
-// alone lists packages that import nothing of this module, whatever their floor
-// allows. localclerk is the second witness: an issuer that shares code with the
-// gate would share its mistakes.
-var alone = map[string]bool{"localclerk": true}
+// independent lists packages that import nothing of this repository, whatever their
+// layer allows. localclerk is an independent implementation of an issuer: if it shared
+// code with the guard, it would share the guard's mistakes.
+var independent = map[string]bool{"localclerk": true}
 
 func TestImportsPointDown(t *testing.T) {
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,Doc,GoFiles", "./...").Output()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,Doc,GoFiles", "work").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
-	room := func(importPath string) (string, bool) {
+	packageName := func(importPath string) (string, bool) {
 		if importPath == module {
 			return ".", true
 		}
@@ -74,12 +79,12 @@ func TestImportsPointDown(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(p.GoFiles) == 0 {
-			continue // tests alone: nobody can import them
+			continue // only tests, which no package can import
 		}
-		name, _ := room(p.ImportPath)
-		floor, ok := floors[name]
+		name, _ := packageName(p.ImportPath)
+		layer, ok := layers[name]
 		if !ok {
-			t.Errorf("%s is not in the table of floors; add it to layers_test.go", name)
+			t.Errorf("%s is not in the table of layers; add it to layers_test.go", name)
 			continue
 		}
 		seen[name] = true
@@ -90,21 +95,21 @@ func TestImportsPointDown(t *testing.T) {
 			if imp == "testing" && path.Base(name) != "gatehousetest" {
 				t.Errorf("%s imports testing outside its tests", name)
 			}
-			target, ours := room(imp)
+			target, ours := packageName(imp)
 			if !ours {
 				continue
 			}
-			if alone[name] {
-				t.Errorf("%s imports %s; it must import nothing of this module", name, target)
+			if independent[name] {
+				t.Errorf("%s imports %s; it must import nothing of this repository", name, target)
 			}
-			if floors[target] >= floor {
-				t.Errorf("%s (floor %d) imports %s (floor %d); imports must point down", name, floor, target, floors[target])
+			if layers[target] >= layer {
+				t.Errorf("%s (layer %d) imports %s (layer %d); imports must point down", name, layer, target, layers[target])
 			}
 		}
 	}
-	for name := range floors {
+	for name := range layers {
 		if !seen[name] {
-			t.Errorf("%s is in the table of floors but not in the module", name)
+			t.Errorf("%s is in the table of layers but not in the module", name)
 		}
 	}
 }

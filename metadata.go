@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
@@ -129,7 +130,7 @@ func (g *Guard) MetadataHandler() http.Handler {
 			return
 		default:
 			h.Set("Allow", "GET, HEAD, OPTIONS")
-			writeError(w, r, http.StatusMethodNotAllowed, codeInvalidRequest, "this document is read with GET")
+			writeError(w, r, http.StatusMethodNotAllowed, reason.CodeInvalidRequest, "this document is read with GET")
 			return
 		}
 		switch r.URL.Path {
@@ -153,7 +154,7 @@ func passThrough(w http.ResponseWriter, r *http.Request, doc *remote.Document) {
 		writeError(w, r, http.StatusNotFound, "not_found", "the provider has no such document")
 	case err != nil:
 		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter(err).Seconds()+0.999)))
-		writeError(w, r, http.StatusServiceUnavailable, codeUnavailable, reasonRows[reasonUnavailable].Phrase)
+		writeError(w, r, http.StatusServiceUnavailable, reason.CodeUnavailable, infoOf(reason.ProviderUnavailable).Phrase)
 	default:
 		writeDocument(w, r, "application/json", document.Body)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -61,11 +62,11 @@ func operationsOf(req mcp.Request) []operation {
 func (g *Guard) permit(req mcp.Request, ops []operation) error {
 	id, ok := IdentityOf(req)
 	if !ok && slices.ContainsFunc(ops, func(op operation) bool { return len(g.needs.of[op]) > 0 }) {
-		return &jsonrpc.Error{Code: codeForbiddenCall, Message: reasonRows[reasonNoCredentials].Phrase}
+		return &jsonrpc.Error{Code: codeForbiddenCall, Message: infoOf(reason.NoCredentials).Phrase}
 	}
 	if rejection := g.needs.lacks(&id, ops...); rejection != nil {
 		g.counters.refuse(rejection.Reason)
-		return &jsonrpc.Error{Code: codeForbiddenCall, Message: reasonRows[rejection.Reason].Phrase}
+		return &jsonrpc.Error{Code: codeForbiddenCall, Message: infoOf(rejection.Reason).Phrase}
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"slices"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
 // Requirement is what a caller must hold for one operation: all of what is set.
@@ -104,7 +106,7 @@ func (n needs) lacks(id *Identity, ops ...operation) *Rejection {
 		return nil
 	}
 	if err := n.denies(id, ops...); err != nil {
-		return &Rejection{Reason: reasonPermission, Err: err, Identity: *id}
+		return &Rejection{Reason: reason.InsufficientPermission, Err: err, Identity: *id}
 	}
 	wanted := slices.Clone(n.base)
 	for _, op := range ops {
@@ -117,7 +119,7 @@ func (n needs) lacks(id *Identity, ops ...operation) *Rejection {
 	}
 	missing := slices.DeleteFunc(slices.Clone(wanted), func(scope string) bool { return n.holds(id, scope) })
 	if len(missing) > 0 {
-		return &Rejection{Reason: reasonScope, Err: &scopeError{wanted, missing, id.Scopes}, Identity: *id}
+		return &Rejection{Reason: reason.InsufficientScope, Err: &scopeError{wanted, missing, id.Scopes}, Identity: *id}
 	}
 	return nil
 }
@@ -164,15 +166,15 @@ func (g *Guard) authorize(w http.ResponseWriter, r *http.Request, c *caller) *Re
 	}
 	body, err := io.ReadAll(r.Body)
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-		return &Rejection{Reason: reasonBodyTooLarge, Err: err, Identity: c.identity}
+		return &Rejection{Reason: reason.BodyTooLarge, Err: err, Identity: c.identity}
 	} else if err != nil {
-		return &Rejection{Reason: reasonBodyUnreadable, Err: err, Identity: c.identity}
+		return &Rejection{Reason: reason.BodyUnreadable, Err: err, Identity: c.identity}
 	}
 	r.Body.Close()
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	ops, err := operations(body)
 	if err != nil {
-		return &Rejection{Reason: reasonBodyMalformed, Err: err, Identity: c.identity}
+		return &Rejection{Reason: reason.BodyMalformed, Err: err, Identity: c.identity}
 	}
 	return g.needs.lacks(&c.identity, ops...)
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
 // maxDenials bounds the deny list. A denial lives no longer than the tokens that
@@ -48,7 +50,7 @@ func (g *Guard) Deny(d Denial) error {
 	return g.denials.add(d)
 }
 
-var errRevoked = &TokenError{Reason: reasonRevoked, err: errors.New("token was shut out by Deny or Config.Revoked")}
+var errRevoked = &TokenError{Reason: reason.Revoked, err: errors.New("token was shut out by Deny or Config.Revoked")}
 
 // revoked reports whether a denial, or [Config.Revoked], shuts id out.
 func (g *Guard) revoked(c *verified) bool {

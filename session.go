@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
 const sessionHeader = "Mcp-Session-Id"
@@ -40,10 +42,10 @@ func (s *sessions) check(r *http.Request, c *caller) *Rejection {
 	for _, ids := range r.Header[sessionHeader] {
 		for id := range strings.SplitSeq(ids, ",") {
 			if count++; count > maxSessionIDs {
-				return &Rejection{Reason: reasonSession, Err: errSessionIDs, Identity: c.identity}
+				return &Rejection{Reason: reason.SessionOfAnotherUser, Err: errSessionIDs, Identity: c.identity}
 			}
 			if owner, known := s.owner.Load(strings.TrimSpace(id)); known && owner != c.principal {
-				return &Rejection{Reason: reasonSession, Err: errSessionOwner, Identity: c.identity}
+				return &Rejection{Reason: reason.SessionOfAnotherUser, Err: errSessionOwner, Identity: c.identity}
 			}
 		}
 	}

@@ -3,6 +3,8 @@ package gatehouse
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
 // Stats are counts since the guard was made.
@@ -35,9 +37,9 @@ func (g *Guard) Stats() Stats {
 		Unbound:  g.counters.unbound.Load(),
 		Refused:  make(map[Reason]uint64),
 	}
-	for i := range reasons {
+	for i, info := range reason.All() {
 		if n := g.counters.refused[i].Load(); n > 0 {
-			out.Refused[reasons[i].Reason] = n
+			out.Refused[info.Reason] = n
 		}
 	}
 	out.CacheHits = g.verifier.hits.Load()
@@ -47,7 +49,7 @@ func (g *Guard) Stats() Stats {
 	return out
 }
 
-// maxReasons is at least len(reasons); a test holds it.
+// maxReasons must be at least the number of reasons; TestReasonsDocument checks it.
 const maxReasons = 64
 
 type counters struct {
@@ -62,12 +64,8 @@ func (c *counters) accept(by *caller) {
 	}
 }
 
-func (c *counters) refuse(reason Reason) { c.refused[reasonIndex[reason]].Add(1) }
-
-var reasonIndex = func() map[Reason]int {
-	index := make(map[Reason]int, len(reasons))
-	for i, row := range reasons {
-		index[row.Reason] = i
+func (c *counters) refuse(r Reason) {
+	if i, ok := reason.Index(r); ok {
+		c.refused[i].Add(1)
 	}
-	return index
-}()
+}

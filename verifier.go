@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse/internal/cache"
 	"github.com/gatehouse-mcp/gatehouse/internal/keys"
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
@@ -83,7 +84,7 @@ func newVerifier(g *Guard, audiences []string) (*verifier, error) {
 // before costs one hash and one look-up until it expires or the keys change.
 func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejection {
 	if len(raw) > token.DefaultMaxSize {
-		return refusal(&token.Error{Reason: token.TooLarge, Got: strconv.Itoa(len(raw)) + " bytes"})
+		return refusal(&token.Error{Reason: reason.TooLarge, Got: strconv.Itoa(len(raw)) + " bytes"})
 	}
 	now := time.Now()
 	fingerprint := fingerprintOf(raw)
@@ -92,7 +93,7 @@ func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejec
 		return nil
 	}
 	if !isToken68(raw) {
-		return &Rejection{Reason: reasonBadCredentials, Err: errNotToken68}
+		return &Rejection{Reason: reason.MalformedCredentials, Err: errNotToken68}
 	}
 	if v.provider.DangerouslySkipVerification {
 		return v.unverified(raw, fingerprint, out)
@@ -126,7 +127,7 @@ func (v *verifier) recall(fingerprint [sha256.Size]byte, now time.Time, out *ver
 func (v *verifier) check(ctx context.Context, raw string, now time.Time) (*token.Token, error) {
 	t, err := v.rules.Verify(ctx, raw, v.keys.Lookup, now)
 	if errors.Is(err, remote.ErrTooSoon) && v.outlivedItsKey(raw, now) {
-		err = &token.Error{Reason: token.UnknownKey, Err: err}
+		err = &token.Error{Reason: reason.UnknownKey, Err: err}
 	}
 	return t, err
 }
@@ -179,7 +180,7 @@ func (v *verifier) complete(id *Identity) *Rejection {
 		return nil
 	}
 	if err := v.provider.Complete(id); err != nil {
-		return &Rejection{Reason: reasonUnusable, Err: &TokenError{Reason: reasonUnusable, err: err}}
+		return &Rejection{Reason: reason.UnusableClaims, Err: &TokenError{Reason: reason.UnusableClaims, err: err}}
 	}
 	return nil
 }
@@ -192,7 +193,7 @@ func (v *verifier) unverified(raw string, fingerprint [sha256.Size]byte, out *ve
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(raw, ".")[1])
 	if err != nil {
-		return refusal(&token.Error{Reason: token.Malformed, Err: err})
+		return refusal(&token.Error{Reason: reason.Malformed, Err: err})
 	}
 	id := &out.identity
 	fill(id, &token.Token{
@@ -214,11 +215,11 @@ func (v *verifier) unverified(raw string, fingerprint [sha256.Size]byte, out *ve
 func refusal(err error) *Rejection {
 	var refused *token.Error
 	if !errors.As(err, &refused) {
-		return &Rejection{Reason: reasonUnavailable, Err: err}
+		return &Rejection{Reason: reason.ProviderUnavailable, Err: err}
 	}
 	return &Rejection{
-		Reason: Reason(refused.Reason),
-		Err:    &TokenError{Reason: Reason(refused.Reason), Claim: refused.Claim, Got: refused.Got, Want: refused.Want, err: err},
+		Reason: refused.Reason,
+		Err:    &TokenError{Reason: refused.Reason, Claim: refused.Claim, Got: refused.Got, Want: refused.Want, err: err},
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"strings"
 
-	"github.com/gatehouse-mcp/gatehouse/internal/clerkfile"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/clerkfile"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )

@@ -17,9 +17,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gatehouse-mcp/gatehouse/internal/clerkfile"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/clerkfile"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/window"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
-	"github.com/gatehouse-mcp/gatehouse/internal/window"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
 

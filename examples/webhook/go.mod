@@ -1,6 +1,6 @@
 module github.com/gatehouse-mcp/gatehouse/examples/webhook
 
-go 1.25.0
+go 1.26.0
 
 replace github.com/gatehouse-mcp/gatehouse => ../..
 

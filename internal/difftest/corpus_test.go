@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
@@ -26,7 +27,7 @@ import (
 type specimen struct {
 	Name string
 	Raw  string
-	Want token.Reason // empty: to be accepted
+	Want reason.Reason // empty: to be accepted
 }
 
 // corpus is the corpus of internal/token: its test writes the file.
@@ -176,8 +177,8 @@ func list(v any) []string {
 
 // stricter are the reasons for which we refuse on purpose what others accept. For
 // any other reason, we would turn a good token away.
-var stricter = []token.Reason{
-	token.CriticalHeader, token.Malformed, token.MissingClaim, token.SenderConstrained, token.TooLarge, token.WrongSubject, token.WrongType,
+var stricter = []reason.Reason{
+	reason.CriticalHeader, reason.Malformed, reason.MissingClaim, reason.SenderConstrained, reason.TooLarge, reason.WrongSubject, reason.WrongType,
 }
 
 // otherSalt marks RSASSA-PSS signatures with a salt that is not as long as the hash.
@@ -189,9 +190,9 @@ func TestCorpus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrong := map[string]map[token.Reason]int{}
+	wrong := map[string]map[reason.Reason]int{}
 	for _, o := range oracles {
-		wrong[o.name] = map[token.Reason]int{}
+		wrong[o.name] = map[reason.Reason]int{}
 	}
 	all := 0
 	for _, s := range c.specimens {

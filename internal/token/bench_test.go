@@ -13,8 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
 // sample is a good token to measure with, and what its signature consists of.
@@ -119,9 +117,9 @@ func BenchmarkOverFloor(b *testing.B) {
 
 // BenchmarkRefuse measures one token for each reason.
 func BenchmarkRefuse(b *testing.B) {
-	for _, reason := range token.Reasons() {
-		b.Run(string(reason), func(b *testing.B) {
-			i := slices.IndexFunc(corpus(), func(s specimen) bool { return s.Want == reason })
+	for _, want := range tokenReasons() {
+		b.Run(string(want), func(b *testing.B) {
+			i := slices.IndexFunc(corpus(), func(s specimen) bool { return s.Want == want })
 			raw, rules, ctx := corpus()[i].Raw, strictRules(), context.Background()
 			b.ReportAllocs()
 			for b.Loop() {

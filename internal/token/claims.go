@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
 const (
@@ -37,7 +39,7 @@ func parseClaims(text string, required []string) (claims, error) {
 	for o.next() {
 		known, err := c.set(o.name, o.value)
 		if err != nil {
-			return c, &Error{Reason: Malformed, Claim: o.name, Err: fmt.Errorf("claim %s: %w", quote(o.name), err)}
+			return c, &Error{Reason: reason.Malformed, Claim: o.name, Err: fmt.Errorf("claim %s: %w", quote(o.name), err)}
 		}
 		if known && !o.escaped {
 			continue

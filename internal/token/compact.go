@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"unsafe"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
 // compact is a JWS in compact serialization (RFC 7515 §7.1).
@@ -31,9 +33,9 @@ func split(raw string, maxSize int) (compact, error) {
 	switch strings.Count(raw, ".") {
 	case 2:
 	case 4:
-		return compact{}, &Error{Reason: Encrypted}
+		return compact{}, &Error{Reason: reason.Encrypted}
 	default:
-		return compact{}, &Error{Reason: Opaque}
+		return compact{}, &Error{Reason: reason.Opaque}
 	}
 	if strings.IndexByte(raw, '\r') >= 0 || strings.IndexByte(raw, '\n') >= 0 {
 		return compact{}, malformed("form", errors.New("line break"))

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
 // maxKeyID is the longest "kid", in bytes. It is an opaque name, looked up as it is.
@@ -84,10 +86,10 @@ func (h *header) setOther(o *object, refused map[string]map[string]string) error
 // checkAlgorithm judges what decides how the signature is to be checked.
 func (h *header) checkAlgorithm(allowed []string) error {
 	if h.critical != "" {
-		return &Error{Reason: CriticalHeader, Claim: h.critical}
+		return &Error{Reason: reason.CriticalHeader, Claim: h.critical}
 	}
 	if !slices.Contains(allowed, h.algorithm) {
-		return &Error{Reason: WrongAlgorithm, Claim: "alg", Got: quote(h.algorithm), Want: oneOf(allowed)}
+		return &Error{Reason: reason.WrongAlgorithm, Claim: "alg", Got: quote(h.algorithm), Want: oneOf(allowed)}
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
 const (
@@ -130,11 +132,11 @@ func (r *Rules) checkHeader(h *header) error {
 	}
 	switch {
 	case h.kind != "":
-		return &Error{Reason: WrongType, Claim: "typ", Got: quote(h.kind), Want: quote("access token")}
+		return &Error{Reason: reason.WrongType, Claim: "typ", Got: quote(h.kind), Want: quote("access token")}
 	case !r.admitsType(h.typ):
-		return &Error{Reason: WrongType, Claim: "typ", Got: quote(h.typ), Want: oneOf(r.Types)}
+		return &Error{Reason: reason.WrongType, Claim: "typ", Got: quote(h.typ), Want: oneOf(r.Types)}
 	case h.keyID == "":
-		return &Error{Reason: MissingKeyID, Claim: "kid"}
+		return &Error{Reason: reason.MissingKeyID, Claim: "kid"}
 	}
 	return nil
 }
@@ -162,10 +164,10 @@ func mediaType(typ string) string {
 // foreign token never causes a key to be looked for.
 func (r *Rules) checkIssuer(c *claims) error {
 	if c.issuer == "" {
-		return &Error{Reason: MissingClaim, Claim: "iss"}
+		return &Error{Reason: reason.MissingClaim, Claim: "iss"}
 	}
 	if c.issuer != r.Issuer {
-		return &Error{Reason: WrongIssuer, Claim: "iss", Got: quote(c.issuer), Want: quote(r.Issuer)}
+		return &Error{Reason: reason.WrongIssuer, Claim: "iss", Got: quote(c.issuer), Want: quote(r.Issuer)}
 	}
 	return nil
 }
@@ -179,10 +181,10 @@ func (r *Rules) checkClaims(c *claims, now time.Time) error {
 		return err
 	}
 	if c.confirmation {
-		return &Error{Reason: SenderConstrained, Claim: "cnf"}
+		return &Error{Reason: reason.SenderConstrained, Claim: "cnf"}
 	}
 	if rest, ok := strings.CutPrefix(c.subject, r.SubjectPrefix); !ok || rest == "" {
-		return &Error{Reason: WrongSubject, Claim: "sub", Got: quote(c.subject), Want: quote(r.SubjectPrefix + "…")}
+		return &Error{Reason: reason.WrongSubject, Claim: "sub", Got: quote(c.subject), Want: quote(r.SubjectPrefix + "…")}
 	}
 	return r.checkAudience(c)
 }
@@ -191,7 +193,7 @@ func (r *Rules) checkRequired(c *claims) error {
 	for _, names := range [...][]string{{"sub", "exp"}, r.RequiredClaims} {
 		for _, name := range names {
 			if !c.has(name) {
-				return &Error{Reason: MissingClaim, Claim: name}
+				return &Error{Reason: reason.MissingClaim, Claim: name}
 			}
 		}
 	}
@@ -200,7 +202,7 @@ func (r *Rules) checkRequired(c *claims) error {
 
 func (r *Rules) checkTimes(c *claims, now time.Time) error {
 	if !now.Before(c.expiry.Add(r.leeway())) {
-		return &Error{Reason: Expired, Claim: "exp", Got: now.Sub(c.expiry).Truncate(time.Second).String() + " ago"}
+		return &Error{Reason: reason.Expired, Claim: "exp", Got: now.Sub(c.expiry).Truncate(time.Second).String() + " ago"}
 	}
 	latest := now.Add(r.leeway())
 	if c.notBefore.After(latest) {
@@ -213,7 +215,7 @@ func (r *Rules) checkTimes(c *claims, now time.Time) error {
 }
 
 func notYet(claim string, d time.Duration) error {
-	return &Error{Reason: NotYetValid, Claim: claim, Got: d.Truncate(time.Second).String() + " in the future"}
+	return &Error{Reason: reason.NotYetValid, Claim: claim, Got: d.Truncate(time.Second).String() + " in the future"}
 }
 
 func (r *Rules) checkAudience(c *claims) error {
@@ -221,12 +223,12 @@ func (r *Rules) checkAudience(c *claims) error {
 		if r.Audience == AudienceIfPresent {
 			return nil
 		}
-		return &Error{Reason: Unbound, Claim: "aud", Want: oneOf(r.Audiences)}
+		return &Error{Reason: reason.Unbound, Claim: "aud", Want: oneOf(r.Audiences)}
 	}
 	for _, name := range c.audience {
 		if name != "" && slices.Contains(r.Audiences, name) {
 			return nil
 		}
 	}
-	return &Error{Reason: WrongAudience, Claim: "aud", Got: quoteList(c.audience), Want: oneOf(r.Audiences)}
+	return &Error{Reason: reason.WrongAudience, Claim: "aud", Got: quoteList(c.audience), Want: oneOf(r.Audiences)}
 }

@@ -14,6 +14,8 @@ import (
 	"maps"
 	"slices"
 	"unsafe"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
 const (
@@ -77,7 +79,7 @@ func (c *compact) checkSignature(ctx context.Context, h *header, find Keys) (gen
 		return 0, err
 	}
 	if err := algorithms[h.algorithm].checkLength(signature); err != nil {
-		return 0, &Error{Reason: BadSignature, Got: quote(h.keyID), Err: err}
+		return 0, &Error{Reason: reason.BadSignature, Got: quote(h.keyID), Err: err}
 	}
 	keys, generation, err := find.lookUp(ctx, h, 0)
 	if err != nil {
@@ -108,7 +110,7 @@ func (find Keys) lookUp(ctx context.Context, h *header, tried uint64) ([]crypto.
 // try returns nil if one of keys made signature.
 func (c *compact) try(h *header, signature []byte, keys []crypto.PublicKey) error {
 	if len(keys) == 0 {
-		return &Error{Reason: UnknownKey, Claim: "kid", Got: quote(h.keyID)}
+		return &Error{Reason: reason.UnknownKey, Claim: "kid", Got: quote(h.keyID)}
 	}
 	alg := algorithms[h.algorithm]
 	var misfit error
@@ -124,9 +126,9 @@ func (c *compact) try(h *header, signature []byte, keys []crypto.PublicKey) erro
 		}
 	}
 	if !fits {
-		return &Error{Reason: WrongAlgorithm, Claim: "alg", Got: quote(h.algorithm), Want: "that of key " + quote(h.keyID), Err: misfit}
+		return &Error{Reason: reason.WrongAlgorithm, Claim: "alg", Got: quote(h.algorithm), Want: "that of key " + quote(h.keyID), Err: misfit}
 	}
-	return &Error{Reason: BadSignature, Got: quote(h.keyID)}
+	return &Error{Reason: reason.BadSignature, Got: quote(h.keyID)}
 }
 
 // checkLength refuses a signature that no key can have made, before any is looked for.

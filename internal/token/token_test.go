@@ -14,10 +14,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
-func reasonOf(err error) token.Reason {
+func reasonOf(err error) reason.Reason {
 	var refused *token.Error
 	if errors.As(err, &refused) {
 		return refused.Reason
@@ -146,19 +147,19 @@ func TestVerifyTimes(t *testing.T) {
 		claim      string
 		offset     time.Duration // of the claim, from now
 		leeway     time.Duration
-		wantReason token.Reason
+		wantReason reason.Reason
 	}{
 		{name: "expires now", claim: "exp"},
 		{name: "last moment of the default leeway", claim: "exp", offset: -token.DefaultLeeway + time.Second},
-		{name: "end of the default leeway", claim: "exp", offset: -token.DefaultLeeway, wantReason: token.Expired},
+		{name: "end of the default leeway", claim: "exp", offset: -token.DefaultLeeway, wantReason: reason.Expired},
 		{name: "last moment of a leeway", claim: "exp", leeway: time.Minute, offset: -time.Minute + time.Second},
-		{name: "end of a leeway", claim: "exp", leeway: time.Minute, offset: -time.Minute, wantReason: token.Expired},
-		{name: "leeway beyond bounds is cut", claim: "exp", leeway: time.Hour, offset: -token.MaxLeeway, wantReason: token.Expired},
+		{name: "end of a leeway", claim: "exp", leeway: time.Minute, offset: -time.Minute, wantReason: reason.Expired},
+		{name: "leeway beyond bounds is cut", claim: "exp", leeway: time.Hour, offset: -token.MaxLeeway, wantReason: reason.Expired},
 		{name: "leeway below bounds is cut", claim: "exp", leeway: -time.Hour, offset: time.Second},
 		{name: "not before, within the leeway", claim: "nbf", offset: token.DefaultLeeway},
-		{name: "not before, beyond the leeway", claim: "nbf", offset: token.DefaultLeeway + time.Second, wantReason: token.NotYetValid},
+		{name: "not before, beyond the leeway", claim: "nbf", offset: token.DefaultLeeway + time.Second, wantReason: reason.NotYetValid},
 		{name: "issued, within the leeway", claim: "iat", offset: token.DefaultLeeway},
-		{name: "issued, beyond the leeway", claim: "iat", offset: token.DefaultLeeway + time.Second, wantReason: token.NotYetValid},
+		{name: "issued, beyond the leeway", claim: "iat", offset: token.DefaultLeeway + time.Second, wantReason: reason.NotYetValid},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -186,20 +187,20 @@ func TestVerifyAsksForKeysAgain(t *testing.T) {
 		name       string
 		answers    []answer
 		wantTried  []uint64
-		wantReason token.Reason
+		wantReason reason.Reason
 		wantErr    error
 		want       uint64 // generation of the token
 	}{
 		{name: "first key is good", answers: []answer{{kid: "rsa", generation: 7}}, wantTried: []uint64{0}, want: 7},
 		{name: "newer key is good", answers: []answer{{kid: "stranger", generation: 7}, {kid: "rsa", generation: 8}}, wantTried: []uint64{0, 7}, want: 8},
-		{name: "nothing newer", answers: []answer{{kid: "stranger", generation: 7}, {kid: "stranger", generation: 7}}, wantTried: []uint64{0, 7}, wantReason: token.BadSignature},
-		{name: "nothing newer, whatever it is", answers: []answer{{kid: "stranger", generation: 7}, {kid: "rsa", generation: 7}}, wantTried: []uint64{0, 7}, wantReason: token.BadSignature},
-		{name: "newer key is bad too", answers: []answer{{kid: "stranger", generation: 7}, {kid: "stranger", generation: 8}}, wantTried: []uint64{0, 7}, wantReason: token.BadSignature},
-		{name: "newer key is of another kind", answers: []answer{{kid: "stranger", generation: 7}, {kid: "ec", generation: 8}}, wantTried: []uint64{0, 7}, wantReason: token.WrongAlgorithm},
+		{name: "nothing newer", answers: []answer{{kid: "stranger", generation: 7}, {kid: "stranger", generation: 7}}, wantTried: []uint64{0, 7}, wantReason: reason.BadSignature},
+		{name: "nothing newer, whatever it is", answers: []answer{{kid: "stranger", generation: 7}, {kid: "rsa", generation: 7}}, wantTried: []uint64{0, 7}, wantReason: reason.BadSignature},
+		{name: "newer key is bad too", answers: []answer{{kid: "stranger", generation: 7}, {kid: "stranger", generation: 8}}, wantTried: []uint64{0, 7}, wantReason: reason.BadSignature},
+		{name: "newer key is of another kind", answers: []answer{{kid: "stranger", generation: 7}, {kid: "ec", generation: 8}}, wantTried: []uint64{0, 7}, wantReason: reason.WrongAlgorithm},
 		{name: "key was of another kind", answers: []answer{{kid: "ec", generation: 7}, {kid: "rsa", generation: 8}}, wantTried: []uint64{0, 7}, want: 8},
-		{name: "key is gone", answers: []answer{{kid: "stranger", generation: 7}, {generation: 8}}, wantTried: []uint64{0, 7}, wantReason: token.UnknownKey},
-		{name: "no such key", answers: []answer{{generation: 7}}, wantTried: []uint64{0}, wantReason: token.UnknownKey},
-		{name: "keys that never change", answers: []answer{{kid: "stranger"}}, wantTried: []uint64{0}, wantReason: token.BadSignature},
+		{name: "key is gone", answers: []answer{{kid: "stranger", generation: 7}, {generation: 8}}, wantTried: []uint64{0, 7}, wantReason: reason.UnknownKey},
+		{name: "no such key", answers: []answer{{generation: 7}}, wantTried: []uint64{0}, wantReason: reason.UnknownKey},
+		{name: "keys that never change", answers: []answer{{kid: "stranger"}}, wantTried: []uint64{0}, wantReason: reason.BadSignature},
 		{name: "no keys at first", answers: []answer{{err: outage}}, wantTried: []uint64{0}, wantErr: outage},
 		{name: "no keys at last", answers: []answer{{kid: "stranger", generation: 7}, {err: outage}}, wantTried: []uint64{0, 7}, wantErr: outage},
 	} {
@@ -246,12 +247,12 @@ func TestVerifyTriesEachKey(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		kids       []string
-		wantReason token.Reason
+		wantReason reason.Reason
 	}{
 		{name: "first", kids: []string{"rsa", "stranger"}},
 		{name: "last", kids: []string{"stranger", "ec", "weak", "rsa"}},
-		{name: "none by signature", kids: []string{"stranger", "ec"}, wantReason: token.BadSignature},
-		{name: "none by kind", kids: []string{"ec", "ed", "weak"}, wantReason: token.WrongAlgorithm},
+		{name: "none by signature", kids: []string{"stranger", "ec"}, wantReason: reason.BadSignature},
+		{name: "none by kind", kids: []string{"ec", "ed", "weak"}, wantReason: reason.WrongAlgorithm},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -271,16 +272,16 @@ func TestVerifyMisfitKeys(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		key        crypto.PublicKey
-		wantReason token.Reason
+		wantReason reason.Reason
 	}{
 		{name: "good", key: good},
-		{name: "none", key: nil, wantReason: token.WrongAlgorithm},
-		{name: "RSA of 8193 bits", key: huge, wantReason: token.WrongAlgorithm},
-		{name: "RSA of 1024 bits", key: signingKeys()["weak"].Public(), wantReason: token.WrongAlgorithm},
-		{name: "RSA by value", key: *good.(*rsa.PublicKey), wantReason: token.WrongAlgorithm},
-		{name: "private RSA", key: signingKeys()["rsa"], wantReason: token.WrongAlgorithm},
-		{name: "secret", key: []byte("secret"), wantReason: token.WrongAlgorithm},
-		{name: "short Ed25519", key: ed25519.PublicKey("short"), wantReason: token.WrongAlgorithm},
+		{name: "none", key: nil, wantReason: reason.WrongAlgorithm},
+		{name: "RSA of 8193 bits", key: huge, wantReason: reason.WrongAlgorithm},
+		{name: "RSA of 1024 bits", key: signingKeys()["weak"].Public(), wantReason: reason.WrongAlgorithm},
+		{name: "RSA by value", key: *good.(*rsa.PublicKey), wantReason: reason.WrongAlgorithm},
+		{name: "private RSA", key: signingKeys()["rsa"], wantReason: reason.WrongAlgorithm},
+		{name: "secret", key: []byte("secret"), wantReason: reason.WrongAlgorithm},
+		{name: "short Ed25519", key: ed25519.PublicKey("short"), wantReason: reason.WrongAlgorithm},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -300,8 +301,8 @@ func TestVerifyTriesFewKeys(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		strangers  int
-		wantReason token.Reason
-	}{{15, ""}, {16, token.BadSignature}} {
+		wantReason reason.Reason
+	}{{15, ""}, {16, reason.BadSignature}} {
 		keys := slices.Repeat([]crypto.PublicKey{signingKeys()["stranger"].Public()}, tt.strangers)
 		keys = append(keys, signingKeys()["rsa"].Public())
 		find := func(context.Context, string, string, uint64) ([]crypto.PublicKey, uint64, error) { return keys, 0, nil }
@@ -364,8 +365,8 @@ func TestKeyErrorIsNoRefusal(t *testing.T) {
 	if want := `looking up key "rsa": context deadline exceeded`; err == nil || err.Error() != want {
 		t.Errorf("Verify: %v, want %v", err, want)
 	}
-	if reason := reasonOf(err); reason != "" {
-		t.Errorf("the error is a refusal of reason %q, want none", reason)
+	if got := reasonOf(err); got != "" {
+		t.Errorf("the error is a rejection with reason %q, want none", got)
 	}
 }
 
@@ -413,14 +414,14 @@ func TestFaultyRulesRefuse(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		rules      token.Rules
-		wantReason token.Reason
+		wantReason reason.Reason
 	}{
-		{"zero", token.Rules{}, token.WrongAlgorithm},
-		{"no types", token.Rules{Algorithms: []string{"RS256"}}, token.WrongType},
-		{"no issuer", token.Rules{Algorithms: []string{"RS256"}, Types: []string{"at+jwt"}}, token.WrongIssuer},
-		{"no audiences", token.Rules{Algorithms: []string{"RS256"}, Types: []string{"at+jwt"}, Issuer: issuer}, token.WrongAudience},
-		{"policy", token.Rules{Algorithms: []string{"RS256"}, Types: []string{"at+jwt"}, Issuer: issuer, Audience: 2}, token.WrongAudience},
-		{"negative size", token.Rules{MaxSize: -1}, token.TooLarge},
+		{"zero", token.Rules{}, reason.WrongAlgorithm},
+		{"no types", token.Rules{Algorithms: []string{"RS256"}}, reason.WrongType},
+		{"no issuer", token.Rules{Algorithms: []string{"RS256"}, Types: []string{"at+jwt"}}, reason.WrongIssuer},
+		{"no audiences", token.Rules{Algorithms: []string{"RS256"}, Types: []string{"at+jwt"}, Issuer: issuer}, reason.WrongAudience},
+		{"policy", token.Rules{Algorithms: []string{"RS256"}, Types: []string{"at+jwt"}, Issuer: issuer, Audience: 2}, reason.WrongAudience},
+		{"negative size", token.Rules{MaxSize: -1}, reason.TooLarge},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

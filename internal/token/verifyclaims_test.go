@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
@@ -20,20 +21,20 @@ func TestVerifyClaims(t *testing.T) {
 	const iss = `"iss":"https://issuer.example.com"`
 	tests := []struct {
 		name, payload string
-		wantReason    token.Reason // empty means accepted
+		wantReason    reason.Reason // empty means accepted
 	}{
 		{"control", `{` + iss + `,` + rest + `}`, ""},
 		{"bound", `{` + iss + `,"aud":["https://mcp.example.com/mcp"],` + rest + `}`, ""},
-		{"foreign audience", `{` + iss + `,"aud":"https://other.example.com",` + rest + `}`, token.WrongAudience},
-		{"foreign issuer", `{"iss":"https://evil.example.com",` + rest + `}`, token.WrongIssuer},
-		{"no issuer", `{` + rest + `}`, token.MissingClaim},
-		{"no client", `{` + iss + `,"sub":"user_1","exp":1800000060}`, token.MissingClaim},
-		{"machine", `{` + iss + `,"client_id":"c","sub":"mch_1","exp":1800000060}`, token.WrongSubject},
-		{"expired", `{` + iss + `,"client_id":"c","sub":"user_1","exp":1799999000}`, token.Expired},
-		{"no expiry", `{` + iss + `,"client_id":"c","sub":"user_1"}`, token.MissingClaim},
-		{"twice", `{` + iss + `,"sub":"user_2",` + rest + `}`, token.Malformed},
-		{"not an object", `[]`, token.Malformed},
-		{"too large", fmt.Sprintf(`{%s,%s,"x":%q}`, iss, rest, make([]byte, 20<<10)), token.TooLarge},
+		{"foreign audience", `{` + iss + `,"aud":"https://other.example.com",` + rest + `}`, reason.WrongAudience},
+		{"foreign issuer", `{"iss":"https://evil.example.com",` + rest + `}`, reason.WrongIssuer},
+		{"no issuer", `{` + rest + `}`, reason.MissingClaim},
+		{"no client", `{` + iss + `,"sub":"user_1","exp":1800000060}`, reason.MissingClaim},
+		{"machine", `{` + iss + `,"client_id":"c","sub":"mch_1","exp":1800000060}`, reason.WrongSubject},
+		{"expired", `{` + iss + `,"client_id":"c","sub":"user_1","exp":1799999000}`, reason.Expired},
+		{"no expiry", `{` + iss + `,"client_id":"c","sub":"user_1"}`, reason.MissingClaim},
+		{"twice", `{` + iss + `,"sub":"user_2",` + rest + `}`, reason.Malformed},
+		{"not an object", `[]`, reason.Malformed},
+		{"too large", fmt.Sprintf(`{%s,%s,"x":%q}`, iss, rest, make([]byte, 20<<10)), reason.TooLarge},
 	}
 	for _, test := range tests {
 		got, err := rules.VerifyClaims([]byte(test.payload), now)

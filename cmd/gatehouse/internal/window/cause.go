@@ -223,7 +223,7 @@ var tokenCauses = []func(*Window, *exchange) (why, do string){
 		return fmt.Sprintf("Clerk's clock is %s ahead, so the token is not valid yet.", offset), "Set the clock offset to 0 under Faults on this page."
 	},
 	func(w *Window, x *exchange) (string, string) {
-		if len(x.token.Audience) > 0 || !strings.Contains(x.bearer()["error_description"], "no server in particular") {
+		if len(x.token.Audience) > 0 || !strings.Contains(x.bearer()["error_description"], "not issued for a particular server") {
 			return "", ""
 		}
 		return "The token names no server (aud), and this server insists on it.",

@@ -5,46 +5,14 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
-
-// Reason says in one word why a token was refused. The set is closed: [Reasons]
-// lists it.
-type Reason string
-
-const (
-	Opaque            Reason = "opaque"             // not three parts: not a signed JWT
-	Encrypted         Reason = "encrypted"          // five parts: a JWE (RFC 7516)
-	TooLarge          Reason = "too_large"          // longer than Rules.MaxSize
-	Malformed         Reason = "malformed"          // not a JWT as RFC 7515 §7.1 and RFC 7519 §7.2 describe it
-	CriticalHeader    Reason = "critical_header"    // "crit" or "b64" in the header (RFC 7515 §4.1.11, RFC 7797)
-	WrongAlgorithm    Reason = "wrong_algorithm"    // "alg" is not allowed, or is not the key's
-	WrongType         Reason = "wrong_type"         // "typ" or another header parameter marks another kind of token
-	MissingKeyID      Reason = "missing_key_id"     // no "kid" in the header
-	WrongIssuer       Reason = "wrong_issuer"       // "iss" is not the configured issuer
-	UnknownKey        Reason = "unknown_key"        // the issuer has no key with this "kid"
-	BadSignature      Reason = "bad_signature"      // no key of this "kid" made the signature
-	MissingClaim      Reason = "missing_claim"      // a required claim is absent or empty
-	Expired           Reason = "expired"            // "exp" is past
-	NotYetValid       Reason = "not_yet_valid"      // "nbf" or "iat" is in the future
-	WrongAudience     Reason = "wrong_audience"     // "aud" does not name this server
-	Unbound           Reason = "unbound"            // no "aud" under AudienceRequired
-	WrongSubject      Reason = "wrong_subject"      // "sub" does not begin with Rules.SubjectPrefix
-	SenderConstrained Reason = "sender_constrained" // "cnf" binds the token to a key (RFC 9449, RFC 8705): no bearer token
-)
-
-// Reasons returns every [Reason], in the order in which Verify checks them.
-func Reasons() []Reason {
-	return []Reason{
-		TooLarge, Opaque, Encrypted, Malformed, CriticalHeader, WrongAlgorithm, WrongType, MissingKeyID,
-		WrongIssuer, UnknownKey, BadSignature,
-		MissingClaim, Expired, NotYetValid, SenderConstrained, WrongSubject, WrongAudience, Unbound,
-	}
-}
 
 // Error says why a token was refused. Its text is one line for logs; it quotes
 // parts of the token, cut short, and never holds the token itself.
 type Error struct {
-	Reason Reason
+	Reason reason.Reason
 	Claim  string // the claim or header parameter at fault; empty when it is the token as a whole
 	Got    string // what the token has, as text for people: quoted and at most about maxQuoted bytes an item
 	Want   string // what was wanted, as text for people
@@ -65,34 +33,34 @@ func (e *Error) Error() string {
 
 func (e *Error) fact() string {
 	switch e.Reason {
-	case Opaque:
+	case reason.Opaque:
 		return "token is opaque, want a signed JWT"
-	case Encrypted:
+	case reason.Encrypted:
 		return "token is encrypted, want a signed JWT"
-	case TooLarge:
+	case reason.TooLarge:
 		if e.Got == "" {
 			return "token is too large"
 		}
 		return "token is " + e.Got + ", want " + e.Want
-	case Malformed:
+	case reason.Malformed:
 		return "token is malformed"
-	case CriticalHeader:
+	case reason.CriticalHeader:
 		return fmt.Sprintf("token header has %q, want none", e.Claim)
-	case MissingKeyID:
+	case reason.MissingKeyID:
 		return `token header has no "kid"`
-	case UnknownKey:
+	case reason.UnknownKey:
 		return "token key " + e.Got + " is not one of the issuer's"
-	case BadSignature:
+	case reason.BadSignature:
 		return "token signature is not by key " + e.Got
-	case MissingClaim:
+	case reason.MissingClaim:
 		return fmt.Sprintf("token has no %q", e.Claim)
-	case Expired:
+	case reason.Expired:
 		return "token expired " + e.Got
-	case NotYetValid:
+	case reason.NotYetValid:
 		return fmt.Sprintf("token %q is %s", e.Claim, e.Got)
-	case Unbound:
+	case reason.Unbound:
 		return "token has no audience, want " + e.Want
-	case SenderConstrained:
+	case reason.SenderConstrained:
 		return `token is bound to a key by "cnf", want a bearer token`
 	default:
 		return fmt.Sprintf("token %s is %s, want %s", nouns[e.Claim], e.Got, e.Want)
@@ -109,11 +77,11 @@ var nouns = map[string]string{
 }
 
 func tooLarge(size, maxSize int) error {
-	return &Error{Reason: TooLarge, Got: fmt.Sprintf("%d bytes", size), Want: fmt.Sprintf("at most %d", maxSize)}
+	return &Error{Reason: reason.TooLarge, Got: fmt.Sprintf("%d bytes", size), Want: fmt.Sprintf("at most %d", maxSize)}
 }
 
 func malformed(where string, err error) error {
-	return &Error{Reason: Malformed, Err: fmt.Errorf("%s: %w", where, err)}
+	return &Error{Reason: reason.Malformed, Err: fmt.Errorf("%s: %w", where, err)}
 }
 
 const (

@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/gatehouse-mcp/gatehouse/internal/clerkfile"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/clerkfile"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 	"github.com/google/go-cmp/cmp"
 )
@@ -172,7 +172,7 @@ func FuzzParse(f *testing.F) {
 
 // TestContainerExample keeps the file of examples/container good.
 func TestContainerExample(t *testing.T) {
-	if _, err := clerkfile.Load("../../examples/container/clerk.yaml"); err != nil {
+	if _, err := clerkfile.Load("../../../../examples/container/clerk.yaml"); err != nil {
 		t.Error(err)
 	}
 }

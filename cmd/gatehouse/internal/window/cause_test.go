@@ -35,7 +35,7 @@ func TestWhyATokenIsRefused(t *testing.T) {
 		{name: "expired", token: localclerk.Token{Lifetime: -time.Hour}, wantWhy: "The token expired "},
 		{name: "foreign audience", token: localclerk.Token{Resource: "https://elsewhere.example/mcp"}, wantWhy: `The token is for "https://elsewhere.example/mcp"`},
 		{name: "clock ahead", faults: localclerk.Faults{ClockOffset: time.Hour}, wantWhy: "Clerk's clock is 1h0m0s ahead"},
-		{name: "no audience", said: "the token was issued for no server in particular", wantWhy: "The token names no server (aud)"},
+		{name: "no audience", said: "the token was not issued for a particular server", wantWhy: "The token names no server (aud)"},
 		{name: "key gone", said: "the token key is not known", wantWhy: "The token's signing key is gone"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

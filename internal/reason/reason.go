@@ -1,0 +1,384 @@
+// Package reason lists every reason for which the guard rejects a request.
+//
+// It is the one table behind answers, logs, counters, the window, "gatehouse call" and
+// docs/reasons.md.
+package reason
+
+import (
+	"net/http"
+	"slices"
+)
+
+// Reason names why a request was rejected, in a form for logs, metrics and comparisons.
+// The set is closed; [All] lists it.
+type Reason string
+
+// The reasons, in the order in which the guard checks them.
+const (
+	ForbiddenHost          Reason = "forbidden_host"
+	ForbiddenOrigin        Reason = "forbidden_origin"
+	NotLoopback            Reason = "not_loopback"
+	NoCredentials          Reason = "no_credentials"
+	WrongScheme            Reason = "wrong_scheme"
+	MalformedCredentials   Reason = "malformed_credentials"
+	TokenInQuery           Reason = "token_in_query"
+	Opaque                 Reason = "opaque"
+	Encrypted              Reason = "encrypted"
+	TooLarge               Reason = "too_large"
+	Malformed              Reason = "malformed"
+	CriticalHeader         Reason = "critical_header"
+	WrongAlgorithm         Reason = "wrong_algorithm"
+	WrongType              Reason = "wrong_type"
+	MissingKeyID           Reason = "missing_key_id"
+	WrongIssuer            Reason = "wrong_issuer"
+	UnknownKey             Reason = "unknown_key"
+	BadSignature           Reason = "bad_signature"
+	MissingClaim           Reason = "missing_claim"
+	Expired                Reason = "expired"
+	NotYetValid            Reason = "not_yet_valid"
+	SenderConstrained      Reason = "sender_constrained"
+	WrongSubject           Reason = "wrong_subject"
+	WrongAudience          Reason = "wrong_audience"
+	Unbound                Reason = "unbound"
+	UnusableClaims         Reason = "unusable_claims"
+	Inactive               Reason = "inactive"
+	Revoked                Reason = "revoked"
+	ProviderUnavailable    Reason = "provider_unavailable"
+	InsufficientScope      Reason = "insufficient_scope"
+	InsufficientPermission Reason = "insufficient_permission"
+	SessionOfAnotherUser   Reason = "session_of_another_user"
+	BodyTooLarge           Reason = "body_too_large"
+	BodyUnreadable         Reason = "body_unreadable"
+	BodyMalformed          Reason = "body_malformed"
+)
+
+// The error codes of an answer: those of RFC 6750 section 3.1, and more for answers on
+// which RFC 6750 says nothing.
+const (
+	CodeMissingToken      = "missing_token" // in the body only: a challenge to a request without credentials has no error code (RFC 6750 section 3.1)
+	CodeInvalidRequest    = "invalid_request"
+	CodeInvalidToken      = "invalid_token"
+	CodeInsufficientScope = "insufficient_scope"
+	CodeForbidden         = "forbidden"
+	CodeUnavailable       = "temporarily_unavailable"
+)
+
+// Info describes one [Reason].
+type Info struct {
+	Reason Reason
+	Status int    // HTTP status of the answer
+	Code   string // error in the body, and in the challenge where it is a code of RFC 6750
+	Phrase string // error_description in the body and the challenge; fixed, so that it reveals nothing about the request
+	When   string // what happened, for the operator
+	Do     string // what the operator should do
+}
+
+// infos is the table. Its order is the order of the constants.
+var infos = []Info{
+	{
+		Reason: ForbiddenHost,
+		Status: http.StatusForbidden,
+		Code:   CodeForbidden,
+		Phrase: "this host name is not served here",
+		When:   "the Host header names neither this machine nor the resource",
+		Do:     "connect to the host of Resource; if a web page resolves its own name to 127.0.0.1, this is a DNS rebinding attack",
+	},
+	{
+		Reason: ForbiddenOrigin,
+		Status: http.StatusForbidden,
+		Code:   CodeForbidden,
+		Phrase: "this web origin is not allowed",
+		When:   "the Origin header is not in AllowedOrigins",
+		Do:     "add the origin of the web page to AllowedOrigins, if you trust it",
+	},
+	{
+		Reason: NotLoopback,
+		Status: http.StatusForbidden,
+		Code:   CodeForbidden,
+		Phrase: "token verification is disabled, so only loopback connections are accepted",
+		When:   "DangerouslySkipVerification is set and the connection did not arrive on a loopback address",
+		Do:     "unset DangerouslySkipVerification",
+	},
+	{
+		Reason: NoCredentials,
+		Status: http.StatusUnauthorized,
+		Code:   CodeMissingToken,
+		Phrase: "sign in to use this server",
+		When:   "the request has no Authorization header; every client starts like this",
+		Do:     "nothing, if a sign-in follows; otherwise check whether a proxy removes the header",
+	},
+	{
+		Reason: WrongScheme,
+		Status: http.StatusUnauthorized,
+		Code:   CodeMissingToken,
+		Phrase: "sign in with a bearer token to use this server",
+		When:   "the Authorization scheme is not Bearer",
+		Do:     "have the client send its access token as a bearer token",
+	},
+	{
+		Reason: MalformedCredentials,
+		Status: http.StatusBadRequest,
+		Code:   CodeInvalidRequest,
+		Phrase: "the Authorization header must be one bearer token",
+		When:   "the Authorization header appears twice, or is not Bearer followed by one token",
+		Do:     "check what the client or a proxy sends in this header",
+	},
+	{
+		Reason: TokenInQuery,
+		Status: http.StatusBadRequest,
+		Code:   CodeInvalidRequest,
+		Phrase: "a token in the query is not accepted",
+		When:   "the query has the parameter access_token",
+		Do:     "have the client use the Authorization header; the token is now in logs, so revoke it",
+	},
+	{
+		Reason: Opaque,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "this server does not accept opaque tokens",
+		When:   "the token is not a JWT",
+		Do:     "have the provider issue JWT access tokens",
+	},
+	{
+		Reason: Encrypted,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "this server does not accept encrypted tokens",
+		When:   "the token is a JWE (RFC 7516)",
+		Do:     "have the provider issue signed JWT access tokens",
+	},
+	{
+		Reason: TooLarge,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "the token is too large",
+		When:   "the token is longer than the limit",
+		Do:     "have the provider put fewer claims into access tokens",
+	},
+	{
+		Reason: Malformed,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "the token is malformed",
+		When:   "the token is not a strict compact JWS with one JSON object in each part (RFC 7515 section 7.1, RFC 7519 section 7.2)",
+		Do:     "check what the client sends; the token may be truncated",
+	},
+	{
+		Reason: CriticalHeader,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "the token requires an unknown extension",
+		When:   "the header has crit or b64 (RFC 7515 section 4.1.11, RFC 7797)",
+		Do:     "nothing; no supported provider issues such tokens",
+	},
+	{
+		Reason: WrongAlgorithm,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "the token algorithm is not accepted",
+		When:   "alg is not one of the provider's algorithms, or does not fit the key",
+		Do:     "nothing; such a token is forged or was issued for another server",
+	},
+	{
+		Reason: WrongType,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "this kind of token is not accepted",
+		When:   "typ or another header parameter marks a different kind of token, such as an ID token or a session token",
+		Do:     "have the client send its OAuth access token",
+	},
+	{
+		Reason: MissingKeyID,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "the token does not name its key",
+		When:   "the header has no kid",
+		Do:     "nothing; no supported provider issues such tokens",
+	},
+	{
+		Reason: WrongIssuer,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "the token is from another issuer",
+		When:   "iss is not exactly the provider's issuer",
+		Do:     "compare the server's issuer with the one where the client signed in; development and production instances differ",
+	},
+	{
+		Reason: UnknownKey,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "the token key is not known",
+		When:   "kid is not among the provider's keys",
+		Do:     "sign in again; if that does not help, the token is from another instance of the provider",
+	},
+	{
+		Reason: BadSignature,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "the token signature does not verify",
+		When:   "the signature was not made with the provider's key",
+		Do:     "nothing; such a token is forged, truncated, or older than a key change",
+	},
+	{
+		Reason: MissingClaim,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "the token lacks a required claim",
+		When:   "a required claim is missing or empty",
+		Do:     "have the provider add the claim, or send an access token instead of another kind of token",
+	},
+	{
+		Reason: Expired,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "the token has expired",
+		When:   "exp has passed",
+		Do:     "nothing; the client refreshes the token or signs in again",
+	},
+	{
+		Reason: NotYetValid,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "the token is not valid yet",
+		When:   "nbf or iat is in the future",
+		Do:     "set the clock of this machine",
+	},
+	{
+		Reason: SenderConstrained,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "a sender-constrained token is not accepted as a bearer token",
+		When:   "the token has cnf, which binds it to a key (RFC 9449, RFC 8705), and no proof can be checked",
+		Do:     "have the provider issue plain bearer tokens for this server",
+	},
+	{
+		Reason: WrongSubject,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "this kind of subject is not accepted",
+		When:   "sub is not a user of the provider",
+		Do:     "sign in as a user; tokens of machines are not accepted",
+	},
+	{
+		Reason: WrongAudience,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "the token was issued for another server",
+		When:   "aud names other servers and not this resource",
+		Do:     "compare Resource with the URL that users type, character by character",
+	},
+	{
+		Reason: Unbound,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "the token was not issued for a particular server",
+		When:   "aud is missing, and the audience policy requires it",
+		Do:     "have the provider bind tokens to the resource parameter, or use a client that sends it",
+	},
+	{
+		Reason: UnusableClaims,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "the token has claims of an unknown form",
+		When:   "the provider's own claims cannot be read",
+		Do:     "read the detail in the log; the provider may have changed its claims",
+	},
+	{
+		Reason: Inactive,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "the token is not active",
+		When:   "the provider does not know the opaque token, or reports that it was revoked or has expired",
+		Do:     "nothing; the client refreshes the token or signs in again",
+	},
+	{
+		Reason: Revoked,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "the token was revoked",
+		When:   "the token is valid, but Deny or Config.Revoked rejects it",
+		Do:     "nothing, if this was intended",
+	},
+	{
+		Reason: ProviderUnavailable,
+		Status: http.StatusServiceUnavailable,
+		Code:   CodeUnavailable,
+		Phrase: "sign-in cannot be checked right now, try again",
+		When:   "the provider's keys or its introspection endpoint are unavailable",
+		Do:     "check the network and the provider's status page; tokens are accepted again as soon as the provider answers",
+	},
+	{
+		Reason: InsufficientScope,
+		Status: http.StatusForbidden,
+		Code:   CodeInsufficientScope,
+		Phrase: "more scopes are needed for this",
+		When:   "the token lacks a scope that the operation requires",
+		Do:     "nothing, if the client asks for the scope; otherwise grant the scope to the client at the provider",
+	},
+	{
+		Reason: InsufficientPermission,
+		Status: http.StatusForbidden,
+		Code:   CodeForbidden,
+		Phrase: "you are not allowed to do this",
+		When:   "the user lacks a role, a permission or an active organization",
+		Do:     "change the user's role at the provider, if this should be allowed",
+	},
+	{
+		Reason: SessionOfAnotherUser,
+		Status: http.StatusForbidden,
+		Code:   CodeForbidden,
+		Phrase: "this session belongs to another user",
+		When:   "another principal opened the session",
+		Do:     "nothing, if a client changed users; otherwise someone may be using a stolen session ID",
+	},
+	{
+		Reason: BodyTooLarge,
+		Status: http.StatusRequestEntityTooLarge,
+		Code:   CodeInvalidRequest,
+		Phrase: "the request body is too large",
+		When:   "the body is longer than 4 MiB",
+		Do:     "send less in one request",
+	},
+	{
+		Reason: BodyUnreadable,
+		Status: http.StatusBadRequest,
+		Code:   CodeInvalidRequest,
+		Phrase: "the request body could not be read",
+		When:   "the body ended early or took too long",
+		Do:     "check the network between client and server",
+	},
+	{
+		Reason: BodyMalformed,
+		Status: http.StatusBadRequest,
+		Code:   CodeInvalidRequest,
+		Phrase: "the request body is not a JSON-RPC message",
+		When:   "the body cannot be parsed, so the operation it asks for is unknown",
+		Do:     "check what the client sends",
+	},
+}
+
+// All returns every reason, in the order in which the guard checks them.
+func All() []Info { return slices.Clone(infos) }
+
+var index = func() map[Reason]int {
+	index := make(map[Reason]int, len(infos))
+	for i, info := range infos {
+		index[info.Reason] = i
+	}
+	return index
+}()
+
+// Index returns the position of r in [All]. ok is false if r is not one of the reasons.
+func Index(r Reason) (i int, ok bool) {
+	i, ok = index[r]
+	return i, ok
+}
+
+// InfoOf returns the description of r. ok is false if r is not one of the reasons.
+func InfoOf(r Reason) (info Info, ok bool) {
+	i, ok := index[r]
+	if !ok {
+		return Info{}, false
+	}
+	return infos[i], true
+}
