@@ -331,11 +331,11 @@ func (g *Guard) logRejection(r *http.Request, rejection Rejection) {
 	if rejection.Status == http.StatusServiceUnavailable {
 		level = slog.LevelWarn
 	}
-	g.Logger.LogAttrs(r.Context(), level, "request refused",
+	g.Logger.LogAttrs(r.Context(), level, "request rejected",
 		slog.String("method", r.Method),
 		slog.String("path", r.URL.Path),
 		slog.Int("status", rejection.Status),
-		slog.Any("refused", rejection),
+		slog.Any("rejection", rejection),
 	)
 }
 

@@ -182,8 +182,8 @@ func TestChecks(t *testing.T) {
 			if len(rejections) != 1 || rejections[0].Reason != test.wantReason || rejections[0].Status != test.wantStatus {
 				t.Errorf("rejections %+v, want one with reason %q", rejections, test.wantReason)
 			}
-			if got := guard.Stats().Refused[test.wantReason]; got != 1 {
-				t.Errorf("Stats().Refused[%q] = %d, want 1", test.wantReason, got)
+			if got := guard.Stats().Rejected[test.wantReason]; got != 1 {
+				t.Errorf("Stats().Rejected[%q] = %d, want 1", test.wantReason, got)
 			}
 			if got := resp.Header.Get("Cache-Control"); got != "no-store" {
 				t.Errorf("Cache-Control %q, want no-store", got)

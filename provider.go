@@ -100,9 +100,9 @@ type TokenRules struct {
 	// "application/" may stand before (RFC 7515 §4.1.9).
 	Types []string
 
-	// RefusedHeader names header parameters whose values mark other kinds of
+	// RejectedHeader names header parameters whose values mark other kinds of
 	// token: parameter, then value, then the kind for the log.
-	RefusedHeader map[string]map[string]string
+	RejectedHeader map[string]map[string]string
 
 	// RequiredClaims must be there and not empty, beyond iss, sub and exp.
 	RequiredClaims []string

@@ -48,7 +48,7 @@ func TestDeny(t *testing.T) {
 			if shut := resp.StatusCode == 401; shut != test.shut {
 				t.Errorf("after: status %d, want shut out: %v", resp.StatusCode, test.shut)
 			}
-			if test.shut && guard.Stats().Refused["revoked"] != 1 {
+			if test.shut && guard.Stats().Rejected["revoked"] != 1 {
 				t.Errorf("Stats %+v, want one revoked", guard.Stats())
 			}
 		})

@@ -12,8 +12,8 @@ type Stats struct {
 	// Accepted counts requests that got through; Unbound those of them whose
 	// token named no audience.
 	Accepted, Unbound uint64
-	// Refused counts refusals by reason. Reasons that never occurred are absent.
-	Refused map[Reason]uint64
+	// Rejected counts refusals by reason. Reasons that never occurred are absent.
+	Rejected map[Reason]uint64
 	// CacheHits counts tokens that were seen before and not verified again.
 	CacheHits uint64
 	// CachedTokens is how many verified tokens are kept now.
@@ -35,11 +35,11 @@ func (g *Guard) Stats() Stats {
 	out := Stats{
 		Accepted: g.counters.accepted.Load(),
 		Unbound:  g.counters.unbound.Load(),
-		Refused:  make(map[Reason]uint64),
+		Rejected:  make(map[Reason]uint64),
 	}
 	for i, info := range reason.All() {
 		if n := g.counters.refused[i].Load(); n > 0 {
-			out.Refused[info.Reason] = n
+			out.Rejected[info.Reason] = n
 		}
 	}
 	out.CacheHits = g.verifier.hits.Load()

@@ -15,7 +15,7 @@ func TestStats(t *testing.T) {
 	}
 	send(handler, request{})
 	s := guard.Stats()
-	if s.Accepted != 3 || s.CacheHits != 2 || s.CachedTokens != 1 || s.Unbound != 0 || s.Refused["no_credentials"] != 1 || len(s.Refused) != 1 {
+	if s.Accepted != 3 || s.CacheHits != 2 || s.CachedTokens != 1 || s.Unbound != 0 || s.Rejected["no_credentials"] != 1 || len(s.Rejected) != 1 {
 		t.Errorf("Stats = %+v", s)
 	}
 	if s.Keys.Count != 1 || s.Keys.Fetches != 1 || s.Keys.Failures != 0 {

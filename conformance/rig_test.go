@@ -247,9 +247,9 @@ func lacks(scope string) refusal {
 // headers, and the reason that the operator is told.
 func (s *server) refused(t *testing.T, q request, want refusal) answer {
 	t.Helper()
-	before := s.Guard().Stats().Refused[want.reason]
+	before := s.Guard().Stats().Rejected[want.reason]
 	a := s.send(t, q)
-	if got := s.Guard().Stats().Refused[want.reason]; got != before+1 {
+	if got := s.Guard().Stats().Rejected[want.reason]; got != before+1 {
 		t.Errorf("%s %s: reason %q counted %d times, want once", q.method, q.target, want.reason, got-before)
 	}
 	if a.status != want.status {

@@ -105,7 +105,7 @@ func testUnavailable(t *testing.T) {
 	}
 	lost.refused(t, discover(), signIn)
 	lost.refused(t, discover().bearer("oat_8XOIeoaNnGh5A4xx"), badToken("opaque"))
-	if n := lost.Guard().Stats().Refused["provider_unavailable"]; n != 2 {
+	if n := lost.Guard().Stats().Rejected["provider_unavailable"]; n != 2 {
 		t.Errorf("%d requests counted as provider_unavailable, want 2", n)
 	}
 	testRecovery(t)

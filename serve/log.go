@@ -100,7 +100,7 @@ func (o *outcome) attrs(r *http.Request, took time.Duration) []slog.Attr {
 		attrs = append(attrs, slog.Attr{Key: "caller", Value: o.caller})
 	}
 	if o.rejection != nil {
-		attrs = append(attrs, slog.Any("refused", *o.rejection))
+		attrs = append(attrs, slog.Any("rejection", *o.rejection))
 	}
 	return attrs
 }

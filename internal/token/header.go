@@ -22,7 +22,7 @@ type header struct {
 	typ       string
 	keyID     string
 	critical  string // "crit" or "b64", if one of them is there
-	kind      string // the kind of token that a parameter of Rules.RefusedHeader marks
+	kind      string // the kind of token that a parameter of Rules.RejectedHeader marks
 }
 
 // parseHeader reads text. After a fault the header holds what was read before it.

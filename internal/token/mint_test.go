@@ -35,7 +35,7 @@ func strictRules() *token.Rules {
 		Issuer:     issuer,
 		Algorithms: []string{"RS256", "PS256", "ES256", "EdDSA"},
 		Types:      []string{"at+jwt"},
-		RefusedHeader: map[string]map[string]string{"cat": {
+		RejectedHeader: map[string]map[string]string{"cat": {
 			"cl_B7d4PD111AAA": "session token",
 			"cl_B7d4PD333AAA": "M2M token",
 		}},

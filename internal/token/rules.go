@@ -44,11 +44,11 @@ type Rules struct {
 	// "application/AT+JWT" too. An empty string admits a token without "typ".
 	Types []string
 
-	// RefusedHeader marks other kinds of tokens of the same issuer: header
+	// RejectedHeader marks other kinds of tokens of the same issuer: header
 	// parameter → value → the kind, as words for the error. A parameter that is
 	// named here must be a string; other values of it are let through. It cannot be
 	// one that every token is judged by ("alg", "typ", "kid", "crit", "b64").
-	RefusedHeader map[string]map[string]string
+	RejectedHeader map[string]map[string]string
 
 	// RequiredClaims must be there beside "iss", "sub" and "exp", and not be empty:
 	// dates and lists for the claims that are such, non-empty strings for all others.
@@ -91,9 +91,9 @@ func (r *Rules) Validate() error {
 	if len(r.Types) == 0 {
 		fault(`Types is empty, want "at+jwt" or what the issuer writes`)
 	}
-	for name := range r.RefusedHeader {
+	for name := range r.RejectedHeader {
 		if slices.Contains(headerNames, name) {
-			fault("RefusedHeader has %q, want other parameters", name)
+			fault("RejectedHeader has %q, want other parameters", name)
 		}
 	}
 	if r.Audience != AudienceRequired && r.Audience != AudienceIfPresent {

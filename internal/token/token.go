@@ -40,7 +40,7 @@ func (r *Rules) Verify(ctx context.Context, raw string, keys Keys, now time.Time
 	if err != nil {
 		return nil, err
 	}
-	h, err := parseHeader(jws.header, r.RefusedHeader)
+	h, err := parseHeader(jws.header, r.RejectedHeader)
 	if err != nil {
 		return nil, malformed("header", err)
 	}

@@ -382,7 +382,7 @@ func TestRulesValidate(t *testing.T) {
 		{"no algorithms", func(r *token.Rules) { r.Algorithms = nil }, `Algorithms is empty, want some of ["ES256" "ES384" "ES512" "Ed25519" "EdDSA" "PS256" "PS384" "PS512" "RS256" "RS384" "RS512"]`},
 		{"HMAC", func(r *token.Rules) { r.Algorithms = []string{"HS256"} }, `Algorithms has "HS256", want some of ["ES256" "ES384" "ES512" "Ed25519" "EdDSA" "PS256" "PS384" "PS512" "RS256" "RS384" "RS512"]`},
 		{"no types", func(r *token.Rules) { r.Types = nil }, `Types is empty, want "at+jwt" or what the issuer writes`},
-		{"refused type", func(r *token.Rules) { r.RefusedHeader = map[string]map[string]string{"typ": {}} }, `RefusedHeader has "typ", want other parameters`},
+		{"refused type", func(r *token.Rules) { r.RejectedHeader = map[string]map[string]string{"typ": {}} }, `RejectedHeader has "typ", want other parameters`},
 		{"policy", func(r *token.Rules) { r.Audience = 2 }, "Audience is 2, want AudienceRequired or AudienceIfPresent"},
 		{"no audiences", func(r *token.Rules) { r.Audiences = nil }, "Audiences is [], want the names of this server"},
 		{"empty audience", func(r *token.Rules) { r.Audiences = []string{""} }, `Audiences is [""], want the names of this server`},
