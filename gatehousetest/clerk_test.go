@@ -310,7 +310,7 @@ func TestBannedUsersCannotSignIn(t *testing.T) {
 	url := start(t, clerk.Provider())
 	users := clerk.Users()
 	users[0].Banned = true
-	if err := clerk.SetPeople(users, clerk.Organizations()); err != nil {
+	if err := clerk.SetUsers(users, clerk.Organizations()); err != nil {
 		t.Fatal(err)
 	}
 	got := failureOf(t, func(t testing.TB) { clerk.SignIn(t, url, gatehousetest.Person{}) })

@@ -191,9 +191,9 @@ func TestHeadlessSignIn(t *testing.T) {
 	s := newServer(t, nil)
 	app := register(t, s, nil)
 	params := with(authorization(app), "scope", "openid user:org:read")
-	ada, _ := s.currentPeople().find("ada")
-	engines, _ := s.currentPeople().organization("analytical-engines")
-	bombe, _ := s.currentPeople().organization("bombe-works")
+	ada, _ := s.currentDirectory().findUser("ada")
+	engines, _ := s.currentDirectory().organization("analytical-engines")
+	bombe, _ := s.currentDirectory().organization("bombe-works")
 	for _, test := range []struct {
 		name, user, organization, wantUser, wantOrganization string
 	}{
@@ -285,14 +285,14 @@ func FuzzAuthorize(f *testing.F) {
 		if answer.Has("code") == answer.Has("error") || answer.Get("iss") != testIssuer {
 			t.Errorf("answers %v, want a code or an error, and iss", answer)
 		}
-		if strings.Trim(answer.Get("error_description"), describableSet) != "" {
+		if strings.Trim(answer.Get("error_description"), allowedInDescription) != "" {
 			t.Errorf("error_description %q has characters RFC 6749 does not allow", answer.Get("error_description"))
 		}
 	})
 }
 
 // describableSet is what RFC 6749 section 4.1.2.1 lets into error_description.
-var describableSet = func() string {
+var allowedInDescription = func() string {
 	var set strings.Builder
 	for c := rune(0x20); c <= 0x7e; c++ {
 		if c != '"' && c != '\\' {

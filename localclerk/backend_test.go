@@ -15,7 +15,7 @@ import (
 )
 
 // backend sends a Backend API request with the right key.
-func backend(t testing.TB, s *Server, method, target string, body any) answer {
+func backend(t testing.TB, s *Server, method, target string, body any) response {
 	t.Helper()
 	encoded, err := json.Marshal(body)
 	if err != nil {
@@ -81,7 +81,7 @@ func TestVerifyAccessToken(t *testing.T) {
 func TestVerifyAccessTokenStates(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(s *Settings) { s.OAuthJWTAccessTokens = false })
-	verify := func(token string) answer {
+	verify := func(token string) response {
 		return backend(t, s, "POST", "/oauth_applications/access_tokens/verify", map[string]any{"access_token": token})
 	}
 	wantState := func(name, token string, revoked, expired bool) {
@@ -120,7 +120,7 @@ func TestVerifyAccessTokenStates(t *testing.T) {
 
 	users := s.Users()
 	users[0].Banned = true
-	if err := s.SetPeople(users, nil); err != nil {
+	if err := s.SetUsers(users, nil); err != nil {
 		t.Fatal(err)
 	}
 	wantState("banned user's JWT", good, true, false)
@@ -202,7 +202,7 @@ func TestCreateApplication(t *testing.T) {
 		"user_info_url": "http://localhost:4000/oauth/userinfo", "discovery_url": "http://localhost:4000/.well-known/openid-configuration",
 		"token_introspection_url": "http://localhost:4000/oauth/token_info"
 	}`)
-	want["instance_id"], want["client_id"], want["client_secret"] = s.instance, app.id, app.secret
+	want["instance_id"], want["client_id"], want["client_secret"] = s.instanceID, app.id, app.secret
 	for _, name := range []string{"id", "created_at", "updated_at"} {
 		want[name] = made[name]
 	}
@@ -313,7 +313,7 @@ func TestUserOverTheBackend(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	backend(t, s, "GET", "/v1/users/ada", nil).wantClerkError(404, "resource_not_found")
-	if err := s.SetPeople([]User{{Username: "bare"}, {Email: "e@example.com", EmailUnverified: true}}, nil); err != nil {
+	if err := s.SetUsers([]User{{Username: "bare"}, {Email: "e@example.com", EmailUnverified: true}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	bare := backend(t, s, "GET", "/v1/users/"+derivedID("user_", "bare"), nil).want(200).object()
@@ -373,7 +373,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
 	register(t, s, map[string]any{"token_endpoint_auth_method": authBasic})
-	c := s.vault.allClients()[0]
+	c := s.store.allClients()[0]
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
 		for _, value := range []secret{s.secretKey, c.secret} {
 			if got := fmt.Sprintf(verb, value); strings.Contains(got, string(value)) {
@@ -387,7 +387,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	if got := s.secretKey.LogValue().String(); got != redacted {
 		t.Errorf("logs as %q, want %q", got, redacted)
 	}
-	if secret("").is("") {
+	if secret("").matches("") {
 		t.Error("the empty secret is known")
 	}
 }

@@ -48,7 +48,7 @@ func newServer(t testing.TB, change func(*Settings)) *Server {
 }
 
 // answer is what the server answered.
-type answer struct {
+type response struct {
 	t      testing.TB
 	status int
 	header http.Header
@@ -56,7 +56,7 @@ type answer struct {
 }
 
 // send sends a request; headers are name, value, name, value, …
-func send(t testing.TB, h http.Handler, method, target, body string, headers ...string) answer {
+func send(t testing.TB, h http.Handler, method, target, body string, headers ...string) response {
 	t.Helper()
 	r := httptest.NewRequest(method, testIssuer+target, strings.NewReader(body))
 	for i := 0; i < len(headers); i += 2 {
@@ -71,21 +71,21 @@ func send(t testing.TB, h http.Handler, method, target, body string, headers ...
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer{t, w.Code, w.Result().Header, string(got)}
+	return response{t, w.Code, w.Result().Header, string(got)}
 }
 
-func get(t testing.TB, s *Server, target string, headers ...string) answer {
+func get(t testing.TB, s *Server, target string, headers ...string) response {
 	t.Helper()
 	return send(t, s, "GET", target, "", headers...)
 }
 
-func post(t testing.TB, s *Server, target string, form url.Values, headers ...string) answer {
+func post(t testing.TB, s *Server, target string, form url.Values, headers ...string) response {
 	t.Helper()
 	headers = append([]string{"Content-Type", "application/x-www-form-urlencoded"}, headers...)
 	return send(t, s, "POST", target, form.Encode(), headers...)
 }
 
-func (a answer) want(status int) answer {
+func (a response) want(status int) response {
 	a.t.Helper()
 	if a.status != status {
 		a.t.Fatalf("status %d, want %d; body %s", a.status, status, a.body)
@@ -94,7 +94,7 @@ func (a answer) want(status int) answer {
 }
 
 // object returns the body, a JSON object.
-func (a answer) object() map[string]any {
+func (a response) object() map[string]any {
 	a.t.Helper()
 	if got := a.header.Get("Content-Type"); got != "application/json" {
 		a.t.Fatalf("Content-Type %q, want application/json; body %s", got, a.body)
@@ -112,7 +112,7 @@ func parseObject(t testing.TB, text string) map[string]any {
 }
 
 // wantError wants an OAuth error of code whose description contains reason.
-func (a answer) wantError(status int, code, reason string) {
+func (a response) wantError(status int, code, reason string) {
 	a.t.Helper()
 	body := a.want(status).object()
 	if body["error"] != code || !strings.Contains(body["error_description"].(string), reason) {
@@ -124,7 +124,7 @@ func (a answer) wantError(status int, code, reason string) {
 }
 
 // wantClerkError wants Clerk's envelope with one error of code.
-func (a answer) wantClerkError(status int, code string) map[string]any {
+func (a response) wantClerkError(status int, code string) map[string]any {
 	a.t.Helper()
 	body := a.want(status).object()
 	errs, _ := body["errors"].([]any)
@@ -139,7 +139,7 @@ func (a answer) wantClerkError(status int, code string) map[string]any {
 }
 
 // location returns where the answer redirects to, and the query it adds.
-func (a answer) location() (string, url.Values) {
+func (a response) location() (string, url.Values) {
 	a.t.Helper()
 	if a.status != http.StatusFound && a.status != http.StatusSeeOther {
 		a.t.Fatalf("status %d, want a redirect; body %s", a.status, a.body)
@@ -164,7 +164,7 @@ func register(t testing.TB, s *Server, metadata map[string]any) application {
 		"client_name":                "Test",
 		"redirect_uris":              []string{testRedirect},
 		"token_endpoint_auth_method": "none",
-		"scope":                      strings.Join(s.currentSettings().scopes(), " "),
+		"scope":                      strings.Join(s.currentSettings().supportedScopes(), " "),
 	}
 	maps.Copy(body, metadata)
 	got := registerRaw(t, s, body).want(http.StatusCreated).object()
@@ -172,7 +172,7 @@ func register(t testing.TB, s *Server, metadata map[string]any) application {
 	return application{id: got["client_id"].(string), secret: secret}
 }
 
-func registerRaw(t testing.TB, s *Server, metadata map[string]any) answer {
+func registerRaw(t testing.TB, s *Server, metadata map[string]any) response {
 	t.Helper()
 	encoded, err := json.Marshal(metadata)
 	if err != nil {
@@ -200,7 +200,7 @@ func challengeOf(verifier string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-func authorize(t testing.TB, s *Server, params url.Values, headers ...string) answer {
+func authorize(t testing.TB, s *Server, params url.Values, headers ...string) response {
 	t.Helper()
 	return get(t, s, "/oauth/authorize?"+params.Encode(), headers...)
 }

@@ -21,7 +21,7 @@ const maxURILength = 1024
 type client struct {
 	id            string
 	secret        secret // empty: a public client
-	application   string // oauthapp_…, its name in the Backend API
+	applicationID string // oauthapp_…, its name in the Backend API
 	name          string
 	uri, logoURI  string
 	redirectURIs  []string
@@ -29,7 +29,7 @@ type client struct {
 	dynamic       bool
 	consentScreen bool
 	pkceRequired  bool
-	created       time.Time
+	createdAt     time.Time
 	freshUntil    time.Time // of a metadata document; zero for other clients
 }
 
@@ -39,12 +39,12 @@ func newClientSecret() secret { return secret(randomString(base62, clientSecretL
 
 // redirect returns the redirect URI to answer to. An empty requested one
 // stands for the only one registered (RFC 6749 section 3.1.2.3).
-func (c *client) redirect(requested string) (string, bool) {
+func (c *client) resolveRedirectURI(requested string) (string, bool) {
 	if requested == "" && len(c.redirectURIs) == 1 {
 		return c.redirectURIs[0], true
 	}
 	matches := func(registered string) bool {
-		return registered == requested || sameButPort(registered, requested)
+		return registered == requested || equalExceptPort(registered, requested)
 	}
 	return requested, slices.ContainsFunc(c.redirectURIs, matches)
 }
@@ -53,17 +53,17 @@ func (c *client) redirect(requested string) (string, bool) {
 // nothing but the port, which RFC 8252 section 7.3 leaves to the client. That
 // section is about 127.0.0.1 and [::1]; localhost is treated alike here,
 // because MCP clients register it and then take whatever port is free.
-func sameButPort(registered, requested string) bool {
+func equalExceptPort(registered, requested string) bool {
 	a, errA := url.Parse(registered)
 	b, errB := url.Parse(requested)
 	if errA != nil || errB != nil || !isLoopbackHost(a.Hostname()) || !strings.HasPrefix(requested, "http://") {
 		return false
 	}
-	a.Host, b.Host = portless(a), portless(b)
+	a.Host, b.Host = hostWithoutPort(a), hostWithoutPort(b)
 	return a.String() == b.String()
 }
 
-func portless(u *url.URL) string { return strings.TrimSuffix(u.Host, ":"+u.Port()) }
+func hostWithoutPort(u *url.URL) string { return strings.TrimSuffix(u.Host, ":"+u.Port()) }
 
 // checkRedirectURI says what keeps uri from being registered: it must be
 // absolute, without fragment, and not plain http to another machine.

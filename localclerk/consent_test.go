@@ -15,13 +15,13 @@ type browser struct {
 	s *Server
 }
 
-func (b browser) get(target string) answer {
+func (b browser) get(target string) response {
 	b.t.Helper()
 	return get(b.t, b.s, target, "Accept", "text/html", "Sec-Fetch-Site", "none")
 }
 
 // press presses a button of the page of a transaction.
-func (b browser) press(transaction string, fields ...string) answer {
+func (b browser) press(transaction string, fields ...string) response {
 	b.t.Helper()
 	form := url.Values{"transaction": {transaction}}
 	for i := 0; i < len(fields); i += 2 {
@@ -42,7 +42,7 @@ func (b browser) open(params url.Values) string {
 
 func (b browser) page(transaction string) string {
 	b.t.Helper()
-	return b.get(continueWith(transaction)).want(200).body
+	return b.get(continueURL(transaction)).want(200).body
 }
 
 func TestPages(t *testing.T) {
@@ -50,8 +50,8 @@ func TestPages(t *testing.T) {
 	b := browser{t, newServer(t, nil)}
 	app := register(t, b.s, map[string]any{"client_name": "Probe", "client_uri": "https://probe.example"})
 	params := with(authorization(app), "scope", "openid user:org:read")
-	ada, _ := b.s.currentPeople().find("ada")
-	bombe, _ := b.s.currentPeople().organization("bombe-works")
+	ada, _ := b.s.currentDirectory().findUser("ada")
+	bombe, _ := b.s.currentDirectory().organization("bombe-works")
 
 	transaction := b.open(params)
 	page := b.page(transaction)
@@ -85,7 +85,7 @@ func TestPages(t *testing.T) {
 	}
 
 	b.press(transaction, "action", actionAllow).want(400)
-	b.get(continueWith(transaction)).want(400)
+	b.get(continueURL(transaction)).want(400)
 }
 
 func TestDenyAndSwitch(t *testing.T) {
@@ -111,8 +111,8 @@ func TestDecisionRefuses(t *testing.T) {
 	t.Parallel()
 	b := browser{t, newServer(t, nil)}
 	params := with(authorization(register(t, b.s, nil)), "scope", "openid user:org:read")
-	grace, _ := b.s.currentPeople().find("grace")
-	bombe, _ := b.s.currentPeople().organization("bombe-works")
+	grace, _ := b.s.currentDirectory().findUser("grace")
+	bombe, _ := b.s.currentDirectory().organization("bombe-works")
 	open := func() string {
 		transaction := b.open(params)
 		b.press(transaction, "action", actionSignIn, "user", grace.ID).want(303)
@@ -208,7 +208,7 @@ func TestBannedUserCannotSignIn(t *testing.T) {
 func TestPageHeaders(t *testing.T) {
 	t.Parallel()
 	b := browser{t, newServer(t, nil)}
-	got := b.get(continueWith(b.open(authorization(register(t, b.s, nil))))).want(200)
+	got := b.get(continueURL(b.open(authorization(register(t, b.s, nil))))).want(200)
 	policy := got.header.Get("Content-Security-Policy")
 	for _, want := range []string{"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self' http://127.0.0.1:9999", "style-src 'sha256-"} {
 		if !strings.Contains(policy, want) {
@@ -216,7 +216,7 @@ func TestPageHeaders(t *testing.T) {
 		}
 	}
 	style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(got.body)
-	if style == nil || !strings.Contains(policy, hashOf(style[1])) {
+	if style == nil || !strings.Contains(policy, cspHash(style[1])) {
 		t.Errorf("Content-Security-Policy %q does not allow the page's style", policy)
 	}
 	for header, want := range map[string]string{
@@ -286,7 +286,7 @@ func TestFormTarget(t *testing.T) {
 		"com.example.app:/callback":       "com.example.app:",
 		"":                                "",
 	} {
-		if got := formTarget(uri); got != want {
+		if got := cspFormTarget(uri); got != want {
 			t.Errorf("%q: got %q, want %q", uri, got, want)
 		}
 	}

@@ -168,7 +168,7 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 		{"redirect URI", invalidRequest, "registered redirect_uri", func() { authorize(t, s, with(authorization(app), "redirect_uri", "x")) }},
 		{"deny", accessDenied, "press Allow", func() { authorize(t, s, authorization(app), SignInHeader, "ada", ConsentHeader, "deny") }},
 		{"header", invalidRequest, "another Localclerk-Sign-In", func() { authorize(t, s, authorization(app), SignInHeader, "bob") }},
-		{"page", invalidRequest, "connect again", func() { get(t, s, continueWith("x")) }},
+		{"page", invalidRequest, "connect again", func() { get(t, s, continueURL("x")) }},
 		{"other origin", accessDenied, "sign in again", func() { post(t, s, continuePath, nil, "Origin", "https://evil.example") }},
 		{"register", invalidRedirectURI, "register redirect URIs", func() { registerRaw(t, s, nil) }},
 		{"client", invalidClient, "register the client again", func() { post(t, s, "/oauth/token", url.Values{"client_id": {"x"}}) }},
@@ -180,7 +180,7 @@ func TestEveryRefusalSaysWhatToDo(t *testing.T) {
 	} {
 		test.do()
 		e := lastEvent(t, s)
-		if !e.Refused() || e.Error != test.wantError || e.Problem == "" || !strings.Contains(e.Fix, test.wantFix) {
+		if !e.Rejected() || e.Error != test.wantError || e.Problem == "" || !strings.Contains(e.Fix, test.wantFix) {
 			t.Errorf("%s: got %q, %q; fix %q", test.name, e.Error, e.Problem, e.Fix)
 		}
 	}
@@ -268,7 +268,7 @@ func FuzzRecorder(f *testing.F) {
 		send(t, s, "POST", "/nowhere", body, "Content-Type", contentType).want(404)
 		e := lastEvent(t, s)
 		for name, value := range e.Request {
-			if secretNames[strings.ToLower(name)] && !strings.HasSuffix(value, " characters)") {
+			if secretParameters[strings.ToLower(name)] && !strings.HasSuffix(value, " characters)") {
 				t.Errorf("%s is told as %q", name, value)
 			}
 		}

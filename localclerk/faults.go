@@ -51,7 +51,7 @@ func (f Faults) check() error {
 	return errors.Join(errs...)
 }
 
-func (f Faults) hits(path string) bool {
+func (f Faults) appliesTo(path string) bool {
 	return len(f.Paths) == 0 || slices.ContainsFunc(f.Paths, func(prefix string) bool { return strings.HasPrefix(path, prefix) })
 }
 
@@ -85,10 +85,10 @@ func (s *Server) now() time.Time {
 }
 
 // withFaults suffers the faults in force before next answers.
-func (s *Server) withFaults(next http.Handler) http.Handler {
+func (s *Server) applyFaults(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		faults := s.Faults()
-		if !faults.hits(r.URL.Path) {
+		if !faults.appliesTo(r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -98,7 +98,7 @@ func (s *Server) withFaults(next http.Handler) http.Handler {
 			select {
 			case <-timer.C:
 			case <-r.Context().Done():
-				note(r, "canceled", "the client went away while it waited", "switch the latency off, or wait longer")
+				recordError(r, "canceled", "the client went away while it waited", "switch the latency off, or wait longer")
 				return
 			}
 		}

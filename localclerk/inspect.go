@@ -13,7 +13,7 @@ type Client struct {
 	Scopes       []string
 	Dynamic      bool // registered itself
 	Public       bool // has no secret
-	Created      time.Time
+	CreatedAt    time.Time
 }
 
 // OpaqueToken is an opaque access token that was issued, without its value.
@@ -23,8 +23,8 @@ type OpaqueToken struct {
 	User         string // user_…
 	Organization string // org_…, or empty
 	Scopes       []string
-	Issued       time.Time
-	Expires      time.Time
+	IssuedAt     time.Time
+	ExpiresAt    time.Time
 	Revoked      bool
 }
 
@@ -32,7 +32,7 @@ type OpaqueToken struct {
 // documents are among them once they came.
 func (s *Server) Clients() []Client {
 	var clients []Client
-	for _, c := range s.vault.allClients() {
+	for _, c := range s.store.allClients() {
 		clients = append(clients, Client{
 			ID:           c.id,
 			Name:         c.name,
@@ -40,7 +40,7 @@ func (s *Server) Clients() []Client {
 			Scopes:       slices.Clone(c.scopes),
 			Dynamic:      c.dynamic,
 			Public:       c.public(),
-			Created:      c.created,
+			CreatedAt:    c.createdAt,
 		})
 	}
 	return clients
@@ -50,12 +50,12 @@ func (s *Server) Clients() []Client {
 // first. JWTs are not kept: [Event.Response] has the claims of each.
 func (s *Server) OpaqueTokens() []OpaqueToken {
 	now := s.now()
-	s.vault.mu.Lock()
-	defer s.vault.mu.Unlock()
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
 	var tokens []OpaqueToken
-	for _, t := range s.vault.access.all() {
-		if now.Before(t.expires) {
-			tokens = append(tokens, t.inspect())
+	for _, t := range s.store.accessTokens.all() {
+		if now.Before(t.expiresAt) {
+			tokens = append(tokens, t.describe())
 		}
 	}
 	return tokens
@@ -64,22 +64,22 @@ func (s *Server) OpaqueTokens() []OpaqueToken {
 // OpaqueToken returns what an opaque access token stands for, and whether this
 // server issued it.
 func (s *Server) OpaqueToken(value string) (OpaqueToken, bool) {
-	t, ok := s.vault.opaque(value)
+	t, ok := s.store.opaqueToken(value)
 	if !ok {
 		return OpaqueToken{}, false
 	}
-	return t.inspect(), true
+	return t.describe(), true
 }
 
-func (t *accessToken) inspect() OpaqueToken {
+func (t *accessToken) describe() OpaqueToken {
 	return OpaqueToken{
 		ID:           t.id,
 		ClientID:     t.grant.clientID,
 		User:         t.grant.user,
 		Organization: t.grant.organization,
 		Scopes:       slices.Clone(t.scopes),
-		Issued:       t.issued,
-		Expires:      t.expires,
+		IssuedAt:     t.issuedAt,
+		ExpiresAt:    t.expiresAt,
 		Revoked:      t.revoked || t.grant.revoked,
 	}
 }

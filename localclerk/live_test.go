@@ -49,7 +49,7 @@ func TestPeopleChangeLive(t *testing.T) {
 	bearer := "Bearer " + got["access_token"].(string)
 	check := func(name string, users []User, wantUserInfo int, wantRefresh string) {
 		t.Helper()
-		if err := s.SetPeople(users, nil); err != nil {
+		if err := s.SetUsers(users, nil); err != nil {
 			t.Fatal(err)
 		}
 		if got := get(t, s, "/oauth/userinfo", "Authorization", bearer); got.status != wantUserInfo {
@@ -69,7 +69,7 @@ func TestPeopleChangeLive(t *testing.T) {
 	check("banned", banned, 401, invalidGrant)
 	check("unbanned", SeedUsers(), 200, "")
 	check("gone", SeedUsers()[1:], 401, invalidGrant)
-	if err := s.SetPeople(nil, nil); err == nil {
+	if err := s.SetUsers(nil, nil); err == nil {
 		t.Error("nobody at all is let through")
 	}
 	if got := len(s.Users()); got != 3 {
@@ -140,8 +140,8 @@ func TestRotateKey(t *testing.T) {
 			if got.status != want {
 				t.Errorf("the old token: status %d, want %d", got.status, want)
 			}
-			if s.instance != oldKid {
-				t.Errorf("instance %q, want it to stay %q", s.instance, oldKid)
+			if s.instanceID != oldKid {
+				t.Errorf("instance %q, want it to stay %q", s.instanceID, oldKid)
 			}
 		})
 	}
@@ -155,10 +155,10 @@ func TestRotationIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := len(s.keys.published); got != maxPublishedKeys {
+	if got := len(s.keys.publishedKeys); got != maxPublishedKeys {
 		t.Errorf("%d keys are published, want %d", got, maxPublishedKeys)
 	}
-	if s.keys.published[0].kid != s.keys.kid {
+	if s.keys.publishedKeys[0].kid != s.keys.kid {
 		t.Error("the signing key is not the first")
 	}
 }
@@ -280,7 +280,7 @@ func TestConcurrentUse(t *testing.T) {
 			if err := s.SetSettings(s.Settings()); err != nil {
 				t.Error(err)
 			}
-			if err := s.SetPeople(s.Users(), s.Organizations()); err != nil {
+			if err := s.SetUsers(s.Users(), s.Organizations()); err != nil {
 				t.Error(err)
 			}
 			if err := s.RotateKey(Rotation{Key: testKey()}); err != nil {

@@ -28,10 +28,10 @@ func isLoopbackAddr(addr net.Addr) bool {
 }
 
 // onlyLocal lets nothing in that is not of this machine.
-func onlyLocal(next http.Handler) http.Handler {
+func requireLoopback(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if problem := notLocal(r); problem != "" {
-			note(r, "host_invalid", problem, "use the issuer's own URL")
+		if problem := loopbackProblem(r); problem != "" {
+			recordError(r, "host_invalid", problem, "use the issuer's own URL")
 			http.Error(w, problem, http.StatusForbidden)
 			return
 		}
@@ -40,7 +40,7 @@ func onlyLocal(next http.Handler) http.Handler {
 }
 
 // notLocal returns why r may not be answered, or "".
-func notLocal(r *http.Request) string {
+func loopbackProblem(r *http.Request) string {
 	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && !isLoopbackAddr(addr) {
 		return fmt.Sprintf("this local Clerk answers loopback connections only; got one on %q", addr)
 	}

@@ -293,7 +293,7 @@ func TestFetcherStaysOutOfPrivateNetworks(t *testing.T) {
 	}()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	for _, host := range []string{"127.0.0.1", "localhost"} {
-		_, err := newFetcher(nil).Get("https://" + net.JoinHostPort(host, port) + "/x")
+		_, err := newDocumentHTTPClient(nil).Get("https://" + net.JoinHostPort(host, port) + "/x")
 		if err == nil || !strings.Contains(err.Error(), "is not a public address") {
 			t.Errorf("%s: got %v, want a refusal", host, err)
 		}

@@ -12,7 +12,7 @@ import (
 
 func mint(t testing.TB, s *Server, token Token) string {
 	t.Helper()
-	got, err := s.Mint(token)
+	got, err := s.IssueToken(token)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestMintRefuses(t *testing.T) {
 		{"unknown kind", Token{Kind: "cookie"}, `got kind "cookie", want one of`},
 		{"unencodable claim", Token{Claims: map[string]any{"x": func() {}}}, "signing a token"},
 	} {
-		if _, err := s.Mint(test.token); err == nil || !strings.Contains(err.Error(), test.wantErr) {
+		if _, err := s.IssueToken(test.token); err == nil || !strings.Contains(err.Error(), test.wantErr) {
 			t.Errorf("%s: got %v, want %q", test.name, err, test.wantErr)
 		}
 	}

@@ -170,7 +170,7 @@ func TestRegisterSwitchedOff(t *testing.T) {
 func TestOldestClientMakesRoom(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
-	s.vault.clients.max = 2
+	s.store.clients.max = 2
 	first := register(t, s, nil)
 	second := register(t, s, nil)
 	third := register(t, s, nil)
@@ -212,7 +212,7 @@ func TestRedirectMatches(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			c := &client{redirectURIs: []string{test.registered}}
-			if _, got := c.redirect(test.requested); got != test.want {
+			if _, got := c.resolveRedirectURI(test.requested); got != test.want {
 				t.Errorf("registered %q, requested %q: got %v", test.registered, test.requested, got)
 			}
 		})
@@ -222,10 +222,10 @@ func TestRedirectMatches(t *testing.T) {
 func TestRedirectMustBeNamedWhereThereAreTwo(t *testing.T) {
 	t.Parallel()
 	c := &client{redirectURIs: []string{testRedirect, testRedirect + "2"}}
-	if uri, ok := c.redirect(""); ok {
+	if uri, ok := c.resolveRedirectURI(""); ok {
 		t.Errorf("got %q, want none", uri)
 	}
-	if _, ok := c.redirect(testRedirect + "2"); !ok {
+	if _, ok := c.resolveRedirectURI(testRedirect + "2"); !ok {
 		t.Error("the second redirect URI is refused")
 	}
 }
@@ -242,7 +242,7 @@ func FuzzRegister(f *testing.F) {
 		if got.status == 400 {
 			return
 		}
-		c, ok := s.vault.client(got.want(201).object()["client_id"].(string))
+		c, ok := s.store.client(got.want(201).object()["client_id"].(string))
 		if !ok || len(c.redirectURIs) == 0 {
 			t.Fatalf("registered without redirect URI: %s", body)
 		}
@@ -251,8 +251,8 @@ func FuzzRegister(f *testing.F) {
 			if err != nil || u.Scheme == "" || u.Scheme == "javascript" || u.Fragment != "" {
 				t.Errorf("registered %q", uri)
 			}
-			if strings.ContainsAny(formTarget(uri), "; ,'\"*\n") {
-				t.Errorf("%q becomes the policy source %q", uri, formTarget(uri))
+			if strings.ContainsAny(cspFormTarget(uri), "; ,'\"*\n") {
+				t.Errorf("%q becomes the policy source %q", uri, cspFormTarget(uri))
 			}
 		}
 	})

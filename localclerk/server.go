@@ -57,22 +57,22 @@ type Config struct {
 
 // Server is a local Clerk: an http.Handler, safe for concurrent use.
 type Server struct {
-	issuer    string
-	instance  string // ins_…, the kid of the first key
-	secretKey secret
-	started   time.Time
-	log       *slog.Logger
-	handler   http.Handler
-	fetcher   *http.Client
-	fetching  chan struct{}
-	vault     vault
-	journal   *journal
+	issuer        string
+	instanceID    string // ins_…, the kid of the first key
+	secretKey     secret
+	startedAt     time.Time
+	log           *slog.Logger
+	handler       http.Handler
+	documentHTTP  *http.Client
+	documentSlots chan struct{}
+	store         store
+	eventLog      *eventLog
 
-	mu       sync.Mutex
-	settings Settings
-	people   *directory
-	keys     keyring
-	faults   Faults
+	mu        sync.Mutex
+	settings  Settings
+	directory *directory
+	keys      keyring
+	faults    Faults
 }
 
 // New returns a Server for config. The error joins everything wrong with it.
@@ -93,24 +93,24 @@ func New(config Config) (*Server, error) {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
-	people, peopleErr := newDirectory(config.Users, config.Organizations)
+	dir, directoryErr := newDirectory(config.Users, config.Organizations)
 	keys, keyErr := newKeyring(config.SigningKey)
-	if err := errors.Join(checkIssuer(config.Issuer), peopleErr, settings.check(), keyErr); err != nil {
+	if err := errors.Join(checkIssuer(config.Issuer), directoryErr, settings.check(), keyErr); err != nil {
 		return nil, err
 	}
 	s := &Server{
-		issuer:    config.Issuer,
-		instance:  keys.kid,
-		secretKey: secret("sk_test_" + randomString(base62, secretLength)),
-		started:   time.Now(),
-		log:       config.Logger,
-		vault:     newVault(),
-		fetcher:   newFetcher(config.HTTPClient),
-		journal:   newJournal(),
-		fetching:  make(chan struct{}, maxMetadataFetches),
-		settings:  settings,
-		people:    people,
-		keys:      keys,
+		issuer:        config.Issuer,
+		instanceID:    keys.kid,
+		secretKey:     secret("sk_test_" + randomString(base62, secretLength)),
+		startedAt:     time.Now(),
+		log:           config.Logger,
+		store:         newStore(),
+		documentHTTP:  newDocumentHTTPClient(config.HTTPClient),
+		eventLog:      newEventLog(),
+		documentSlots: make(chan struct{}, maxMetadataFetches),
+		settings:      settings,
+		directory:     dir,
+		keys:          keys,
 	}
 	s.handler = s.routes()
 	return s, nil
@@ -153,17 +153,17 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
-	drained := make(chan error, 1)
+	shutdownResult := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
-		drained <- server.Shutdown(deadline)
+		shutdownResult <- server.Shutdown(deadline)
 	})
 	err := server.Serve(l)
 	if stop() {
 		return fmt.Errorf("localclerk: serving: %w", err)
 	}
-	if err := <-drained; err != nil {
+	if err := <-shutdownResult; err != nil {
 		return errors.Join(fmt.Errorf("localclerk: draining: %w", err), server.Close())
 	}
 	return nil
@@ -182,33 +182,12 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /oauth/token", s.serveToken)
 	mux.HandleFunc("GET /oauth/userinfo", s.serveUserInfo)
 	mux.HandleFunc("POST /oauth/userinfo", s.serveUserInfo)
-	mux.HandleFunc("POST /oauth/token_info", s.serveTokenInfo)
+	mux.HandleFunc("POST /oauth/token_info", s.serveIntrospect)
 	mux.HandleFunc("POST /oauth/token/revoke", s.serveRevoke)
 	s.backendRoutes(mux)
 	mux.HandleFunc("/", s.serveNotFound)
-	for path, methods := range crossOrigin {
-		mux.HandleFunc("OPTIONS "+path, preflight(methods))
+	for path, methods := range corsMethods {
+		mux.HandleFunc("OPTIONS "+path, servePreflight(methods))
 	}
-	return s.recorded(onlyLocal(s.withCrossOrigin(s.withFaults(mux))))
-}
-
-func (s *Server) serveNotFound(w http.ResponseWriter, r *http.Request) {
-	s.writeClerkError(w, r, clerkError{
-		status:      http.StatusNotFound,
-		Code:        "resource_not_found",
-		Message:     "not found",
-		LongMessage: "There is no " + r.Method + " " + r.URL.Path + " here.",
-	})
-}
-
-func (s *Server) currentSettings() Settings {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.settings
-}
-
-func (s *Server) currentPeople() *directory {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.people
+	return s.recordEvents(requireLoopback(s.addCORSHeaders(s.applyFaults(mux))))
 }

@@ -198,16 +198,16 @@ func TestServeRefuses(t *testing.T) {
 func TestSeedsAreTheSameEverywhere(t *testing.T) {
 	t.Parallel()
 	a, b := newServer(t, nil), newServer(t, nil)
-	if diff := cmp.Diff(a.people.users, b.people.users); diff != "" {
+	if diff := cmp.Diff(a.directory.users, b.directory.users); diff != "" {
 		t.Errorf("users differ\n%s", diff)
 	}
-	if diff := cmp.Diff(a.people.organizations, b.people.organizations); diff != "" {
+	if diff := cmp.Diff(a.directory.organizations, b.directory.organizations); diff != "" {
 		t.Errorf("organizations differ\n%s", diff)
 	}
 	if a.keys.kid == b.keys.kid {
 		t.Error("two instances have one kid")
 	}
-	for _, u := range a.people.users {
+	for _, u := range a.directory.users {
 		if !strings.HasPrefix(u.ID, "user_") || len(u.ID) != len("user_")+resourceIDLength {
 			t.Errorf("user id %q, want user_ and %d characters", u.ID, resourceIDLength)
 		}
@@ -220,13 +220,13 @@ func TestFindIsUnambiguous(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if u, err := d.find("a1"); err != nil || u.Username != "a1" {
+	if u, err := d.findUser("a1"); err != nil || u.Username != "a1" {
 		t.Errorf("got %v, %v, want the user whose username it is", u, err)
 	}
-	if _, err := d.find("ann"); err == nil || !strings.Contains(err.Error(), "more than one user") {
+	if _, err := d.findUser("ann"); err == nil || !strings.Contains(err.Error(), "more than one user") {
 		t.Errorf("got %v, want it to be ambiguous", err)
 	}
-	if _, err := d.find(""); err == nil {
+	if _, err := d.findUser(""); err == nil {
 		t.Error("the empty name finds somebody")
 	}
 }
@@ -237,14 +237,14 @@ func TestHandlesAreBounded(t *testing.T) {
 	for range 25 {
 		d.users = append(d.users, User{Username: "u"})
 	}
-	if got := d.handles(); !strings.HasSuffix(got, ", 5 more") {
+	if got := d.userNames(); !strings.HasSuffix(got, ", 5 more") {
 		t.Errorf("got %q, want 5 more", got)
 	}
 }
 
 func TestShelf(t *testing.T) {
 	t.Parallel()
-	s := newShelf[int](2)
+	s := newBoundedMap[int](2)
 	s.put("a", 1)
 	s.put("b", 2)
 	s.put("a", 3)

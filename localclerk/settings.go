@@ -26,7 +26,7 @@ const (
 
 // factoryScopes are what a dynamic client holds when neither it nor the
 // instance names scopes.
-var factoryScopes = []string{ScopeEmail, ScopeOfflineAccess, ScopeProfile}
+var clerkDefaultScopes = []string{ScopeEmail, ScopeOfflineAccess, ScopeProfile}
 
 // Settings are an instance's OAuth application settings, under the names of
 // Clerk's Backend API (GET /v1/instance/oauth_application_settings). The zero
@@ -76,6 +76,27 @@ func DefaultSettings() Settings {
 	return Settings{DynamicOAuthClientRegistration: true, OAuthJWTAccessTokens: true}
 }
 
+// Settings returns the settings in force.
+func (s *Server) Settings() Settings { return s.currentSettings().clone() }
+
+// SetSettings puts settings in force for every request from now on. Clients
+// and tokens stay as they were registered and issued.
+func (s *Server) SetSettings(settings Settings) error {
+	if err := settings.check(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settings = settings.clone()
+	return nil
+}
+
+func (s *Server) currentSettings() Settings {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.settings
+}
+
 func (s Settings) clone() Settings {
 	s.DefaultScopes = slices.Clone(s.DefaultScopes)
 	s.CustomScopes = slices.Clone(s.CustomScopes)
@@ -84,7 +105,7 @@ func (s Settings) clone() Settings {
 
 // scopes are those a client of the instance may hold, in the order in which
 // discovery names them.
-func (s Settings) scopes() []string {
+func (s Settings) supportedScopes() []string {
 	known := []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopePublicMetadata, ScopePrivateMetadata, ScopeOfflineAccess}
 	if !s.OrganizationsDisabled {
 		known = append(known, ScopeOrganization)
@@ -99,7 +120,7 @@ func (s Settings) dynamicScopes(requested []string) []string {
 		requested = s.DefaultScopes
 	}
 	if requested == nil {
-		requested = factoryScopes
+		requested = clerkDefaultScopes
 	}
 	scopes := append(slices.Clone(requested), ScopeOfflineAccess)
 	slices.Sort(scopes)
@@ -117,8 +138,8 @@ func (s Settings) check() error {
 		}
 	}
 	for _, scope := range s.DefaultScopes {
-		if !slices.Contains(s.scopes(), scope) {
-			errs = append(errs, fmt.Errorf("localclerk: Settings.DefaultScopes: got %q, want some of %q", scope, s.scopes()))
+		if !slices.Contains(s.supportedScopes(), scope) {
+			errs = append(errs, fmt.Errorf("localclerk: Settings.DefaultScopes: got %q, want some of %q", scope, s.supportedScopes()))
 		}
 	}
 	return errors.Join(errs...)

@@ -167,7 +167,7 @@ func TestRevoke(t *testing.T) {
 	s := newServer(t, func(s *Settings) { s.OAuthJWTAccessTokens = false })
 	app := register(t, s, nil)
 	other := register(t, s, nil)
-	revoke := func(app application, token any) answer {
+	revoke := func(app application, token any) response {
 		return post(t, s, "/oauth/token/revoke", url.Values{"token": {token.(string)}, "client_id": {app.id}})
 	}
 	for _, name := range []string{"access_token", "refresh_token"} {

@@ -32,47 +32,47 @@ func eventOf(r *http.Request) *Event {
 }
 
 // note says how a request was refused.
-func note(r *http.Request, code, problem, fix string) {
+func recordError(r *http.Request, code, problem, fix string) {
 	e := eventOf(r)
 	e.Error, e.Problem, e.Fix = code, problem, fix
 }
 
 // recorded makes an event of every request that next answers.
-func (s *Server) recorded(next http.Handler) http.Handler {
+func (s *Server) recordEvents(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e := &Event{
 			Time:      time.Now(),
 			Method:    r.Method,
-			Path:      clip(r.URL.Path),
-			UserAgent: clip(r.UserAgent()),
-			Origin:    clip(r.Header.Get("Origin")),
+			Path:      truncate(r.URL.Path),
+			UserAgent: truncate(r.UserAgent()),
+			Origin:    truncate(r.Header.Get("Origin")),
 		}
-		asked := &head{max: maxRecordedBody}
+		requestBody := &prefixBuffer{max: maxRecordedBody}
 		r = r.WithContext(context.WithValue(r.Context(), eventKey{}, e))
 		r.Body = struct {
 			io.Reader
 			io.Closer
-		}{io.TeeReader(r.Body, asked), r.Body}
-		answered := &answerRecorder{ResponseWriter: w, status: http.StatusOK, body: head{max: maxRecordedBody}}
-		next.ServeHTTP(answered, r)
+		}{io.TeeReader(r.Body, requestBody), r.Body}
+		response := &responseRecorder{ResponseWriter: w, status: http.StatusOK, body: prefixBuffer{max: maxRecordedBody}}
+		next.ServeHTTP(response, r)
 
 		e.Took = time.Since(e.Time)
 		e.Step = stepOf(r)
-		e.Status = answered.status
-		e.Request = requestFields(r, asked.Bytes())
-		e.Response = responseFields(answered)
+		e.Status = response.status
+		e.Request = requestFields(r, requestBody.Bytes())
+		e.Response = responseFields(response)
 		if user, _, ok := r.BasicAuth(); ok {
-			e.Client = cmp.Or(e.Client, clip(user))
+			e.Client = cmp.Or(e.Client, truncate(user))
 		}
 		e.Client = cmp.Or(e.Client, e.Request["client_id"], e.Response["client_id"])
 		e.User = cmp.Or(e.User, e.Response["sub"])
-		if c, ok := s.vault.client(e.Client); ok {
+		if c, ok := s.store.client(e.Client); ok {
 			e.ClientName = c.name
 		}
 		if e.Error != "" && e.Fix == "" {
-			e.Fix = cmp.Or(usualFix[e.Error], "correct the request and send it again")
+			e.Fix = cmp.Or(defaultFixes[e.Error], "correct the request and send it again")
 		}
-		s.journal.add(*e)
+		s.eventLog.add(*e)
 		s.log.InfoContext(r.Context(), string(e.Step), "method", e.Method, "path", e.Path, "status", e.Status,
 			"client", e.Client, "user", e.User, "error", e.Error, "problem", e.Problem, "fix", e.Fix)
 	})
@@ -80,13 +80,13 @@ func (s *Server) recorded(next http.Handler) http.Handler {
 
 func stepOf(r *http.Request) Step {
 	path := r.URL.Path
-	if _, ok := crossOrigin[path]; ok && r.Method == http.MethodOptions {
+	if _, ok := corsMethods[path]; ok && r.Method == http.MethodOptions {
 		return StepPreflight
 	}
 	if path == continuePath && r.Method == http.MethodPost {
 		return StepDecision
 	}
-	if step, ok := steps[path]; ok {
+	if step, ok := stepByPath[path]; ok {
 		return step
 	}
 	if strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/oauth_applications/") {
@@ -95,7 +95,7 @@ func stepOf(r *http.Request) Step {
 	return StepOther
 }
 
-var steps = map[string]Step{
+var stepByPath = map[string]Step{
 	"/.well-known/oauth-authorization-server": StepMetadata,
 	"/.well-known/openid-configuration":       StepMetadata,
 	"/.well-known/jwks.json":                  StepKeys,
@@ -109,7 +109,7 @@ var steps = map[string]Step{
 }
 
 // usualFix is what to do about an error for which there is nothing better.
-var usualFix = map[string]string{
+var defaultFixes = map[string]string{
 	accessDenied:         "sign in again and press Allow",
 	invalidClient:        "register the client again",
 	invalidGrant:         "start a new authorization",
@@ -122,34 +122,34 @@ var usualFix = map[string]string{
 }
 
 // head keeps the first bytes written to it.
-type head struct {
+type prefixBuffer struct {
 	bytes.Buffer
 	max int
 }
 
-func (h *head) Write(p []byte) (int, error) {
+func (h *prefixBuffer) Write(p []byte) (int, error) {
 	h.Buffer.Write(p[:min(len(p), h.max-h.Len())])
 	return len(p), nil
 }
 
-type answerRecorder struct {
+type responseRecorder struct {
 	http.ResponseWriter
 	status int
-	body   head
+	body   prefixBuffer
 }
 
-func (w *answerRecorder) WriteHeader(status int) {
+func (w *responseRecorder) WriteHeader(status int) {
 	w.status = status
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *answerRecorder) Write(p []byte) (int, error) {
+func (w *responseRecorder) Write(p []byte) (int, error) {
 	w.body.Write(p)
 	return w.ResponseWriter.Write(p)
 }
 
 // Unwrap serves http.ResponseController.
-func (w *answerRecorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *responseRecorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func requestFields(r *http.Request, body []byte) map[string]string {
 	fields := newFields()
@@ -173,7 +173,7 @@ func requestFields(r *http.Request, body []byte) map[string]string {
 	return fields
 }
 
-func responseFields(w *answerRecorder) map[string]string {
+func responseFields(w *responseRecorder) map[string]string {
 	fields := newFields()
 	if to, err := url.Parse(w.Header().Get("Location")); err == nil {
 		fields.addForm(to.Query())
@@ -210,7 +210,7 @@ func (f fields) addObject(body []byte) {
 }
 
 // secretNames are the parameters that open something.
-var secretNames = map[string]bool{
+var secretParameters = map[string]bool{
 	"access_token": true, "authorization": true, "client_secret": true, "code": true, "code_verifier": true,
 	"id_token": true, "refresh_token": true, "secret": true, "state": true, "token": true, "transaction": true,
 }
@@ -219,19 +219,19 @@ func (f fields) add(name, value string) {
 	if len(f) >= maxRecordedFields {
 		return
 	}
-	name = clip(name)
-	if !secretNames[strings.ToLower(name)] {
-		f[name] = clip(value)
+	name = truncate(name)
+	if !secretParameters[strings.ToLower(name)] {
+		f[name] = truncate(value)
 		return
 	}
-	f[name] = shorten(value)
+	f[name] = maskSecret(value)
 	if claims, ok := claimsOf(value); ok {
-		f[name+".claims"] = clip(claims)
+		f[name+".claims"] = truncate(claims)
 	}
 }
 
 // shorten keeps enough of a secret to tell it from another.
-func shorten(value string) string {
+func maskSecret(value string) string {
 	const shown = 6
 	if len(value) <= 4*shown {
 		return fmt.Sprintf("… (%d characters)", len(value))
@@ -253,7 +253,7 @@ func claimsOf(value string) (string, bool) {
 	return string(claims), err == nil && json.Valid(claims)
 }
 
-func clip(text string) string {
+func truncate(text string) string {
 	if len(text) > maxRecordedValue {
 		text = text[:maxRecordedValue] + "…"
 	}

@@ -33,11 +33,11 @@ type applicationObject struct {
 	UpdatedAt             int64    `json:"updated_at"` // milliseconds
 }
 
-func (s *Server) application(c *client) applicationObject {
+func (s *Server) newApplicationObject(c *client) applicationObject {
 	return applicationObject{
 		Object:                "oauth_application",
-		ID:                    c.application,
-		InstanceID:            s.instance,
+		ID:                    c.applicationID,
+		InstanceID:            s.instanceID,
 		Name:                  c.name,
 		ClientID:              c.id,
 		ClientURI:             c.uri,
@@ -53,8 +53,8 @@ func (s *Server) application(c *client) applicationObject {
 		UserInfoURL:           s.issuer + "/oauth/userinfo",
 		DiscoveryURL:          s.issuer + "/.well-known/openid-configuration",
 		TokenIntrospectionURL: s.issuer + "/oauth/token_info",
-		CreatedAt:             c.created.UnixMilli(),
-		UpdatedAt:             c.created.UnixMilli(),
+		CreatedAt:             c.createdAt.UnixMilli(),
+		UpdatedAt:             c.createdAt.UnixMilli(),
 	}
 }
 
@@ -63,15 +63,15 @@ func (s *Server) application(c *client) applicationObject {
 func (s *Server) listApplications(w http.ResponseWriter, r *http.Request) {
 	query := strings.ToLower(r.URL.Query().Get("name_query"))
 	var all []applicationObject
-	for _, c := range s.vault.allClients() {
+	for _, c := range s.store.allClients() {
 		if strings.Contains(strings.ToLower(c.name), query) || strings.Contains(strings.ToLower(c.id), query) {
-			all = append(all, s.application(c))
+			all = append(all, s.newApplicationObject(c))
 		}
 	}
 	writePage(s, w, r, all)
 }
 
-type newApplication struct {
+type applicationRequest struct {
 	Name                 string   `json:"name"`
 	RedirectURIs         []string `json:"redirect_uris"`
 	Scopes               string   `json:"scopes"`
@@ -83,7 +83,7 @@ type newApplication struct {
 // createApplication registers a client beforehand. It holds exactly the scopes
 // named, profile and email if none are.
 func (s *Server) createApplication(w http.ResponseWriter, r *http.Request) {
-	body := newApplication{Scopes: defaultScope}
+	body := applicationRequest{Scopes: defaultScope}
 	if !s.readBackendBody(w, r, &body) {
 		return
 	}
@@ -93,25 +93,25 @@ func (s *Server) createApplication(w http.ResponseWriter, r *http.Request) {
 	}
 	c := &client{
 		id:            randomString(base62, clientIDLength),
-		application:   newID("oauthapp_"),
+		applicationID: newID("oauthapp_"),
 		name:          body.Name,
 		redirectURIs:  body.RedirectURIs,
 		scopes:        splitScope(body.Scopes),
 		pkceRequired:  body.PKCERequired,
 		consentScreen: body.ConsentScreenEnabled == nil || *body.ConsentScreenEnabled,
-		created:       s.now(),
+		createdAt:     s.now(),
 	}
 	if !body.Public {
 		c.secret = newClientSecret()
 	}
-	s.vault.addClient(c)
-	made := s.application(c)
-	made.ClientSecret = string(c.secret)
-	writeJSON(w, http.StatusOK, made)
+	s.store.addClient(c)
+	object := s.newApplicationObject(c)
+	object.ClientSecret = string(c.secret)
+	writeJSON(w, http.StatusOK, object)
 }
 
 // check returns the name of a parameter that is wrong, and what is.
-func (body newApplication) check(settings Settings) (name string, err error) {
+func (body applicationRequest) check(settings Settings) (name string, err error) {
 	if body.Name == "" || len(body.Name) > maxClientName {
 		return "name", fmt.Errorf("got %d bytes, want 1 to %d", len(body.Name), maxClientName)
 	}
@@ -128,8 +128,8 @@ func (body newApplication) check(settings Settings) (name string, err error) {
 		return "scopes", errors.New("there are none")
 	}
 	for _, scope := range scopes {
-		if !slices.Contains(settings.scopes(), scope) {
-			return "scopes", fmt.Errorf("got %q, want some of %q", scope, settings.scopes())
+		if !slices.Contains(settings.supportedScopes(), scope) {
+			return "scopes", fmt.Errorf("got %q, want some of %q", scope, settings.supportedScopes())
 		}
 	}
 	return "", nil

@@ -1,28 +1,10 @@
 package localclerk
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 )
-
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		http.Error(w, "encoding the answer", http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	w.Write(body)
-}
-
-// noStore keeps an answer out of every cache (RFC 6749 section 5.1).
-func noStore(w http.ResponseWriter) {
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Pragma", "no-cache")
-}
 
 // Error codes of RFC 6749 and its companions.
 const (
@@ -45,7 +27,7 @@ const (
 
 // firstSentence is what Clerk's error_description starts with for a code. What
 // is particular follows.
-var firstSentence = map[string]string{
+var standardDescriptions = map[string]string{
 	accessDenied:            "The resource owner or authorization server denied the request.",
 	invalidClient:           "Client authentication failed (e.g., unknown client, no client authentication included, or unsupported authentication method).",
 	invalidClientMetadata:   "The value of one of the client metadata fields is invalid.",
@@ -65,27 +47,27 @@ var firstSentence = map[string]string{
 
 // refusal is an OAuth error: the answer of the token endpoint (RFC 6749
 // section 5.2), or of the authorization endpoint (section 4.1.2.1).
-type refusal struct {
-	code        string
-	particulars string
-	fix         string // what a developer does about it
+type oauthError struct {
+	code   string
+	detail string
+	fix    string // what a developer does about it
 }
 
-func refuse(code, particulars string, args ...any) *refusal {
-	return &refusal{code: code, particulars: describable(fmt.Sprintf(particulars, args...))}
+func oauthErrorf(code, format string, args ...any) *oauthError {
+	return &oauthError{code: code, detail: sanitizeDescription(fmt.Sprintf(format, args...))}
 }
 
 // description is the refusal's error_description.
-func (r *refusal) description() string { return firstSentence[r.code] + " " + r.particulars }
+func (e *oauthError) description() string { return standardDescriptions[e.code] + " " + e.detail }
 
 // mend adds what a developer does about the refusal.
-func (r *refusal) mend(format string, args ...any) *refusal {
-	r.fix = fmt.Sprintf(format, args...)
-	return r
+func (e *oauthError) withFix(format string, args ...any) *oauthError {
+	e.fix = fmt.Sprintf(format, args...)
+	return e
 }
 
 // describable replaces what RFC 6749 section 5.2 keeps out of error_description.
-func describable(s string) string {
+func sanitizeDescription(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '"':
@@ -98,8 +80,8 @@ func describable(s string) string {
 }
 
 // status is the HTTP status of a refusal that is not a redirect.
-func (r *refusal) status() int {
-	switch r.code {
+func (e *oauthError) status() int {
+	switch e.code {
 	case invalidClient:
 		return http.StatusUnauthorized
 	case serverError:
@@ -108,32 +90,14 @@ func (r *refusal) status() int {
 	return http.StatusBadRequest
 }
 
-func (s *Server) writeRefusal(w http.ResponseWriter, r *http.Request, refused *refusal) {
-	note(r, refused.code, refused.description(), refused.fix)
+func (s *Server) writeOAuthError(w http.ResponseWriter, r *http.Request, oauthErr *oauthError) {
+	recordError(r, oauthErr.code, oauthErr.description(), oauthErr.fix)
 	noStore(w)
-	if _, _, basic := r.BasicAuth(); basic && refused.code == invalidClient {
+	if _, _, basic := r.BasicAuth(); basic && oauthErr.code == invalidClient {
 		w.Header().Set("WWW-Authenticate", `Basic realm="Clerk"`)
 	}
-	writeJSON(w, refused.status(), struct {
+	writeJSON(w, oauthErr.status(), struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
-	}{refused.code, refused.description()})
-}
-
-// clerkError is one error of Clerk's own envelope.
-type clerkError struct {
-	status      int
-	fix         string
-	Message     string `json:"message"`
-	LongMessage string `json:"long_message"`
-	Code        string `json:"code"`
-}
-
-func (s *Server) writeClerkError(w http.ResponseWriter, r *http.Request, e clerkError) {
-	note(r, e.Code, e.LongMessage, e.fix)
-	noStore(w)
-	writeJSON(w, e.status, struct {
-		Errors  []clerkError `json:"errors"`
-		TraceID string       `json:"clerk_trace_id"`
-	}{[]clerkError{e}, randomString(hex, 32)})
+	}{oauthErr.code, oauthErr.description()})
 }

@@ -1,42 +1,44 @@
 package localclerk
 
-import "container/list"
+import (
+	"container/list"
+)
 
 // shelf is a map that holds at most max entries and drops the oldest for a new
 // one. It is not safe for concurrent use.
-type shelf[V any] struct {
+type boundedMap[V any] struct {
 	max     int
 	entries map[string]*list.Element
 	order   *list.List // of shelved[V], oldest first
 }
 
-type shelved[V any] struct {
+type mapEntry[V any] struct {
 	key   string
 	value V
 }
 
-func newShelf[V any](max int) shelf[V] {
-	return shelf[V]{max: max, entries: map[string]*list.Element{}, order: list.New()}
+func newBoundedMap[V any](max int) boundedMap[V] {
+	return boundedMap[V]{max: max, entries: map[string]*list.Element{}, order: list.New()}
 }
 
-func (s *shelf[V]) put(key string, value V) {
+func (s *boundedMap[V]) put(key string, value V) {
 	s.delete(key)
 	if len(s.entries) >= s.max {
-		s.delete(s.order.Front().Value.(shelved[V]).key)
+		s.delete(s.order.Front().Value.(mapEntry[V]).key)
 	}
-	s.entries[key] = s.order.PushBack(shelved[V]{key, value})
+	s.entries[key] = s.order.PushBack(mapEntry[V]{key, value})
 }
 
-func (s *shelf[V]) get(key string) (V, bool) {
+func (s *boundedMap[V]) get(key string) (V, bool) {
 	e, ok := s.entries[key]
 	if !ok {
 		var zero V
 		return zero, false
 	}
-	return e.Value.(shelved[V]).value, true
+	return e.Value.(mapEntry[V]).value, true
 }
 
-func (s *shelf[V]) delete(key string) {
+func (s *boundedMap[V]) delete(key string) {
 	if e, ok := s.entries[key]; ok {
 		s.order.Remove(e)
 		delete(s.entries, key)
@@ -44,10 +46,10 @@ func (s *shelf[V]) delete(key string) {
 }
 
 // all returns the values, oldest first.
-func (s *shelf[V]) all() []V {
+func (s *boundedMap[V]) all() []V {
 	values := make([]V, 0, len(s.entries))
 	for e := s.order.Front(); e != nil; e = e.Next() {
-		values = append(values, e.Value.(shelved[V]).value)
+		values = append(values, e.Value.(mapEntry[V]).value)
 	}
 	return values
 }

@@ -33,11 +33,11 @@ func (s *Server) RotateKey(r Rotation) error {
 	defer s.mu.Unlock()
 	if r.SameKeyID {
 		next.kid = s.keys.kid
-		next.published[0].kid = next.kid
+		next.publishedKeys[0].kid = next.kid
 	}
 	if r.Overlap {
-		next.published = slices.Concat(next.published, s.keys.published)
-		next.published = next.published[:min(len(next.published), maxPublishedKeys)]
+		next.publishedKeys = slices.Concat(next.publishedKeys, s.keys.publishedKeys)
+		next.publishedKeys = next.publishedKeys[:min(len(next.publishedKeys), maxPublishedKeys)]
 	}
 	s.keys = next
 	return nil

@@ -8,98 +8,10 @@ import (
 	"strings"
 )
 
-// Roles every Clerk instance starts with.
-const (
-	RoleAdmin  = "org:admin"
-	RoleMember = "org:member"
-)
-
 const (
 	maxUsers         = 1000
 	maxOrganizations = 1000
 )
-
-// User is an account. It needs an Email or a Username.
-type User struct {
-	// ID is "user_" and 27 letters and digits. Empty means one derived from
-	// Username or Email, the same at every start.
-	ID string
-
-	Username  string
-	Email     string
-	FirstName string
-	LastName  string
-
-	// EmailUnverified makes userinfo say email_verified false.
-	EmailUnverified bool
-
-	// ImageURL is the picture claim. Empty means no such claim.
-	ImageURL string
-
-	PublicMetadata  map[string]any
-	PrivateMetadata map[string]any
-	UnsafeMetadata  map[string]any
-
-	// Banned accounts exist but cannot sign in, and their tokens are refused
-	// wherever the server itself is asked.
-	Banned bool
-}
-
-// Name returns first and last name, or what else identifies the user.
-func (u User) Name() string {
-	return cmp.Or(strings.TrimSpace(u.FirstName+" "+u.LastName), u.Username, u.Email)
-}
-
-// Organization is a group of users.
-type Organization struct {
-	// ID is "org_" and 27 letters and digits. Empty means one derived from
-	// Slug, the same at every start.
-	ID string
-
-	Name string
-
-	// Slug is the name in URLs. Empty means Name in lower case with hyphens.
-	Slug string
-
-	Members []Membership
-}
-
-// Membership is a user's place in an organization.
-type Membership struct {
-	// User is the user's ID, Username or Email.
-	User string
-
-	// Role is a role key such as "org:admin". Empty means RoleMember.
-	Role string
-
-	// Permissions are permission keys such as "org:notes:read".
-	Permissions []string
-}
-
-// SeedUsers returns the accounts of a Server whose Config names none. Their
-// ids are the same everywhere. Katherine Johnson is in no organization.
-func SeedUsers() []User {
-	return []User{
-		{Username: "ada", Email: "ada@example.com", FirstName: "Ada", LastName: "Lovelace"},
-		{Username: "grace", Email: "grace@example.com", FirstName: "Grace", LastName: "Hopper"},
-		{Username: "alan", Email: "alan@example.com", FirstName: "Alan", LastName: "Turing"},
-		{Username: "katherine", Email: "katherine@example.com", FirstName: "Katherine", LastName: "Johnson"},
-	}
-}
-
-// SeedOrganizations returns the organizations that go with SeedUsers.
-func SeedOrganizations() []Organization {
-	return []Organization{
-		{Name: "Analytical Engines", Slug: "analytical-engines", Members: []Membership{
-			{User: "ada", Role: RoleAdmin},
-			{User: "grace", Role: RoleMember},
-		}},
-		{Name: "Bombe Works", Slug: "bombe-works", Members: []Membership{
-			{User: "alan", Role: RoleAdmin},
-			{User: "ada", Role: RoleMember},
-		}},
-	}
-}
 
 // directory is everybody the server knows. It never changes; a new one takes
 // its place.
@@ -119,24 +31,24 @@ func newDirectory(users []User, organizations []Organization) (*directory, error
 	}
 	d := &directory{users: slices.Clone(users), organizations: slices.Clone(organizations)}
 	var errs []error
-	taken := map[string]string{}
-	claim := func(name, owner string) {
+	owners := map[string]string{}
+	reserve := func(name, owner string) {
 		name = strings.ToLower(name)
-		if other, ok := taken[name]; ok && name != "" {
+		if other, ok := owners[name]; ok && name != "" {
 			errs = append(errs, fmt.Errorf("localclerk: %q names both %s and %s", name, other, owner))
 		}
-		taken[name] = owner
+		owners[name] = owner
 	}
 	for i := range d.users {
 		u := &d.users[i]
-		handle := cmp.Or(u.Username, u.Email)
-		if handle == "" {
+		nameOrEmail := cmp.Or(u.Username, u.Email)
+		if nameOrEmail == "" {
 			errs = append(errs, fmt.Errorf("localclerk: Users[%d] has neither Username nor Email", i))
 			continue
 		}
-		u.ID = cmp.Or(u.ID, derivedID("user_", handle))
+		u.ID = cmp.Or(u.ID, derivedID("user_", nameOrEmail))
 		for _, name := range []string{u.ID, u.Username, u.Email} {
-			claim(name, "user "+u.ID)
+			reserve(name, "user "+u.ID)
 		}
 	}
 	for i := range d.organizations {
@@ -148,8 +60,8 @@ func newDirectory(users []User, organizations []Organization) (*directory, error
 		}
 		o.ID = cmp.Or(o.ID, derivedID("org_", o.Slug))
 		o.Name = cmp.Or(o.Name, o.Slug)
-		claim(o.ID, "organization "+o.ID)
-		claim("organization "+o.Slug, "organization "+o.ID)
+		reserve(o.ID, "organization "+o.ID)
+		reserve("organization "+o.Slug, "organization "+o.ID)
 		members, err := d.members(*o)
 		o.Members = members
 		errs = append(errs, err)
@@ -163,7 +75,7 @@ func (d *directory) members(o Organization) ([]Membership, error) {
 	seen := map[string]bool{}
 	for i := range members {
 		m := &members[i]
-		user, err := d.find(m.User)
+		user, err := d.findUser(m.User)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("localclerk: members of %q: %w", o.Slug, err))
 			continue
@@ -178,6 +90,12 @@ func (d *directory) members(o Organization) ([]Membership, error) {
 	return members, errors.Join(errs...)
 }
 
+func (s *Server) currentDirectory() *directory {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.directory
+}
+
 // user returns the user with the given id.
 func (d *directory) user(id string) (User, bool) {
 	i := slices.IndexFunc(d.users, func(u User) bool { return u.ID == id })
@@ -189,7 +107,7 @@ func (d *directory) user(id string) (User, bool) {
 
 // find returns the one user whose ID, Username, Email or, failing those,
 // FirstName is name, whatever the case. The error names the users there are.
-func (d *directory) find(name string) (User, error) {
+func (d *directory) findUser(name string) (User, error) {
 	for _, match := range []func(User) bool{
 		func(u User) bool {
 			return strings.EqualFold(u.ID, name) || strings.EqualFold(u.Username, name) || strings.EqualFold(u.Email, name)
@@ -203,10 +121,10 @@ func (d *directory) find(name string) (User, error) {
 			return d.users[i], nil
 		}
 	}
-	return User{}, fmt.Errorf("no user %q; there are %s", name, d.handles())
+	return User{}, fmt.Errorf("no user %q; there are %s", name, d.userNames())
 }
 
-func (d *directory) handles() string {
+func (d *directory) userNames() string {
 	const most = 20
 	var names []string
 	for _, u := range d.users[:min(len(d.users), most)] {
@@ -240,10 +158,51 @@ func (d *directory) memberships(userID string) []Organization {
 	return in
 }
 
-func (o Organization) member(userID string) (Membership, bool) {
-	i := slices.IndexFunc(o.Members, func(m Membership) bool { return m.User == userID })
-	if i < 0 {
-		return Membership{}, false
+// membership returns the organization name stands for and the user's place in
+// it, or zero values for the empty name.
+func (d *directory) membership(user User, name string) (Organization, Membership, error) {
+	if name == "" {
+		return Organization{}, Membership{}, nil
 	}
-	return o.Members[i], true
+	o, _ := d.organization(name)
+	m, ok := o.member(user.ID)
+	if !ok {
+		return o, m, fmt.Errorf("%s is no member of %q; there are %q", user.Name(), name, slugs(d.memberships(user.ID)))
+	}
+	return o, m, nil
+}
+
+// chosen returns the id of the organization a grant of scopes is for: the one
+// named, or the user's first. It is empty if the scopes ask for none.
+func (d *directory) chooseOrganization(user User, name string, scopes []string) (string, error) {
+	if name == "" {
+		if in := d.memberships(user.ID); len(in) > 0 && slices.Contains(scopes, ScopeOrganization) {
+			return in[0].ID, nil
+		}
+		return "", nil
+	}
+	o, _ := d.organization(name)
+	if !d.maySelectOrganization(user, o.ID, scopes) || o.ID == "" {
+		return "", fmt.Errorf("%s may not choose %q here; with the scope %s there are %q", user.Name(), name, ScopeOrganization, slugs(d.memberships(user.ID)))
+	}
+	return o.ID, nil
+}
+
+// mayChoose reports whether user may grant scopes for the organization; an
+// empty id means none.
+func (d *directory) maySelectOrganization(user User, organizationID string, scopes []string) bool {
+	if organizationID == "" {
+		return true
+	}
+	o, ok := d.organization(organizationID)
+	_, member := o.member(user.ID)
+	return ok && member && o.ID == organizationID && slices.Contains(scopes, ScopeOrganization)
+}
+
+func slugs(organizations []Organization) string {
+	var all []string
+	for _, o := range organizations {
+		all = append(all, o.Slug)
+	}
+	return strings.Join(all, ", ")
 }

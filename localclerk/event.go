@@ -77,7 +77,7 @@ type Event struct {
 }
 
 // Refused reports whether the request was refused, by redirect or otherwise.
-func (e Event) Refused() bool { return e.Error != "" }
+func (e Event) Rejected() bool { return e.Error != "" }
 
 // Events returns the events after the one with the given ID (0 for all that
 // are remembered), then each further one as it happens, until ctx ends. With a
@@ -87,7 +87,7 @@ func (e Event) Refused() bool { return e.Error != "" }
 func (s *Server) Events(ctx context.Context, after uint64) iter.Seq[Event] {
 	return func(yield func(Event) bool) {
 		for {
-			events, more := s.journal.after(after)
+			events, changed := s.eventLog.after(after)
 			for _, e := range events {
 				if !yield(e) {
 					return
@@ -95,7 +95,7 @@ func (s *Server) Events(ctx context.Context, after uint64) iter.Seq[Event] {
 				after = e.ID
 			}
 			select {
-			case <-more:
+			case <-changed:
 			case <-ctx.Done():
 				return
 			}
@@ -104,33 +104,33 @@ func (s *Server) Events(ctx context.Context, after uint64) iter.Seq[Event] {
 }
 
 // journal keeps the last events.
-type journal struct {
-	mu     sync.Mutex
-	events []Event // oldest first
-	last   uint64
-	more   chan struct{} // closed when there is another
+type eventLog struct {
+	mu      sync.Mutex
+	events  []Event // oldest first
+	lastID  uint64
+	changed chan struct{} // closed when there is another
 }
 
-func newJournal() *journal { return &journal{more: make(chan struct{})} }
+func newEventLog() *eventLog { return &eventLog{changed: make(chan struct{})} }
 
-func (j *journal) add(e Event) {
+func (j *eventLog) add(e Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.last++
-	e.ID = j.last
+	j.lastID++
+	e.ID = j.lastID
 	if len(j.events) == maxEvents {
 		j.events = slices.Delete(j.events, 0, 1)
 	}
 	j.events = append(j.events, e)
-	close(j.more)
-	j.more = make(chan struct{})
+	close(j.changed)
+	j.changed = make(chan struct{})
 }
 
 // after returns the events after id, and a channel that is closed when there
 // are more.
-func (j *journal) after(id uint64) ([]Event, <-chan struct{}) {
+func (j *eventLog) after(id uint64) ([]Event, <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	i, _ := slices.BinarySearchFunc(j.events, id+1, func(e Event, id uint64) int { return cmp.Compare(e.ID, id) })
-	return slices.Clone(j.events[i:]), j.more
+	return slices.Clone(j.events[i:]), j.changed
 }

@@ -39,7 +39,7 @@ const (
 
 	// frontend is the azp of session and template tokens: the origin of the
 	// application one is signed in to.
-	frontend = "http://localhost:3000"
+	applicationOrigin = "http://localhost:3000"
 )
 
 // Token describes a token to Mint. The zero value is the access token that
@@ -80,13 +80,13 @@ type Token struct {
 
 // Mint returns a token as described, signed as every token of this server is,
 // without anybody signing in.
-func (s *Server) Mint(t Token) (string, error) {
-	people := s.currentPeople()
-	user, err := people.find(cmp.Or(t.User, people.users[0].ID))
+func (s *Server) IssueToken(t Token) (string, error) {
+	dir := s.currentDirectory()
+	user, err := dir.findUser(cmp.Or(t.User, dir.users[0].ID))
 	if err != nil {
 		return "", fmt.Errorf("localclerk: minting a token: %w", err)
 	}
-	o, m, err := people.membership(user, t.Organization)
+	o, m, err := dir.membership(user, t.Organization)
 	if err != nil {
 		return "", fmt.Errorf("localclerk: minting a token: %w", err)
 	}
@@ -96,18 +96,18 @@ func (s *Server) Mint(t Token) (string, error) {
 	t.ClientID = cmp.Or(t.ClientID, randomString(base62, clientIDLength))
 	switch t.Kind {
 	case OAuthToken, "":
-		return s.mintOAuth(t, user, o)
+		return s.issueOAuthToken(t, user, o)
 	case IDToken:
-		return s.mintJWT(t, typJWT, "", s.idTokenClaims(s.mintedGrant(t, user, o), user, t.Scopes, cmp.Or(t.Lifetime, idTokenLifetime)))
+		return s.signJWT(t, typJWT, "", s.idTokenClaims(s.newTokenGrant(t, user, o), user, t.Scopes, cmp.Or(t.Lifetime, idTokenLifetime)))
 	case SessionToken:
 		claims := s.baseClaims(user.ID, cmp.Or(t.Lifetime, sessionLifetime))
 		maps.Copy(claims, sessionClaims(o, m))
-		return s.mintJWT(t, typJWT, catSession, claims)
+		return s.signJWT(t, typJWT, catSession, claims)
 	case TemplateToken:
 		claims := s.baseClaims(user.ID, cmp.Or(t.Lifetime, sessionLifetime))
-		claims["azp"] = frontend
+		claims["azp"] = applicationOrigin
 		claims["jti"] = newID("")
-		return s.mintJWT(t, typJWT, catTemplate, claims)
+		return s.signJWT(t, typJWT, catTemplate, claims)
 	case M2MToken:
 		id := newID("mt_")
 		if t.Opaque {
@@ -115,7 +115,7 @@ func (s *Server) Mint(t Token) (string, error) {
 		}
 		claims := s.baseClaims(newID("mch_"), cmp.Or(t.Lifetime, machineLifetime))
 		claims["jti"] = id
-		return s.mintJWT(t, typJWT, catM2M, claims)
+		return s.signJWT(t, typJWT, catM2M, claims)
 	case APIKey:
 		return newID("ak_"), nil
 	}
@@ -123,20 +123,20 @@ func (s *Server) Mint(t Token) (string, error) {
 		[]TokenKind{OAuthToken, IDToken, SessionToken, TemplateToken, M2MToken, APIKey})
 }
 
-func (s *Server) mintedGrant(t Token, user User, o Organization) *grant {
+func (s *Server) newTokenGrant(t Token, user User, o Organization) *grant {
 	return &grant{clientID: t.ClientID, user: user.ID, organization: o.ID, scopes: t.Scopes, resource: t.Resource}
 }
 
-func (s *Server) mintOAuth(t Token, user User, o Organization) (string, error) {
-	g := s.mintedGrant(t, user, o)
+func (s *Server) issueOAuthToken(t Token, user User, o Organization) (string, error) {
+	g := s.newTokenGrant(t, user, o)
 	if o.ID != "" && !slices.Contains(g.scopes, ScopeOrganization) {
 		g.scopes = append(slices.Clone(g.scopes), ScopeOrganization)
 	}
 	token := newAccessToken(g, g.scopes, s.now(), cmp.Or(t.Lifetime, accessTokenLifetime), t.Opaque)
 	if t.Opaque {
-		return s.vault.addAccessToken(token), nil
+		return s.store.addAccessToken(token), nil
 	}
-	return s.mintJWT(t, typAccessToken, "", token.claims(s.issuer))
+	return s.signJWT(t, typAccessToken, "", token.claims(s.issuer))
 }
 
 // baseClaims are those that session, template and machine tokens share.
@@ -152,41 +152,27 @@ func (s *Server) baseClaims(subject string, lifetime time.Duration) jwt.MapClaim
 }
 
 // mintJWT signs claims with what t puts over them.
-func (s *Server) mintJWT(t Token, typ, cat string, claims jwt.MapClaims) (string, error) {
+func (s *Server) signJWT(t Token, typ, cat string, claims jwt.MapClaims) (string, error) {
 	if _, ok := claims["aud"]; !ok && t.Resource != "" {
 		claims["aud"] = t.Resource
 	}
-	overlay(claims, t.Claims)
+	applyOverrides(claims, t.Claims)
 	keys := s.currentKeys()
 	header := keys.header(typ)
 	if cat != "" {
 		header["cat"] = cat
 	}
-	overlay(header, t.Header)
+	applyOverrides(header, t.Header)
 	return keys.sign(header, claims)
 }
 
-func overlay(on, over map[string]any) {
-	for name, value := range over {
-		on[name] = value
+func applyOverrides(values, overrides map[string]any) {
+	for name, value := range overrides {
+		values[name] = value
 		if value == nil {
-			delete(on, name)
+			delete(values, name)
 		}
 	}
-}
-
-// membership returns the organization name stands for and the user's place in
-// it, or zero values for the empty name.
-func (d *directory) membership(user User, name string) (Organization, Membership, error) {
-	if name == "" {
-		return Organization{}, Membership{}, nil
-	}
-	o, _ := d.organization(name)
-	m, ok := o.member(user.ID)
-	if !ok {
-		return o, m, fmt.Errorf("%s is no member of %q; there are %q", user.Name(), name, slugs(d.memberships(user.ID)))
-	}
-	return o, m, nil
 }
 
 // sessionClaims are a session token's own claims, version 2. Permissions such
@@ -194,7 +180,7 @@ func (d *directory) membership(user User, name string) (Organization, Membership
 // bit mask of permissions for each feature (o.fpm).
 func sessionClaims(o Organization, m Membership) map[string]any {
 	claims := map[string]any{
-		"azp": frontend,
+		"azp": applicationOrigin,
 		"fva": []int{0, -1},
 		"sid": newID("sess_"),
 		"sts": "active",

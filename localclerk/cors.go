@@ -7,7 +7,7 @@ import (
 
 // crossOrigin names the endpoints scripts of any origin may call, and how. The
 // authorization endpoint must not be among them (RFC 9700 section 2.6).
-var crossOrigin = map[string]string{
+var corsMethods = map[string]string{
 	"/.well-known/oauth-authorization-server": "GET",
 	"/.well-known/openid-configuration":       "GET",
 	"/.well-known/jwks.json":                  "GET",
@@ -17,9 +17,9 @@ var crossOrigin = map[string]string{
 	"/oauth/userinfo":                         "GET, POST",
 }
 
-func (s *Server) withCrossOrigin(next http.Handler) http.Handler {
+func (s *Server) addCORSHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := crossOrigin[r.URL.Path]; ok {
+		if _, ok := corsMethods[r.URL.Path]; ok {
 			w.Header().Set("Access-Control-Allow-Origin", "*")
 			w.Header().Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After")
 		}
@@ -27,7 +27,7 @@ func (s *Server) withCrossOrigin(next http.Handler) http.Handler {
 	})
 }
 
-func preflight(methods string) http.HandlerFunc {
+func servePreflight(methods string) http.HandlerFunc {
 	headers := strings.Join([]string{"Authorization", "Content-Type", "MCP-Protocol-Version"}, ", ")
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Methods", methods)

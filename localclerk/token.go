@@ -35,11 +35,11 @@ func newAccessToken(g *grant, scopes []string, now time.Time, lifetime time.Dura
 		id = randomString(hex, opaqueTokenLength)
 	}
 	return &accessToken{
-		grant:   g,
-		id:      opaquePrefix + id,
-		scopes:  scopes,
-		issued:  now,
-		expires: now.Add(lifetime + time.Second),
+		grant:     g,
+		id:        opaquePrefix + id,
+		scopes:    scopes,
+		issuedAt:  now,
+		expiresAt: now.Add(lifetime + time.Second),
 	}
 }
 
@@ -48,7 +48,7 @@ func newAccessToken(g *grant, scopes []string, now time.Time, lifetime time.Dura
 func (s *Server) issueAccessToken(g *grant, scopes []string, settings Settings) (string, error) {
 	t := newAccessToken(g, scopes, s.now(), accessTokenLifetime, !settings.OAuthJWTAccessTokens)
 	if !settings.OAuthJWTAccessTokens {
-		return s.vault.addAccessToken(t), nil
+		return s.store.addAccessToken(t), nil
 	}
 	claims := t.claims(s.issuer)
 	if !settings.AudClaimEnabled {
@@ -62,11 +62,11 @@ func (s *Server) issueAccessToken(g *grant, scopes []string, settings Settings) 
 func (t *accessToken) claims(issuer string) jwt.MapClaims {
 	claims := jwt.MapClaims{
 		"client_id": t.grant.clientID,
-		"exp":       t.expires.Unix(),
-		"iat":       t.issued.Unix(),
+		"exp":       t.expiresAt.Unix(),
+		"iat":       t.issuedAt.Unix(),
 		"iss":       issuer,
 		"jti":       t.id,
-		"nbf":       t.issued.Add(-notBeforeEarly).Unix(),
+		"nbf":       t.issuedAt.Add(-notBeforeEarly).Unix(),
 		"scope":     strings.Join(t.scopes, " "),
 		"sub":       t.grant.user,
 	}
@@ -111,7 +111,7 @@ func (s *Server) idTokenClaims(g *grant, user User, scopes []string, lifetime ti
 // their record is returned as it is. An expired JWT is no token any more.
 func (s *Server) readAccessToken(value string) (accessToken, error) {
 	if strings.HasPrefix(value, opaquePrefix) {
-		t, ok := s.vault.opaque(value)
+		t, ok := s.store.opaqueToken(value)
 		if !ok {
 			return accessToken{}, errUnknown
 		}
@@ -147,29 +147,29 @@ func (s *Server) readJWT(value string) (accessToken, error) {
 		g.resource = claims.Audience[0]
 	}
 	return accessToken{
-		grant:   g,
-		id:      claims.ID,
-		scopes:  splitScope(claims.Scope),
-		issued:  claims.IssuedAt.Time,
-		expires: claims.ExpiresAt.Time,
+		grant:     g,
+		id:        claims.ID,
+		scopes:    splitScope(claims.Scope),
+		issuedAt:  claims.IssuedAt.Time,
+		expiresAt: claims.ExpiresAt.Time,
 	}, nil
 }
 
 // liveToken returns an access token that is neither expired nor revoked, and
 // its user, who is neither gone nor banned.
-func (s *Server) liveToken(value string) (accessToken, User, bool) {
+func (s *Server) activeToken(value string) (accessToken, User, bool) {
 	t, err := s.readAccessToken(value)
-	if err != nil || t.revoked || !s.now().Before(t.expires) {
+	if err != nil || t.revoked || !s.now().Before(t.expiresAt) {
 		return accessToken{}, User{}, false
 	}
-	user, ok := s.currentPeople().user(t.grant.user)
+	user, ok := s.currentDirectory().user(t.grant.user)
 	return t, user, ok && !user.Banned
 }
 
 // provesPossession checks a code_verifier against an S256 code_challenge (RFC
 // 7636 section 4.6). A verifier without a challenge is a downgrade (RFC 9700
 // section 4.8.2).
-func provesPossession(challenge, verifier string) error {
+func checkCodeVerifier(challenge, verifier string) error {
 	if challenge == "" {
 		if verifier != "" {
 			return fmt.Errorf("there is a code_verifier, but the authorization request had no code_challenge")

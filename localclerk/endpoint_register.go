@@ -26,7 +26,7 @@ type registration struct {
 	ApplicationType         string   `json:"application_type,omitempty"`
 }
 
-type registered struct {
+type registrationResponse struct {
 	ClientID              string `json:"client_id"`
 	ClientSecret          string `json:"client_secret,omitempty"`
 	ClientIDIssuedAt      int64  `json:"client_id_issued_at"`
@@ -48,39 +48,39 @@ func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
-	body, refused := readRegistration(w, r)
-	if refused == nil {
-		refused = body.check(settings)
+	body, oauthErr := readRegistration(w, r)
+	if oauthErr == nil {
+		oauthErr = body.check(settings)
 	}
-	if refused != nil {
-		s.writeRefusal(w, r, refused)
+	if oauthErr != nil {
+		s.writeOAuthError(w, r, oauthErr)
 		return
 	}
 	c := s.register(body, settings)
 	body.ClientName = c.name
 	body.Scope = strings.Join(c.scopes, " ")
-	answer := registered{
+	response := registrationResponse{
 		ClientID:         c.id,
 		ClientSecret:     string(c.secret),
-		ClientIDIssuedAt: c.created.Unix(),
+		ClientIDIssuedAt: c.createdAt.Unix(),
 		registration:     body,
 		GrantTypes:       []string{grantAuthorizationCode},
 		ResponseTypes:    responseTypes,
 	}
 	if !c.public() {
-		answer.ClientSecretExpiresAt = new(int64) // 0: never
+		response.ClientSecretExpiresAt = new(int64) // 0: never
 	}
 	noStore(w)
-	writeJSON(w, http.StatusCreated, answer)
+	writeJSON(w, http.StatusCreated, response)
 }
 
-func readRegistration(w http.ResponseWriter, r *http.Request) (registration, *refusal) {
+func readRegistration(w http.ResponseWriter, r *http.Request) (registration, *oauthError) {
 	var body registration
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return body, refuse(invalidClientMetadata, "The content type is '%s', want application/json.", r.Header.Get("Content-Type"))
+		return body, oauthErrorf(invalidClientMetadata, "The content type is '%s', want application/json.", r.Header.Get("Content-Type"))
 	}
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRegistrationBody)).Decode(&body); err != nil {
-		return body, refuse(invalidClientMetadata, "The body is not a JSON object of client metadata: %v.", err)
+		return body, oauthErrorf(invalidClientMetadata, "The body is not a JSON object of client metadata: %v.", err)
 	}
 	if body.TokenEndpointAuthMethod == "" {
 		body.TokenEndpointAuthMethod = authBasic
@@ -88,20 +88,20 @@ func readRegistration(w http.ResponseWriter, r *http.Request) (registration, *re
 	return body, nil
 }
 
-func (body registration) check(settings Settings) *refusal {
+func (body registration) check(settings Settings) *oauthError {
 	if n := len(body.RedirectURIs); n == 0 || n > maxRedirectURIs {
-		return refuse(invalidRedirectURI, "Got %d redirect_uris, want 1 to %d.", n, maxRedirectURIs)
+		return oauthErrorf(invalidRedirectURI, "Got %d redirect_uris, want 1 to %d.", n, maxRedirectURIs)
 	}
 	for _, uri := range body.RedirectURIs {
 		if err := checkRedirectURI(uri); err != nil {
-			return refuse(invalidRedirectURI, "%v.", err)
+			return oauthErrorf(invalidRedirectURI, "%v.", err)
 		}
 	}
 	if !slices.Contains(authMethods, body.TokenEndpointAuthMethod) {
-		return refuse(invalidClientMetadata, "The token_endpoint_auth_method is '%s', want one of %s.", body.TokenEndpointAuthMethod, strings.Join(authMethods, ", "))
+		return oauthErrorf(invalidClientMetadata, "The token_endpoint_auth_method is '%s', want one of %s.", body.TokenEndpointAuthMethod, strings.Join(authMethods, ", "))
 	}
 	if !slices.Contains([]string{"", "web", "native"}, body.ApplicationType) {
-		return refuse(invalidClientMetadata, "The application_type is '%s', want web or native.", body.ApplicationType)
+		return oauthErrorf(invalidClientMetadata, "The application_type is '%s', want web or native.", body.ApplicationType)
 	}
 	for _, field := range []struct {
 		name, value string
@@ -113,13 +113,13 @@ func (body registration) check(settings Settings) *refusal {
 		{"scope", body.Scope, maxURILength},
 	} {
 		if len(field.value) > field.max {
-			return refuse(invalidClientMetadata, "The %s has %d bytes, want at most %d.", field.name, len(field.value), field.max)
+			return oauthErrorf(invalidClientMetadata, "The %s has %d bytes, want at most %d.", field.name, len(field.value), field.max)
 		}
 	}
 	for _, scope := range splitScope(body.Scope) {
-		if !slices.Contains(settings.scopes(), scope) {
-			return refuse(invalidClientMetadata, "This instance has no scope '%s'; it has %s.", scope, strings.Join(settings.scopes(), " ")).
-				mend("add the scope to the instance, or ask for another")
+		if !slices.Contains(settings.supportedScopes(), scope) {
+			return oauthErrorf(invalidClientMetadata, "This instance has no scope '%s'; it has %s.", scope, strings.Join(settings.supportedScopes(), " ")).
+				withFix("add the scope to the instance, or ask for another")
 		}
 	}
 	return nil
@@ -130,7 +130,7 @@ func (body registration) check(settings Settings) *refusal {
 func (s *Server) register(body registration, settings Settings) *client {
 	c := &client{
 		id:            randomString(base62, clientIDLength),
-		application:   newID("oauthapp_"),
+		applicationID: newID("oauthapp_"),
 		name:          body.ClientName,
 		uri:           body.ClientURI,
 		logoURI:       body.LogoURI,
@@ -138,7 +138,7 @@ func (s *Server) register(body registration, settings Settings) *client {
 		scopes:        settings.dynamicScopes(splitScope(body.Scope)),
 		dynamic:       true,
 		consentScreen: true,
-		created:       s.now(),
+		createdAt:     s.now(),
 	}
 	if c.name == "" {
 		c.name = c.id
@@ -146,6 +146,6 @@ func (s *Server) register(body registration, settings Settings) *client {
 	if body.TokenEndpointAuthMethod != authNone {
 		c.secret = newClientSecret()
 	}
-	s.vault.addClient(c)
+	s.store.addClient(c)
 	return c
 }

@@ -39,7 +39,7 @@ func orNull(s string) *string {
 	return &s
 }
 
-func (s *Server) user(u User) userObject {
+func (s *Server) newUserObject(u User) userObject {
 	o := userObject{
 		ID:              u.ID,
 		Object:          "user",
@@ -53,8 +53,8 @@ func (s *Server) user(u User) userObject {
 		PrivateMetadata: orEmpty(u.PrivateMetadata),
 		UnsafeMetadata:  orEmpty(u.UnsafeMetadata),
 		Banned:          u.Banned,
-		CreatedAt:       s.started.UnixMilli(),
-		UpdatedAt:       s.started.UnixMilli(),
+		CreatedAt:       s.startedAt.UnixMilli(),
+		UpdatedAt:       s.startedAt.UnixMilli(),
 	}
 	if u.Email == "" {
 		return o
@@ -105,8 +105,8 @@ type publicUserData struct {
 	HasImage   bool    `json:"has_image"`
 }
 
-func (s *Server) membership(o Organization, m Membership, u User) membershipObject {
-	created := s.started.UnixMilli()
+func (s *Server) newMembershipObject(o Organization, m Membership, u User) membershipObject {
+	created := s.startedAt.UnixMilli()
 	role := strings.TrimPrefix(m.Role, "org:")
 	return membershipObject{
 		ID:              derivedID("orgmem_", o.ID+" "+u.ID),
@@ -121,7 +121,7 @@ func (s *Server) membership(o Organization, m Membership, u User) membershipObje
 			CreatedAt: created, UpdatedAt: created,
 		},
 		PublicUserData: publicUserData{
-			UserID: u.ID, FirstName: orNull(u.FirstName), LastName: orNull(u.LastName), Identifier: newFace(u).Detail,
+			UserID: u.ID, FirstName: orNull(u.FirstName), LastName: orNull(u.LastName), Identifier: newAccountView(u).Detail,
 			ImageURL: u.ImageURL, HasImage: u.ImageURL != "",
 		},
 		CreatedAt: created,
@@ -129,41 +129,41 @@ func (s *Server) membership(o Organization, m Membership, u User) membershipObje
 	}
 }
 
-func (s *Server) showUser(w http.ResponseWriter, r *http.Request) {
-	u, ok := s.currentPeople().user(r.PathValue("id"))
+func (s *Server) getUser(w http.ResponseWriter, r *http.Request) {
+	u, ok := s.currentDirectory().user(r.PathValue("id"))
 	if !ok {
 		s.resourceNotFound(w, r, "user")
 		return
 	}
-	writeJSON(w, http.StatusOK, s.user(u))
+	writeJSON(w, http.StatusOK, s.newUserObject(u))
 }
 
 func (s *Server) listUserMemberships(w http.ResponseWriter, r *http.Request) {
-	people := s.currentPeople()
-	u, ok := people.user(r.PathValue("id"))
+	dir := s.currentDirectory()
+	u, ok := dir.user(r.PathValue("id"))
 	if !ok {
 		s.resourceNotFound(w, r, "user")
 		return
 	}
 	var all []membershipObject
-	for _, o := range people.memberships(u.ID) {
+	for _, o := range dir.memberships(u.ID) {
 		m, _ := o.member(u.ID)
-		all = append(all, s.membership(o, m, u))
+		all = append(all, s.newMembershipObject(o, m, u))
 	}
 	writePage(s, w, r, all)
 }
 
 func (s *Server) listOrganizationMemberships(w http.ResponseWriter, r *http.Request) {
-	people := s.currentPeople()
-	o, ok := people.organization(r.PathValue("id"))
+	dir := s.currentDirectory()
+	o, ok := dir.organization(r.PathValue("id"))
 	if !ok {
 		s.resourceNotFound(w, r, "organization")
 		return
 	}
 	var all []membershipObject
 	for _, m := range o.Members {
-		u, _ := people.user(m.User)
-		all = append(all, s.membership(o, m, u))
+		u, _ := dir.user(m.User)
+		all = append(all, s.newMembershipObject(o, m, u))
 	}
 	writePage(s, w, r, all)
 }

@@ -1,0 +1,134 @@
+package localclerk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// metadataDocument is a client ID metadata document
+// (draft-ietf-oauth-client-id-metadata-document), as far as Clerk reads it.
+type metadataDocument struct {
+	ClientID                string   `json:"client_id"`
+	ClientName              string   `json:"client_name"`
+	ClientURI               string   `json:"client_uri"`
+	LogoURI                 string   `json:"logo_uri"`
+	RedirectURIs            []string `json:"redirect_uris"`
+	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method"`
+	ClientSecret            string   `json:"client_secret"`
+	Scope                   string   `json:"scope"`
+}
+
+// namesDocument reports whether a client id is meant to be the URL of a
+// metadata document.
+func isDocumentURL(clientID string) bool { return strings.Contains(clientID, "://") }
+
+// checkMetadataURL says what keeps a client id from being the URL of a
+// metadata document: https, with a path, without credentials and fragment.
+func checkMetadataURL(clientID string) error {
+	u, err := url.Parse(clientID)
+	switch {
+	case err != nil:
+		return errors.New("it is not a URL")
+	case len(clientID) > maxMetadataURL:
+		return fmt.Errorf("it has %d bytes, want at most %d", len(clientID), maxMetadataURL)
+	case u.Scheme != "https" || u.Host == "":
+		return errors.New("it is not an https URL")
+	case strings.Trim(u.Path, "/") == "":
+		return errors.New("it has no path")
+	case u.User != nil || strings.Contains(clientID, "#"):
+		return errors.New("it has credentials or a fragment")
+	case slices.ContainsFunc(strings.Split(u.Path, "/"), func(part string) bool { return part == "." || part == ".." }):
+		return errors.New("it has dot segments")
+	}
+	return nil
+}
+
+// PreregisterClient admits the https URL of a client ID metadata document
+// whatever the settings say about others.
+func (s *Server) PreregisterClient(clientID string) error {
+	if err := checkMetadataURL(clientID); err != nil {
+		return fmt.Errorf("localclerk: client id %q: %w", clientID, err)
+	}
+	s.store.preregister(clientID)
+	return nil
+}
+
+// admitsDocument refuses a metadata document's client that the settings shut
+// out.
+func (s *Server) checkDocumentAllowed(clientID string) *oauthError {
+	settings := s.currentSettings()
+	if !settings.ClientIDMetadataDocumentsAdvertised {
+		return oauthErrorf(invalidClient, "This instance takes no client id metadata documents, and '%s' names one.", clientID).
+			withFix("switch them on: client_id_metadata_documents_advertised")
+	}
+	only := settings.ClientIDMetadataDocumentsOnlyAllowPreRegisteredClients || settings.ClientIDMetadataDocumentsBlockImplicitlyAllowedClients
+	if only && !s.store.preregistered(clientID) {
+		return oauthErrorf(invalidClient, "The client '%s' is not registered beforehand.", clientID).
+			withFix("register it, or switch off client_id_metadata_documents_only_allow_pre_registered_clients and client_id_metadata_documents_block_implicitly_allowed_clients")
+	}
+	return nil
+}
+
+// documentClient returns the client a metadata document describes, from memory
+// while it is fresh.
+func (s *Server) clientFromDocument(ctx context.Context, clientID string) (*client, *oauthError) {
+	if oauthErr := s.checkDocumentAllowed(clientID); oauthErr != nil {
+		return nil, oauthErr
+	}
+	if known, ok := s.store.client(clientID); ok && s.now().Before(known.freshUntil) {
+		return known, nil
+	}
+	if err := checkMetadataURL(clientID); err != nil {
+		return nil, oauthErrorf(invalidClient, "The client id '%s': %v.", clientID, err).withFix("serve the document at an https URL with a path")
+	}
+	document, age, err := s.fetchDocument(ctx, clientID)
+	if err == nil {
+		err = document.check(clientID)
+	}
+	if err != nil {
+		return nil, oauthErrorf(invalidClient, "The client id metadata document '%s': %v.", clientID, err).withFix("correct the document and try again")
+	}
+	settings := s.currentSettings()
+	known := slices.DeleteFunc(splitScope(document.Scope), func(scope string) bool { return !slices.Contains(settings.supportedScopes(), scope) })
+	c := &client{
+		id:            clientID,
+		applicationID: derivedID("oauthapp_", clientID),
+		name:          document.ClientName,
+		uri:           clientID,
+		logoURI:       document.LogoURI,
+		redirectURIs:  document.RedirectURIs,
+		scopes:        settings.dynamicScopes(known),
+		consentScreen: true,
+		pkceRequired:  true,
+		createdAt:     s.now(),
+		freshUntil:    s.now().Add(age),
+	}
+	s.store.addClient(c)
+	return c, nil
+}
+
+// check says what is wrong with the document found at clientID.
+func (d metadataDocument) check(clientID string) error {
+	switch {
+	case d.ClientID != clientID:
+		return fmt.Errorf("its client_id is %q", d.ClientID)
+	case d.ClientName == "" || len(d.ClientName) > maxClientName:
+		return fmt.Errorf("its client_name has %d bytes, want 1 to %d", len(d.ClientName), maxClientName)
+	case d.TokenEndpointAuthMethod != "" && d.TokenEndpointAuthMethod != authNone:
+		return fmt.Errorf("its token_endpoint_auth_method is %q, want none", d.TokenEndpointAuthMethod)
+	case d.ClientSecret != "":
+		return errors.New("it has a client_secret")
+	case len(d.RedirectURIs) == 0 || len(d.RedirectURIs) > maxRedirectURIs:
+		return fmt.Errorf("it has %d redirect_uris, want 1 to %d", len(d.RedirectURIs), maxRedirectURIs)
+	}
+	for _, uri := range d.RedirectURIs {
+		if err := checkRedirectURI(uri); err != nil {
+			return err
+		}
+	}
+	return nil
+}

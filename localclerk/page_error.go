@@ -1,0 +1,26 @@
+package localclerk
+
+import (
+	"net/http"
+	"strings"
+)
+
+// showRefusal answers a request that must not be redirected: a page for
+// browsers, Clerk's error envelope for everybody else.
+func (s *Server) showError(w http.ResponseWriter, r *http.Request, oauthErr *oauthError) {
+	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		s.writeClerkError(w, r, clerkError{
+			status:      http.StatusBadRequest,
+			Code:        oauthErr.code,
+			Message:     standardDescriptions[oauthErr.code],
+			LongMessage: oauthErr.description(),
+			fix:         oauthErr.fix,
+		})
+		return
+	}
+	recordError(r, oauthErr.code, oauthErr.description(), oauthErr.fix)
+	s.renderPage(w, http.StatusBadRequest, errorPage, struct {
+		layout
+		Code, Problem, Fix string
+	}{s.layout(), oauthErr.code, oauthErr.detail, oauthErr.fix}, "")
+}
