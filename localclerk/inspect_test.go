@@ -12,7 +12,7 @@ func TestOpaqueTokensAreListed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mint := func(token Token) string {
+	issueToken := func(token Token) string {
 		t.Helper()
 		value, err := s.IssueToken(token)
 		if err != nil {
@@ -20,9 +20,9 @@ func TestOpaqueTokensAreListed(t *testing.T) {
 		}
 		return value
 	}
-	live := mint(Token{User: "grace", Opaque: true, ClientID: "client"})
-	mint(Token{User: "grace", Opaque: true, Lifetime: -time.Hour})
-	mint(Token{User: "grace"})
+	live := issueToken(Token{User: "grace", Opaque: true, ClientID: "client"})
+	issueToken(Token{User: "grace", Opaque: true, Lifetime: -time.Hour})
+	issueToken(Token{User: "grace"})
 
 	listed := s.OpaqueTokens()
 	if len(listed) != 1 || listed[0].ClientID != "client" || listed[0].Revoked {

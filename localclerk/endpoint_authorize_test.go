@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestAuthorizeAnswersWithCodeStateAndIssuer(t *testing.T) {
+func TestAuthorizeReturnsCodeStateAndIssuer(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
 	app := register(t, s, nil)
@@ -38,7 +38,7 @@ func TestAuthorizeKeepsTheRedirectURIsQuery(t *testing.T) {
 }
 
 // TestAuthorizeRedirectsRefusals changes one parameter of a good request.
-func TestAuthorizeRedirectsRefusals(t *testing.T) {
+func TestAuthorizeRedirectsErrors(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
 	good := authorization(register(t, s, map[string]any{"scope": "openid profile email"}))
@@ -88,7 +88,7 @@ func TestAuthorizeRedirectsRefusals(t *testing.T) {
 	}
 }
 
-func TestInvalidScopeInClerksWords(t *testing.T) {
+func TestInvalidScopeDescriptionIsClerks(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
 	app := register(t, s, map[string]any{"scope": ""})
@@ -100,7 +100,7 @@ func TestInvalidScopeInClerksWords(t *testing.T) {
 }
 
 // TestAuthorizeNeverRedirectsToStrangers covers RFC 6749 section 4.1.2.1.
-func TestAuthorizeNeverRedirectsToStrangers(t *testing.T) {
+func TestAuthorizeRedirectsOnlyToRegisteredURIs(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
 	good := authorization(register(t, s, nil))
@@ -133,7 +133,7 @@ func TestAuthorizeNeverRedirectsToStrangers(t *testing.T) {
 	}
 }
 
-func TestAuthorizeBounds(t *testing.T) {
+func TestAuthorizeSizeLimits(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
 	app := register(t, s, nil)
@@ -186,7 +186,7 @@ func TestPKCERequired(t *testing.T) {
 	}
 }
 
-func TestHeadlessSignIn(t *testing.T) {
+func TestSignInHeader(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
 	app := register(t, s, nil)
@@ -218,7 +218,7 @@ func TestHeadlessSignIn(t *testing.T) {
 	}
 }
 
-func TestHeadlessSignInRefuses(t *testing.T) {
+func TestSignInHeaderRejects(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
 	app := register(t, s, nil)
@@ -245,7 +245,7 @@ func TestHeadlessSignInRefuses(t *testing.T) {
 	}
 }
 
-func TestHeadlessDeny(t *testing.T) {
+func TestConsentHeaderDeny(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
 	params := authorization(register(t, s, nil))

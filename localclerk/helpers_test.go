@@ -264,3 +264,7 @@ func with(form url.Values, name string, values ...string) url.Values {
 	}
 	return form
 }
+
+func basicCredentials(user, password string) string {
+	return base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+}

@@ -3,7 +3,6 @@ package localclerk
 import (
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -87,81 +86,5 @@ func TestOpenIDConfigurationDiffers(t *testing.T) {
 	wantOIDC := []string{"backchannel_logout_supported", "frontchannel_logout_supported", "introspection_endpoint", "response_modes_supported", "userinfo_endpoint"}
 	if diff := cmp.Diff(wantOIDC, only(oidc, oauth)); diff != "" {
 		t.Errorf("only in openid-configuration (-want +got)\n%s", diff)
-	}
-}
-
-func TestJWKS(t *testing.T) {
-	t.Parallel()
-	keys := get(t, newServer(t, nil), "/.well-known/jwks.json").want(200).object()["keys"].([]any)
-	if len(keys) != 1 {
-		t.Fatalf("got %d keys, want 1", len(keys))
-	}
-	key := keys[0].(map[string]any)
-	if kid := key["kid"].(string); !strings.HasPrefix(kid, "ins_") || len(kid) != len("ins_")+27 {
-		t.Errorf("kid %q, want ins_ and 27 characters", kid)
-	}
-	delete(key, "kid")
-	want := map[string]any{"use": "sig", "kty": "RSA", "alg": "RS256", "e": "AQAB", "n": jwkModulus(t)}
-	if diff := cmp.Diff(want, key); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
-	}
-}
-
-func jwkModulus(t *testing.T) string {
-	t.Helper()
-	ring, err := newKeyring(testKey())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ring.jwks().Keys[0].N
-}
-
-func TestUnknownPathsAreNotFound(t *testing.T) {
-	t.Parallel()
-	s := newServer(t, nil)
-	for _, path := range []string{"/", "/authorize", "/oauth/introspect", "/oauth/revoke", "/.well-known/oauth-authorization-server/mcp", "/register"} {
-		get(t, s, path).wantClerkError(404, "resource_not_found")
-	}
-}
-
-func TestCrossOrigin(t *testing.T) {
-	t.Parallel()
-	s := newServer(t, nil)
-	for _, test := range []struct {
-		method, path string
-		allowed      bool
-	}{
-		{"GET", "/.well-known/oauth-authorization-server", true},
-		{"GET", "/.well-known/openid-configuration", true},
-		{"GET", "/.well-known/jwks.json", true},
-		{"POST", "/oauth/register", true},
-		{"POST", "/oauth/token", true},
-		{"POST", "/oauth/token/revoke", true},
-		{"GET", "/oauth/userinfo", true},
-		{"POST", "/oauth/userinfo", true},
-		{"POST", "/oauth/token_info", false},
-		{"GET", "/oauth/authorize", false},
-		{"GET", "/oauth/authorize/continue", false},
-		{"POST", "/oauth/authorize/continue", false},
-	} {
-		t.Run(test.method+" "+test.path, func(t *testing.T) {
-			t.Parallel()
-			preflight := send(t, s, "OPTIONS", test.path, "", "Origin", "https://app.example", "Access-Control-Request-Method", test.method)
-			if got := preflight.status == 204; got != test.allowed {
-				t.Errorf("preflight answered %d, allowed should be %v", preflight.status, test.allowed)
-			}
-			if got := strings.Contains(preflight.header.Get("Access-Control-Allow-Methods"), test.method); got != test.allowed {
-				t.Errorf("Access-Control-Allow-Methods %q, allowed should be %v", preflight.header.Get("Access-Control-Allow-Methods"), test.allowed)
-			}
-			for _, header := range []string{"Authorization", "Content-Type", "MCP-Protocol-Version"} {
-				if got := strings.Contains(preflight.header.Get("Access-Control-Allow-Headers"), header); got != test.allowed {
-					t.Errorf("header %s: allowed is %v", header, got)
-				}
-			}
-			actual := send(t, s, test.method, test.path, "", "Origin", "https://app.example")
-			if got := actual.header.Get("Access-Control-Allow-Origin") == "*"; got != test.allowed {
-				t.Errorf("Access-Control-Allow-Origin %q, allowed should be %v", actual.header.Get("Access-Control-Allow-Origin"), test.allowed)
-			}
-		})
 	}
 }
