@@ -13,12 +13,12 @@ const (
 	maxLimit       = 500
 )
 
-// SecretKey returns the key of the Backend API, sk_test_…, which this server
-// answers beside the Frontend API.
+// SecretKey returns the secret key of the Backend API, sk_test_… . This server
+// serves the Backend API at the same URL as the Frontend API.
 func (s *Server) SecretKey() string { return string(s.secretKey) }
 
-// backendRoutes are the parts of Clerk's Backend API that resource servers and
-// tools ask. Verification is there with and without /v1, as at Clerk.
+// backendRoutes registers the parts of Clerk's Backend API that resource servers and
+// tools use. As at Clerk, token verification exists with and without /v1.
 func (s *Server) backendRoutes(mux *http.ServeMux) {
 	for pattern, handler := range map[string]http.HandlerFunc{
 		"POST /oauth_applications/access_tokens/verify":    s.verifyAccessToken,
@@ -56,7 +56,7 @@ func (s *Server) requireSecretKey(next http.HandlerFunc) http.HandlerFunc {
 				Code:        "clerk_key_invalid",
 				Message:     "The provided Clerk Secret Key is invalid. Make sure that your Clerk Secret Key is correct.",
 				LongMessage: "The provided Clerk Secret Key is invalid. Make sure that your Clerk Secret Key is correct.",
-				fix:         "set the secret key to this server's own",
+				fix:         "use the secret key of this local Clerk",
 			})
 			return
 		}
@@ -65,8 +65,8 @@ func (s *Server) requireSecretKey(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// readBackendBody reads a JSON object into v, and answers itself if there is
-// none. Members v does not have are refused.
+// readBackendBody decodes a JSON object into v and rejects members that v does not
+// have. If it fails, it writes the error response and returns false.
 func (s *Server) readBackendBody(w http.ResponseWriter, r *http.Request, v any) bool {
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBackendBody))
 	decoder.DisallowUnknownFields()
@@ -76,7 +76,7 @@ func (s *Server) readBackendBody(w http.ResponseWriter, r *http.Request, v any) 
 			Code:        "request_body_invalid",
 			Message:     "Request body invalid",
 			LongMessage: "The request body is invalid: " + err.Error() + ".",
-			fix:         "send a JSON object with the members the Backend API names",
+			fix:         "send a JSON object with the members that the Backend API defines",
 		})
 		return false
 	}
@@ -89,7 +89,7 @@ func (s *Server) invalidParameter(w http.ResponseWriter, r *http.Request, name s
 		Code:        "form_param_value_invalid",
 		Message:     "is invalid",
 		LongMessage: name + " is invalid: " + problem.Error() + ".",
-		fix:         "send another " + name,
+		fix:         "correct " + name,
 	})
 }
 
@@ -99,17 +99,17 @@ func (s *Server) resourceNotFound(w http.ResponseWriter, r *http.Request, what s
 		Code:        "resource_not_found",
 		Message:     "not found",
 		LongMessage: "There is no such " + what + ".",
-		fix:         "ask for one that this server has; ids of another instance are unknown here",
+		fix:         "use an ID of this server; it does not have the IDs of other instances",
 	})
 }
 
-// collection is one page of a list, as Clerk answers with it.
+// collection is one page of a list in Clerk's format.
 type collection struct {
 	Data       any `json:"data"`
 	TotalCount int `json:"total_count"`
 }
 
-// writePage answers with the part of all that limit and offset ask for.
+// writePage writes the part of all that the parameters limit and offset select.
 func writePage[T any](s *Server, w http.ResponseWriter, r *http.Request, all []T) {
 	limit, err := countParameter(r, "limit", defaultLimit, 1, maxLimit)
 	if err != nil {

@@ -15,7 +15,7 @@ type applicationObject struct {
 	InstanceID            string   `json:"instance_id"`
 	Name                  string   `json:"name"`
 	ClientID              string   `json:"client_id"`
-	ClientSecret          string   `json:"client_secret,omitempty"` // once, when it is made
+	ClientSecret          string   `json:"client_secret,omitempty"` // only in the response that creates it
 	ClientURI             string   `json:"client_uri,omitempty"`
 	ClientImageURL        string   `json:"client_image_url,omitempty"`
 	DynamicallyRegistered bool     `json:"dynamically_registered"`
@@ -58,8 +58,8 @@ func (s *Server) newApplicationObject(c *client) applicationObject {
 	}
 }
 
-// listApplications lists clients, oldest first. name_query narrows them to
-// those whose name or client id contains it.
+// listApplications lists the clients, oldest first. If the parameter name_query is
+// set, it lists only those whose name or client ID contains it.
 func (s *Server) listApplications(w http.ResponseWriter, r *http.Request) {
 	query := strings.ToLower(r.URL.Query().Get("name_query"))
 	var all []applicationObject
@@ -80,8 +80,8 @@ type applicationRequest struct {
 	ConsentScreenEnabled *bool    `json:"consent_screen_enabled"`
 }
 
-// createApplication registers a client beforehand. It holds exactly the scopes
-// named, profile and email if none are.
+// createApplication creates a client with exactly the scopes in the body, or with
+// profile and email if the body has no scopes.
 func (s *Server) createApplication(w http.ResponseWriter, r *http.Request) {
 	body := applicationRequest{Scopes: defaultScope}
 	if !s.readBackendBody(w, r, &body) {
@@ -110,7 +110,7 @@ func (s *Server) createApplication(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, object)
 }
 
-// check returns the name of a parameter that is wrong, and what is.
+// check returns the name of the first invalid parameter, with the problem.
 func (body applicationRequest) check(settings Settings) (name string, err error) {
 	if body.Name == "" || len(body.Name) > maxClientName {
 		return "name", fmt.Errorf("got %d bytes, want 1 to %d", len(body.Name), maxClientName)
@@ -125,11 +125,11 @@ func (body applicationRequest) check(settings Settings) (name string, err error)
 	}
 	scopes := splitScope(body.Scopes)
 	if len(scopes) == 0 {
-		return "scopes", errors.New("there are none")
+		return "scopes", errors.New("it is empty")
 	}
 	for _, scope := range scopes {
 		if !slices.Contains(settings.supportedScopes(), scope) {
-			return "scopes", fmt.Errorf("got %q, want some of %q", scope, settings.supportedScopes())
+			return "scopes", fmt.Errorf("got %q, want one of %q", scope, settings.supportedScopes())
 		}
 	}
 	return "", nil

@@ -50,12 +50,12 @@ func TestCreateApplication(t *testing.T) {
 func TestCreateApplicationRejects(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
-	good := map[string]any{"name": "Console", "redirect_uris": []string{testRedirect}}
-	made := backend(t, s, "POST", "/v1/oauth_applications", good).want(200).object()
+	valid := map[string]any{"name": "Console", "redirect_uris": []string{testRedirect}}
+	made := backend(t, s, "POST", "/v1/oauth_applications", valid).want(200).object()
 	if made["scopes"] != "profile email" || made["consent_screen_enabled"] != true {
 		t.Errorf("got %v, want the default scopes and a consent screen", made)
 	}
-	public := maps.Clone(good)
+	public := maps.Clone(valid)
 	public["public"] = true
 	made = backend(t, s, "POST", "/v1/oauth_applications", public).want(200).object()
 	if _, ok := made["client_secret"]; ok || made["pkce_required"] != true {
@@ -70,12 +70,12 @@ func TestCreateApplicationRejects(t *testing.T) {
 		{"name", strings.Repeat("n", 257), "got 257 bytes"},
 		{"redirect_uris", []string{}, "got 0, want 1 to 50"},
 		{"redirect_uris", []string{"http://app.example/"}, "plain http"},
-		{"scopes", " ", "there are none"},
+		{"scopes", " ", "it is empty"},
 		{"scopes", "notes:read", `got "notes:read"`},
 	} {
-		bad := maps.Clone(good)
-		bad[test.name] = test.value
-		first := backend(t, s, "POST", "/v1/oauth_applications", bad).wantClerkError(422, "form_param_value_invalid")
+		invalid := maps.Clone(valid)
+		invalid[test.name] = test.value
+		first := backend(t, s, "POST", "/v1/oauth_applications", invalid).wantClerkError(422, "form_param_value_invalid")
 		if message := first["long_message"].(string); !strings.HasPrefix(message, test.name) || !strings.Contains(message, test.reason) {
 			t.Errorf("%s: got %q, want %q", test.name, message, test.reason)
 		}

@@ -22,7 +22,7 @@ func (s *Server) getSettings(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, settingsObject{"oauth_application_settings", s.currentSettings()})
 }
 
-// changeSettings changes the settings the body names.
+// updateSettings changes the settings that the body contains.
 func (s *Server) updateSettings(w http.ResponseWriter, r *http.Request) {
 	settings := s.Settings()
 	if !s.readBackendBody(w, r, &settings) {

@@ -52,7 +52,7 @@ func TestBackendSettings(t *testing.T) {
 	backend(t, s, "PATCH", path, map[string]any{"dcr": true}).wantClerkError(400, "request_body_invalid")
 	backend(t, s, "PATCH", path, map[string]any{"pkce_required": "yes"}).wantClerkError(400, "request_body_invalid")
 	if diff := cmp.Diff(want, backend(t, s, "GET", path, nil).want(200).object()); diff != "" {
-		t.Errorf("after refusals (-want +got)\n%s", diff)
+		t.Errorf("after rejected requests (-want +got)\n%s", diff)
 	}
 }
 

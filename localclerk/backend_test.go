@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// backend sends a Backend API request with the right key.
+// backend sends a Backend API request with the secret key.
 func backend(t testing.TB, s *Server, method, target string, body any) response {
 	t.Helper()
 	encoded, err := json.Marshal(body)
@@ -26,9 +26,17 @@ func TestBackendRequiresTheSecretKey(t *testing.T) {
 		t.Errorf("secret key %q, want sk_test_ and something random", s.SecretKey())
 	}
 	for _, target := range []string{
-		"GET /v1/jwks", "GET /v1/instance", "GET /v1/instance/oauth_application_settings", "PATCH /v1/instance/oauth_application_settings",
-		"GET /v1/oauth_applications", "POST /v1/oauth_applications", "GET /v1/users/x", "GET /v1/users/x/organization_memberships",
-		"GET /v1/organizations/x/memberships", "POST /oauth_applications/access_tokens/verify", "POST /v1/oauth_applications/access_tokens/verify",
+		"GET /v1/jwks",
+		"GET /v1/instance",
+		"GET /v1/instance/oauth_application_settings",
+		"PATCH /v1/instance/oauth_application_settings",
+		"GET /v1/oauth_applications",
+		"POST /v1/oauth_applications",
+		"GET /v1/users/x",
+		"GET /v1/users/x/organization_memberships",
+		"GET /v1/organizations/x/memberships",
+		"POST /oauth_applications/access_tokens/verify",
+		"POST /v1/oauth_applications/access_tokens/verify",
 	} {
 		method, path, _ := strings.Cut(target, " ")
 		send(t, s, method, path, "{}").wantClerkError(401, "authorization_header_format_invalid")

@@ -9,8 +9,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// verifiedToken is a token as verification answers with it. For a token that
-// is revoked the status is 200 all the same.
+// tokenVerification is the result of verifying an access token. As at Clerk, a
+// revoked or expired opaque token is reported with status 200 too.
 type tokenVerification struct {
 	Object           string   `json:"object"`
 	ID               string   `json:"id"`
@@ -26,12 +26,12 @@ type tokenVerification struct {
 	UpdatedAt        int64    `json:"updated_at"`
 }
 
-// verifyAccessToken answers 404 for a token it does not know, active false for
-// a JWT that has expired, and the token itself for every other.
+// verifyAccessToken responds 404 for an unknown token, {"active":false} for a JWT
+// that has expired, and otherwise the tokenVerification.
 func (s *Server) verifyAccessToken(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		AccessToken string `json:"access_token"`
-		Secret      string `json:"secret"` // its name before
+		Secret      string `json:"secret"` // the former name
 	}
 	if !s.readBackendBody(w, r, &body) {
 		return

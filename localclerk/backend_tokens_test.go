@@ -56,19 +56,20 @@ func TestVerifyAccessTokenStates(t *testing.T) {
 	}
 	app := register(t, s, nil)
 	token := tokens(t, s, app, authorization(app))["access_token"].(string)
-	wantState("live", token, false, false)
+	wantState("valid", token, false, false)
 	post(t, s, "/oauth/token/revoke", url.Values{"token": {token}, "client_id": {app.id}}).want(200)
 	wantState("revoked", token, true, false)
 	wantState("opaque expired", issueToken(t, s, Token{Opaque: true, Lifetime: -time.Hour}), false, true)
 
-	if diff := cmp.Diff(map[string]any{"active": false}, verify(issueToken(t, s, Token{Lifetime: -time.Hour})).want(200).object()); diff != "" {
+	expired := verify(issueToken(t, s, Token{Lifetime: -time.Hour})).want(200).object()
+	if diff := cmp.Diff(map[string]any{"active": false}, expired); diff != "" {
 		t.Errorf("expired JWT (-want +got)\n%s", diff)
 	}
-	good := issueToken(t, s, Token{})
-	wantState("live JWT", good, false, false)
+	valid := issueToken(t, s, Token{})
+	wantState("valid JWT", valid, false, false)
 	for name, token := range map[string]string{
 		"unknown opaque":          "oat_" + strings.Repeat("0", 32),
-		"forged JWT":              good[:len(good)-4] + "AAAA",
+		"forged JWT":              valid[:len(valid)-4] + "AAAA",
 		"session token":           issueToken(t, s, Token{Kind: SessionToken}),
 		"expired session token":   issueToken(t, s, Token{Kind: SessionToken, Lifetime: -time.Hour}),
 		"M2M token":               issueToken(t, s, Token{Kind: M2MToken}),
@@ -79,12 +80,13 @@ func TestVerifyAccessTokenStates(t *testing.T) {
 	}
 	verify("").wantClerkError(422, "form_param_value_invalid")
 	backend(t, s, "POST", "/oauth_applications/access_tokens/verify", "x").wantClerkError(400, "request_body_invalid")
-	backend(t, s, "POST", "/oauth_applications/access_tokens/verify", map[string]any{"token": good}).wantClerkError(400, "request_body_invalid")
+	backend(t, s, "POST", "/oauth_applications/access_tokens/verify", map[string]any{"token": valid}).
+		wantClerkError(400, "request_body_invalid")
 
 	users := s.Users()
 	users[0].Banned = true
 	if err := s.SetUsers(users, nil); err != nil {
 		t.Fatal(err)
 	}
-	wantState("banned user's JWT", good, true, false)
+	wantState("banned user's JWT", valid, true, false)
 }

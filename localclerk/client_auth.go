@@ -5,9 +5,10 @@ import (
 	"net/url"
 )
 
-// authenticate finds the client by Basic credentials or by those of the form,
-// whichever it registered for (RFC 6749 section 2.3). A public client gives
-// only its client_id.
+// authenticate returns the client that the request authenticates with Basic
+// credentials or with client_id and client_secret in the form (RFC 6749 section
+// 2.3). Both are accepted, whichever method the client registered. A public
+// client sends only its client_id.
 func (s *Server) authenticate(r *http.Request, form url.Values) (*client, *oauthError) {
 	id, secret, oauthErr := clientCredentials(r, form)
 	if oauthErr != nil {
@@ -18,7 +19,8 @@ func (s *Server) authenticate(r *http.Request, form url.Values) (*client, *oauth
 		return nil, oauthErr
 	}
 	if isDocumentURL(id) && secret != "" {
-		return nil, oauthErrorf(invalidClient, "A client of a metadata document has no secret.").withFix("send client_id alone")
+		return nil, oauthErrorf(invalidClient,
+			"A client with a client ID metadata document has no secret.").withFix("send only client_id")
 	}
 	if !c.public() && !c.secret.matches(secret) {
 		return nil, oauthErrorf(invalidClient, "The provided client secret does not match.").
@@ -27,8 +29,9 @@ func (s *Server) authenticate(r *http.Request, form url.Values) (*client, *oauth
 	return c, nil
 }
 
-// knownClient finds a client as it was when it was last authorized: a metadata
-// document that cannot be had just now does not end its grants.
+// lastKnownClient returns a client as it was when it was last authorized. It does
+// not fetch a metadata document again, so that a document that is unavailable
+// does not end the grants of its client.
 func (s *Server) lastKnownClient(r *http.Request, id string) (*client, *oauthError) {
 	if c, ok := s.store.client(id); ok {
 		if isDocumentURL(id) {
@@ -49,7 +52,8 @@ func clientCredentials(r *http.Request, form url.Values) (id, secret string, oau
 		return id, secret, nil
 	}
 	if secret != "" {
-		return "", "", oauthErrorf(invalidRequest, "There are two client secrets, in the Authorization header and in the body.")
+		return "", "", oauthErrorf(invalidRequest,
+			"Got two client secrets, in the Authorization header and in the body; want one.")
 	}
 	user, userErr := url.QueryUnescape(user)
 	password, passwordErr := url.QueryUnescape(password)
@@ -57,7 +61,8 @@ func clientCredentials(r *http.Request, form url.Values) (id, secret string, oau
 		return "", "", oauthErrorf(invalidRequest, "The Basic credentials are not form-urlencoded (RFC 6749 section 2.3.1).")
 	}
 	if id != "" && id != user {
-		return "", "", oauthErrorf(invalidRequest, "The client_id is '%s' in the body and '%s' in the Authorization header.", id, user)
+		return "", "", oauthErrorf(invalidRequest,
+			"The client_id is '%s' in the body and '%s' in the Authorization header.", id, user)
 	}
 	return user, password, nil
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// metadataDocument is a client ID metadata document
-// (draft-ietf-oauth-client-id-metadata-document), as far as Clerk reads it.
+// metadataDocument contains the members of a client ID metadata document that
+// Clerk reads (draft-ietf-oauth-client-id-metadata-document).
 type metadataDocument struct {
 	ClientID                string   `json:"client_id"`
 	ClientName              string   `json:"client_name"`
@@ -22,12 +22,12 @@ type metadataDocument struct {
 	Scope                   string   `json:"scope"`
 }
 
-// namesDocument reports whether a client id is meant to be the URL of a
-// metadata document.
+// isDocumentURL reports whether a client ID is meant as the URL of a metadata
+// document. checkMetadataURL checks whether it is a valid one.
 func isDocumentURL(clientID string) bool { return strings.Contains(clientID, "://") }
 
-// checkMetadataURL says what keeps a client id from being the URL of a
-// metadata document: https, with a path, without credentials and fragment.
+// checkMetadataURL checks that a client ID can be the URL of a metadata document:
+// https, with a path, without credentials and fragment.
 func checkMetadataURL(clientID string) error {
 	u, err := url.Parse(clientID)
 	switch {
@@ -47,34 +47,39 @@ func checkMetadataURL(clientID string) error {
 	return nil
 }
 
-// PreregisterClient admits the https URL of a client ID metadata document
-// whatever the settings say about others.
+// PreregisterClient registers the https URL of a client ID metadata document. The
+// client is then allowed even if the settings allow only preregistered clients,
+// as long as Settings.ClientIDMetadataDocumentsAdvertised is set. The URL has a
+// path, no credentials and no fragment, and at most 512 bytes.
 func (s *Server) PreregisterClient(clientID string) error {
 	if err := checkMetadataURL(clientID); err != nil {
-		return fmt.Errorf("localclerk: client id %q: %w", clientID, err)
+		return fmt.Errorf("localclerk: client ID %q: %w", clientID, err)
 	}
 	s.store.preregister(clientID)
 	return nil
 }
 
-// admitsDocument refuses a metadata document's client that the settings shut
-// out.
+// checkDocumentAllowed rejects the client of a metadata document if the settings
+// do not allow it.
 func (s *Server) checkDocumentAllowed(clientID string) *oauthError {
 	settings := s.currentSettings()
 	if !settings.ClientIDMetadataDocumentsAdvertised {
-		return oauthErrorf(invalidClient, "This instance takes no client id metadata documents, and '%s' names one.", clientID).
-			withFix("switch them on: client_id_metadata_documents_advertised")
+		return oauthErrorf(invalidClient,
+			"This instance does not accept client ID metadata documents, but the client_id '%s' is the URL of one.", clientID).
+			withFix("turn on client_id_metadata_documents_advertised in the instance settings")
 	}
-	only := settings.ClientIDMetadataDocumentsOnlyAllowPreRegisteredClients || settings.ClientIDMetadataDocumentsBlockImplicitlyAllowedClients
-	if only && !s.store.preregistered(clientID) {
-		return oauthErrorf(invalidClient, "The client '%s' is not registered beforehand.", clientID).
-			withFix("register it, or switch off client_id_metadata_documents_only_allow_pre_registered_clients and client_id_metadata_documents_block_implicitly_allowed_clients")
+	onlyPreregistered := settings.ClientIDMetadataDocumentsOnlyAllowPreRegisteredClients ||
+		settings.ClientIDMetadataDocumentsBlockImplicitlyAllowedClients
+	if onlyPreregistered && !s.store.preregistered(clientID) {
+		return oauthErrorf(invalidClient, "The client '%s' is not preregistered.", clientID).
+			withFix("preregister the client, or turn off client_id_metadata_documents_only_allow_pre_registered_clients " +
+				"and client_id_metadata_documents_block_implicitly_allowed_clients")
 	}
 	return nil
 }
 
-// documentClient returns the client a metadata document describes, from memory
-// while it is fresh.
+// clientFromDocument returns the client that a metadata document describes. It
+// fetches the document unless the stored client is still fresh.
 func (s *Server) clientFromDocument(ctx context.Context, clientID string) (*client, *oauthError) {
 	if oauthErr := s.checkDocumentAllowed(clientID); oauthErr != nil {
 		return nil, oauthErr
@@ -83,17 +88,21 @@ func (s *Server) clientFromDocument(ctx context.Context, clientID string) (*clie
 		return known, nil
 	}
 	if err := checkMetadataURL(clientID); err != nil {
-		return nil, oauthErrorf(invalidClient, "The client id '%s': %v.", clientID, err).withFix("serve the document at an https URL with a path")
+		return nil, oauthErrorf(invalidClient,
+			"The client_id '%s' is invalid: %v.", clientID, err).withFix("serve the document at an https URL with a path")
 	}
 	document, age, err := s.fetchDocument(ctx, clientID)
 	if err == nil {
 		err = document.check(clientID)
 	}
 	if err != nil {
-		return nil, oauthErrorf(invalidClient, "The client id metadata document '%s': %v.", clientID, err).withFix("correct the document and try again")
+		return nil, oauthErrorf(invalidClient,
+			"The client ID metadata document '%s' is unusable: %v.", clientID, err).withFix("correct the document and try again")
 	}
 	settings := s.currentSettings()
-	known := slices.DeleteFunc(splitScope(document.Scope), func(scope string) bool { return !slices.Contains(settings.supportedScopes(), scope) })
+	scopes := slices.DeleteFunc(splitScope(document.Scope), func(scope string) bool {
+		return !slices.Contains(settings.supportedScopes(), scope)
+	})
 	c := &client{
 		id:            clientID,
 		applicationID: derivedID("oauthapp_", clientID),
@@ -101,7 +110,7 @@ func (s *Server) clientFromDocument(ctx context.Context, clientID string) (*clie
 		uri:           clientID,
 		logoURI:       document.LogoURI,
 		redirectURIs:  document.RedirectURIs,
-		scopes:        settings.dynamicScopes(known),
+		scopes:        settings.dynamicScopes(scopes),
 		consentScreen: true,
 		pkceRequired:  true,
 		createdAt:     s.now(),
@@ -111,7 +120,7 @@ func (s *Server) clientFromDocument(ctx context.Context, clientID string) (*clie
 	return c, nil
 }
 
-// check says what is wrong with the document found at clientID.
+// check checks the document that was fetched from clientID.
 func (d metadataDocument) check(clientID string) error {
 	switch {
 	case d.ClientID != clientID:

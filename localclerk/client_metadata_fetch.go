@@ -21,13 +21,13 @@ const (
 	maxMetadataURL      = 512
 	maxMetadataDocument = 64 << 10
 	metadataTimeout     = 5 * time.Second
-	maxMetadataFetches  = 4 // at a time
+	maxMetadataFetches  = 4 // concurrent
 
 	defaultMetadataAge = 5 * time.Minute
 	maxMetadataAge     = 24 * time.Hour
 )
 
-// fetchDocument fetches a document and says how long it stays fresh.
+// fetchDocument fetches a document and returns how long it stays fresh.
 func (s *Server) fetchDocument(ctx context.Context, from string) (metadataDocument, time.Duration, error) {
 	var document metadataDocument
 	ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
@@ -51,7 +51,8 @@ func (s *Server) fetchDocument(ctx context.Context, from string) (metadataDocume
 	if response.StatusCode != http.StatusOK {
 		return document, 0, fmt.Errorf("got status %d, want 200; redirects are not followed", response.StatusCode)
 	}
-	if media, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")); media != "application/json" && !strings.HasSuffix(media, "+json") {
+	media, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	if media != "application/json" && !strings.HasSuffix(media, "+json") {
 		return document, 0, fmt.Errorf("got content type %q, want application/json", response.Header.Get("Content-Type"))
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxMetadataDocument+1))
@@ -67,8 +68,8 @@ func (s *Server) fetchDocument(ctx context.Context, from string) (metadataDocume
 	return document, maxAge(response.Header.Get("Cache-Control")), nil
 }
 
-// maxAge reads how long an answer stays fresh from Cache-Control (RFC 9111
-// section 5.2.2).
+// maxAge returns how long a response stays fresh according to its Cache-Control
+// header (RFC 9111 section 5.2.2).
 func maxAge(cacheControl string) time.Duration {
 	age := defaultMetadataAge
 	for directive := range strings.SplitSeq(strings.ToLower(cacheControl), ",") {
@@ -87,9 +88,9 @@ func maxAge(cacheControl string) time.Duration {
 	return age
 }
 
-// newFetcher returns a copy of base that follows no redirects. Without base it
-// also connects to public addresses only, so that a client id cannot make this
-// server ask its own network (SSRF).
+// newDocumentHTTPClient returns a copy of base that does not follow redirects. If
+// base is nil, the client also connects to public addresses only, so that a
+// client ID cannot make this server send requests to its own network (SSRF).
 func newDocumentHTTPClient(base *http.Client) *http.Client {
 	if base == nil {
 		dialer := &net.Dialer{Timeout: metadataTimeout, Control: allowPublicAddress}
@@ -108,8 +109,8 @@ func newDocumentHTTPClient(base *http.Client) *http.Client {
 	return &client
 }
 
-// onlyPublic is a net.Dialer.Control. It sees the address that is connected
-// to, after name resolution.
+// allowPublicAddress is a net.Dialer.Control function that rejects addresses that
+// are not public. It receives the address after name resolution.
 func allowPublicAddress(network, address string, _ syscall.RawConn) error {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -121,8 +122,8 @@ func allowPublicAddress(network, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// notPublic lists the special-purpose ranges of RFC 6890 that netip's own
-// predicates leave out.
+// nonPublicPrefixes lists the special-purpose ranges of RFC 6890 that the methods
+// of netip.Addr do not cover.
 var nonPublicPrefixes = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
 	netip.MustParsePrefix("100.64.0.0/10"),

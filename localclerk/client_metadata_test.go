@@ -12,25 +12,34 @@ import (
 
 const documentURL = "https://app.example/client.json"
 
-// transport answers requests without a network.
+// transport responds to requests without a network.
 type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func respond(status int, contentType, body string, headers ...string) *http.Response {
-	w := &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {contentType}}, Body: io.NopCloser(strings.NewReader(body))}
+	w := &http.Response{
+		StatusCode: status,
+		Header:     http.Header{"Content-Type": {contentType}},
+		Body:       io.NopCloser(strings.NewReader(body)),
+	}
 	for i := 0; i < len(headers); i += 2 {
 		w.Header.Set(headers[i], headers[i+1])
 	}
 	return w
 }
 
-func goodDocument() map[string]any {
-	return map[string]any{"client_id": documentURL, "client_name": "Documented", "redirect_uris": []string{testRedirect}, "scope": "openid unknown:scope"}
+func validDocument() map[string]any {
+	return map[string]any{
+		"client_id":     documentURL,
+		"client_name":   "Documented",
+		"redirect_uris": []string{testRedirect},
+		"scope":         "openid unknown:scope",
+	}
 }
 
-// documented returns a server that takes metadata documents and finds what
-// fetch says.
+// newDocumentServer returns a server that accepts metadata documents and fetches
+// them with fetch.
 func newDocumentServer(t testing.TB, change func(*Settings), fetch transport) *Server {
 	t.Helper()
 	settings := DefaultSettings()
@@ -53,7 +62,7 @@ func serveDocument(t testing.TB, document map[string]any, headers ...string) tra
 	}
 	return func(r *http.Request) (*http.Response, error) {
 		if r.URL.String() != documentURL || r.Method != "GET" {
-			return nil, fmt.Errorf("asked for %s %s", r.Method, r.URL)
+			return nil, fmt.Errorf("unexpected request %s %s", r.Method, r.URL)
 		}
 		return respond(200, "application/json", string(body), headers...), nil
 	}
@@ -61,7 +70,7 @@ func serveDocument(t testing.TB, document map[string]any, headers ...string) tra
 
 func TestMetadataDocumentClientSignsIn(t *testing.T) {
 	t.Parallel()
-	s := newDocumentServer(t, nil, serveDocument(t, goodDocument()))
+	s := newDocumentServer(t, nil, serveDocument(t, validDocument()))
 	app := application{id: documentURL}
 	got := tokens(t, s, app, with(authorization(app), "scope", "openid offline_access"))
 	_, claims := decode(t, got["access_token"])
@@ -97,12 +106,12 @@ func TestMetadataDocumentRejects(t *testing.T) {
 		{"secret method", "token_endpoint_auth_method", "client_secret_basic", "want none"},
 		{"secret", "client_secret", "x", "it has a client_secret"},
 		{"no redirect URI", "redirect_uris", []string{}, "0 redirect_uris"},
-		{"bad redirect URI", "redirect_uris", []string{"http://app.example/"}, "plain http"},
+		{"invalid redirect URI", "redirect_uris", []string{"http://app.example/"}, "plain http"},
 		{"wrong type", "redirect_uris", "x", "decoding it"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			document := maps.Clone(goodDocument())
+			document := maps.Clone(validDocument())
 			document[test.member] = test.value
 			wantDocumentRejected(t, newDocumentServer(t, nil, serveDocument(t, document)), test.reason)
 		})
@@ -126,15 +135,36 @@ func TestMetadataDocumentSettings(t *testing.T) {
 		reason        string
 	}{
 		{"advertised", func(*Settings) {}, false, ""},
-		{"not advertised", func(s *Settings) { s.ClientIDMetadataDocumentsAdvertised = false }, true, "takes no client id metadata documents"},
-		{"only pre-registered", func(s *Settings) { s.ClientIDMetadataDocumentsOnlyAllowPreRegisteredClients = true }, false, "not registered beforehand"},
-		{"only pre-registered, and it is", func(s *Settings) { s.ClientIDMetadataDocumentsOnlyAllowPreRegisteredClients = true }, true, ""},
-		{"implicit ones blocked", func(s *Settings) { s.ClientIDMetadataDocumentsBlockImplicitlyAllowedClients = true }, false, "not registered beforehand"},
-		{"implicit ones blocked, this is explicit", func(s *Settings) { s.ClientIDMetadataDocumentsBlockImplicitlyAllowedClients = true }, true, ""},
+		{
+			name:          "not advertised",
+			change:        func(s *Settings) { s.ClientIDMetadataDocumentsAdvertised = false },
+			preregistered: true,
+			reason:        "does not accept client ID metadata documents",
+		},
+		{
+			name:   "only pre-registered",
+			change: func(s *Settings) { s.ClientIDMetadataDocumentsOnlyAllowPreRegisteredClients = true },
+			reason: "not preregistered",
+		},
+		{
+			name:          "only pre-registered, and it is",
+			change:        func(s *Settings) { s.ClientIDMetadataDocumentsOnlyAllowPreRegisteredClients = true },
+			preregistered: true,
+		},
+		{
+			name:   "implicit ones blocked",
+			change: func(s *Settings) { s.ClientIDMetadataDocumentsBlockImplicitlyAllowedClients = true },
+			reason: "not preregistered",
+		},
+		{
+			name:          "implicit ones blocked, this is explicit",
+			change:        func(s *Settings) { s.ClientIDMetadataDocumentsBlockImplicitlyAllowedClients = true },
+			preregistered: true,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := newDocumentServer(t, test.change, serveDocument(t, goodDocument()))
+			s := newDocumentServer(t, test.change, serveDocument(t, validDocument()))
 			if test.preregistered {
 				if err := s.PreregisterClient(documentURL); err != nil {
 					t.Fatal(err)
@@ -151,7 +181,7 @@ func TestMetadataDocumentSettings(t *testing.T) {
 
 func TestBlockingAnImplicitClientPreventsRefresh(t *testing.T) {
 	t.Parallel()
-	s := newDocumentServer(t, nil, serveDocument(t, goodDocument()))
+	s := newDocumentServer(t, nil, serveDocument(t, validDocument()))
 	app := application{id: documentURL}
 	got := tokens(t, s, app, with(authorization(app), "scope", "openid offline_access"))
 	settings := s.Settings()
@@ -159,7 +189,7 @@ func TestBlockingAnImplicitClientPreventsRefresh(t *testing.T) {
 	if err := s.SetSettings(settings); err != nil {
 		t.Fatal(err)
 	}
-	post(t, s, "/oauth/token", refreshing(app, got)).wantError(401, invalidClient, "not registered beforehand")
+	post(t, s, "/oauth/token", refreshing(app, got)).wantError(401, invalidClient, "not preregistered")
 }
 
 func TestCheckMetadataURL(t *testing.T) {
@@ -185,6 +215,6 @@ func TestCheckMetadataURL(t *testing.T) {
 	}
 	s := newServer(t, nil)
 	if err := s.PreregisterClient("https://app.example"); err == nil || !strings.Contains(err.Error(), "no path") {
-		t.Errorf("got %v, want a refusal", err)
+		t.Errorf("got %v, want an error", err)
 	}
 }

@@ -48,6 +48,6 @@ func TestRedirectURIRequiredIfSeveralRegistered(t *testing.T) {
 		t.Errorf("got %q, want none", uri)
 	}
 	if _, ok := c.resolveRedirectURI(testRedirect + "2"); !ok {
-		t.Error("the second redirect URI is refused")
+		t.Error("the second redirect URI is rejected")
 	}
 }

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// crossOrigin names the endpoints scripts of any origin may call, and how. The
-// authorization endpoint must not be among them (RFC 9700 section 2.6).
+// corsMethods lists the paths that scripts of any origin may call, with the
+// allowed methods. The authorization endpoint must not be one of them (RFC 9700
+// section 2.6).
 var corsMethods = map[string]string{
 	"/.well-known/oauth-authorization-server": "GET",
 	"/.well-known/openid-configuration":       "GET",

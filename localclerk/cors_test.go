@@ -27,12 +27,14 @@ func TestCrossOrigin(t *testing.T) {
 	} {
 		t.Run(test.method+" "+test.path, func(t *testing.T) {
 			t.Parallel()
-			preflight := send(t, s, "OPTIONS", test.path, "", "Origin", "https://app.example", "Access-Control-Request-Method", test.method)
+			preflight := send(t, s, "OPTIONS", test.path, "",
+				"Origin", "https://app.example", "Access-Control-Request-Method", test.method)
 			if got := preflight.status == 204; got != test.allowed {
 				t.Errorf("preflight answered %d, allowed should be %v", preflight.status, test.allowed)
 			}
 			if got := strings.Contains(preflight.header.Get("Access-Control-Allow-Methods"), test.method); got != test.allowed {
-				t.Errorf("Access-Control-Allow-Methods %q, allowed should be %v", preflight.header.Get("Access-Control-Allow-Methods"), test.allowed)
+				t.Errorf("Access-Control-Allow-Methods %q, allowed should be %v",
+					preflight.header.Get("Access-Control-Allow-Methods"), test.allowed)
 			}
 			for _, header := range []string{"Authorization", "Content-Type", "MCP-Protocol-Version"} {
 				if got := strings.Contains(preflight.header.Get("Access-Control-Allow-Headers"), header); got != test.allowed {
@@ -41,7 +43,8 @@ func TestCrossOrigin(t *testing.T) {
 			}
 			actual := send(t, s, test.method, test.path, "", "Origin", "https://app.example")
 			if got := actual.header.Get("Access-Control-Allow-Origin") == "*"; got != test.allowed {
-				t.Errorf("Access-Control-Allow-Origin %q, allowed should be %v", actual.header.Get("Access-Control-Allow-Origin"), test.allowed)
+				t.Errorf("Access-Control-Allow-Origin %q, allowed should be %v",
+					actual.header.Get("Access-Control-Allow-Origin"), test.allowed)
 			}
 		})
 	}

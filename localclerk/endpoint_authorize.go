@@ -7,19 +7,20 @@ import (
 	"strings"
 )
 
-// Headers for tools and tests, which have no browser. A page of another site
-// cannot send them: that takes a preflight, and the authorization endpoint
-// answers none.
+// Request headers of the authorization endpoint for tools and tests without a
+// browser; Clerk has none of them. A page of another site cannot send them,
+// because that requires a CORS preflight, and the authorization endpoint does not
+// answer preflights.
 const (
-	// SignInHeader names who signs in, and skips both pages: a user's id,
-	// username, email or first name.
+	// SignInHeader names the user who signs in, by ID, username, email address
+	// or first name. With it, both pages are skipped.
 	SignInHeader = "Localclerk-Sign-In"
 
-	// OrganizationHeader names the organization chosen, by id or slug. Without
-	// it the user's first organization is.
+	// OrganizationHeader names the chosen organization, by ID or slug. Without
+	// it, the user's first organization is chosen.
 	OrganizationHeader = "Localclerk-Organization"
 
-	// ConsentHeader is "allow" (also without it) or "deny".
+	// ConsentHeader is "allow" or "deny". Without it, the user allows.
 	ConsentHeader = "Localclerk-Consent"
 )
 
@@ -70,24 +71,24 @@ func (s *Server) signInByHeader(w http.ResponseWriter, r *http.Request, req auth
 }
 
 func (s *Server) rejectHeader(w http.ResponseWriter, r *http.Request, header string, err error) {
-	recordError(r, invalidRequest, header+": "+err.Error(), "send another "+header)
+	recordError(r, invalidRequest, header+": "+err.Error(), "correct the header "+header)
 	noStore(w)
 	http.Error(w, header+": "+err.Error(), http.StatusBadRequest)
 }
 
-// decision is what a user makes of an authorization request.
+// decision is the decision of a user about an authorization request.
 type decision struct {
 	user         User
 	allow        bool
 	organization string // org_…, or empty
 }
 
-// decide answers an authorization request with a code or with access_denied.
+// sendDecision sends an authorization response with a code or with access_denied.
 func (s *Server) sendDecision(w http.ResponseWriter, r *http.Request, req authorizationRequest, d decision) {
 	eventOf(r).User = d.user.ID
 	if d.user.Banned {
 		s.sendAuthorizationError(w, r, req, oauthErrorf(accessDenied, "The user %s is banned.", d.user.ID).
-			withFix("sign in as somebody else, or lift the ban"))
+			withFix("sign in as another user, or unban this one"))
 		return
 	}
 	if !d.allow {
@@ -123,8 +124,8 @@ func (s *Server) sendAuthorizationError(w http.ResponseWriter, r *http.Request, 
 	})
 }
 
-// answer sends an authorization response, with state and the issuer (RFC 9207),
-// to the client's redirect URI.
+// sendAuthorizationResponse sends params to the client's redirect URI, with state
+// and the issuer (RFC 9207).
 func (s *Server) sendAuthorizationResponse(w http.ResponseWriter, r *http.Request, req authorizationRequest, params url.Values) {
 	eventOf(r).Client = req.client.id
 	params.Set("iss", s.issuer)

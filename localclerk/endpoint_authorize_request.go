@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Values of response_mode and code_challenge_method that Clerk has.
+// The values of response_mode and code_challenge_method that Clerk supports.
 const (
 	modeQuery     = "query"
 	modeFormPost  = "form_post"
@@ -20,15 +20,15 @@ const (
 	maxResourceLength = 2048
 )
 
-// defaultScope is what a request without scope asks for.
+// defaultScope is the scope of a request without one.
 const defaultScope = ScopeProfile + " " + ScopeEmail
 
-// authorizeRequest is an authorization request (RFC 6749 section 4.1.1) that
-// may be answered by redirect.
+// authorizationRequest is an authorization request (RFC 6749 section 4.1.1) whose
+// client and redirect URI are valid.
 type authorizationRequest struct {
 	client          *client
-	redirectURI     string // where the answer goes
-	redirectURISent bool   // whether the request said so itself
+	redirectURI     string // for the response
+	redirectURISent bool   // whether the request contains redirect_uri
 	responseMode    string
 	state           string
 	nonce           string
@@ -37,13 +37,14 @@ type authorizationRequest struct {
 	scopes          []string
 }
 
-// answerable finds out who asks and where the answer may go. Until that is
-// known, a refusal must not be a redirect (RFC 6749 section 4.1.2.1).
+// newAuthorizationRequest reads and checks client_id and redirect_uri. An error
+// about them must not be sent to the redirect URI (RFC 6749 section 4.1.2.1);
+// errors of readParameters are.
 func (s *Server) newAuthorizationRequest(ctx context.Context, form url.Values) (authorizationRequest, *oauthError) {
 	var req authorizationRequest
 	for _, name := range []string{"client_id", "redirect_uri"} {
-		if n := len(form[name]); n > 1 {
-			return req, oauthErrorf(invalidRequest, "Got %d '%s' parameters, want one.", n, name)
+		if oauthErr := rejectRepeatedParameter(form, name); oauthErr != nil {
+			return req, oauthErr
 		}
 	}
 	c, oauthErr := s.findClient(ctx, form.Get("client_id"))
@@ -52,8 +53,10 @@ func (s *Server) newAuthorizationRequest(ctx context.Context, form url.Values) (
 	}
 	uri, ok := c.resolveRedirectURI(form.Get("redirect_uri"))
 	if !ok {
-		return req, oauthErrorf(invalidRequest, "The redirect_uri '%s' does not match a redirect URI registered for this OAuth application: %s.", form.Get("redirect_uri"), strings.Join(c.redirectURIs, " ")).
-			withFix("send a registered redirect_uri, or register this one; only the port of a loopback one may differ")
+		return req, oauthErrorf(invalidRequest,
+			"The redirect_uri '%s' does not match a redirect URI registered for this OAuth application: %s.",
+			form.Get("redirect_uri"), strings.Join(c.redirectURIs, " ")).
+			withFix("send a registered redirect_uri, or register this one; only the port of a loopback URI may differ")
 	}
 	req.client, req.redirectURI, req.redirectURISent = c, uri, form.Has("redirect_uri")
 	req.state = form.Get("state")
@@ -64,7 +67,7 @@ func (s *Server) newAuthorizationRequest(ctx context.Context, form url.Values) (
 	return req, nil
 }
 
-// findClient returns a registered client, or the one a metadata document
+// findClient returns a registered client, or the client that a metadata document
 // describes.
 func (s *Server) findClient(ctx context.Context, id string) (*client, *oauthError) {
 	if isDocumentURL(id) {
@@ -74,15 +77,18 @@ func (s *Server) findClient(ctx context.Context, id string) (*client, *oauthErro
 		return c, nil
 	}
 	return nil, oauthErrorf(invalidClient, "The requested OAuth 2.0 Client '%s' does not exist.", id).
-		withFix("register the client again; this local Clerk forgets its clients when it restarts")
+		withFix("register the client again; this local Clerk loses its clients when it restarts")
 }
 
-// read takes in the rest of the request.
+// readParameters reads and checks the other parameters.
 func (req *authorizationRequest) readParameters(form url.Values, settings Settings) *oauthError {
-	for _, check := range []func(url.Values, Settings) *oauthError{
+	if oauthErr := rejectRepeatedParameters(form); oauthErr != nil {
+		return oauthErr
+	}
+	for _, read := range []func(url.Values, Settings) *oauthError{
 		req.readNonce, req.readResource, req.readScope, req.readResponse, req.readPKCE, req.readState, req.readPrompt,
 	} {
-		if oauthErr := check(form, settings); oauthErr != nil {
+		if oauthErr := read(form, settings); oauthErr != nil {
 			return oauthErr
 		}
 	}
@@ -90,11 +96,6 @@ func (req *authorizationRequest) readParameters(form url.Values, settings Settin
 }
 
 func (req *authorizationRequest) readNonce(form url.Values, _ Settings) *oauthError {
-	for name, values := range form {
-		if len(values) > 1 && name != "resource" {
-			return oauthErrorf(invalidRequest, "Got %d '%s' parameters, want one.", len(values), name)
-		}
-	}
 	req.nonce = form.Get("nonce")
 	return nil
 }
@@ -114,13 +115,13 @@ func (req *authorizationRequest) readScope(form url.Values, settings Settings) *
 	return req.client.checkScopes(req.scopes, settings)
 }
 
-// mayHold refuses scopes the client or the instance does not have, in Clerk's
-// very words.
+// checkScopes rejects scopes that the client or the instance does not have, with
+// the same description as Clerk.
 func (c *client) checkScopes(scopes []string, settings Settings) *oauthError {
 	for _, scope := range scopes {
 		if !slices.Contains(c.scopes, scope) || !slices.Contains(settings.supportedScopes(), scope) {
 			return oauthErrorf(invalidScope, "The OAuth 2.0 Client is not allowed to request scope '%s'.", scope).
-				withFix("register the client with this scope, or ask for no more than it holds: %s", strings.Join(c.scopes, " "))
+				withFix("register the client with this scope, or request only the scopes that it has: %s", strings.Join(c.scopes, " "))
 		}
 	}
 	return nil
@@ -140,7 +141,8 @@ func (req *authorizationRequest) readPKCE(form url.Values, settings Settings) *o
 	challenge, method := form.Get("code_challenge"), form.Get("code_challenge_method")
 	if challenge == "" && method == "" {
 		if req.client.public() || req.client.pkceRequired || settings.PKCERequired {
-			return oauthErrorf(invalidRequest, "This client must include a code_challenge when performing the authorize code flow, but it is missing.").
+			return oauthErrorf(invalidRequest,
+				"This client must include a code_challenge when performing the authorize code flow, but it is missing.").
 				withFix("send code_challenge and code_challenge_method=S256 (RFC 7636)")
 		}
 		return nil
@@ -165,8 +167,8 @@ func (req *authorizationRequest) readState(form url.Values, _ Settings) *oauthEr
 	return nil
 }
 
-// readPrompt refuses what needs a browser session: this server keeps none, so
-// prompt=none never finds anybody, and login and consent go without saying.
+// readPrompt rejects prompt=none. This server keeps no browser sessions, so the user
+// is never signed in already, and login and consent are always shown.
 func (req *authorizationRequest) readPrompt(form url.Values, _ Settings) *oauthError {
 	prompts := strings.Fields(form.Get("prompt"))
 	for _, prompt := range prompts {
@@ -178,7 +180,7 @@ func (req *authorizationRequest) readPrompt(form url.Values, _ Settings) *oauthE
 		return nil
 	}
 	if len(prompts) > 1 {
-		return oauthErrorf(invalidRequest, "The prompt none goes with no other.")
+		return oauthErrorf(invalidRequest, "The prompt none cannot be combined with other values.")
 	}
-	return oauthErrorf(loginRequired, "Nobody is signed in, and prompt=none forbids to ask.")
+	return oauthErrorf(loginRequired, "The user is not signed in, and prompt=none does not allow a sign-in page.")
 }

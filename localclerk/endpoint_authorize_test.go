@@ -37,51 +37,98 @@ func TestAuthorizeKeepsTheRedirectURIsQuery(t *testing.T) {
 	}
 }
 
-// TestAuthorizeRedirectsRefusals changes one parameter of a good request.
+// TestAuthorizeRedirectsErrors changes one parameter of a valid request.
 func TestAuthorizeRedirectsErrors(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
-	good := authorization(register(t, s, map[string]any{"scope": "openid profile email"}))
-	signIn(t, s, good)
+	valid := authorization(register(t, s, map[string]any{"scope": "openid profile email"}))
+	signIn(t, s, valid)
 	for _, test := range []struct {
 		name, param      string
 		values           []string
 		wantCode, reason string
 	}{
-		{"scope the client lacks", "scope", []string{"openid private_metadata"}, invalidScope, "The OAuth 2.0 Client is not allowed to request scope 'private_metadata'."},
-		{"scope nobody has", "scope", []string{"mcp:read"}, invalidScope, "not allowed to request scope 'mcp:read'."},
+		{
+			name:     "scope the client lacks",
+			param:    "scope",
+			values:   []string{"openid private_metadata"},
+			wantCode: invalidScope,
+			reason:   "The OAuth 2.0 Client is not allowed to request scope 'private_metadata'.",
+		},
+		{
+			name:     "scope the instance lacks",
+			param:    "scope",
+			values:   []string{"mcp:read"},
+			wantCode: invalidScope,
+			reason:   "not allowed to request scope 'mcp:read'.",
+		},
 		{"no response_type", "response_type", nil, unsupportedResponseType, "response_type '', want code"},
 		{"implicit", "response_type", []string{"token"}, unsupportedResponseType, "response_type 'token', want code"},
-		{"hybrid", "response_type", []string{"code id_token"}, unsupportedResponseType, "response_type 'code id_token'"},
+		{
+			name:     "hybrid",
+			param:    "response_type",
+			values:   []string{"code id_token"},
+			wantCode: unsupportedResponseType,
+			reason:   "response_type 'code id_token'",
+		},
 		{"response_mode", "response_mode", []string{"fragment"}, invalidRequest, "response_mode is 'fragment'"},
 		{"half of PKCE", "code_challenge", nil, invalidRequest, "not the base64url encoding"},
-		{"other half of PKCE", "code_challenge_method", nil, invalidRequest, "must use code_challenge_method=S256; got ''"},
-		{"plain", "code_challenge_method", []string{"plain"}, invalidRequest, "must use code_challenge_method=S256; got 'plain'"},
+		{
+			name:     "other half of PKCE",
+			param:    "code_challenge_method",
+			wantCode: invalidRequest,
+			reason:   "must use code_challenge_method=S256; got ''",
+		},
+		{
+			name:     "plain",
+			param:    "code_challenge_method",
+			values:   []string{"plain"},
+			wantCode: invalidRequest,
+			reason:   "must use code_challenge_method=S256; got 'plain'",
+		},
 		{"short challenge", "code_challenge", []string{"abc"}, invalidRequest, "not the base64url encoding"},
-		{"padded challenge", "code_challenge", []string{challengeOf("x") + "="}, invalidRequest, "not the base64url encoding"},
+		{
+			name:     "padded challenge",
+			param:    "code_challenge",
+			values:   []string{challengeOf("x") + "="},
+			wantCode: invalidRequest,
+			reason:   "not the base64url encoding",
+		},
 		{"short state", "state", []string{"1234567"}, invalidState, "has 7 characters, want at least 8"},
 		{"unknown prompt", "prompt", []string{"select_account"}, invalidRequest, "prompt is 'select_account'"},
-		{"prompt none", "prompt", []string{"none"}, loginRequired, "forbids to ask"},
-		{"prompt none and more", "prompt", []string{"none login"}, invalidRequest, "none goes with no other"},
-		{"two resources", "resource", []string{testResource, testResource}, invalidTarget, "Got 2 'resource' parameters"},
+		{"prompt none", "prompt", []string{"none"}, loginRequired, "does not allow a sign-in page"},
+		{"prompt none and more", "prompt", []string{"none login"}, invalidRequest, "none cannot be combined"},
+		{
+			name:     "two resources",
+			param:    "resource",
+			values:   []string{testResource, testResource},
+			wantCode: invalidTarget,
+			reason:   "Got 2 'resource' parameters",
+		},
 		{"relative resource", "resource", []string{"/mcp"}, invalidTarget, "'/mcp' is not an absolute URI"},
 		{"empty resource", "resource", []string{""}, invalidTarget, "'' is not an absolute URI"},
-		{"resource with fragment", "resource", []string{testResource + "#x"}, invalidTarget, "without fragment"},
-		{"long resource", "resource", []string{testResource + strings.Repeat("x", maxResourceLength)}, invalidTarget, "without fragment"},
+		{"resource with fragment", "resource", []string{testResource + "#x"}, invalidTarget, "without a fragment"},
+		{
+			name:     "long resource",
+			param:    "resource",
+			values:   []string{testResource + strings.Repeat("x", maxResourceLength)},
+			wantCode: invalidTarget,
+			reason:   "without a fragment",
+		},
 		{"scope twice", "scope", []string{"openid", "profile"}, invalidRequest, "Got 2 'scope' parameters"},
 		{"state twice", "state", []string{testState, testState}, invalidRequest, "Got 2 'state' parameters"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			bad := with(good, test.param, test.values...)
-			uri, query := authorize(t, s, bad, SignInHeader, "ada").location()
+			invalid := with(valid, test.param, test.values...)
+			uri, query := authorize(t, s, invalid, SignInHeader, "ada").location()
 			if uri != testRedirect {
 				t.Errorf("redirects to %q, want %q", uri, testRedirect)
 			}
 			if query.Get("error") != test.wantCode || !strings.Contains(query.Get("error_description"), test.reason) {
 				t.Errorf("got %v, want %s with %q", query, test.wantCode, test.reason)
 			}
-			if query.Get("iss") != testIssuer || query.Get("state") != bad.Get("state") || query.Has("code") {
+			if query.Get("iss") != testIssuer || query.Get("state") != invalid.Get("state") || query.Has("code") {
 				t.Errorf("got %v, want iss and state and no code", query)
 			}
 		})
@@ -99,34 +146,58 @@ func TestInvalidScopeDescriptionIsClerks(t *testing.T) {
 	}
 }
 
-// TestAuthorizeNeverRedirectsToStrangers covers RFC 6749 section 4.1.2.1.
+// TestAuthorizeRedirectsOnlyToRegisteredURIs covers RFC 6749 section 4.1.2.1.
 func TestAuthorizeRedirectsOnlyToRegisteredURIs(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
-	good := authorization(register(t, s, nil))
-	signIn(t, s, good)
+	valid := authorization(register(t, s, nil))
+	signIn(t, s, valid)
 	for _, test := range []struct {
 		name, param      string
 		values           []string
 		wantCode, reason string
 	}{
 		{"no client", "client_id", nil, invalidClient, "Client '' does not exist"},
-		{"unknown client", "client_id", []string{"0000000000000000"}, invalidClient, "Client '0000000000000000' does not exist"},
-		{"two clients", "client_id", []string{good.Get("client_id"), "x"}, invalidRequest, "Got 2 'client_id' parameters"},
-		{"unregistered redirect URI", "redirect_uri", []string{"https://evil.example/"}, invalidRequest, "'https://evil.example/' does not match a redirect URI registered"},
-		{"empty redirect URI of many", "redirect_uri", []string{testRedirect, testRedirect}, invalidRequest, "Got 2 'redirect_uri' parameters"},
+		{
+			name:     "unknown client",
+			param:    "client_id",
+			values:   []string{"0000000000000000"},
+			wantCode: invalidClient,
+			reason:   "Client '0000000000000000' does not exist",
+		},
+		{
+			name:     "two clients",
+			param:    "client_id",
+			values:   []string{valid.Get("client_id"), "x"},
+			wantCode: invalidRequest,
+			reason:   "Got 2 'client_id' parameters",
+		},
+		{
+			name:     "unregistered redirect URI",
+			param:    "redirect_uri",
+			values:   []string{"https://evil.example/"},
+			wantCode: invalidRequest,
+			reason:   "'https://evil.example/' does not match a redirect URI registered",
+		},
+		{
+			name:     "empty redirect URI of many",
+			param:    "redirect_uri",
+			values:   []string{testRedirect, testRedirect},
+			wantCode: invalidRequest,
+			reason:   "Got 2 'redirect_uri' parameters",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			bad := with(good, test.param, test.values...)
+			invalid := with(valid, test.param, test.values...)
 			for _, headers := range [][]string{nil, {SignInHeader, "ada"}} {
-				first := authorize(t, s, bad, headers...).wantClerkError(400, test.wantCode)
+				first := authorize(t, s, invalid, headers...).wantClerkError(400, test.wantCode)
 				if !strings.Contains(first["long_message"].(string), test.reason) {
 					t.Errorf("got %q, want %q in it", first["long_message"], test.reason)
 				}
 			}
-			page := authorize(t, s, bad, "Accept", "text/html").want(400)
-			if !strings.Contains(page.body, "That did not work") || !strings.Contains(page.body, test.wantCode) {
+			page := authorize(t, s, invalid, "Accept", "text/html").want(400)
+			if !strings.Contains(page.body, "Sign-in cannot continue") || !strings.Contains(page.body, test.wantCode) {
 				t.Errorf("the page does not say %s", test.wantCode)
 			}
 		})
@@ -229,10 +300,30 @@ func TestSignInHeaderRejects(t *testing.T) {
 		header []string
 		reason string
 	}{
-		{"unknown user", all, []string{SignInHeader, "bob"}, `no user "bob"; there are ada, grace, alan, katherine`},
-		{"unknown organization", all, []string{SignInHeader, "ada", OrganizationHeader, "acme"}, `may not choose "acme"`},
-		{"organization of others", all, []string{SignInHeader, "grace", OrganizationHeader, "bombe-works"}, `may not choose "bombe-works" here; with the scope user:org:read there are "analytical-engines"`},
-		{"organization without scope", authorization(app), []string{SignInHeader, "ada", OrganizationHeader, "bombe-works"}, "with the scope user:org:read"},
+		{
+			name:   "unknown user",
+			params: all,
+			header: []string{SignInHeader, "bob"},
+			reason: `no user "bob"; the users are ada, grace, alan, katherine`,
+		},
+		{
+			name:   "unknown organization",
+			params: all,
+			header: []string{SignInHeader, "ada", OrganizationHeader, "acme"},
+			reason: `cannot choose "acme"`,
+		},
+		{
+			name:   "organization of others",
+			params: all,
+			header: []string{SignInHeader, "grace", OrganizationHeader, "bombe-works"},
+			reason: `cannot choose "bombe-works"; with the scope user:org:read the choices are "analytical-engines"`,
+		},
+		{
+			name:   "organization without scope",
+			params: authorization(app),
+			header: []string{SignInHeader, "ada", OrganizationHeader, "bombe-works"},
+			reason: "with the scope user:org:read",
+		},
 		{"consent", all, []string{SignInHeader, "ada", ConsentHeader, "perhaps"}, `got "perhaps", want allow or deny`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -291,7 +382,8 @@ func FuzzAuthorize(f *testing.F) {
 	})
 }
 
-// describableSet is what RFC 6749 section 4.1.2.1 lets into error_description.
+// allowedInDescription contains the characters that RFC 6749 section 4.1.2.1 allows in
+// error_description.
 var allowedInDescription = func() string {
 	var set strings.Builder
 	for c := rune(0x20); c <= 0x7e; c++ {

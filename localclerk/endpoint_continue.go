@@ -5,7 +5,7 @@ import (
 	"net/url"
 )
 
-// What the pages' buttons say they mean.
+// The values of the action parameter of the pages' buttons.
 const (
 	actionSignIn  = "sign_in"
 	actionSignOut = "sign_out"
@@ -13,15 +13,16 @@ const (
 	actionDeny    = "deny"
 )
 
-// continuePath is where the pages are: Clerk's second hop.
+// continuePath is the path of the sign-in and consent pages. As at Clerk, the
+// authorization endpoint redirects to it.
 const continuePath = "/oauth/authorize/continue"
 
 func continueURL(transaction string) string {
 	return continuePath + "?" + url.Values{"transaction": {transaction}}.Encode()
 }
 
-// serveContinue shows a transaction's page: sign-in, or consent once somebody
-// is signed in.
+// serveContinue shows the page of a transaction: the consent page if the user is
+// signed in, else the sign-in page.
 func (s *Server) serveContinue(w http.ResponseWriter, r *http.Request) {
 	id := r.URL.Query().Get("transaction")
 	t, ok := s.store.transaction(id, s.now())
@@ -37,12 +38,12 @@ func (s *Server) serveContinue(w http.ResponseWriter, r *http.Request) {
 }
 
 func unknownTransaction() *oauthError {
-	return oauthErrorf(invalidRequest, "This sign-in is unknown, over, or older than %s.", transactionLifetime).
+	return oauthErrorf(invalidRequest, "This sign-in is unknown, completed, or older than %s.", transactionLifetime).
 		withFix("go back to the application and connect again")
 }
 
-// serveDecision takes the button of a page. It needs a same-origin POST and a
-// live transaction; only the first Allow or Deny counts.
+// serveDecision handles a button of a page. It requires a same-origin POST and a
+// transaction that has not ended; the first Allow or Deny ends it.
 func (s *Server) serveDecision(w http.ResponseWriter, r *http.Request) {
 	if err := http.NewCrossOriginProtection().Check(r); err != nil {
 		recordError(r, accessDenied, "the form came from another origin", "")
@@ -76,21 +77,24 @@ func (s *Server) serveDecision(w http.ResponseWriter, r *http.Request) {
 		}
 		d := decision{user: user, allow: action == actionAllow, organization: form.Get("organization_id")}
 		if !dir.maySelectOrganization(user, d.organization, t.request.scopes) {
-			s.showError(w, r, oauthErrorf(invalidRequest, "%s is no member of the organization '%s'.", user.ID, d.organization))
+			s.showError(w, r, oauthErrorf(invalidRequest,
+				"%s is not a member of the organization '%s', or the client did not request the scope user:org:read.",
+				user.ID, d.organization))
 			return
 		}
 		s.finishTransaction(w, r, id, d)
 	default:
-		s.showError(w, r, oauthErrorf(invalidRequest, "The form's action is '%s', want %s, %s, %s or %s.", action, actionSignIn, actionSignOut, actionAllow, actionDeny))
+		s.showError(w, r, oauthErrorf(invalidRequest,
+			"The form's action is '%s', want %s, %s, %s or %s.", action, actionSignIn, actionSignOut, actionAllow, actionDeny))
 	}
 }
 
-// signIn notes who the user is. A client without consent page gets its answer
-// at once.
+// completeSignIn sets the user of a transaction. If the client has no consent page,
+// it also sends the authorization response.
 func (s *Server) completeSignIn(w http.ResponseWriter, r *http.Request, id string, t transaction, dir *directory, userID string) {
 	user, ok := dir.user(userID)
 	if !ok {
-		s.showError(w, r, oauthErrorf(invalidRequest, "There is no user '%s'.", userID))
+		s.showError(w, r, oauthErrorf(invalidRequest, "The user '%s' does not exist.", userID))
 		return
 	}
 	if user.Banned || !t.request.client.consentScreen {

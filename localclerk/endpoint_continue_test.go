@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// browser walks the pages as a browser does, without redirecting by itself.
+// browser requests the pages as a browser does, but does not follow redirects.
 type browser struct {
 	t testing.TB
 	s *Server
@@ -64,13 +64,15 @@ func TestSignInAndConsentPages(t *testing.T) {
 		t.Fatalf("redirects to %q with %v, want the consent page", uri, query)
 	}
 	page = b.page(transaction)
-	for _, want := range []string{"Probe wants access", "https://probe.example", "Ada Lovelace", "127.0.0.1:9999", "Know that it is you", "user:org:read", "Analytical Engines", "Bombe Works", "Deny", "Allow"} {
+	for _, want := range []string{
+		"Probe wants access", "https://probe.example", "Ada Lovelace", "127.0.0.1:9999", "Confirm your identity", "user:org:read",
+		"Analytical Engines", "Bombe Works", "Deny", "Allow"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the consent page lacks %q", want)
 		}
 	}
-	if strings.Contains(page, "Stay connected") {
-		t.Error("the consent page names a scope that nobody asked for")
+	if strings.Contains(page, "Stay signed in") {
+		t.Error("the consent page names a scope that was not requested")
 	}
 	allowed := b.press(transaction, "action", actionAllow, "organization_id", bombe.ID)
 	uri, query = allowed.location()
@@ -94,7 +96,7 @@ func TestSwitchUserAndDeny(t *testing.T) {
 	b.press(transaction, "action", actionSignIn, "user", derivedID("user_", "ada")).want(303)
 	b.press(transaction, "action", actionSignOut).want(303)
 	if page := b.page(transaction); !strings.Contains(page, "Sign in") {
-		t.Error("no sign-in page after Switch")
+		t.Error("no sign-in page after Switch user")
 	}
 	b.press(transaction, "action", actionSignIn, "user", derivedID("user_", "grace")).want(303)
 	if page := b.page(transaction); !strings.Contains(page, "Grace Hopper") || strings.Contains(page, "<select") {
@@ -124,10 +126,18 @@ func TestDecisionRejects(t *testing.T) {
 		reason string
 	}{
 		{"unknown action", []string{"action", "take"}, "action is &#39;take&#39;"},
-		{"unknown user", []string{"action", actionSignIn, "user", "user_x"}, "no user &#39;user_x&#39;"},
-		{"organization of others", []string{"action", actionAllow, "organization_id", bombe.ID}, "no member of the organization"},
-		{"organization by slug", []string{"action", actionAllow, "organization_id", "analytical-engines"}, "no member of the organization"},
-		{"unknown transaction", []string{"transaction", "x", "action", actionAllow}, "unknown, over, or older"},
+		{"unknown user", []string{"action", actionSignIn, "user", "user_x"}, "user &#39;user_x&#39; does not exist"},
+		{
+			name:   "another organization",
+			fields: []string{"action", actionAllow, "organization_id", bombe.ID},
+			reason: "not a member of the organization",
+		},
+		{
+			name:   "organization by slug",
+			fields: []string{"action", actionAllow, "organization_id", "analytical-engines"},
+			reason: "not a member of the organization",
+		},
+		{"unknown transaction", []string{"transaction", "x", "action", actionAllow}, "unknown, completed, or older"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := b.press(open(), test.fields...).want(400); !strings.Contains(got.body, test.reason) {

@@ -11,9 +11,9 @@ const (
 	grantRefreshToken      = "refresh_token"
 )
 
-// authorizationServerMetadata is the document of RFC 8414. At Clerk it alone
-// names the registration endpoint and the support of client id metadata
-// documents, and it has neither userinfo nor introspection endpoint.
+// authorizationServerMetadata is the document of RFC 8414. As at Clerk, only this
+// document names the registration endpoint and the support of client ID metadata
+// documents, and it names neither the userinfo nor the introspection endpoint.
 type authorizationServerMetadata struct {
 	Issuer                   string   `json:"issuer"`
 	AuthorizationEndpoint    string   `json:"authorization_endpoint"`
@@ -36,8 +36,8 @@ type authorizationServerMetadata struct {
 	ClientIDMetadataDocument bool     `json:"client_id_metadata_document_supported,omitempty"`
 }
 
-// openIDConfiguration is the document of OpenID Connect Discovery 1.0. At
-// Clerk it never names the registration endpoint.
+// openIDConfiguration is the document of OpenID Connect Discovery 1.0. As at Clerk,
+// it never names the registration endpoint.
 type openIDConfiguration struct {
 	Issuer                   string   `json:"issuer"`
 	AuthorizationEndpoint    string   `json:"authorization_endpoint"`

@@ -39,13 +39,21 @@ func TestAuthorizationServerMetadata(t *testing.T) {
 		{"registration off", func(s *Settings) { s.DynamicOAuthClientRegistration = false }, func(doc map[string]any) {
 			delete(doc, "registration_endpoint")
 		}},
-		{"client id metadata documents", func(s *Settings) { s.ClientIDMetadataDocumentsAdvertised = true }, func(doc map[string]any) {
-			doc["client_id_metadata_document_supported"] = true
-		}},
-		{"organizations off", func(s *Settings) { s.OrganizationsDisabled = true }, func(doc map[string]any) {
-			doc["scopes_supported"] = []any{"openid", "profile", "email", "public_metadata", "private_metadata", "offline_access"}
-			doc["claims_supported"] = []any{"sub", "iss", "aud", "exp", "iat", "email", "name"}
-		}},
+		{
+			name:   "client id metadata documents",
+			change: func(s *Settings) { s.ClientIDMetadataDocumentsAdvertised = true },
+			expect: func(doc map[string]any) {
+				doc["client_id_metadata_document_supported"] = true
+			},
+		},
+		{
+			name:   "organizations off",
+			change: func(s *Settings) { s.OrganizationsDisabled = true },
+			expect: func(doc map[string]any) {
+				doc["scopes_supported"] = []any{"openid", "profile", "email", "public_metadata", "private_metadata", "offline_access"}
+				doc["claims_supported"] = []any{"sub", "iss", "aud", "exp", "iat", "email", "name"}
+			},
+		},
 		{"a custom scope", func(s *Settings) { s.CustomScopes = []string{"notes:read"} }, func(doc map[string]any) {
 			doc["scopes_supported"] = append(slices.Clone(doc["scopes_supported"].([]any)), "notes:read")
 		}},
@@ -79,11 +87,16 @@ func TestOpenIDConfigurationDiffers(t *testing.T) {
 		slices.Sort(names)
 		return names
 	}
-	wantOAuth := []string{"client_id_metadata_document_supported", "op_tos_uri", "registration_endpoint", "service_documentation", "ui_locales_supported"}
+	wantOAuth := []string{
+		"client_id_metadata_document_supported", "op_tos_uri", "registration_endpoint", "service_documentation", "ui_locales_supported",
+	}
 	if diff := cmp.Diff(wantOAuth, only(oauth, oidc)); diff != "" {
 		t.Errorf("only in oauth-authorization-server (-want +got)\n%s", diff)
 	}
-	wantOIDC := []string{"backchannel_logout_supported", "frontchannel_logout_supported", "introspection_endpoint", "response_modes_supported", "userinfo_endpoint"}
+	wantOIDC := []string{
+		"backchannel_logout_supported", "frontchannel_logout_supported", "introspection_endpoint", "response_modes_supported",
+		"userinfo_endpoint",
+	}
 	if diff := cmp.Diff(wantOIDC, only(oidc, oauth)); diff != "" {
 		t.Errorf("only in openid-configuration (-want +got)\n%s", diff)
 	}

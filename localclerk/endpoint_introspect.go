@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// tokenInfo is the introspection answer (RFC 7662 section 2.2) as Clerk
-// publishes it: without exp and aud.
+// introspectionResponse is the introspection response (RFC 7662 section 2.2). As in
+// Clerk's API description, it has neither exp nor aud.
 type introspectionResponse struct {
 	Active       bool   `json:"active"`
 	ClientID     string `json:"client_id,omitempty"`
@@ -17,18 +17,12 @@ type introspectionResponse struct {
 	Organization string `json:"org_id,omitempty"`
 }
 
-// serveTokenInfo is the introspection endpoint. It takes any confidential
-// client's credentials, for any client's tokens.
+// serveIntrospect is the introspection endpoint (RFC 7662). Any confidential client
+// may introspect the tokens of all clients.
 func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request) {
-	form, oauthErr := readForm(w, r)
-	if oauthErr == nil {
-		oauthErr = rejectRepeatedParameters(form)
-	}
-	if oauthErr == nil {
-		var c *client
-		if c, oauthErr = s.authenticate(r, form); oauthErr == nil && c.public() {
-			oauthErr = oauthErrorf(invalidClient, "Introspection takes a client with a secret.")
-		}
+	form, c, oauthErr := s.authenticatedForm(w, r)
+	if oauthErr == nil && c.public() {
+		oauthErr = oauthErrorf(invalidClient, "Introspection requires a client with a secret.")
 	}
 	if oauthErr != nil {
 		s.writeOAuthError(w, r, oauthErr)

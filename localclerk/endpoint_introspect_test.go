@@ -12,9 +12,10 @@ func TestIntrospect(t *testing.T) {
 	for _, jwts := range []bool{true, false} {
 		s := newServer(t, func(s *Settings) { s.OAuthJWTAccessTokens = jwts })
 		app := register(t, s, nil)
-		asker := register(t, s, map[string]any{"token_endpoint_auth_method": authBasic})
+		introspector := register(t, s, map[string]any{"token_endpoint_auth_method": authBasic})
 		ask := func(token any) map[string]any {
-			return post(t, s, "/oauth/token_info", url.Values{"token": {token.(string)}}, "Authorization", "Basic "+basicCredentials(asker.id, asker.secret)).want(200).object()
+			credentials := "Basic " + basicCredentials(introspector.id, introspector.secret)
+			return post(t, s, "/oauth/token_info", url.Values{"token": {token.(string)}}, "Authorization", credentials).want(200).object()
 		}
 		got := tokens(t, s, app, with(authorization(app), "scope", "email user:org:read offline_access"))
 		for _, name := range []string{"access_token", "refresh_token"} {
@@ -34,7 +35,8 @@ func TestIntrospect(t *testing.T) {
 		if diff := cmp.Diff(map[string]any{"active": false}, ask("x")); diff != "" {
 			t.Errorf("unknown token (-want +got)\n%s", diff)
 		}
-		post(t, s, "/oauth/token_info", url.Values{"token": {"x"}, "client_id": {app.id}}).wantError(401, invalidClient, "a client with a secret")
+		post(t, s, "/oauth/token_info", url.Values{"token": {"x"}, "client_id": {app.id}}).
+			wantError(401, invalidClient, "a client with a secret")
 		post(t, s, "/oauth/token_info", url.Values{"token": {"x"}}).wantError(401, invalidClient, "does not exist")
 	}
 }

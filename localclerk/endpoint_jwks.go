@@ -8,7 +8,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// jwk is a public key of RFC 7517, its members in Clerk's order.
+// jwk is a public key (RFC 7517), with its members in Clerk's order.
 type jwk struct {
 	Use string `json:"use"`
 	Kty string `json:"kty"`

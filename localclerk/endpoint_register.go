@@ -14,8 +14,9 @@ const (
 	maxClientName       = 256
 )
 
-// registration is a client registration request, and what is echoed of it
-// (RFC 7591 sections 2 and 3.2.1). Members Clerk does not know are let be.
+// registration contains the members of a client registration request that the
+// response repeats (RFC 7591 sections 2 and 3.2.1). Other members are ignored, as
+// at Clerk.
 type registration struct {
 	RedirectURIs            []string `json:"redirect_uris"`
 	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method"`
@@ -44,7 +45,7 @@ func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 			Code:        "feature_requires_dynamic_oauth_client_registration",
 			Message:     "dynamic client registration is not enabled",
 			LongMessage: "Dynamic client registration is not enabled on this instance. Please enable it in the instance settings to use this feature",
-			fix:         "switch dynamic client registration on: dynamic_oauth_client_registration",
+			fix:         "turn on dynamic_oauth_client_registration in the instance settings",
 		})
 		return
 	}
@@ -77,7 +78,8 @@ func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 func readRegistration(w http.ResponseWriter, r *http.Request) (registration, *oauthError) {
 	var body registration
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return body, oauthErrorf(invalidClientMetadata, "The content type is '%s', want application/json.", r.Header.Get("Content-Type"))
+		return body, oauthErrorf(invalidClientMetadata,
+			"The content type is '%s', want application/json.", r.Header.Get("Content-Type"))
 	}
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRegistrationBody)).Decode(&body); err != nil {
 		return body, oauthErrorf(invalidClientMetadata, "The body is not a JSON object of client metadata: %v.", err)
@@ -98,7 +100,8 @@ func (body registration) check(settings Settings) *oauthError {
 		}
 	}
 	if !slices.Contains(authMethods, body.TokenEndpointAuthMethod) {
-		return oauthErrorf(invalidClientMetadata, "The token_endpoint_auth_method is '%s', want one of %s.", body.TokenEndpointAuthMethod, strings.Join(authMethods, ", "))
+		return oauthErrorf(invalidClientMetadata,
+			"The token_endpoint_auth_method is '%s', want one of %s.", body.TokenEndpointAuthMethod, strings.Join(authMethods, ", "))
 	}
 	if !slices.Contains([]string{"", "web", "native"}, body.ApplicationType) {
 		return oauthErrorf(invalidClientMetadata, "The application_type is '%s', want web or native.", body.ApplicationType)
@@ -113,20 +116,22 @@ func (body registration) check(settings Settings) *oauthError {
 		{"scope", body.Scope, maxURILength},
 	} {
 		if len(field.value) > field.max {
-			return oauthErrorf(invalidClientMetadata, "The %s has %d bytes, want at most %d.", field.name, len(field.value), field.max)
+			return oauthErrorf(invalidClientMetadata,
+				"The %s has %d bytes, want at most %d.", field.name, len(field.value), field.max)
 		}
 	}
 	for _, scope := range splitScope(body.Scope) {
 		if !slices.Contains(settings.supportedScopes(), scope) {
-			return oauthErrorf(invalidClientMetadata, "This instance has no scope '%s'; it has %s.", scope, strings.Join(settings.supportedScopes(), " ")).
-				withFix("add the scope to the instance, or ask for another")
+			return oauthErrorf(invalidClientMetadata,
+				"This instance does not support the scope '%s'; it supports %s.", scope, strings.Join(settings.supportedScopes(), " ")).
+				withFix("add the scope to the instance, or request another")
 		}
 	}
 	return nil
 }
 
-// register keeps a new client. Whoever registers itself always gets the
-// consent page.
+// register stores a new client. A client that registers itself always has a consent
+// page.
 func (s *Server) register(body registration, settings Settings) *client {
 	c := &client{
 		id:            randomString(base62, clientIDLength),

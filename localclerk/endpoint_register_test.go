@@ -21,7 +21,7 @@ func TestRegisterPublicClient(t *testing.T) {
 		"response_types":             []string{"code"},
 		"token_endpoint_auth_method": "none",
 		"application_type":           "web",
-		"software_id":                "unknown members are let be",
+		"software_id":                "unknown members are ignored",
 	}).want(201).object()
 	if id := got["client_id"].(string); !regexp.MustCompile(`^[0-9A-Za-z]{16}$`).MatchString(id) {
 		t.Errorf("client_id %q, want 16 letters and digits", id)
@@ -100,8 +100,8 @@ func TestRegisterScopes(t *testing.T) {
 func TestRegisterRejects(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
-	good := map[string]any{"client_name": "Test", "redirect_uris": []string{testRedirect}, "token_endpoint_auth_method": "none"}
-	registerRaw(t, s, good).want(201)
+	valid := map[string]any{"client_name": "Test", "redirect_uris": []string{testRedirect}, "token_endpoint_auth_method": "none"}
+	registerRaw(t, s, valid).want(201)
 	for _, test := range []struct {
 		name             string
 		field            string
@@ -109,32 +109,80 @@ func TestRegisterRejects(t *testing.T) {
 		wantCode, reason string
 	}{
 		{"no redirect URI", "redirect_uris", []string{}, invalidRedirectURI, "Got 0 redirect_uris"},
-		{"too many redirect URIs", "redirect_uris", strings.Split(strings.Repeat(testRedirect+" ", 51), " "), invalidRedirectURI, "Got 52 redirect_uris, want 1 to 50"},
+		{
+			name:     "too many redirect URIs",
+			field:    "redirect_uris",
+			value:    strings.Split(strings.Repeat(testRedirect+" ", 51), " "),
+			wantCode: invalidRedirectURI,
+			reason:   "Got 52 redirect_uris, want 1 to 50",
+		},
 		{"relative", "redirect_uris", []string{"/callback"}, invalidRedirectURI, "is not absolute"},
-		{"no URI", "redirect_uris", []string{"http://[::1"}, invalidRedirectURI, "is not a URI"},
+		{"not a URI", "redirect_uris", []string{"http://[::1"}, invalidRedirectURI, "is not a URI"},
 		{"fragment", "redirect_uris", []string{testRedirect + "#"}, invalidRedirectURI, "has a fragment"},
-		{"second one bad", "redirect_uris", []string{testRedirect, "callback"}, invalidRedirectURI, "is not absolute"},
+		{"second one invalid", "redirect_uris", []string{testRedirect, "callback"}, invalidRedirectURI, "is not absolute"},
 		{"javascript", "redirect_uris", []string{"javascript:alert(1)"}, invalidRedirectURI, "browsers run"},
-		{"JavaScript in capitals", "redirect_uris", []string{"JAVASCRIPT:alert(1)"}, invalidRedirectURI, "browsers run"},
+		{
+			name:     "JavaScript in capitals",
+			field:    "redirect_uris",
+			value:    []string{"JAVASCRIPT:alert(1)"},
+			wantCode: invalidRedirectURI,
+			reason:   "browsers run",
+		},
 		{"data", "redirect_uris", []string{"data:text/html,x"}, invalidRedirectURI, "browsers run"},
-		{"plain http elsewhere", "redirect_uris", []string{"http://app.example/callback"}, invalidRedirectURI, "plain http"},
+		{
+			name:     "plain http elsewhere",
+			field:    "redirect_uris",
+			value:    []string{"http://app.example/callback"},
+			wantCode: invalidRedirectURI,
+			reason:   "plain http",
+		},
 		{"no host", "redirect_uris", []string{"https:///callback"}, invalidRedirectURI, "has no host"},
 		{"user name", "redirect_uris", []string{"https://a@b.example/"}, invalidRedirectURI, "user name"},
-		{"too long", "redirect_uris", []string{"https://a.example/" + strings.Repeat("a", maxURILength)}, invalidRedirectURI, "want at most 1024"},
-		{"wrong type", "redirect_uris", "https://a.example/", invalidClientMetadata, "not a JSON object of client metadata"},
-		{"auth method", "token_endpoint_auth_method", "private_key_jwt", invalidClientMetadata, "is 'private_key_jwt', want one of"},
+		{
+			name:     "too long",
+			field:    "redirect_uris",
+			value:    []string{"https://a.example/" + strings.Repeat("a", maxURILength)},
+			wantCode: invalidRedirectURI,
+			reason:   "want at most 1024",
+		},
+		{
+			name:     "wrong type",
+			field:    "redirect_uris",
+			value:    "https://a.example/",
+			wantCode: invalidClientMetadata,
+			reason:   "not a JSON object of client metadata",
+		},
+		{
+			name:     "auth method",
+			field:    "token_endpoint_auth_method",
+			value:    "private_key_jwt",
+			wantCode: invalidClientMetadata,
+			reason:   "is 'private_key_jwt', want one of",
+		},
 		{"application type", "application_type", "toaster", invalidClientMetadata, "is 'toaster', want web or native"},
 		{"long name", "client_name", strings.Repeat("n", 257), invalidClientMetadata, "client_name has 257 bytes"},
-		{"long client URI", "client_uri", strings.Repeat("n", 1025), invalidClientMetadata, "client_uri has 1025 bytes"},
+		{
+			name:     "long client URI",
+			field:    "client_uri",
+			value:    strings.Repeat("n", 1025),
+			wantCode: invalidClientMetadata,
+			reason:   "client_uri has 1025 bytes",
+		},
 		{"long logo URI", "logo_uri", strings.Repeat("n", 1025), invalidClientMetadata, "logo_uri has 1025 bytes"},
 		{"long scope", "scope", strings.Repeat("n", 1025), invalidClientMetadata, "scope has 1025 bytes"},
-		{"unknown scope", "scope", "openid notes:read", invalidClientMetadata, "has no scope 'notes:read'"},
+		{
+			name:     "unknown scope",
+			field:    "scope",
+			value:    "openid notes:read",
+			wantCode: invalidClientMetadata,
+			reason:   "does not support the scope 'notes:read'",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			bad := maps.Clone(good)
-			bad[test.field] = test.value
-			registerRaw(t, s, bad).wantError(400, test.wantCode, test.reason)
+			invalid := maps.Clone(valid)
+			invalid[test.field] = test.value
+			registerRaw(t, s, invalid).wantError(400, test.wantCode, test.reason)
 		})
 	}
 }
@@ -142,15 +190,15 @@ func TestRegisterRejects(t *testing.T) {
 func TestRegisterBody(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
-	const good = `{"redirect_uris":["` + testRedirect + `"]}`
-	send(t, s, "POST", "/oauth/register", good, "Content-Type", "application/json; charset=utf-8").want(201)
+	const valid = `{"redirect_uris":["` + testRedirect + `"]}`
+	send(t, s, "POST", "/oauth/register", valid, "Content-Type", "application/json; charset=utf-8").want(201)
 	for _, test := range []struct{ name, contentType, body, reason string }{
-		{"form", "application/x-www-form-urlencoded", good, "want application/json"},
-		{"no type", "", good, "want application/json"},
+		{"form", "application/x-www-form-urlencoded", valid, "want application/json"},
+		{"no type", "", valid, "want application/json"},
 		{"no JSON", "application/json", "redirect_uris=x", "not a JSON object"},
 		{"array", "application/json", "[]", "not a JSON object"},
 		{"empty", "application/json", "", "not a JSON object"},
-		{"too large", "application/json", strings.Repeat(" ", maxRegistrationBody) + good, "too large"},
+		{"too large", "application/json", strings.Repeat(" ", maxRegistrationBody) + valid, "too large"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

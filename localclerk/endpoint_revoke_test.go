@@ -24,7 +24,7 @@ func TestRevoke(t *testing.T) {
 		post(t, s, "/oauth/token", refreshing(app, got)).wantError(400, invalidGrant, "it has been revoked")
 	}
 	revoke(app, "unknown").want(200)
-	revoke(app, "").wantError(400, invalidRequest, "no 'token' parameter")
+	revoke(app, "").wantError(400, invalidRequest, "'token' parameter is missing")
 	revoke(application{id: "x"}, "unknown").wantError(401, invalidClient, "does not exist")
 }
 

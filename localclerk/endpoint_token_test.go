@@ -57,9 +57,9 @@ func TestRedeemCodeRejects(t *testing.T) {
 	s := newServer(t, nil)
 	app := register(t, s, nil)
 	other := register(t, s, nil)
-	good := func() url.Values { return redemption(app, signIn(t, s, authorization(app))) }
-	post(t, s, "/oauth/token", good()).want(200)
-	post(t, s, "/oauth/token", with(good(), "resource")).want(200)
+	valid := func() url.Values { return redemption(app, signIn(t, s, authorization(app))) }
+	post(t, s, "/oauth/token", valid()).want(200)
+	post(t, s, "/oauth/token", with(valid(), "resource")).want(200)
 	for _, test := range []struct {
 		name, param      string
 		values           []string
@@ -68,24 +68,59 @@ func TestRedeemCodeRejects(t *testing.T) {
 	}{
 		{"no grant type", "grant_type", nil, 400, unsupportedGrantType, "grant_type is ''"},
 		{"other grant type", "grant_type", []string{"password"}, 400, unsupportedGrantType, "grant_type is 'password'"},
-		{"no code", "code", nil, 400, invalidRequest, "no 'code' parameter"},
+		{"no code", "code", nil, 400, invalidRequest, "'code' parameter is missing"},
 		{"unknown code", "code", []string{"x"}, 400, invalidGrant, "unknown or was issued to another client"},
-		{"another client", "client_id", []string{other.id}, 400, invalidGrant, "unknown or was issued to another client"},
+		{
+			name:       "another client",
+			param:      "client_id",
+			values:     []string{other.id},
+			wantStatus: 400,
+			wantCode:   invalidGrant,
+			reason:     "unknown or was issued to another client",
+		},
 		{"unknown client", "client_id", []string{"x"}, 401, invalidClient, "Client 'x' does not exist"},
 		{"no client", "client_id", nil, 401, invalidClient, "Client '' does not exist"},
-		{"another redirect URI", "redirect_uri", []string{testRedirect + "2"}, 400, invalidGrant, "authorization request had '" + testRedirect + "'"},
+		{
+			name:       "another redirect URI",
+			param:      "redirect_uri",
+			values:     []string{testRedirect + "2"},
+			wantStatus: 400,
+			wantCode:   invalidGrant,
+			reason:     "authorization request had '" + testRedirect + "'",
+		},
 		{"no redirect URI", "redirect_uri", nil, 400, invalidGrant, "redirect_uri is ''"},
 		{"no verifier", "code_verifier", nil, 400, invalidGrant, "0 characters, want 43 to 128"},
-		{"short verifier", "code_verifier", []string{strings.Repeat("v", 42)}, 400, invalidGrant, "42 characters, want 43 to 128"},
-		{"another verifier", "code_verifier", []string{strings.Repeat("v", 43)}, 400, invalidGrant, "did not match the code verifier"},
-		{"another resource", "resource", []string{testResource + "/"}, 400, invalidTarget, "the grant is for '" + testResource + "'"},
+		{
+			name:       "short verifier",
+			param:      "code_verifier",
+			values:     []string{strings.Repeat("v", 42)},
+			wantStatus: 400,
+			wantCode:   invalidGrant,
+			reason:     "42 characters, want 43 to 128",
+		},
+		{
+			name:       "another verifier",
+			param:      "code_verifier",
+			values:     []string{strings.Repeat("v", 43)},
+			wantStatus: 400,
+			wantCode:   invalidGrant,
+			reason:     "did not match the code verifier",
+		},
+		{
+			name:       "another resource",
+			param:      "resource",
+			values:     []string{testResource + "/"},
+			wantStatus: 400,
+			wantCode:   invalidTarget,
+			reason:     "the grant is for '" + testResource + "'",
+		},
 		{"two resources", "resource", []string{testResource, testResource}, 400, invalidTarget, "Got 2 'resource'"},
 		{"two codes", "code", []string{"a", "b"}, 400, invalidRequest, "Got 2 'code' parameters"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			bad := good()
-			post(t, s, "/oauth/token", with(bad, test.param, test.values...)).wantError(test.wantStatus, test.wantCode, test.reason)
+			invalid := valid()
+			post(t, s, "/oauth/token", with(invalid, test.param, test.values...)).wantError(test.wantStatus, test.wantCode, test.reason)
 		})
 	}
 }
@@ -172,7 +207,8 @@ func TestRefreshTokenRotates(t *testing.T) {
 		t.Errorf("got %v, want the same scope and an ID token", second)
 	}
 	third := post(t, s, "/oauth/token", refreshing(app, second)).want(200).object()
-	post(t, s, "/oauth/token", refreshing(app, first)).wantError(400, invalidGrant, "it was used before; every token of this grant is now revoked")
+	post(t, s, "/oauth/token", refreshing(app, first)).
+		wantError(400, invalidGrant, "it was used before; every token of this grant is now revoked")
 	post(t, s, "/oauth/token", refreshing(app, third)).wantError(400, invalidGrant, "it has been revoked")
 }
 
@@ -197,23 +233,29 @@ func TestRefreshRejects(t *testing.T) {
 	s := newServer(t, nil)
 	app := register(t, s, nil)
 	other := register(t, s, nil)
-	good := func() url.Values { return refreshing(app, tokens(t, s, app, authorization(app))) }
-	post(t, s, "/oauth/token", good()).want(200)
-	post(t, s, "/oauth/token", with(good(), "resource", testResource)).want(200)
+	valid := func() url.Values { return refreshing(app, tokens(t, s, app, authorization(app))) }
+	post(t, s, "/oauth/token", valid()).want(200)
+	post(t, s, "/oauth/token", with(valid(), "resource", testResource)).want(200)
 	for _, test := range []struct {
 		name, param      string
 		values           []string
 		wantCode, reason string
 	}{
-		{"no token", "refresh_token", nil, invalidRequest, "no 'refresh_token' parameter"},
+		{"no token", "refresh_token", nil, invalidRequest, "'refresh_token' parameter is missing"},
 		{"unknown token", "refresh_token", []string{"x"}, invalidGrant, "unknown or was issued to another client"},
 		{"another client", "client_id", []string{other.id}, invalidGrant, "unknown or was issued to another client"},
 		{"another resource", "resource", []string{"http://localhost:3001/mcp"}, invalidTarget, "the grant is for"},
-		{"more scope", "scope", []string{"openid private_metadata"}, invalidScope, "'private_metadata' was not originally granted"},
+		{
+			name:     "more scope",
+			param:    "scope",
+			values:   []string{"openid private_metadata"},
+			wantCode: invalidScope,
+			reason:   "'private_metadata' was not originally granted",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			form := good()
+			form := valid()
 			post(t, s, "/oauth/token", with(form, test.param, test.values...)).wantError(400, test.wantCode, test.reason)
 			post(t, s, "/oauth/token", form).want(200)
 		})
@@ -223,8 +265,10 @@ func TestRefreshRejects(t *testing.T) {
 func TestTokenEndpointAcceptsOnlyForms(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
-	send(t, s, "POST", "/oauth/token", `{}`, "Content-Type", "application/json").wantError(400, invalidRequest, "content type is 'application/json'")
-	send(t, s, "POST", "/oauth/token", "grant_type=%zz", "Content-Type", "application/x-www-form-urlencoded").wantError(400, invalidRequest, "not form-urlencoded")
+	send(t, s, "POST", "/oauth/token", `{}`, "Content-Type", "application/json").
+		wantError(400, invalidRequest, "content type is 'application/json'")
+	send(t, s, "POST", "/oauth/token", "grant_type=%zz", "Content-Type", "application/x-www-form-urlencoded").
+		wantError(400, invalidRequest, "not form-urlencoded")
 	post(t, s, "/oauth/token", url.Values{"code": {strings.Repeat("x", maxFormBody)}}).wantError(400, invalidRequest, "too large")
 	get(t, s, "/oauth/token").want(404)
 }

@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// serveUserInfo is the userinfo endpoint (OpenID Connect Core 1.0 section
-// 5.3). Clerk needs no openid scope for it, and refuses in its own envelope.
+// serveUserInfo is the userinfo endpoint (OpenID Connect Core 1.0 section 5.3). As at
+// Clerk, it does not require the scope openid, and its errors use Clerk's own
+// envelope.
 func (s *Server) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 	t, user, ok := s.activeToken(bearer(r))
 	if !ok {
@@ -15,7 +16,7 @@ func (s *Server) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 			Code:        "oauth_fetch_user_error",
 			Message:     "unable to fetch user info",
 			LongMessage: "Unable to fetch user info. Check if access token is present and valid.",
-			fix:         "send a live access token of this issuer as Authorization: Bearer",
+			fix:         "send an active access token of this issuer as Authorization: Bearer",
 		})
 		return
 	}

@@ -17,17 +17,29 @@ func TestUserInfo(t *testing.T) {
 	}{
 		{"openid", `{}`},
 		{"email", `{"email": "ada@example.com", "email_verified": true}`},
-		{"profile", `{"name": "Ada Lovelace", "given_name": "Ada", "family_name": "Lovelace", "username": "ada", "preferred_username": "ada"}`},
+		{
+			scope: "profile",
+			want:  `{"name": "Ada Lovelace", "given_name": "Ada", "family_name": "Lovelace", "username": "ada", "preferred_username": "ada"}`,
+		},
 		{"public_metadata", `{"public_metadata": {}, "unsafe_metadata": {}}`},
 		{"private_metadata", `{"private_metadata": {"tier": "gold"}}`},
-		{"user:org:read", `{"org_id": "` + derivedID("org_", "analytical-engines") + `", "org_name": "Analytical Engines", "org_slug": "analytical-engines"}`},
+		{
+			scope: "user:org:read",
+			want:  `{"org_id": "` + derivedID("org_", "analytical-engines") + `", "org_name": "Analytical Engines", "org_slug": "analytical-engines"}`,
+		},
 	} {
 		for _, jwts := range []bool{true, false} {
 			users := SeedUsers()
 			users[0].PrivateMetadata = map[string]any{"tier": "gold"}
 			settings := DefaultSettings()
 			settings.OAuthJWTAccessTokens = jwts
-			s, err := New(Config{Issuer: testIssuer, Users: users, Organizations: SeedOrganizations(), Settings: &settings, SigningKey: testKey()})
+			s, err := New(Config{
+				Issuer:        testIssuer,
+				Users:         users,
+				Organizations: SeedOrganizations(),
+				Settings:      &settings,
+				SigningKey:    testKey(),
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -56,8 +68,9 @@ func TestUserInfoRejects(t *testing.T) {
 	token := got["access_token"].(string)
 	get(t, s, "/oauth/userinfo", "Authorization", "Bearer "+token).want(200)
 	get(t, s, "/oauth/userinfo", "Authorization", "bearer "+token).want(200)
-	stranger := newServer(t, nil) // the same key under another kid
-	strangersApp := register(t, stranger, nil)
+	otherServer := newServer(t, nil) // the same key with another kid
+	otherApp := register(t, otherServer, nil)
+	otherToken := tokens(t, otherServer, otherApp, authorization(otherApp))["access_token"].(string)
 	for name, headers := range map[string][]string{
 		"no token":          nil,
 		"empty":             {"Authorization", "Bearer "},
@@ -67,7 +80,7 @@ func TestUserInfoRejects(t *testing.T) {
 		"refresh token":     {"Authorization", "Bearer " + got["refresh_token"].(string)},
 		"truncated":         {"Authorization", "Bearer " + token[:len(token)-2]},
 		"unknown opaque":    {"Authorization", "Bearer oat_" + strings.Repeat("0", 32)},
-		"another instance":  {"Authorization", "Bearer " + tokens(t, stranger, strangersApp, authorization(strangersApp))["access_token"].(string)},
+		"another instance":  {"Authorization", "Bearer " + otherToken},
 		"no algorithm":      {"Authorization", "Bearer " + withoutSignature(t, token)},
 		"expiry of no date": {"Authorization", "Bearer " + withChangedClaim(t, s, token, "exp", nil)},
 		"another issuer":    {"Authorization", "Bearer " + withChangedClaim(t, s, token, "iss", "http://localhost:4001")},
@@ -83,11 +96,14 @@ func TestUserInfoRejects(t *testing.T) {
 	}
 }
 
-// TestOnlyAccessTokensOpenUserInfo mints every kind, all signed by one key.
+// TestUserInfoAcceptsOnlyAccessTokens issues a token of every kind, all signed with the
+// same key.
 func TestUserInfoAcceptsOnlyAccessTokens(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
-	for kind, want := range map[TokenKind]int{OAuthToken: 200, IDToken: 401, SessionToken: 401, TemplateToken: 401, M2MToken: 401, APIKey: 401} {
+	for kind, want := range map[TokenKind]int{
+		OAuthToken: 200, IDToken: 401, SessionToken: 401, TemplateToken: 401, M2MToken: 401, APIKey: 401,
+	} {
 		if got := get(t, s, "/oauth/userinfo", "Authorization", "Bearer "+issueToken(t, s, Token{Kind: kind})); got.status != want {
 			t.Errorf("%s: status %d, want %d", kind, got.status, want)
 		}

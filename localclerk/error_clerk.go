@@ -4,7 +4,8 @@ import (
 	"net/http"
 )
 
-// clerkError is one error of Clerk's own envelope.
+// clerkError is one error in the envelope that Clerk uses for errors outside
+// OAuth.
 type clerkError struct {
 	status      int
 	fix         string
@@ -27,6 +28,6 @@ func (s *Server) serveNotFound(w http.ResponseWriter, r *http.Request) {
 		status:      http.StatusNotFound,
 		Code:        "resource_not_found",
 		Message:     "not found",
-		LongMessage: "There is no " + r.Method + " " + r.URL.Path + " here.",
+		LongMessage: "No endpoint serves " + r.Method + " " + r.URL.Path + ".",
 	})
 }

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Error codes of RFC 6749 and its companions.
+// Error codes of RFC 6749, 7009, 7591 and 8707 and of OpenID Connect Core 1.0,
+// and invalid_state, which is Clerk's own.
 const (
 	accessDenied            = "access_denied"
 	invalidClient           = "invalid_client"
@@ -25,8 +26,8 @@ const (
 	unsupportedTokenType    = "unsupported_token_type"
 )
 
-// firstSentence is what Clerk's error_description starts with for a code. What
-// is particular follows.
+// standardDescriptions are the sentences with which Clerk begins the
+// error_description of a code. The detail follows.
 var standardDescriptions = map[string]string{
 	accessDenied:            "The resource owner or authorization server denied the request.",
 	invalidClient:           "Client authentication failed (e.g., unknown client, no client authentication included, or unsupported authentication method).",
@@ -45,28 +46,29 @@ var standardDescriptions = map[string]string{
 	unsupportedTokenType:    "The authorization server does not support the revocation of the presented token type.",
 }
 
-// refusal is an OAuth error: the answer of the token endpoint (RFC 6749
-// section 5.2), or of the authorization endpoint (section 4.1.2.1).
+// oauthError is an OAuth error response: of the token endpoint (RFC 6749 section
+// 5.2) or of the authorization endpoint (section 4.1.2.1). Nil means no error.
 type oauthError struct {
 	code   string
-	detail string
-	fix    string // what a developer does about it
+	detail string // what is wrong with this request
+	fix    string // what a developer can do about it, for the error page and the event
 }
 
 func oauthErrorf(code, format string, args ...any) *oauthError {
 	return &oauthError{code: code, detail: sanitizeDescription(fmt.Sprintf(format, args...))}
 }
 
-// description is the refusal's error_description.
+// description returns the error_description.
 func (e *oauthError) description() string { return standardDescriptions[e.code] + " " + e.detail }
 
-// mend adds what a developer does about the refusal.
+// withFix sets what a developer can do about the error.
 func (e *oauthError) withFix(format string, args ...any) *oauthError {
 	e.fix = fmt.Sprintf(format, args...)
 	return e
 }
 
-// describable replaces what RFC 6749 section 5.2 keeps out of error_description.
+// sanitizeDescription replaces the characters that RFC 6749 section 5.2 does not
+// allow in error_description.
 func sanitizeDescription(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -79,7 +81,7 @@ func sanitizeDescription(s string) string {
 	}, s)
 }
 
-// status is the HTTP status of a refusal that is not a redirect.
+// status returns the HTTP status of an error that is not sent by redirect.
 func (e *oauthError) status() int {
 	switch e.code {
 	case invalidClient:

@@ -9,38 +9,40 @@ import (
 	"time"
 )
 
-// maxEvents is how many events a Server remembers.
+// maxEvents is the number of events that a Server keeps.
 const maxEvents = 512
 
-// Step is what a request was for.
+// Step is the purpose of a request.
 type Step string
 
-// The steps there are.
+// All steps.
 const (
 	StepMetadata      Step = "metadata"      // a discovery document
 	StepKeys          Step = "keys"          // the JWKS
-	StepRegistration  Step = "registration"  // of a dynamic client
-	StepAuthorization Step = "authorization" // the browser arrives
+	StepRegistration  Step = "registration"  // a client registers itself
+	StepAuthorization Step = "authorization" // an authorization request
 	StepPage          Step = "page"          // a sign-in or consent page is shown
-	StepDecision      Step = "decision"      // a button of one is pressed
+	StepDecision      Step = "decision"      // a button of such a page is pressed
 	StepToken         Step = "token"         // a code or refresh token is redeemed
-	StepUserInfo      Step = "userinfo"
-	StepIntrospection Step = "introspection"
-	StepRevocation    Step = "revocation"
-	StepBackend       Step = "backend"   // the Backend API
-	StepPreflight     Step = "preflight" // of CORS
-	StepOther         Step = "other"     // a path with nothing behind it
+	StepUserInfo      Step = "userinfo"      // the userinfo endpoint
+	StepIntrospection Step = "introspection" // the introspection endpoint
+	StepRevocation    Step = "revocation"    // the revocation endpoint
+	StepBackend       Step = "backend"       // the Backend API
+	StepPreflight     Step = "preflight"     // a CORS preflight
+	StepOther         Step = "other"         // a path without an endpoint
 )
 
-// Event is one answered request. Secrets in it are shortened beyond use.
+// Event is one request and its response. Secrets in it are truncated, so that they
+// cannot be used, and each text has at most 1024 bytes.
 type Event struct {
-	// ID counts from 1, without gaps.
+	// ID is 1 for the first event and increases by 1.
 	ID uint64 `json:"id"`
 
-	// Time is when the request came, by the computer's clock.
+	// Time is the arrival of the request. It does not include
+	// Faults.ClockOffset.
 	Time time.Time `json:"time"`
 
-	// Took is how long the answer took, in JSON in nanoseconds.
+	// Took is the time until the response was written, in JSON in nanoseconds.
 	Took time.Duration `json:"took"`
 
 	Step   Step   `json:"step"`
@@ -48,42 +50,44 @@ type Event struct {
 	Path   string `json:"path"`
 	Status int    `json:"status"`
 
-	// Client and ClientName are empty if nobody said which client it was.
+	// Client is the client_id, and ClientName the registered name. They are
+	// empty if the request does not identify a client.
 	Client     string `json:"client,omitempty"`
 	ClientName string `json:"client_name,omitempty"`
 
-	// User is the id of the user it was about, if there was one.
+	// User is the ID of the user whom the request is about, or empty.
 	User string `json:"user,omitempty"`
 
 	// UserAgent and Origin are the request's headers.
 	UserAgent string `json:"user_agent,omitempty"`
 	Origin    string `json:"origin,omitempty"`
 
-	// Request holds the parameters: of the query, and of a form or the members
-	// of a JSON object in the body.
+	// Request contains the parameters of the query, those of a form or the
+	// members of a JSON object in the body, and the headers Authorization,
+	// Mcp-Protocol-Version and those of this package; at most 40 in total.
 	Request map[string]string `json:"request,omitempty"`
 
-	// Response holds the parameters of a redirect, or the members of a JSON
-	// object. For a JWT among them there is another, ending in ".claims".
+	// Response contains the parameters of a redirect, or the members of a JSON
+	// object. For a JWT named x it also contains its claims as "x.claims".
 	Response map[string]string `json:"response,omitempty"`
 
-	// Error is the error code of a request that was refused.
+	// Error is the error code if the request was rejected, else empty.
 	Error string `json:"error,omitempty"`
 
-	// Problem is what was wrong, Fix what to do about it, each a plain
-	// sentence.
+	// Problem says what was wrong, and Fix what a developer can do about it.
+	// They are empty if the request was not rejected.
 	Problem string `json:"problem,omitempty"`
 	Fix     string `json:"fix,omitempty"`
 }
 
-// Refused reports whether the request was refused, by redirect or otherwise.
+// Rejected reports whether the request was rejected, by redirect or otherwise.
 func (e Event) Rejected() bool { return e.Error != "" }
 
-// Events returns the events after the one with the given ID (0 for all that
-// are remembered), then each further one as it happens, until ctx ends. With a
-// ctx that has ended it returns what is remembered and stops. A reader that
-// falls behind by more than the last 512 misses events, which it sees from
-// their IDs; nothing waits for it.
+// Events yields the stored events whose ID is greater than after, oldest first, and
+// then each new event, until ctx ends. Use 0 for all stored events. If ctx has
+// already ended, Events yields the stored events and stops. The server stores the
+// last 512 events and never waits for a reader; a slow reader misses events, which
+// it can detect by a gap in the IDs.
 func (s *Server) Events(ctx context.Context, after uint64) iter.Seq[Event] {
 	return func(yield func(Event) bool) {
 		for {
@@ -103,12 +107,12 @@ func (s *Server) Events(ctx context.Context, after uint64) iter.Seq[Event] {
 	}
 }
 
-// journal keeps the last events.
+// eventLog keeps the last maxEvents events.
 type eventLog struct {
 	mu      sync.Mutex
 	events  []Event // oldest first
 	lastID  uint64
-	changed chan struct{} // closed when there is another
+	changed chan struct{} // closed when the next event is added
 }
 
 func newEventLog() *eventLog { return &eventLog{changed: make(chan struct{})} }
@@ -126,8 +130,8 @@ func (j *eventLog) add(e Event) {
 	j.changed = make(chan struct{})
 }
 
-// after returns the events after id, and a channel that is closed when there
-// are more.
+// after returns the events whose ID is greater than id, and a channel that is closed
+// when the next event is added.
 func (j *eventLog) after(id uint64) ([]Event, <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

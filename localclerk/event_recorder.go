@@ -23,7 +23,7 @@ const (
 
 type eventKey struct{}
 
-// eventOf returns the event under way, which the handlers fill in.
+// eventOf returns the event of a request, which the handlers fill in.
 func eventOf(r *http.Request) *Event {
 	if e, ok := r.Context().Value(eventKey{}).(*Event); ok {
 		return e
@@ -31,13 +31,13 @@ func eventOf(r *http.Request) *Event {
 	return &Event{}
 }
 
-// note says how a request was refused.
+// recordError sets the error of the event of a request.
 func recordError(r *http.Request, code, problem, fix string) {
 	e := eventOf(r)
 	e.Error, e.Problem, e.Fix = code, problem, fix
 }
 
-// recorded makes an event of every request that next answers.
+// recordEvents records an event for every request that next serves.
 func (s *Server) recordEvents(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e := &Event{
@@ -108,20 +108,20 @@ var stepByPath = map[string]Step{
 	"/oauth/token/revoke":                     StepRevocation,
 }
 
-// usualFix is what to do about an error for which there is nothing better.
+// defaultFixes are the fixes for error codes if the handler sets no other.
 var defaultFixes = map[string]string{
 	accessDenied:         "sign in again and press Allow",
 	invalidClient:        "register the client again",
 	invalidGrant:         "start a new authorization",
-	invalidRedirectURI:   "register redirect URIs that are https, on loopback, or of the application's own scheme",
+	invalidRedirectURI:   "register redirect URIs that use https, a loopback host, or a scheme of the application",
 	invalidState:         "send a random state of at least 8 characters",
-	invalidTarget:        "send one resource, the same absolute URI everywhere",
-	loginRequired:        "ask again without prompt=none",
-	unauthorizedClient:   "use the client the token was issued to",
+	invalidTarget:        "send one resource, and the same absolute URI in every request",
+	loginRequired:        "send the request again without prompt=none",
+	unauthorizedClient:   "use the client to which the token was issued",
 	unsupportedGrantType: "use authorization_code or refresh_token",
 }
 
-// head keeps the first bytes written to it.
+// prefixBuffer keeps the first max bytes that are written to it.
 type prefixBuffer struct {
 	bytes.Buffer
 	max int
@@ -148,7 +148,7 @@ func (w *responseRecorder) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// Unwrap serves http.ResponseController.
+// Unwrap is for http.ResponseController.
 func (w *responseRecorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func requestFields(r *http.Request, body []byte) map[string]string {
@@ -184,7 +184,8 @@ func responseFields(w *responseRecorder) map[string]string {
 	return fields
 }
 
-// fields are parameters by name, few, short and without secrets.
+// fields are parameters by name. Their number and length are bounded, and secrets in
+// them are masked.
 type fields map[string]string
 
 func newFields() fields { return fields{} }
@@ -209,7 +210,7 @@ func (f fields) addObject(body []byte) {
 	}
 }
 
-// secretNames are the parameters that open something.
+// secretParameters are the parameters, in lower case, whose values are secret.
 var secretParameters = map[string]bool{
 	"access_token": true, "authorization": true, "client_secret": true, "code": true, "code_verifier": true,
 	"id_token": true, "refresh_token": true, "secret": true, "state": true, "token": true, "transaction": true,
@@ -230,7 +231,8 @@ func (f fields) add(name, value string) {
 	}
 }
 
-// shorten keeps enough of a secret to tell it from another.
+// maskSecret returns the first characters of a secret, so that a reader can compare
+// it with others, and its length.
 func maskSecret(value string) string {
 	const shown = 6
 	if len(value) <= 4*shown {
@@ -239,7 +241,7 @@ func maskSecret(value string) string {
 	return fmt.Sprintf("%s… (%d characters)", strings.ToValidUTF8(value[:shown], "?"), len(value))
 }
 
-// claimsOf returns the claims of a JWT, alone or as a Bearer token, as JSON.
+// claimsOf returns the claims of a JWT as JSON. The JWT may follow the scheme Bearer.
 func claimsOf(value string) (string, bool) {
 	_, token, found := strings.Cut(value, " ")
 	if !found {

@@ -23,8 +23,15 @@ func TestEventsMaskSecrets(t *testing.T) {
 	got := post(t, s, "/oauth/token", form).want(200).object()
 	again := post(t, s, "/oauth/token", with(refreshing(app, got), "client_secret", app.secret)).want(200).object()
 	get(t, s, "/oauth/userinfo", "Authorization", "Bearer "+got["access_token"].(string))
-	post(t, s, "/oauth/token/revoke", with(url.Values{"token": {again["refresh_token"].(string)}, "client_id": {app.id}}, "client_secret", app.secret))
-	made := backend(t, s, "POST", "/v1/oauth_applications", map[string]any{"name": "x", "redirect_uris": []string{testRedirect}}).want(200).object()
+	post(t, s, "/oauth/token/revoke", url.Values{
+		"token":         {again["refresh_token"].(string)},
+		"client_id":     {app.id},
+		"client_secret": {app.secret},
+	})
+	made := backend(t, s, "POST", "/v1/oauth_applications", map[string]any{
+		"name":          "x",
+		"redirect_uris": []string{testRedirect},
+	}).want(200).object()
 	basic := basicCredentials(app.id, app.secret)
 	post(t, s, "/oauth/token_info", url.Values{"token": {"x"}}, "Authorization", "Basic "+basic)
 
@@ -40,12 +47,12 @@ func TestEventsMaskSecrets(t *testing.T) {
 	} {
 		for where, text := range map[string]string{"events": string(eventsJSON), "log": log.String()} {
 			if strings.Contains(text, value) || strings.Contains(text, value[len(value)/2:]) {
-				t.Errorf("the %s tell the %s", where, name)
+				t.Errorf("the %s contain the %s", where, name)
 			}
 		}
 	}
 	if !strings.Contains(string(eventsJSON), code[:6]+"… (43 characters)") {
-		t.Error("the events do not tell one code from another")
+		t.Error("the events do not contain the beginning and the length of the code")
 	}
 	if !strings.Contains(log.String(), `"path":"/oauth/token"`) || !strings.Contains(log.String(), `"client":"`+app.id) {
 		t.Errorf("the log lacks the token request: %s", log.String())
@@ -73,7 +80,7 @@ func TestEventsContainParametersAndClaims(t *testing.T) {
 	}
 }
 
-// TestEveryRefusalSaysWhatToDo sends one bad request to each endpoint.
+// TestEveryErrorHasAFix sends one invalid request to each endpoint.
 func TestEveryErrorHasAFix(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -82,20 +89,55 @@ func TestEveryErrorHasAFix(t *testing.T) {
 		name, wantError, wantFix string
 		do                       func()
 	}{
-		{"scope", invalidScope, "register the client with this scope", func() { authorize(t, s, with(authorization(app), "scope", "x")) }},
+		{
+			name:      "scope",
+			wantError: invalidScope,
+			wantFix:   "register the client with this scope",
+			do:        func() { authorize(t, s, with(authorization(app), "scope", "x")) },
+		},
 		{"state", invalidState, "random state", func() { authorize(t, s, with(authorization(app), "state", "x")) }},
-		{"redirect URI", invalidRequest, "registered redirect_uri", func() { authorize(t, s, with(authorization(app), "redirect_uri", "x")) }},
-		{"deny", accessDenied, "press Allow", func() { authorize(t, s, authorization(app), SignInHeader, "ada", ConsentHeader, "deny") }},
-		{"header", invalidRequest, "another Localclerk-Sign-In", func() { authorize(t, s, authorization(app), SignInHeader, "bob") }},
+		{
+			name:      "redirect URI",
+			wantError: invalidRequest,
+			wantFix:   "registered redirect_uri",
+			do:        func() { authorize(t, s, with(authorization(app), "redirect_uri", "x")) },
+		},
+		{
+			name:      "deny",
+			wantError: accessDenied,
+			wantFix:   "press Allow",
+			do:        func() { authorize(t, s, authorization(app), SignInHeader, "ada", ConsentHeader, "deny") },
+		},
+		{
+			name:      "header",
+			wantError: invalidRequest,
+			wantFix:   "correct the header Localclerk-Sign-In",
+			do:        func() { authorize(t, s, authorization(app), SignInHeader, "bob") },
+		},
 		{"page", invalidRequest, "connect again", func() { get(t, s, continueURL("x")) }},
-		{"other origin", accessDenied, "sign in again", func() { post(t, s, continuePath, nil, "Origin", "https://evil.example") }},
+		{
+			name:      "other origin",
+			wantError: accessDenied,
+			wantFix:   "sign in again",
+			do:        func() { post(t, s, continuePath, nil, "Origin", "https://evil.example") },
+		},
 		{"register", invalidRedirectURI, "register redirect URIs", func() { registerRaw(t, s, nil) }},
-		{"client", invalidClient, "register the client again", func() { post(t, s, "/oauth/token", url.Values{"client_id": {"x"}}) }},
+		{
+			name:      "client",
+			wantError: invalidClient,
+			wantFix:   "register the client again",
+			do:        func() { post(t, s, "/oauth/token", url.Values{"client_id": {"x"}}) },
+		},
 		{"code", invalidGrant, "new authorization", func() { post(t, s, "/oauth/token", redemption(app, "x")) }},
-		{"token", "oauth_fetch_user_error", "live access token", func() { get(t, s, "/oauth/userinfo") }},
-		{"secret key", "clerk_key_invalid", "this server's own", func() { get(t, s, "/v1/jwks", "Authorization", "Bearer x") }},
-		{"host", "host_invalid", "issuer's own URL", func() { get(t, s, "/", "Host", "evil.example") }},
-		{"nowhere", "resource_not_found", "correct the request", func() { get(t, s, "/") }},
+		{"token", "oauth_fetch_user_error", "active access token", func() { get(t, s, "/oauth/userinfo") }},
+		{
+			name:      "secret key",
+			wantError: "clerk_key_invalid",
+			wantFix:   "secret key of this local Clerk",
+			do:        func() { get(t, s, "/v1/jwks", "Authorization", "Bearer x") },
+		},
+		{"host", "host_invalid", "URL of the issuer", func() { get(t, s, "/", "Host", "evil.example") }},
+		{"unknown path", "resource_not_found", "correct the request", func() { get(t, s, "/") }},
 	} {
 		test.do()
 		e := lastEvent(t, s)
@@ -116,7 +158,7 @@ func FuzzRecorder(f *testing.F) {
 		e := lastEvent(t, s)
 		for name, value := range e.Request {
 			if secretParameters[strings.ToLower(name)] && !strings.HasSuffix(value, " characters)") {
-				t.Errorf("%s is told as %q", name, value)
+				t.Errorf("%s is recorded as %q", name, value)
 			}
 		}
 		if _, err := json.Marshal(e); err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// remembered returns the events s remembers.
+// storedEvents returns the events that s stores.
 func storedEvents(s *Server) []Event {
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -25,7 +25,7 @@ func TestFaultStatus(t *testing.T) {
 		{"outage", Faults{Status: 503}, 503, 503, "5"},
 		{"error", Faults{Status: 500}, 500, 500, ""},
 		{"outage of the keys", Faults{Status: 503, Paths: []string{keys}}, 503, 200, "5"},
-		{"mended", Faults{}, 200, 200, ""},
+		{"no faults again", Faults{}, 200, 200, ""},
 	} {
 		if err := s.SetFaults(test.faults); err != nil {
 			t.Fatal(err)
@@ -69,7 +69,7 @@ func TestFaultLatency(t *testing.T) {
 		start := time.Now()
 		send(t, impatient, "GET", "/oauth/userinfo", "")
 		if got := time.Since(start); got != time.Second {
-			t.Errorf("a client that leaves after 1s was held for %s", got)
+			t.Errorf("a request that was canceled after 1s took %s", got)
 		}
 	})
 }
@@ -109,6 +109,6 @@ func TestSetFaultsRejects(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(Faults{}, s.Faults()); diff != "" {
-		t.Errorf("a refused fault is in force\n%s", diff)
+		t.Errorf("invalid faults are applied\n%s", diff)
 	}
 }

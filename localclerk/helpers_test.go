@@ -47,7 +47,7 @@ func newServer(t testing.TB, change func(*Settings)) *Server {
 	return s
 }
 
-// answer is what the server answered.
+// response is a response of the server.
 type response struct {
 	t      testing.TB
 	status int
@@ -111,7 +111,7 @@ func parseObject(t testing.TB, text string) map[string]any {
 	return object
 }
 
-// wantError wants an OAuth error of code whose description contains reason.
+// wantError checks for an OAuth error with code whose description contains reason.
 func (a response) wantError(status int, code, reason string) {
 	a.t.Helper()
 	body := a.want(status).object()
@@ -123,7 +123,7 @@ func (a response) wantError(status int, code, reason string) {
 	}
 }
 
-// wantClerkError wants Clerk's envelope with one error of code.
+// wantClerkError checks for Clerk's envelope with one error with code, and returns it.
 func (a response) wantClerkError(status int, code string) map[string]any {
 	a.t.Helper()
 	body := a.want(status).object()
@@ -138,7 +138,7 @@ func (a response) wantClerkError(status int, code string) map[string]any {
 	return first
 }
 
-// location returns where the answer redirects to, and the query it adds.
+// location returns the URI of a redirect without its query, and the query.
 func (a response) location() (string, url.Values) {
 	a.t.Helper()
 	if a.status != http.StatusFound && a.status != http.StatusSeeOther {
@@ -156,8 +156,8 @@ func (a response) location() (string, url.Values) {
 // application is a registered client.
 type application struct{ id, secret string }
 
-// register registers a public client named Test with every scope there is, or
-// with the metadata given on top.
+// register registers a public client named Test with all scopes. metadata replaces
+// members of the request.
 func register(t testing.TB, s *Server, metadata map[string]any) application {
 	t.Helper()
 	body := map[string]any{
@@ -181,7 +181,7 @@ func registerRaw(t testing.TB, s *Server, metadata map[string]any) response {
 	return send(t, s, "POST", "/oauth/register", string(encoded), "Content-Type", "application/json")
 }
 
-// authorization returns the parameters of a good authorization request.
+// authorization returns the parameters of a valid authorization request.
 func authorization(app application) url.Values {
 	return url.Values{
 		"response_type":         {"code"},
@@ -205,7 +205,7 @@ func authorize(t testing.TB, s *Server, params url.Values, headers ...string) re
 	return get(t, s, "/oauth/authorize?"+params.Encode(), headers...)
 }
 
-// signIn signs ada in without a browser, unless headers name somebody else, and
+// signIn signs in ada without a browser, unless headers name another user, and
 // returns the code.
 func signIn(t testing.TB, s *Server, params url.Values, headers ...string) string {
 	t.Helper()
@@ -216,7 +216,7 @@ func signIn(t testing.TB, s *Server, params url.Values, headers ...string) strin
 	return query.Get("code")
 }
 
-// redemption returns the parameters that redeem a code of authorization's.
+// redemption returns the parameters of a valid token request for a code.
 func redemption(app application, code string) url.Values {
 	return url.Values{
 		"grant_type":    {"authorization_code"},
@@ -228,7 +228,7 @@ func redemption(app application, code string) url.Values {
 	}
 }
 
-// tokens signs ada in with params and returns the token endpoint's answer.
+// tokens signs in ada with params and returns the response of the token endpoint.
 func tokens(t testing.TB, s *Server, app application, params url.Values, headers ...string) map[string]any {
 	t.Helper()
 	form := redemption(app, signIn(t, s, params, headers...))
@@ -238,12 +238,12 @@ func tokens(t testing.TB, s *Server, app application, params url.Values, headers
 	return post(t, s, "/oauth/token", form).want(http.StatusOK).object()
 }
 
-// decode returns the header and claims of a JWT, unverified.
+// decode returns the header and claims of a JWT without verifying it.
 func decode(t testing.TB, token any) (header, claims map[string]any) {
 	t.Helper()
 	parts := strings.Split(token.(string), ".")
 	if len(parts) != 3 {
-		t.Fatalf("%q is no JWT", token)
+		t.Fatalf("%q is not a JWT", token)
 	}
 	part := func(i int) map[string]any {
 		text, err := base64.RawURLEncoding.DecodeString(parts[i])
@@ -255,7 +255,8 @@ func decode(t testing.TB, token any) (header, claims map[string]any) {
 	return part(0), part(1)
 }
 
-// with returns a copy of form in which name has the values; none removes it.
+// with returns a copy of form in which name has the values. Without values, name is
+// removed.
 func with(form url.Values, name string, values ...string) url.Values {
 	form = maps.Clone(form)
 	delete(form, name)

@@ -21,14 +21,14 @@ const (
 	secretLength       = 43 // codes, refresh tokens, transactions: 256 bits
 )
 
-// randomString returns n characters of alphabet, each as likely as another.
+// randomString returns n characters of alphabet, all equally likely.
 func randomString(alphabet string, n int) string {
-	fair := 256 - 256%len(alphabet)
+	limit := 256 - 256%len(alphabet)
 	out := make([]byte, 0, n)
 	for buf := make([]byte, 2*n); len(out) < n; {
 		rand.Read(buf) // never fails
 		for _, b := range buf {
-			if int(b) < fair && len(out) < n {
+			if int(b) < limit && len(out) < n {
 				out = append(out, alphabet[int(b)%len(alphabet)])
 			}
 		}
@@ -36,12 +36,13 @@ func randomString(alphabet string, n int) string {
 	return string(out)
 }
 
+// newID returns a random resource id such as "user_" and 27 characters.
 func newID(prefix string) string { return prefix + randomString(base62, resourceIDLength) }
 
 func newSecret() string { return randomString(base62, secretLength) }
 
-// derivedID returns an id that looks like newID's and is the same whenever
-// prefix and name are.
+// derivedID returns an id in the form of newID that depends on prefix and name
+// only.
 func derivedID(prefix, name string) string {
 	sum := sha256.Sum256([]byte("localclerk " + prefix + name))
 	text := new(big.Int).SetBytes(sum[:]).Text(62)

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// Client is a registered OAuth application, without its secret.
+// Client is an OAuth application without its secret.
 type Client struct {
 	ID           string
 	Name         string
 	RedirectURIs []string
 	Scopes       []string
-	Dynamic      bool // registered itself
-	Public       bool // has no secret
+	Dynamic      bool // the client registered itself
+	Public       bool // the client has no secret
 	CreatedAt    time.Time
 }
 
-// OpaqueToken is an opaque access token that was issued, without its value.
+// OpaqueToken is the record of an opaque access token, without the value of the token.
 type OpaqueToken struct {
 	ID           string
 	ClientID     string
@@ -28,8 +28,8 @@ type OpaqueToken struct {
 	Revoked      bool
 }
 
-// Clients returns the clients there are, oldest first. Those of metadata
-// documents are among them once they came.
+// Clients returns all clients, oldest first. A client with a client ID metadata
+// document is included after its first request.
 func (s *Server) Clients() []Client {
 	var clients []Client
 	for _, c := range s.store.allClients() {
@@ -46,8 +46,8 @@ func (s *Server) Clients() []Client {
 	return clients
 }
 
-// OpaqueTokens returns the opaque access tokens that have not expired, oldest
-// first. JWTs are not kept: [Event.Response] has the claims of each.
+// OpaqueTokens returns the opaque access tokens that have not expired, oldest first.
+// JWTs are not stored; [Event.Response] contains their claims.
 func (s *Server) OpaqueTokens() []OpaqueToken {
 	now := s.now()
 	s.store.mu.Lock()
@@ -61,8 +61,9 @@ func (s *Server) OpaqueTokens() []OpaqueToken {
 	return tokens
 }
 
-// OpaqueToken returns what an opaque access token stands for, and whether this
-// server issued it.
+// OpaqueToken returns the record of an opaque access token, even if it has expired or
+// is revoked. It returns false if this server did not issue the token or has
+// evicted it.
 func (s *Server) OpaqueToken(value string) (OpaqueToken, bool) {
 	t, ok := s.store.opaqueToken(value)
 	if !ok {

@@ -51,7 +51,13 @@ func TestClientsAreListed(t *testing.T) {
 	if got := s.Clients(); len(got) != 0 {
 		t.Fatalf("Clients() of a new server = %+v, want none", got)
 	}
-	s.store.addClient(&client{id: "one", name: "One", redirectURIs: []string{"https://one.example/callback"}, dynamic: true, secret: "hidden"})
+	s.store.addClient(&client{
+		id:           "one",
+		name:         "One",
+		redirectURIs: []string{"https://one.example/callback"},
+		dynamic:      true,
+		secret:       "hidden",
+	})
 	got := s.Clients()
 	if len(got) != 1 || got[0].ID != "one" || got[0].Public || !got[0].Dynamic {
 		t.Fatalf("Clients() = %+v, want the confidential dynamic client one", got)

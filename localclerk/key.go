@@ -11,11 +11,12 @@ import (
 
 const keyBits = 2048
 
-// keyring is the instance's signing key, and what the JWKS shows of it.
+// keyring is the signing key of the instance and the public keys in its JWKS. It is
+// immutable.
 type keyring struct {
-	kid           string // the instance id, as at Clerk
+	kid           string // of the signing key
 	signingKey    *rsa.PrivateKey
-	publishedKeys []publishedKey // the current one first
+	publishedKeys []publishedKey // that of the signing key first
 }
 
 type publishedKey struct {
@@ -23,7 +24,8 @@ type publishedKey struct {
 	public *rsa.PublicKey
 }
 
-// newKeyring returns a ring of one key, a new one if private is nil.
+// newKeyring returns a keyring with one key. If private is nil, it generates one. The
+// kid is a new instance ID, as at Clerk.
 func newKeyring(private *rsa.PrivateKey) (keyring, error) {
 	if private == nil {
 		var err error
@@ -42,7 +44,8 @@ func (k keyring) header(typ string) map[string]any {
 	return map[string]any{"alg": jwt.SigningMethodRS256.Alg(), "kid": k.kid, "typ": typ}
 }
 
-// sign returns a compact JWT of claims under header, whatever that says.
+// sign returns a compact JWT with exactly this header and these claims, signed with
+// RS256.
 func (k keyring) sign(header map[string]any, claims jwt.MapClaims) (string, error) {
 	token := jwt.NewWithClaims(jwt.SigningMethodRS256, claims)
 	token.Header = header
@@ -53,7 +56,8 @@ func (k keyring) sign(header map[string]any, claims jwt.MapClaims) (string, erro
 	return signed, nil
 }
 
-// verificationKeys is a jwt.Keyfunc: the published keys under the token's kid.
+// verificationKeys is a jwt.Keyfunc. It returns the published keys that have the
+// token's kid.
 func (k keyring) verificationKeys(token *jwt.Token) (any, error) {
 	var set jwt.VerificationKeySet
 	for _, key := range k.publishedKeys {
@@ -62,7 +66,7 @@ func (k keyring) verificationKeys(token *jwt.Token) (any, error) {
 		}
 	}
 	if len(set.Keys) == 0 {
-		return nil, errors.New("no key under this kid")
+		return nil, errors.New("no key has this kid")
 	}
 	return set, nil
 }

@@ -5,24 +5,26 @@ import (
 	"slices"
 )
 
-// maxPublishedKeys bounds the JWKS. The oldest key goes first.
+// maxPublishedKeys is the maximum number of keys in the JWKS. The oldest are removed.
 const maxPublishedKeys = 4
 
-// Rotation says how RotateKey changes keys. The zero value is the harshest one
-// Clerk may do: a new key under a new kid, and the old one gone.
+// Rotation configures RotateKey. The zero value replaces the key by a new one with a
+// new kid and removes the old key from the JWKS, so that earlier tokens no longer
+// verify.
 type Rotation struct {
-	// SameKeyID keeps the kid. A Clerk kid is the instance id, so a new key
-	// may well come under the old one.
+	// SameKeyID keeps the kid. Clerk uses the instance ID as kid, so a new key
+	// may have the same kid as the old one.
 	SameKeyID bool
 
-	// Overlap keeps the old keys in the JWKS, after the new one.
+	// Overlap keeps the old keys in the JWKS after the new one, 4 keys in total.
 	Overlap bool
 
-	// Key is the new signing key. Nil means a new RSA-2048 key.
+	// Key is the new signing key, of at least 2048 bits. Nil means a new
+	// RSA-2048 key.
 	Key *rsa.PrivateKey
 }
 
-// RotateKey changes the signing key. Tokens signed before verify only while
+// RotateKey replaces the signing key. Tokens signed earlier verify only as long as
 // their key is in the JWKS.
 func (s *Server) RotateKey(r Rotation) error {
 	next, err := newKeyring(r.Key)

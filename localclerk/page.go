@@ -38,13 +38,14 @@ func readStyle() template.CSS {
 	return template.CSS(css)
 }
 
-// hashOf is a hash source of Content Security Policy Level 3 section 2.3.1.
+// cspHash returns text as a hash source of Content Security Policy Level 3 section
+// 2.3.1.
 func cspHash(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-// layout is what every page shows.
+// layout is the data of the layout, which every page has.
 type layout struct {
 	Style  template.CSS
 	Issuer string
@@ -52,8 +53,9 @@ type layout struct {
 
 func (s *Server) layout() layout { return layout{Style: pageStyle, Issuer: s.issuer} }
 
-// show renders a page that may post forms to this server and, through it, to
-// the redirect URI: browsers hold a form's redirects to form-action too.
+// renderPage renders a page whose forms may be posted to this server. The redirect
+// URI is allowed too, because browsers apply form-action also to the redirects
+// that follow a form.
 func (s *Server) renderPage(w http.ResponseWriter, status int, page *template.Template, data any, redirectURI string) {
 	var body bytes.Buffer
 	if err := page.ExecuteTemplate(&body, "layout.html", data); err != nil {
@@ -78,9 +80,9 @@ func (s *Server) renderPage(w http.ResponseWriter, status int, page *template.Te
 	w.Write(body.Bytes())
 }
 
-// formTarget is a redirect URI as a source of a Content Security Policy: its
-// origin if the policy's grammar has words for it (it has none for IPv6
-// addresses), else its scheme.
+// cspFormTarget returns a redirect URI as a source of a Content Security Policy: its
+// origin, or its scheme if the policy's grammar cannot express the origin, as
+// with IPv6 addresses.
 func cspFormTarget(redirectURI string) string {
 	u, err := url.Parse(redirectURI)
 	if err != nil || u.Scheme == "" {

@@ -11,19 +11,19 @@ import (
 type scopeItem struct{ Scope, Description string }
 
 var scopeDescriptions = map[string]string{
-	ScopeOpenID:          "Know that it is you",
+	ScopeOpenID:          "Confirm your identity",
 	ScopeProfile:         "See your name, username and picture",
 	ScopeEmail:           "See your email address",
 	ScopePublicMetadata:  "See your public metadata",
 	ScopePrivateMetadata: "See your private metadata",
-	ScopeOfflineAccess:   "Stay connected while you are away",
-	ScopeOrganization:    "See the organization you pick below",
+	ScopeOfflineAccess:   "Stay signed in while you are not using it",
+	ScopeOrganization:    "See the organization that you choose below",
 }
 
 func scopeItems(scopes []string) []scopeItem {
 	var items []scopeItem
 	for _, scope := range scopes {
-		items = append(items, scopeItem{scope, cmp.Or(scopeDescriptions[scope], "Do what this server's own permission covers:")})
+		items = append(items, scopeItem{scope, cmp.Or(scopeDescriptions[scope], "Use a permission that this server defines:")})
 	}
 	return items
 }
@@ -63,8 +63,8 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, transaction
 	}, req.redirectURI)
 }
 
-// redirectTarget names whom a redirect URI leads to, and whether that is an
-// app on this computer.
+// redirectTarget returns the host or scheme of a redirect URI for display, and
+// reports whether it leads to an app on this computer.
 func redirectTarget(uri string) (name string, loopback bool) {
 	u, err := url.Parse(uri)
 	switch {

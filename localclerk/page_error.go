@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// showRefusal answers a request that must not be redirected: a page for
-// browsers, Clerk's error envelope for everybody else.
+// showError responds to an authorization request whose error must not be sent to the
+// redirect URI: with a page to browsers, and with Clerk's error envelope to other
+// clients.
 func (s *Server) showError(w http.ResponseWriter, r *http.Request, oauthErr *oauthError) {
 	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		s.writeClerkError(w, r, clerkError{

@@ -7,7 +7,7 @@ import (
 )
 
 // showFormPost sends an authorization response as a form (OAuth 2.0 Form Post
-// Response Mode). It waits for a click, since the pages run no script.
+// Response Mode). The user has to click, because the pages contain no script.
 func (s *Server) showFormPost(w http.ResponseWriter, r *http.Request, req authorizationRequest, params url.Values) {
 	s.renderPage(w, http.StatusOK, formPostPage, struct {
 		layout

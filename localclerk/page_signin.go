@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// face is a user as the pages show one.
+// accountView is a user as shown on a page.
 type accountView struct {
 	ID, Name, Initials, Detail string
 }

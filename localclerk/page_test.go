@@ -12,7 +12,13 @@ func TestPageHeaders(t *testing.T) {
 	b := browser{t, newServer(t, nil)}
 	got := b.get(continueURL(b.open(authorization(register(t, b.s, nil))))).want(200)
 	policy := got.header.Get("Content-Security-Policy")
-	for _, want := range []string{"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self' http://127.0.0.1:9999", "style-src 'sha256-"} {
+	for _, want := range []string{
+		"default-src 'none'",
+		"frame-ancestors 'none'",
+		"base-uri 'none'",
+		"form-action 'self' http://127.0.0.1:9999",
+		"style-src 'sha256-",
+	} {
 		if !strings.Contains(policy, want) {
 			t.Errorf("Content-Security-Policy %q lacks %q", policy, want)
 		}

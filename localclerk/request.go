@@ -12,8 +12,8 @@ const (
 	maxFormBody = 64 << 10
 )
 
-// readForm returns the parameters of a GET from the query, those of a POST
-// from a form in the body.
+// readForm returns the parameters of a GET request from the query, or those of a
+// POST request from a form in the body.
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *oauthError) {
 	encoded := r.URL.RawQuery
 	if r.Method == http.MethodPost {
@@ -35,29 +35,56 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *oauthError) 
 	return form, nil
 }
 
-// onlyOnce refuses a parameter that is there twice; resource has its own error.
+// authenticatedForm returns the form of a request and the client that it
+// authenticates.
+func (s *Server) authenticatedForm(w http.ResponseWriter, r *http.Request) (url.Values, *client, *oauthError) {
+	form, oauthErr := readForm(w, r)
+	if oauthErr != nil {
+		return nil, nil, oauthErr
+	}
+	if oauthErr := rejectRepeatedParameters(form); oauthErr != nil {
+		return nil, nil, oauthErr
+	}
+	c, oauthErr := s.authenticate(r, form)
+	return form, c, oauthErr
+}
+
+// rejectRepeatedParameters rejects a parameter that appears twice (RFC 6749
+// section 3.1). A repeated resource has its own error code, see
+// resourceParameter.
 func rejectRepeatedParameters(form url.Values) *oauthError {
-	for name, values := range form {
-		if len(values) > 1 && name != "resource" {
-			return oauthErrorf(invalidRequest, "Got %d '%s' parameters, want one.", len(values), name)
+	for name := range form {
+		if name == "resource" {
+			continue
+		}
+		if oauthErr := rejectRepeatedParameter(form, name); oauthErr != nil {
+			return oauthErr
 		}
 	}
 	return nil
 }
 
-// oneResource returns the resource parameter of RFC 8707, or "". Clerk takes
-// no second one.
+func rejectRepeatedParameter(form url.Values, name string) *oauthError {
+	if n := len(form[name]); n > 1 {
+		return oauthErrorf(invalidRequest, "Got %d '%s' parameters, want one.", n, name)
+	}
+	return nil
+}
+
+// resourceParameter returns the resource parameter of RFC 8707, or "". Clerk
+// accepts only one.
 func resourceParameter(form url.Values) (string, *oauthError) {
 	values := form["resource"]
 	if len(values) == 0 {
 		return "", nil
 	}
 	if len(values) > 1 {
-		return "", oauthErrorf(invalidTarget, "Got %d 'resource' parameters, want one.", len(values)).withFix("send resource once")
+		return "", oauthErrorf(invalidTarget,
+			"Got %d 'resource' parameters, want one.", len(values)).withFix("send resource once")
 	}
 	u, err := url.Parse(values[0])
 	if err != nil || u.Scheme == "" || strings.Contains(values[0], "#") || len(values[0]) > maxResourceLength {
-		return "", oauthErrorf(invalidTarget, "The resource '%s' is not an absolute URI without fragment.", values[0])
+		return "", oauthErrorf(invalidTarget, "The resource '%s' is not an absolute URI without a fragment.", values[0])
 	}
 	return values[0], nil
 }

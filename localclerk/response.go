@@ -10,7 +10,7 @@ import (
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		http.Error(w, "encoding the answer", http.StatusInternalServerError)
+		http.Error(w, "encoding the response", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -18,14 +18,14 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Write(body)
 }
 
-// noStore keeps an answer out of every cache (RFC 6749 section 5.1).
+// noStore tells caches not to store the response (RFC 6749 section 5.1).
 func noStore(w http.ResponseWriter) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Pragma", "no-cache")
 }
 
-// redirect sends the browser on: with 302, and with 303 after a POST so that
-// it does not post again.
+// redirect sends the browser to another URI: with 302, or after a POST with 303,
+// so that the browser does not post again.
 func (s *Server) redirect(w http.ResponseWriter, r *http.Request, to string) {
 	noStore(w)
 	w.Header().Set("Referrer-Policy", "no-referrer")
@@ -37,8 +37,8 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request, to string) {
 	w.WriteHeader(status)
 }
 
-// withQuery adds params to the query of a URI, keeping the one it has (RFC
-// 6749 section 3.1.2).
+// appendQuery adds params to the query of a URI and keeps what the query already
+// contains (RFC 6749 section 3.1.2).
 func appendQuery(uri string, params url.Values) string {
 	separator := "?"
 	if strings.Contains(uri, "?") {

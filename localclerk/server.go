@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// DefaultIssuer is the issuer of a Server whose Config names none.
+// DefaultIssuer is the issuer of a Server if Config.Issuer is empty.
 const DefaultIssuer = "http://localhost:4000"
 
 const (
@@ -24,41 +24,45 @@ const (
 	maxHeaderBytes    = 64 << 10
 )
 
-// Config describes a Server. Its zero value is a complete local Clerk: the
-// seeded people, DefaultSettings, a fresh signing key and no log.
+// Config describes a Server. The zero value is a complete local Clerk: the
+// users and organizations of SeedUsers and SeedOrganizations, DefaultSettings,
+// a new signing key and no log.
 type Config struct {
 	// Issuer is the Frontend API URL: scheme, loopback host and port, no path
 	// and no trailing slash. Empty means DefaultIssuer.
 	Issuer string
 
-	// Users are the accounts one can sign in with. Nil means SeedUsers, and
-	// then a nil Organizations means SeedOrganizations.
+	// Users are the accounts that can sign in, 1 to 1000. Nil means SeedUsers,
+	// and then a nil Organizations means SeedOrganizations.
 	Users []User
 
-	// Organizations have members among Users. Nil means none, unless Users is
-	// nil too.
+	// Organizations are groups of Users, at most 1000. Nil means no
+	// organizations, unless Users is nil too.
 	Organizations []Organization
 
 	// Settings are the instance's OAuth settings. Nil means DefaultSettings.
 	Settings *Settings
 
-	// SigningKey signs every token. Nil means a new RSA-2048 key; give one to
-	// keep tokens valid across restarts.
+	// SigningKey signs every token with RS256 and has at least 2048 bits. Nil
+	// means a new RSA-2048 key. Set it to keep JWTs verifiable after a restart.
 	SigningKey *rsa.PrivateKey
 
-	// HTTPClient fetches client ID metadata documents, without following
-	// redirects. Nil means one that connects to public addresses only; with
-	// another, where it connects to is its own business.
+	// HTTPClient fetches client ID metadata documents. Redirects are not
+	// followed and cookies are not kept. Nil means a client that connects to
+	// public addresses only; any other client must restrict the addresses
+	// itself.
 	HTTPClient *http.Client
 
-	// Logger gets one record a request. Nil means none.
+	// Logger receives one record per request. Nil means no log.
 	Logger *slog.Logger
 }
 
-// Server is a local Clerk: an http.Handler, safe for concurrent use.
+// Server is a local Clerk: one instance with its Frontend API and Backend API.
+// It is an http.Handler. All its methods are safe for concurrent use. Clients,
+// grants and tokens are kept in memory only, and the oldest are evicted.
 type Server struct {
 	issuer        string
-	instanceID    string // ins_…, the kid of the first key
+	instanceID    string // ins_…, also the kid of the first key
 	secretKey     secret
 	startedAt     time.Time
 	log           *slog.Logger
@@ -75,7 +79,8 @@ type Server struct {
 	faults    Faults
 }
 
-// New returns a Server for config. The error joins everything wrong with it.
+// New returns a Server for config. It does no I/O. If several fields are
+// invalid, the error joins one error for each.
 func New(config Config) (*Server, error) {
 	if config.Issuer == "" {
 		config.Issuer = DefaultIssuer
@@ -116,13 +121,16 @@ func New(config Config) (*Server, error) {
 	return s, nil
 }
 
+// checkIssuer checks that issuer is the origin of a loopback URL.
 func checkIssuer(issuer string) error {
 	u, err := url.Parse(issuer)
 	if err != nil {
 		return fmt.Errorf("localclerk: Issuer: %w", err)
 	}
-	if bare := (&url.URL{Scheme: u.Scheme, Host: u.Host}).String(); (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || bare != issuer {
-		return fmt.Errorf("localclerk: Issuer %q is not a bare origin; set it to scheme, host and port, like %q", issuer, DefaultIssuer)
+	origin := &url.URL{Scheme: u.Scheme, Host: u.Host}
+	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || origin.String() != issuer {
+		return fmt.Errorf("localclerk: Issuer %q is not a bare origin; set it to scheme, host and port only, like %q",
+			issuer, DefaultIssuer)
 	}
 	if !isLoopbackHost(u.Hostname()) {
 		return fmt.Errorf("localclerk: Issuer %q is not on loopback; use localhost, 127.0.0.1 or [::1]", issuer)
@@ -130,16 +138,17 @@ func checkIssuer(issuer string) error {
 	return nil
 }
 
-// Issuer returns the issuer identifier: the Frontend API URL, without a
+// Issuer returns the issuer identifier, which is the Frontend API URL without a
 // trailing slash.
 func (s *Server) Issuer() string { return s.issuer }
 
-// ServeHTTP answers one request. What does not come from loopback, or names a
-// host that is not loopback (DNS rebinding), gets 403.
+// ServeHTTP serves one request. It responds 403 if the connection or the Host
+// header is not loopback; checking Host prevents DNS rebinding.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// Serve answers requests on l until ctx ends, then drains and returns nil. It
-// refuses a listener that is not on loopback, and always closes l.
+// Serve serves requests on l until ctx ends. Then it waits at most 5 seconds
+// for running requests, and returns nil if they completed. It returns an error
+// if l is not on loopback. It always closes l.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer l.Close()
 	if !isLoopbackAddr(l.Addr()) {
@@ -164,7 +173,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("localclerk: serving: %w", err)
 	}
 	if err := <-shutdownResult; err != nil {
-		return errors.Join(fmt.Errorf("localclerk: draining: %w", err), server.Close())
+		return errors.Join(fmt.Errorf("localclerk: shutting down: %w", err), server.Close())
 	}
 	return nil
 }

@@ -34,8 +34,8 @@ func TestNewRejects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := Config{Issuer: testIssuer, SigningKey: testKey()}
-	if _, err := New(good); err != nil {
+	valid := Config{Issuer: testIssuer, SigningKey: testKey()}
+	if _, err := New(valid); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
@@ -52,21 +52,53 @@ func TestNewRejects(t *testing.T) {
 		{"user name", func(c *Config) { c.Issuer = "http://a@localhost:4000" }, "is not a bare origin"},
 		{"no URL", func(c *Config) { c.Issuer = "http://[" }, "Issuer: parse"},
 		{"no users", func(c *Config) { c.Users = []User{} }, "Users is empty"},
-		{"nameless user", func(c *Config) { c.Users = []User{{FirstName: "X"}} }, "Users[0] has neither Username nor Email"},
-		{"two of one name", func(c *Config) { c.Users = []User{{Username: "x"}, {Username: "y", Email: "X"}} }, `"x" names both user`},
-		{"nameless organization", func(c *Config) { c.Organizations = []Organization{{}} }, "Organizations[0] has neither Name nor Slug"},
-		{"two organizations of one name", func(c *Config) { c.Organizations = []Organization{{Name: "A"}, {Slug: "a"}} }, `names both organization`},
-		{"unknown member", func(c *Config) { c.Organizations = []Organization{{Name: "A", Members: []Membership{{User: "bob"}}}} }, `members of "a": no user "bob"`},
-		{"member twice", func(c *Config) {
-			c.Organizations = []Organization{{Name: "A", Members: []Membership{{User: "ada"}, {User: "ada@example.com"}}}}
-		}, `"ada@example.com" is there twice`},
-		{"unknown default scope", func(c *Config) { c.Settings = &Settings{DefaultScopes: []string{"x"}} }, `DefaultScopes: got "x"`},
-		{"malformed custom scope", func(c *Config) { c.Settings = &Settings{CustomScopes: []string{"a b"}} }, `"a b" is not a scope`},
+		{
+			name:    "user without a name",
+			change:  func(c *Config) { c.Users = []User{{FirstName: "X"}} },
+			wantErr: "Users[0] has neither Username nor Email",
+		},
+		{
+			name:    "two of one name",
+			change:  func(c *Config) { c.Users = []User{{Username: "x"}, {Username: "y", Email: "X"}} },
+			wantErr: `"x" is the name of both user`,
+		},
+		{
+			name:    "organization without a name",
+			change:  func(c *Config) { c.Organizations = []Organization{{}} },
+			wantErr: "Organizations[0] has neither Name nor Slug",
+		},
+		{
+			name:    "two organizations of one name",
+			change:  func(c *Config) { c.Organizations = []Organization{{Name: "A"}, {Slug: "a"}} },
+			wantErr: `is the name of both organization`,
+		},
+		{
+			name:    "unknown member",
+			change:  func(c *Config) { c.Organizations = []Organization{{Name: "A", Members: []Membership{{User: "bob"}}}} },
+			wantErr: `members of "a": no user "bob"`,
+		},
+		{
+			name: "member twice",
+			change: func(c *Config) {
+				c.Organizations = []Organization{{Name: "A", Members: []Membership{{User: "ada"}, {User: "ada@example.com"}}}}
+			},
+			wantErr: `"ada@example.com" appears twice`,
+		},
+		{
+			name:    "unknown default scope",
+			change:  func(c *Config) { c.Settings = &Settings{DefaultScopes: []string{"x"}} },
+			wantErr: `DefaultScopes: got "x"`,
+		},
+		{
+			name:    "malformed custom scope",
+			change:  func(c *Config) { c.Settings = &Settings{CustomScopes: []string{"a b"}} },
+			wantErr: `"a b" is not a scope`,
+		},
 		{"weak key", func(c *Config) { c.SigningKey = weak }, "1024 bits, want at least 2048"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			config := good
+			config := valid
 			config.Users = SeedUsers()
 			test.change(&config)
 			if _, err := New(config); err == nil || !strings.Contains(err.Error(), test.wantErr) {
@@ -86,7 +118,7 @@ func TestNewReportsAllFaults(t *testing.T) {
 	}
 }
 
-// listenerOn is a listener that says it listens somewhere else.
+// listenerOn is a listener that reports another address.
 type listenerOn struct {
 	net.Listener
 	addr net.Addr
@@ -131,7 +163,7 @@ func TestServeRejects(t *testing.T) {
 		}
 		err = s.Serve(context.Background(), listenerOn{l, &net.TCPAddr{IP: ip, Port: 4000}})
 		if err == nil || !strings.Contains(err.Error(), "is not on loopback") {
-			t.Errorf("%s: got %v, want a refusal", ip, err)
+			t.Errorf("%s: got %v, want an error", ip, err)
 		}
 		if _, err := l.Accept(); err == nil {
 			t.Errorf("%s: the listener is still open", ip)
@@ -150,7 +182,9 @@ func TestServeRejects(t *testing.T) {
 func TestUnknownPathsAreNotFound(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
-	for _, path := range []string{"/", "/authorize", "/oauth/introspect", "/oauth/revoke", "/.well-known/oauth-authorization-server/mcp", "/register"} {
+	for _, path := range []string{
+		"/", "/authorize", "/oauth/introspect", "/oauth/revoke", "/.well-known/oauth-authorization-server/mcp", "/register",
+	} {
 		get(t, s, path).wantClerkError(404, "resource_not_found")
 	}
 }

@@ -27,9 +27,9 @@ func TestSetSettings(t *testing.T) {
 		t.Errorf("the caller's slice is the server's\n%s", diff)
 	}
 	if err := s.SetSettings(Settings{DefaultScopes: []string{"x"}}); err == nil || !strings.Contains(err.Error(), `got "x"`) {
-		t.Errorf("got %v, want a refusal", err)
+		t.Errorf("got %v, want an error", err)
 	}
 	if diff := cmp.Diff([]string{"notes:read"}, s.Settings().CustomScopes); diff != "" {
-		t.Errorf("a refused change is in force\n%s", diff)
+		t.Errorf("an invalid change is applied\n%s", diff)
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"sync"
 )
 
-// How much a Server remembers. The oldest makes room for the newest.
+// The size limits of the store. A new entry evicts the oldest one.
 const (
 	maxClients       = 2000
 	maxTransactions  = 2000
@@ -13,8 +13,8 @@ const (
 	maxAccessTokens  = 20_000
 )
 
-// vault remembers clients, what was issued to them, and the authorizations
-// under way. All of it is lost with the process.
+// store keeps the clients, the authorization requests in progress, and the codes
+// and tokens that were issued. It is kept in memory only.
 type store struct {
 	mu                   sync.Mutex
 	clients              boundedMap[*client]
@@ -22,11 +22,12 @@ type store struct {
 	codes                boundedMap[*authorizationCode]
 	refreshTokens        boundedMap[*refreshToken]
 	accessTokens         boundedMap[*accessToken]
-	preregisteredClients boundedMap[struct{}] // metadata documents registered beforehand
+	preregisteredClients boundedMap[struct{}] // client IDs, see PreregisterClient
 }
 
-// grant is one consent: who let which client do what. Every token that comes
-// of it is of its family, and falls with it (RFC 9700 section 4.14.2).
+// grant is the consent of one user to one client. Every code and token that is
+// issued from it points to it, so that all of them are revoked together (RFC
+// 9700 section 4.14.2).
 type grant struct {
 	clientID     string
 	user         string // user_…
@@ -34,7 +35,7 @@ type grant struct {
 	scopes       []string
 	resource     string // RFC 8707, or empty
 	nonce        string
-	revoked      bool // guarded by vault.mu, like every field that changes
+	revoked      bool // guarded by store.mu
 }
 
 func newStore() store {
@@ -48,34 +49,34 @@ func newStore() store {
 	}
 }
 
-func (v *store) addClient(c *client) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.clients.put(c.id, c)
+func (s *store) addClient(c *client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clients.put(c.id, c)
 }
 
-func (v *store) client(id string) (*client, bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.clients.get(id)
+func (s *store) client(id string) (*client, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.clients.get(id)
 }
 
-func (v *store) preregister(clientID string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.preregisteredClients.put(clientID, struct{}{})
+func (s *store) preregister(clientID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.preregisteredClients.put(clientID, struct{}{})
 }
 
-func (v *store) preregistered(clientID string) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	_, ok := v.preregisteredClients.get(clientID)
+func (s *store) preregistered(clientID string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.preregisteredClients.get(clientID)
 	return ok
 }
 
 // allClients returns the clients, oldest first.
-func (v *store) allClients() []*client {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.clients.all()
+func (s *store) allClients() []*client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.clients.all()
 }

@@ -9,10 +9,11 @@ const (
 	codeLifetime        = 10 * time.Minute
 )
 
-// transaction is an authorization request on its way through the pages.
+// transaction is an authorization request that waits for the user on the sign-in
+// and consent pages.
 type transaction struct {
 	request   authorizationRequest
-	user      string // empty until somebody signed in
+	user      string // user_…, or empty before sign-in
 	expiresAt time.Time
 }
 
@@ -24,54 +25,56 @@ type authorizationCode struct {
 	used          bool
 }
 
-// begin opens a transaction and returns its id.
-func (v *store) beginTransaction(request authorizationRequest, now time.Time) string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
+// beginTransaction stores a transaction and returns its ID.
+func (s *store) beginTransaction(request authorizationRequest, now time.Time) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	id := newSecret()
-	v.transactions.put(id, transaction{request: request, expiresAt: now.Add(transactionLifetime)})
+	s.transactions.put(id, transaction{request: request, expiresAt: now.Add(transactionLifetime)})
 	return id
 }
 
-func (v *store) transaction(id string, now time.Time) (transaction, bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	t, ok := v.transactions.get(id)
+func (s *store) transaction(id string, now time.Time) (transaction, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.transactions.get(id)
 	return t, ok && now.Before(t.expiresAt)
 }
 
-// signIn notes who is signed in; an empty user signs out.
-func (v *store) setTransactionUser(id, user string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if t, ok := v.transactions.get(id); ok {
+// setTransactionUser sets the user who is signed in. An empty user signs out.
+func (s *store) setTransactionUser(id, user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t, ok := s.transactions.get(id); ok {
 		t.user = user
-		v.transactions.put(id, t)
+		s.transactions.put(id, t)
 	}
 }
 
-// finish closes a transaction. Only the first call finds it.
-func (v *store) finishTransaction(id string, now time.Time) (transaction, bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	t, ok := v.transactions.get(id)
-	v.transactions.delete(id)
+// finishTransaction removes and returns a transaction. Only the first call finds
+// it.
+func (s *store) finishTransaction(id string, now time.Time) (transaction, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.transactions.get(id)
+	s.transactions.delete(id)
 	return t, ok && now.Before(t.expiresAt)
 }
 
-func (v *store) addCode(c *authorizationCode) string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
+func (s *store) addCode(c *authorizationCode) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	value := newSecret()
-	v.codes.put(value, c)
+	s.codes.put(value, c)
 	return value
 }
 
-// redeem spends a code. A second attempt revokes the family.
-func (v *store) redeemCode(value, clientID string, now time.Time) (authorizationCode, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	c, ok := v.codes.get(value)
+// redeemCode returns a code and marks it as used. A second attempt revokes the
+// grant (RFC 6749 section 4.1.2).
+func (s *store) redeemCode(value, clientID string, now time.Time) (authorizationCode, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.codes.get(value)
 	switch {
 	case !ok || c.grant.clientID != clientID:
 		return authorizationCode{}, errUnknown

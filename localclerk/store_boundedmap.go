@@ -4,12 +4,12 @@ import (
 	"container/list"
 )
 
-// shelf is a map that holds at most max entries and drops the oldest for a new
+// boundedMap is a map with at most max entries. A new entry evicts the oldest
 // one. It is not safe for concurrent use.
 type boundedMap[V any] struct {
 	max     int
 	entries map[string]*list.Element
-	order   *list.List // of shelved[V], oldest first
+	order   *list.List // of mapEntry[V], oldest first
 }
 
 type mapEntry[V any] struct {
@@ -21,16 +21,16 @@ func newBoundedMap[V any](max int) boundedMap[V] {
 	return boundedMap[V]{max: max, entries: map[string]*list.Element{}, order: list.New()}
 }
 
-func (s *boundedMap[V]) put(key string, value V) {
-	s.delete(key)
-	if len(s.entries) >= s.max {
-		s.delete(s.order.Front().Value.(mapEntry[V]).key)
+func (m *boundedMap[V]) put(key string, value V) {
+	m.delete(key)
+	if len(m.entries) >= m.max {
+		m.delete(m.order.Front().Value.(mapEntry[V]).key)
 	}
-	s.entries[key] = s.order.PushBack(mapEntry[V]{key, value})
+	m.entries[key] = m.order.PushBack(mapEntry[V]{key, value})
 }
 
-func (s *boundedMap[V]) get(key string) (V, bool) {
-	e, ok := s.entries[key]
+func (m *boundedMap[V]) get(key string) (V, bool) {
+	e, ok := m.entries[key]
 	if !ok {
 		var zero V
 		return zero, false
@@ -38,17 +38,17 @@ func (s *boundedMap[V]) get(key string) (V, bool) {
 	return e.Value.(mapEntry[V]).value, true
 }
 
-func (s *boundedMap[V]) delete(key string) {
-	if e, ok := s.entries[key]; ok {
-		s.order.Remove(e)
-		delete(s.entries, key)
+func (m *boundedMap[V]) delete(key string) {
+	if e, ok := m.entries[key]; ok {
+		m.order.Remove(e)
+		delete(m.entries, key)
 	}
 }
 
 // all returns the values, oldest first.
-func (s *boundedMap[V]) all() []V {
-	values := make([]V, 0, len(s.entries))
-	for e := s.order.Front(); e != nil; e = e.Next() {
+func (m *boundedMap[V]) all() []V {
+	values := make([]V, 0, len(m.entries))
+	for e := m.order.Front(); e != nil; e = e.Next() {
 		values = append(values, e.Value.(mapEntry[V]).value)
 	}
 	return values

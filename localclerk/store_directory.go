@@ -13,21 +13,22 @@ const (
 	maxOrganizations = 1000
 )
 
-// directory is everybody the server knows. It never changes; a new one takes
-// its place.
+// directory is the set of users and organizations. It is immutable; SetUsers
+// replaces it.
 type directory struct {
 	users         []User
 	organizations []Organization
 }
 
-// newDirectory fills in ids, slugs and roles, resolves each Membership.User to
-// an ID, and refuses what would be ambiguous.
+// newDirectory fills in IDs, slugs and roles and resolves each Membership.User to
+// an ID. It rejects a name that two users or two organizations share.
 func newDirectory(users []User, organizations []Organization) (*directory, error) {
 	if len(users) == 0 {
-		return nil, errors.New("localclerk: Users is empty, want at least one; leave it nil for the seeded ones")
+		return nil, errors.New("localclerk: Users is empty, want at least one user; set it to nil for those of SeedUsers")
 	}
 	if len(users) > maxUsers || len(organizations) > maxOrganizations {
-		return nil, fmt.Errorf("localclerk: got %d users and %d organizations, want at most %d and %d", len(users), len(organizations), maxUsers, maxOrganizations)
+		return nil, fmt.Errorf("localclerk: got %d users and %d organizations, want at most %d and %d",
+			len(users), len(organizations), maxUsers, maxOrganizations)
 	}
 	d := &directory{users: slices.Clone(users), organizations: slices.Clone(organizations)}
 	var errs []error
@@ -35,7 +36,7 @@ func newDirectory(users []User, organizations []Organization) (*directory, error
 	reserve := func(name, owner string) {
 		name = strings.ToLower(name)
 		if other, ok := owners[name]; ok && name != "" {
-			errs = append(errs, fmt.Errorf("localclerk: %q names both %s and %s", name, other, owner))
+			errs = append(errs, fmt.Errorf("localclerk: %q is the name of both %s and %s", name, other, owner))
 		}
 		owners[name] = owner
 	}
@@ -81,7 +82,7 @@ func (d *directory) members(o Organization) ([]Membership, error) {
 			continue
 		}
 		if seen[user.ID] {
-			errs = append(errs, fmt.Errorf("localclerk: members of %q: %q is there twice", o.Slug, m.User))
+			errs = append(errs, fmt.Errorf("localclerk: members of %q: %q appears twice", o.Slug, m.User))
 		}
 		seen[user.ID] = true
 		m.User = user.ID
@@ -96,7 +97,7 @@ func (s *Server) currentDirectory() *directory {
 	return s.directory
 }
 
-// user returns the user with the given id.
+// user returns the user with the given ID.
 func (d *directory) user(id string) (User, bool) {
 	i := slices.IndexFunc(d.users, func(u User) bool { return u.ID == id })
 	if i < 0 {
@@ -105,8 +106,8 @@ func (d *directory) user(id string) (User, bool) {
 	return d.users[i], true
 }
 
-// find returns the one user whose ID, Username, Email or, failing those,
-// FirstName is name, whatever the case. The error names the users there are.
+// findUser returns the only user whose ID, Username or Email is name, or else the
+// only one whose FirstName is name. It ignores case. The error lists the users.
 func (d *directory) findUser(name string) (User, error) {
 	for _, match := range []func(User) bool{
 		func(u User) bool {
@@ -121,7 +122,7 @@ func (d *directory) findUser(name string) (User, error) {
 			return d.users[i], nil
 		}
 	}
-	return User{}, fmt.Errorf("no user %q; there are %s", name, d.userNames())
+	return User{}, fmt.Errorf("no user %q; the users are %s", name, d.userNames())
 }
 
 func (d *directory) userNames() string {
@@ -136,7 +137,7 @@ func (d *directory) userNames() string {
 	return strings.Join(names, ", ")
 }
 
-// organization returns the organization with the given id or slug.
+// organization returns the organization with the given ID or slug.
 func (d *directory) organization(name string) (Organization, bool) {
 	i := slices.IndexFunc(d.organizations, func(o Organization) bool {
 		return o.ID == name || strings.EqualFold(o.Slug, name)
@@ -147,7 +148,8 @@ func (d *directory) organization(name string) (Organization, bool) {
 	return d.organizations[i], true
 }
 
-// memberships returns the organizations userID is a member of, in order.
+// memberships returns the organizations of the user, in the order of the
+// directory.
 func (d *directory) memberships(userID string) []Organization {
 	var in []Organization
 	for _, o := range d.organizations {
@@ -158,8 +160,8 @@ func (d *directory) memberships(userID string) []Organization {
 	return in
 }
 
-// membership returns the organization name stands for and the user's place in
-// it, or zero values for the empty name.
+// membership returns the organization with the given ID or slug and the user's
+// membership in it, or zero values if name is empty.
 func (d *directory) membership(user User, name string) (Organization, Membership, error) {
 	if name == "" {
 		return Organization{}, Membership{}, nil
@@ -167,13 +169,15 @@ func (d *directory) membership(user User, name string) (Organization, Membership
 	o, _ := d.organization(name)
 	m, ok := o.member(user.ID)
 	if !ok {
-		return o, m, fmt.Errorf("%s is no member of %q; there are %q", user.Name(), name, slugs(d.memberships(user.ID)))
+		return o, m, fmt.Errorf("%s is not a member of %q; the user's organizations are %q",
+			user.Name(), name, slugs(d.memberships(user.ID)))
 	}
 	return o, m, nil
 }
 
-// chosen returns the id of the organization a grant of scopes is for: the one
-// named, or the user's first. It is empty if the scopes ask for none.
+// chooseOrganization returns the ID of the organization of a grant: the one with
+// the given ID or slug, or the user's first if name is empty. It returns "" if
+// scopes lack ScopeOrganization or the user has no organization.
 func (d *directory) chooseOrganization(user User, name string, scopes []string) (string, error) {
 	if name == "" {
 		if in := d.memberships(user.ID); len(in) > 0 && slices.Contains(scopes, ScopeOrganization) {
@@ -183,13 +187,15 @@ func (d *directory) chooseOrganization(user User, name string, scopes []string) 
 	}
 	o, _ := d.organization(name)
 	if !d.maySelectOrganization(user, o.ID, scopes) || o.ID == "" {
-		return "", fmt.Errorf("%s may not choose %q here; with the scope %s there are %q", user.Name(), name, ScopeOrganization, slugs(d.memberships(user.ID)))
+		return "", fmt.Errorf("%s cannot choose %q; with the scope %s the choices are %q",
+			user.Name(), name, ScopeOrganization, slugs(d.memberships(user.ID)))
 	}
 	return o.ID, nil
 }
 
-// mayChoose reports whether user may grant scopes for the organization; an
-// empty id means none.
+// maySelectOrganization reports whether user may select the organization for a
+// grant of scopes. An empty organizationID means no organization and is always
+// allowed.
 func (d *directory) maySelectOrganization(user User, organizationID string, scopes []string) bool {
 	if organizationID == "" {
 		return true

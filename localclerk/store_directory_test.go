@@ -28,7 +28,11 @@ func TestSeedIDsAreStable(t *testing.T) {
 
 func TestFindUserIsUnambiguous(t *testing.T) {
 	t.Parallel()
-	d, err := newDirectory([]User{{Username: "a1", FirstName: "Ann"}, {Username: "a2", FirstName: "Ann"}, {Username: "ann.b", FirstName: "a1"}}, nil)
+	d, err := newDirectory([]User{
+		{Username: "a1", FirstName: "Ann"},
+		{Username: "a2", FirstName: "Ann"},
+		{Username: "ann.b", FirstName: "a1"},
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +43,7 @@ func TestFindUserIsUnambiguous(t *testing.T) {
 		t.Errorf("got %v, want it to be ambiguous", err)
 	}
 	if _, err := d.findUser(""); err == nil {
-		t.Error("the empty name finds somebody")
+		t.Error("the empty name finds a user")
 	}
 }
 

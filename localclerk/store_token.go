@@ -11,8 +11,8 @@ type refreshToken struct {
 	used     bool
 }
 
-// accessToken is what an opaque token stands for, and what the claims of a JWT
-// say.
+// accessToken is the content of an access token: the record of an opaque token or
+// the claims of a JWT.
 type accessToken struct {
 	grant     *grant
 	id        string
@@ -29,28 +29,31 @@ var (
 	errRevoked = errors.New("it has been revoked")
 )
 
-func (v *store) addRefreshToken(g *grant, now time.Time) string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.putRefreshToken(g, now)
+func (s *store) addRefreshToken(g *grant, now time.Time) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.putRefreshToken(g, now)
 }
 
-func (v *store) putRefreshToken(g *grant, now time.Time) string {
+// putRefreshToken is addRefreshToken for callers that hold s.mu.
+func (s *store) putRefreshToken(g *grant, now time.Time) string {
 	value := newSecret()
-	v.refreshTokens.put(value, &refreshToken{grant: g, issuedAt: now})
+	s.refreshTokens.put(value, &refreshToken{grant: g, issuedAt: now})
 	return value
 }
 
-// peekRefresh returns the grant of a refresh token that rotate would take. A
-// token that was rotated away before revokes the family.
-func (v *store) checkRefreshToken(value, clientID string) (*grant, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.activeRefreshToken(value, clientID)
+// checkRefreshToken returns the grant of an active refresh token without using the
+// token. A refresh token that was used before revokes its grant (RFC 9700
+// section 4.14.2).
+func (s *store) checkRefreshToken(value, clientID string) (*grant, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.activeRefreshToken(value, clientID)
 }
 
-func (v *store) activeRefreshToken(value, clientID string) (*grant, error) {
-	t, ok := v.refreshTokens.get(value)
+// activeRefreshToken is checkRefreshToken for callers that hold s.mu.
+func (s *store) activeRefreshToken(value, clientID string) (*grant, error) {
+	t, ok := s.refreshTokens.get(value)
 	switch {
 	case !ok || t.grant.clientID != clientID:
 		return nil, errUnknown
@@ -63,32 +66,33 @@ func (v *store) activeRefreshToken(value, clientID string) (*grant, error) {
 	return t.grant, nil
 }
 
-// rotate spends a refresh token and returns the next one of its family.
-func (v *store) rotateRefreshToken(value, clientID string, now time.Time) (string, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	g, err := v.activeRefreshToken(value, clientID)
+// rotateRefreshToken marks a refresh token as used and returns the next one of the
+// same grant.
+func (s *store) rotateRefreshToken(value, clientID string, now time.Time) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g, err := s.activeRefreshToken(value, clientID)
 	if err != nil {
 		return "", err
 	}
-	t, _ := v.refreshTokens.get(value)
+	t, _ := s.refreshTokens.get(value)
 	t.used = true
-	return v.putRefreshToken(g, now), nil
+	return s.putRefreshToken(g, now), nil
 }
 
-func (v *store) addAccessToken(t *accessToken) string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
+func (s *store) addAccessToken(t *accessToken) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	value := opaquePrefix + randomString(base62, opaqueTokenLength)
-	v.accessTokens.put(value, t)
+	s.accessTokens.put(value, t)
 	return value
 }
 
-// opaque returns a copy of what an opaque access token stands for.
-func (v *store) opaqueToken(value string) (accessToken, bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	t, ok := v.accessTokens.get(value)
+// opaqueToken returns a copy of the record of an opaque access token.
+func (s *store) opaqueToken(value string) (accessToken, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.accessTokens.get(value)
 	if !ok {
 		return accessToken{}, false
 	}
@@ -97,26 +101,27 @@ func (v *store) opaqueToken(value string) (accessToken, bool) {
 	return found, true
 }
 
-// refreshGrant returns the grant of a refresh token that still works.
-func (v *store) refreshToken(value string) (refreshToken, bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	t, ok := v.refreshTokens.get(value)
+// refreshToken returns a refresh token that is neither used nor revoked.
+func (s *store) refreshToken(value string) (refreshToken, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.refreshTokens.get(value)
 	if !ok || t.used || t.grant.revoked {
 		return refreshToken{}, false
 	}
 	return *t, true
 }
 
-// revoke ends the family of a refresh or opaque access token, and reports
-// whose it was. A token that is unknown is nobody's.
-func (v *store) revokeToken(value, clientID string) (owner string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
+// revokeToken revokes the grant of a refresh token or opaque access token if the
+// token was issued to clientID. It returns the client ID to which the token was
+// issued, or "" if the token is unknown.
+func (s *store) revokeToken(value, clientID string) (owner string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var g *grant
-	if t, ok := v.refreshTokens.get(value); ok {
+	if t, ok := s.refreshTokens.get(value); ok {
 		g = t.grant
-	} else if t, ok := v.accessTokens.get(value); ok {
+	} else if t, ok := s.accessTokens.get(value); ok {
 		g = t.grant
 	} else {
 		return ""
@@ -128,17 +133,17 @@ func (v *store) revokeToken(value, clientID string) (owner string) {
 }
 
 // revokeUser revokes every grant of a user.
-func (v *store) revokeUser(user string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
+func (s *store) revokeUser(user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var grants []*grant
-	for _, c := range v.codes.all() {
+	for _, c := range s.codes.all() {
 		grants = append(grants, c.grant)
 	}
-	for _, t := range v.refreshTokens.all() {
+	for _, t := range s.refreshTokens.all() {
 		grants = append(grants, t.grant)
 	}
-	for _, t := range v.accessTokens.all() {
+	for _, t := range s.accessTokens.all() {
 		grants = append(grants, t.grant)
 	}
 	for _, g := range grants {

@@ -19,16 +19,16 @@ const (
 	typAccessToken = "at+jwt" // RFC 9068 section 2.1
 	typJWT         = "JWT"
 
-	// accessTokenLifetime is what expires_in says.
+	// accessTokenLifetime is the value of expires_in.
 	accessTokenLifetime = 24 * time.Hour
 	idTokenLifetime     = 24 * time.Hour
 
-	// notBeforeEarly is how long before its iat a token of Clerk's is valid.
+	// notBeforeEarly is the time from nbf to iat in Clerk's tokens.
 	notBeforeEarly = 10 * time.Second
 )
 
-// newAccessToken returns what a token issued now stands for. As measured at
-// Clerk, it lives a second longer than said.
+// newAccessToken returns the content of a new access token. As measured at Clerk, it
+// expires one second later than expires_in says.
 func newAccessToken(g *grant, scopes []string, now time.Time, lifetime time.Duration, opaque bool) *accessToken {
 	id := randomString(crockford, tokenIDLength)
 	if opaque {
@@ -43,8 +43,8 @@ func newAccessToken(g *grant, scopes []string, now time.Time, lifetime time.Dura
 	}
 }
 
-// issueAccessToken returns a token of the instance's present kind, bound to
-// the grant's resource if the instance does that.
+// issueAccessToken returns an access token, opaque or a JWT according to settings. A
+// JWT has the resource of the grant as aud if the settings enable that.
 func (s *Server) issueAccessToken(g *grant, scopes []string, settings Settings) (string, error) {
 	t := newAccessToken(g, scopes, s.now(), accessTokenLifetime, !settings.OAuthJWTAccessTokens)
 	if !settings.OAuthJWTAccessTokens {
@@ -58,7 +58,8 @@ func (s *Server) issueAccessToken(g *grant, scopes []string, settings Settings) 
 	return keys.sign(keys.header(typAccessToken), claims)
 }
 
-// claims are those of a JWT access token: no email, name or role.
+// claims returns the claims of a JWT access token. As at Clerk, they contain no
+// email, name or role.
 func (t *accessToken) claims(issuer string) jwt.MapClaims {
 	claims := jwt.MapClaims{
 		"client_id": t.grant.clientID,
@@ -79,8 +80,8 @@ func (t *accessToken) claims(issuer string) jwt.MapClaims {
 	return claims
 }
 
-// issueIDToken returns an ID token (OpenID Connect Core 1.0 section 2) with
-// the claims userinfo would give for scopes.
+// issueIDToken returns an ID token (OpenID Connect Core 1.0 section 2) with the claims
+// that userinfo returns for scopes.
 func (s *Server) issueIDToken(g *grant, user User, scopes []string) (string, error) {
 	keys := s.currentKeys()
 	return keys.sign(keys.header(typJWT), s.idTokenClaims(g, user, scopes, idTokenLifetime))
@@ -106,9 +107,9 @@ func (s *Server) idTokenClaims(g *grant, user User, scopes []string, lifetime ti
 	return claims
 }
 
-// readAccessToken returns what an access token of this server stands for,
-// opaque or JWT. It does not look at expiry or revocation of opaque ones:
-// their record is returned as it is. An expired JWT is no token any more.
+// readAccessToken returns the content of an access token of this server, opaque or
+// JWT. It does not check whether an opaque token has expired or is revoked. For a
+// JWT that has expired it returns an error.
 func (s *Server) readAccessToken(value string) (accessToken, error) {
 	if strings.HasPrefix(value, opaquePrefix) {
 		t, ok := s.store.opaqueToken(value)
@@ -130,7 +131,7 @@ func (s *Server) readJWT(value string) (accessToken, error) {
 	keys := s.currentKeys()
 	keyOf := func(token *jwt.Token) (any, error) {
 		if token.Header["typ"] != typAccessToken {
-			return nil, fmt.Errorf("typ %q is not that of an access token", token.Header["typ"])
+			return nil, fmt.Errorf("got typ %q, want at+jwt", token.Header["typ"])
 		}
 		return keys.verificationKeys(token)
 	}
@@ -140,7 +141,7 @@ func (s *Server) readJWT(value string) (accessToken, error) {
 		return accessToken{}, err
 	}
 	if claims.IssuedAt == nil {
-		return accessToken{}, errors.New("there is no iat claim")
+		return accessToken{}, errors.New("the iat claim is missing")
 	}
 	g := &grant{clientID: claims.ClientID, user: claims.Subject, organization: claims.Organization}
 	if len(claims.Audience) > 0 {
@@ -155,8 +156,8 @@ func (s *Server) readJWT(value string) (accessToken, error) {
 	}, nil
 }
 
-// liveToken returns an access token that is neither expired nor revoked, and
-// its user, who is neither gone nor banned.
+// activeToken returns an access token and its user. It returns false if the token has
+// expired or is revoked, or if the user is banned or does not exist.
 func (s *Server) activeToken(value string) (accessToken, User, bool) {
 	t, err := s.readAccessToken(value)
 	if err != nil || t.revoked || !s.now().Before(t.expiresAt) {
@@ -166,9 +167,9 @@ func (s *Server) activeToken(value string) (accessToken, User, bool) {
 	return t, user, ok && !user.Banned
 }
 
-// provesPossession checks a code_verifier against an S256 code_challenge (RFC
-// 7636 section 4.6). A verifier without a challenge is a downgrade (RFC 9700
-// section 4.8.2).
+// checkCodeVerifier checks a code_verifier against an S256 code_challenge (RFC 7636
+// section 4.6). It rejects a verifier without a challenge, which indicates a
+// downgrade attack (RFC 9700 section 4.8.2).
 func checkCodeVerifier(challenge, verifier string) error {
 	if challenge == "" {
 		if verifier != "" {

@@ -12,21 +12,21 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// TokenKind is a class of Clerk's tokens. All are signed by one key, under one
-// kid and iss.
+// TokenKind is a kind of Clerk's tokens. JWTs of all kinds have the same iss and kid
+// and are signed with the same key.
 type TokenKind string
 
-// The kinds of tokens there are.
+// The kinds of tokens. A resource server must accept OAuthToken only.
 const (
-	OAuthToken    TokenKind = "oauth_token"   // an access token, the only one for a resource server
-	IDToken       TokenKind = "id_token"      // for the client alone
-	SessionToken  TokenKind = "session_token" // of a signed-in browser, a minute long
-	TemplateToken TokenKind = "jwt_template"  // custom claims, aud among them if one likes
-	M2MToken      TokenKind = "m2m_token"     // of a machine
-	APIKey        TokenKind = "api_key"       // never a JWT
+	OAuthToken    TokenKind = "oauth_token"   // an OAuth access token, valid for 24 hours
+	IDToken       TokenKind = "id_token"      // an OpenID Connect ID token, valid for 24 hours
+	SessionToken  TokenKind = "session_token" // the token of a signed-in browser, valid for a minute
+	TemplateToken TokenKind = "jwt_template"  // a JWT with custom claims, which may contain aud, valid for a minute
+	M2MToken      TokenKind = "m2m_token"     // a machine-to-machine token, valid for an hour
+	APIKey        TokenKind = "api_key"       // always opaque, does not expire
 )
 
-// The cat header tells Clerk's JWTs of typ JWT apart.
+// The values of the cat header, with which Clerk distinguishes its JWTs of typ JWT.
 const (
 	catSession  = "cl_B7d4PD111AAA"
 	catTemplate = "cl_B7d4PD222AAA"
@@ -37,58 +37,62 @@ const (
 	sessionLifetime = time.Minute
 	machineLifetime = time.Hour
 
-	// frontend is the azp of session and template tokens: the origin of the
-	// application one is signed in to.
+	// applicationOrigin is the azp of session and template tokens: the origin of
+	// the application to which the user is signed in.
 	applicationOrigin = "http://localhost:3000"
 )
 
-// Token describes a token to Mint. The zero value is the access token that
-// the first user would get.
+// Token describes a token for IssueToken. The zero value is an access token of the
+// first user with the scopes profile and email.
 type Token struct {
-	// Kind is the token's class. Empty means OAuthToken.
+	// Kind is the kind of token. Empty means OAuthToken.
 	Kind TokenKind
 
-	// User is an id, username, email or first name. Empty means the first
-	// user. Machines have none.
+	// User is the user's ID, username, email address or first name. Empty means
+	// the first user. M2M tokens and API keys have no user.
 	User string
 
-	// Organization is the id or slug of one of the user's organizations. It
-	// becomes org_id, in session tokens the claim o. Empty means none.
+	// Organization is the ID or slug of one of the user's organizations. It is
+	// the claim org_id, or in session tokens the claim o. Empty means none.
 	Organization string
 
-	// Scopes of OAuth and ID tokens. Nil means profile and email.
+	// Scopes are the scopes of OAuth and ID tokens. Nil means profile and email.
 	Scopes []string
 
-	// ClientID of OAuth and ID tokens. Empty means a new one.
+	// ClientID is the client of OAuth and ID tokens. It need not be registered.
+	// Empty means a new ID.
 	ClientID string
 
-	// Resource becomes aud, whatever Settings.AudClaimEnabled says. Empty
-	// means none.
+	// Resource is the aud claim, regardless of Settings.AudClaimEnabled. It is
+	// ignored for ID tokens, whose aud is the client. Empty means none.
 	Resource string
 
-	// Lifetime counts from now. Zero means the kind's own; a negative one
-	// makes a token that has expired.
+	// Lifetime is the time from now until the token expires. Zero means the
+	// usual lifetime of the kind. A negative one makes an expired token. As at
+	// Clerk, OAuth tokens expire one second later.
 	Lifetime time.Duration
 
-	// Opaque makes OAuth and machine tokens opaque. Other kinds ignore it.
+	// Opaque makes OAuth and M2M tokens opaque. Other kinds ignore it.
 	Opaque bool
 
-	// Header and Claims are put over those of a JWT, last. A nil value removes
-	// one.
+	// Header and Claims replace members of the header and claims of a JWT. A nil
+	// value removes the member.
 	Header, Claims map[string]any
 }
 
-// Mint returns a token as described, signed as every token of this server is,
-// without anybody signing in.
+// IssueToken returns the token that t describes, without a sign-in. It is signed with
+// the same key as the tokens of the token endpoint, so tests can use it to make
+// tokens that are valid except for one claim. An opaque OAuth token is stored and
+// works at every endpoint; opaque M2M tokens and API keys are only random strings.
 func (s *Server) IssueToken(t Token) (string, error) {
 	dir := s.currentDirectory()
 	user, err := dir.findUser(cmp.Or(t.User, dir.users[0].ID))
 	if err != nil {
-		return "", fmt.Errorf("localclerk: minting a token: %w", err)
+		return "", fmt.Errorf("localclerk: issuing a token: %w", err)
 	}
 	o, m, err := dir.membership(user, t.Organization)
 	if err != nil {
-		return "", fmt.Errorf("localclerk: minting a token: %w", err)
+		return "", fmt.Errorf("localclerk: issuing a token: %w", err)
 	}
 	if t.Scopes == nil {
 		t.Scopes = splitScope(defaultScope)
@@ -98,7 +102,8 @@ func (s *Server) IssueToken(t Token) (string, error) {
 	case OAuthToken, "":
 		return s.issueOAuthToken(t, user, o)
 	case IDToken:
-		return s.signJWT(t, typJWT, "", s.idTokenClaims(s.newTokenGrant(t, user, o), user, t.Scopes, cmp.Or(t.Lifetime, idTokenLifetime)))
+		claims := s.idTokenClaims(s.newTokenGrant(t, user, o), user, t.Scopes, cmp.Or(t.Lifetime, idTokenLifetime))
+		return s.signJWT(t, typJWT, "", claims)
 	case SessionToken:
 		claims := s.baseClaims(user.ID, cmp.Or(t.Lifetime, sessionLifetime))
 		maps.Copy(claims, sessionClaims(o, m))
@@ -119,7 +124,7 @@ func (s *Server) IssueToken(t Token) (string, error) {
 	case APIKey:
 		return newID("ak_"), nil
 	}
-	return "", fmt.Errorf("localclerk: minting a token: got kind %q, want one of %q", t.Kind,
+	return "", fmt.Errorf("localclerk: issuing a token: got kind %q, want one of %q", t.Kind,
 		[]TokenKind{OAuthToken, IDToken, SessionToken, TemplateToken, M2MToken, APIKey})
 }
 
@@ -139,7 +144,7 @@ func (s *Server) issueOAuthToken(t Token, user User, o Organization) (string, er
 	return s.signJWT(t, typAccessToken, "", token.claims(s.issuer))
 }
 
-// baseClaims are those that session, template and machine tokens share.
+// baseClaims returns the claims that session, template and M2M tokens have in common.
 func (s *Server) baseClaims(subject string, lifetime time.Duration) jwt.MapClaims {
 	now := s.now()
 	return jwt.MapClaims{
@@ -151,7 +156,7 @@ func (s *Server) baseClaims(subject string, lifetime time.Duration) jwt.MapClaim
 	}
 }
 
-// mintJWT signs claims with what t puts over them.
+// signJWT signs claims after it applied Resource, Claims and Header of t.
 func (s *Server) signJWT(t Token, typ, cat string, claims jwt.MapClaims) (string, error) {
 	if _, ok := claims["aud"]; !ok && t.Resource != "" {
 		claims["aud"] = t.Resource
@@ -175,9 +180,9 @@ func applyOverrides(values, overrides map[string]any) {
 	}
 }
 
-// sessionClaims are a session token's own claims, version 2. Permissions such
-// as org:teams:read come apart into features (fea), permissions (o.per) and a
-// bit mask of permissions for each feature (o.fpm).
+// sessionClaims returns the claims of session tokens, version 2. Permissions such as
+// org:teams:read are split into features (fea), permissions (o.per) and a bit mask
+// of permissions for each feature (o.fpm).
 func sessionClaims(o Organization, m Membership) map[string]any {
 	claims := map[string]any{
 		"azp": applicationOrigin,
@@ -198,7 +203,8 @@ func sessionClaims(o Organization, m Membership) map[string]any {
 	return claims
 }
 
-// compactPermissions leaves out what is not of the form org:feature:permission.
+// compactPermissions returns the claims fea, o.per and o.fpm. It ignores permissions
+// that do not have the form org:feature:permission.
 func compactPermissions(permissions []string) (fea, per, fpm string) {
 	granted := map[string][]string{}
 	var names []string

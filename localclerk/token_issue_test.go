@@ -33,7 +33,7 @@ func TestIssuedJWTs(t *testing.T) {
 		for _, test := range []struct {
 			name         string
 			token        Token
-			header, want string // beside alg, kid, iss; N is now
+			header, want string // in addition to alg, kid, iss, iat, nbf and exp
 			random       map[string]string
 		}{
 			{
@@ -47,7 +47,8 @@ func TestIssuedJWTs(t *testing.T) {
 				token: Token{Kind: OAuthToken, User: "Ada", Organization: "analytical-engines", Scopes: []string{"email"},
 					ClientID: "client", Resource: testResource},
 				header: `{"typ": "at+jwt"}`,
-				want:   `{"sub": "` + ada + `", "scope": "email user:org:read", "client_id": "client", "aud": ["` + testResource + `"], "org_id": "` + engines + `"}`,
+				want: `{"sub": "` + ada + `", "scope": "email user:org:read", "client_id": "client",
+					"aud": ["` + testResource + `"], "org_id": "` + engines + `"}`,
 				random: map[string]string{"jti": "oat_"},
 			},
 			{
@@ -177,8 +178,12 @@ func TestIssueTokenRejects(t *testing.T) {
 		wantErr string
 	}{
 		{"unknown user", Token{User: "bob"}, `no user "bob"`},
-		{"unknown organization", Token{Organization: "acme"}, `Ada Lovelace is no member of "acme"`},
-		{"organization of others", Token{User: "grace", Organization: "bombe-works"}, `there are "analytical-engines"`},
+		{"unknown organization", Token{Organization: "acme"}, `Ada Lovelace is not a member of "acme"`},
+		{
+			name:    "organization of others",
+			token:   Token{User: "grace", Organization: "bombe-works"},
+			wantErr: `the user's organizations are "analytical-engines"`,
+		},
 		{"unknown kind", Token{Kind: "cookie"}, `got kind "cookie", want one of`},
 		{"unencodable claim", Token{Claims: map[string]any{"x": func() {}}}, "signing a token"},
 	} {

@@ -21,8 +21,13 @@ func TestAccessTokenClaims(t *testing.T) {
 			extra       map[string]any
 		}{
 			{name: "plain", scope: "email profile", resource: []string{testResource}},
-			{name: "aud claim", scope: "email", resource: []string{testResource},
-				change: func(s *Settings) { s.AudClaimEnabled = true }, extra: map[string]any{"aud": []any{testResource}}},
+			{
+				name:     "aud claim",
+				scope:    "email",
+				resource: []string{testResource},
+				change:   func(s *Settings) { s.AudClaimEnabled = true },
+				extra:    map[string]any{"aud": []any{testResource}},
+			},
 			{name: "aud claim without resource", scope: "email",
 				change: func(s *Settings) { s.AudClaimEnabled = true }},
 			{name: "organization", scope: "email user:org:read",
@@ -105,7 +110,7 @@ func TestJWTAccessTokenExpires(t *testing.T) {
 	})
 }
 
-// resigned returns token with one claim changed; nil removes it.
+// withChangedClaim returns token with one claim changed; nil removes it.
 func withChangedClaim(t *testing.T, s *Server, token, claim string, value any) string {
 	t.Helper()
 	_, claims := decode(t, token)

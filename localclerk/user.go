@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Roles every Clerk instance starts with.
+// The roles of a new Clerk instance.
 const (
 	RoleAdmin  = "org:admin"
 	RoleMember = "org:member"
@@ -14,8 +14,8 @@ const (
 
 // User is an account. It needs an Email or a Username.
 type User struct {
-	// ID is "user_" and 27 letters and digits. Empty means one derived from
-	// Username or Email, the same at every start.
+	// ID is "user_" and 27 letters and digits. Empty means an ID derived from
+	// Username or Email, which is the same at every start.
 	ID string
 
 	Username  string
@@ -23,27 +23,29 @@ type User struct {
 	FirstName string
 	LastName  string
 
-	// EmailUnverified makes userinfo say email_verified false.
+	// EmailUnverified sets the claim email_verified to false.
 	EmailUnverified bool
 
-	// ImageURL is the picture claim. Empty means no such claim.
+	// ImageURL is the picture claim. If empty, there is no such claim.
 	ImageURL string
 
 	PublicMetadata  map[string]any
 	PrivateMetadata map[string]any
 	UnsafeMetadata  map[string]any
 
-	// Banned accounts exist but cannot sign in, and their tokens are refused
-	// wherever the server itself is asked.
+	// Banned accounts exist but cannot sign in. The server rejects their tokens
+	// in every request that it receives; a JWT still verifies offline.
 	Banned bool
 }
 
-// Name returns first and last name, or what else identifies the user.
+// Name returns the first and last name, or else the username, or else the email
+// address.
 func (u User) Name() string {
 	return cmp.Or(strings.TrimSpace(u.FirstName+" "+u.LastName), u.Username, u.Email)
 }
 
-// claims are those of userinfo and of ID tokens that the scopes open.
+// claims returns the claims of userinfo and ID tokens that the scopes include
+// (OpenID Connect Core 1.0 section 5.4).
 func (u User) claims(scopes []string) map[string]any {
 	claims := map[string]any{}
 	set := func(name, value string) {
@@ -75,8 +77,8 @@ func (u User) claims(scopes []string) map[string]any {
 
 // Organization is a group of users.
 type Organization struct {
-	// ID is "org_" and 27 letters and digits. Empty means one derived from
-	// Slug, the same at every start.
+	// ID is "org_" and 27 letters and digits. Empty means an ID derived from
+	// Slug, which is the same at every start.
 	ID string
 
 	Name string
@@ -95,7 +97,7 @@ func (o Organization) member(userID string) (Membership, bool) {
 	return o.Members[i], true
 }
 
-// Membership is a user's place in an organization.
+// Membership is the membership of one user in an organization.
 type Membership struct {
 	// User is the user's ID, Username or Email.
 	User string
@@ -107,8 +109,8 @@ type Membership struct {
 	Permissions []string
 }
 
-// SeedUsers returns the accounts of a Server whose Config names none. Their
-// ids are the same everywhere. Katherine Johnson is in no organization.
+// SeedUsers returns the accounts of a Server if Config.Users is nil. Their IDs are
+// always the same. Katherine Johnson is not a member of any organization.
 func SeedUsers() []User {
 	return []User{
 		{Username: "ada", Email: "ada@example.com", FirstName: "Ada", LastName: "Lovelace"},
@@ -118,7 +120,7 @@ func SeedUsers() []User {
 	}
 }
 
-// SeedOrganizations returns the organizations that go with SeedUsers.
+// SeedOrganizations returns the organizations of the users of SeedUsers.
 func SeedOrganizations() []Organization {
 	return []Organization{
 		{Name: "Analytical Engines", Slug: "analytical-engines", Members: []Membership{
@@ -132,18 +134,20 @@ func SeedOrganizations() []Organization {
 	}
 }
 
-// Users returns the users there are, with the ids they got.
+// Users returns all users, with their IDs filled in. The caller must not change
+// the maps in them.
 func (s *Server) Users() []User { return slices.Clone(s.currentDirectory().users) }
 
-// Organizations returns the organizations there are, with the ids they got and
-// members by id.
+// Organizations returns all organizations. IDs, slugs and roles are filled in, and
+// each Membership.User is an ID. The caller must not change the members.
 func (s *Server) Organizations() []Organization {
 	return slices.Clone(s.currentDirectory().organizations)
 }
 
-// SetPeople replaces all users and organizations. Tokens of users who are gone
-// or banned stop working wherever the server itself is asked. The caller must
-// not change what it passed afterwards.
+// SetUsers replaces all users and organizations. From then on the server rejects
+// the tokens of users that were removed or banned. The caller must not change
+// the maps and slices that it passed. If they are invalid, SetUsers returns an
+// error and changes nothing.
 func (s *Server) SetUsers(users []User, organizations []Organization) error {
 	dir, err := newDirectory(users, organizations)
 	if err != nil {
@@ -155,9 +159,9 @@ func (s *Server) SetUsers(users []User, organizations []Organization) error {
 	return nil
 }
 
-// RevokeUser revokes every grant of a user, named by id, username, email or
-// first name: codes, refresh tokens and opaque access tokens. JWT access
-// tokens, as at Clerk, cannot be revoked.
+// RevokeUser revokes all authorization codes, refresh tokens and opaque access
+// tokens of one user. The user is named by ID, username, email address or first
+// name. As at Clerk, JWT access tokens cannot be revoked.
 func (s *Server) RevokeUser(name string) error {
 	user, err := s.currentDirectory().findUser(name)
 	if err != nil {

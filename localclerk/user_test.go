@@ -32,12 +32,12 @@ func TestSetUsers(t *testing.T) {
 	banned[0].Banned = true
 	check("banned", banned, 401, invalidGrant)
 	check("unbanned", SeedUsers(), 200, "")
-	check("gone", SeedUsers()[1:], 401, invalidGrant)
+	check("removed", SeedUsers()[1:], 401, invalidGrant)
 	if err := s.SetUsers(nil, nil); err == nil {
-		t.Error("nobody at all is let through")
+		t.Error("SetUsers accepts an empty list")
 	}
 	if got := len(s.Users()); got != 3 {
-		t.Errorf("%d users after a refused change, want 3", got)
+		t.Errorf("%d users after a rejected change, want 3", got)
 	}
 }
 
