@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -115,22 +114,15 @@ func (body applicationRequest) check(settings Settings) (name string, err error)
 	if body.Name == "" || len(body.Name) > maxClientName {
 		return "name", fmt.Errorf("got %d bytes, want 1 to %d", len(body.Name), maxClientName)
 	}
-	if len(body.RedirectURIs) == 0 || len(body.RedirectURIs) > maxRedirectURIs {
-		return "redirect_uris", fmt.Errorf("got %d, want 1 to %d", len(body.RedirectURIs), maxRedirectURIs)
-	}
-	for _, uri := range body.RedirectURIs {
-		if err := checkRedirectURI(uri); err != nil {
-			return "redirect_uris", err
-		}
+	if err := checkRedirectURIs(body.RedirectURIs); err != nil {
+		return "redirect_uris", err
 	}
 	scopes := splitScope(body.Scopes)
 	if len(scopes) == 0 {
 		return "scopes", errors.New("it is empty")
 	}
-	for _, scope := range scopes {
-		if !slices.Contains(settings.supportedScopes(), scope) {
-			return "scopes", fmt.Errorf("got %q, want one of %q", scope, settings.supportedScopes())
-		}
+	if scope, ok := settings.unsupportedScope(scopes); ok {
+		return "scopes", fmt.Errorf("got %q, want one of %q", scope, settings.supportedScopes())
 	}
 	return "", nil
 }

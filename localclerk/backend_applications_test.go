@@ -68,7 +68,7 @@ func TestCreateApplicationRejects(t *testing.T) {
 	}{
 		{"name", "", "got 0 bytes"},
 		{"name", strings.Repeat("n", 257), "got 257 bytes"},
-		{"redirect_uris", []string{}, "got 0, want 1 to 50"},
+		{"redirect_uris", []string{}, "got 0 redirect_uris, want 1 to 50"},
 		{"redirect_uris", []string{"http://app.example/"}, "plain http"},
 		{"scopes", " ", "it is empty"},
 		{"scopes", "notes:read", `got "notes:read"`},

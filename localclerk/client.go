@@ -16,7 +16,13 @@ const (
 	authPost  = "client_secret_post"
 )
 
-const maxURILength = 1024
+// The limits of what a client may register.
+const (
+	maxURILength    = 1024
+	maxRedirectURIs = 50
+	maxClientName   = 256
+	maxClientScope  = 1024
+)
 
 // client is an OAuth application, also called OAuth client. It is immutable.
 type client struct {
@@ -66,6 +72,19 @@ func equalExceptPort(registered, requested string) bool {
 }
 
 func hostWithoutPort(u *url.URL) string { return strings.TrimSuffix(u.Host, ":"+u.Port()) }
+
+// checkRedirectURIs checks the number of redirect URIs of a client and each of them.
+func checkRedirectURIs(uris []string) error {
+	if n := len(uris); n == 0 || n > maxRedirectURIs {
+		return fmt.Errorf("got %d redirect_uris, want 1 to %d", n, maxRedirectURIs)
+	}
+	for _, uri := range uris {
+		if err := checkRedirectURI(uri); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // checkRedirectURI checks that uri may be registered: it must be absolute, without
 // a fragment, and must not be plain http to another machine.

@@ -131,13 +131,6 @@ func (d metadataDocument) check(clientID string) error {
 		return fmt.Errorf("its token_endpoint_auth_method is %q, want none", d.TokenEndpointAuthMethod)
 	case d.ClientSecret != "":
 		return errors.New("it has a client_secret")
-	case len(d.RedirectURIs) == 0 || len(d.RedirectURIs) > maxRedirectURIs:
-		return fmt.Errorf("it has %d redirect_uris, want 1 to %d", len(d.RedirectURIs), maxRedirectURIs)
 	}
-	for _, uri := range d.RedirectURIs {
-		if err := checkRedirectURI(uri); err != nil {
-			return err
-		}
-	}
-	return nil
+	return checkRedirectURIs(d.RedirectURIs)
 }

@@ -10,8 +10,6 @@ import (
 
 const (
 	maxRegistrationBody = 64 << 10
-	maxRedirectURIs     = 50
-	maxClientName       = 256
 )
 
 // registration contains the members of a client registration request that the
@@ -37,6 +35,7 @@ type registrationResponse struct {
 	ResponseTypes []string `json:"response_types"`
 }
 
+// serveRegister is the client registration endpoint (RFC 7591 section 3).
 func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 	settings := s.currentSettings()
 	if !settings.DynamicOAuthClientRegistration {
@@ -91,13 +90,8 @@ func readRegistration(w http.ResponseWriter, r *http.Request) (registration, *oa
 }
 
 func (body registration) check(settings Settings) *oauthError {
-	if n := len(body.RedirectURIs); n == 0 || n > maxRedirectURIs {
-		return oauthErrorf(invalidRedirectURI, "Got %d redirect_uris, want 1 to %d.", n, maxRedirectURIs)
-	}
-	for _, uri := range body.RedirectURIs {
-		if err := checkRedirectURI(uri); err != nil {
-			return oauthErrorf(invalidRedirectURI, "%v.", err)
-		}
+	if err := checkRedirectURIs(body.RedirectURIs); err != nil {
+		return oauthErrorf(invalidRedirectURI, "%v.", err)
 	}
 	if !slices.Contains(authMethods, body.TokenEndpointAuthMethod) {
 		return oauthErrorf(invalidClientMetadata,
@@ -113,19 +107,17 @@ func (body registration) check(settings Settings) *oauthError {
 		{"client_name", body.ClientName, maxClientName},
 		{"client_uri", body.ClientURI, maxURILength},
 		{"logo_uri", body.LogoURI, maxURILength},
-		{"scope", body.Scope, maxURILength},
+		{"scope", body.Scope, maxClientScope},
 	} {
 		if len(field.value) > field.max {
 			return oauthErrorf(invalidClientMetadata,
 				"The %s has %d bytes, want at most %d.", field.name, len(field.value), field.max)
 		}
 	}
-	for _, scope := range splitScope(body.Scope) {
-		if !slices.Contains(settings.supportedScopes(), scope) {
-			return oauthErrorf(invalidClientMetadata,
-				"This instance does not support the scope '%s'; it supports %s.", scope, strings.Join(settings.supportedScopes(), " ")).
-				withFix("add the scope to the instance, or request another")
-		}
+	if scope, ok := settings.unsupportedScope(splitScope(body.Scope)); ok {
+		return oauthErrorf(invalidClientMetadata,
+			"This instance does not support the scope '%s'; it supports %s.", scope, strings.Join(settings.supportedScopes(), " ")).
+			withFix("add the scope to the instance, or request another")
 	}
 	return nil
 }

@@ -108,13 +108,13 @@ func TestRegisterRejects(t *testing.T) {
 		value            any
 		wantCode, reason string
 	}{
-		{"no redirect URI", "redirect_uris", []string{}, invalidRedirectURI, "Got 0 redirect_uris"},
+		{"no redirect URI", "redirect_uris", []string{}, invalidRedirectURI, "got 0 redirect_uris"},
 		{
 			name:     "too many redirect URIs",
 			field:    "redirect_uris",
 			value:    strings.Split(strings.Repeat(testRedirect+" ", 51), " "),
 			wantCode: invalidRedirectURI,
-			reason:   "Got 52 redirect_uris, want 1 to 50",
+			reason:   "got 52 redirect_uris, want 1 to 50",
 		},
 		{"relative", "redirect_uris", []string{"/callback"}, invalidRedirectURI, "is not absolute"},
 		{"not a URI", "redirect_uris", []string{"http://[::1"}, invalidRedirectURI, "is not a URI"},

@@ -118,6 +118,18 @@ func (s Settings) supportedScopes() []string {
 	return append(known, s.CustomScopes...)
 }
 
+// unsupportedScope returns the first scope that the instance does not support, if
+// there is one.
+func (s Settings) unsupportedScope(scopes []string) (scope string, found bool) {
+	supported := s.supportedScopes()
+	for _, scope := range scopes {
+		if !slices.Contains(supported, scope) {
+			return scope, true
+		}
+	}
+	return "", false
+}
+
 // dynamicScopes returns the scopes of a client that registers itself with the
 // scopes requested. As at Clerk, offline_access is always included and the list
 // is sorted.
@@ -133,6 +145,7 @@ func (s Settings) dynamicScopes(requested []string) []string {
 	return slices.Compact(scopes)
 }
 
+// check reports all invalid settings.
 func (s Settings) check() error {
 	var errs []error
 	if len(s.CustomScopes) > maxCustomScopes {
