@@ -14,7 +14,8 @@ const (
 )
 
 // SecretKey returns the secret key of the Backend API, sk_test_… . This server
-// serves the Backend API at the same URL as the Frontend API.
+// serves the Backend API at the same URL as the Frontend API. Each Server has
+// its own random key.
 func (s *Server) SecretKey() string { return string(s.secretKey) }
 
 // backendRoutes registers the parts of Clerk's Backend API that resource servers and

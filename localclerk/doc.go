@@ -9,9 +9,9 @@
 // serves.
 //
 // Anyone who can reach the server can sign in as any user. It therefore
-// accepts loopback only: [New] rejects an issuer, [Server.Serve] rejects a
-// listener, and the handler rejects a connection or a Host header that is not
-// loopback.
+// accepts loopback only: [New] rejects an issuer that is not on loopback,
+// [Server.Serve] such a listener, and the handler such a connection or Host
+// header.
 //
 // Where Clerk does not publish its behavior, the server follows the RFCs
 // strictly; the comments name the section. Clerk publishes its API at

@@ -38,7 +38,7 @@ func (s *Server) serveContinue(w http.ResponseWriter, r *http.Request) {
 }
 
 func unknownTransaction() *oauthError {
-	return oauthErrorf(invalidRequest, "This sign-in is unknown, completed, or older than %s.", transactionLifetime).
+	return oauthErrorf(invalidRequest, "This sign-in is unknown, completed, or older than %.0f minutes.", transactionLifetime.Minutes()).
 		withFix("go back to the application and connect again")
 }
 

@@ -71,7 +71,7 @@ func TestSignInAndConsentPages(t *testing.T) {
 			t.Errorf("the consent page lacks %q", want)
 		}
 	}
-	if strings.Contains(page, "Stay signed in") {
+	if strings.Contains(page, "Keep access") {
 		t.Error("the consent page names a scope that was not requested")
 	}
 	allowed := b.press(transaction, "action", actionAllow, "organization_id", bombe.ID)

@@ -32,8 +32,8 @@ const (
 	StepOther         Step = "other"         // a path without an endpoint
 )
 
-// Event is one request and its response. Secrets in it are truncated, so that they
-// cannot be used, and each text has at most 1024 bytes.
+// Event is one request and its response. Secrets in it are shortened, so that they
+// cannot be used. Parameters and headers of more than 1024 bytes are truncated.
 type Event struct {
 	// ID is 1 for the first event and increases by 1.
 	ID uint64 `json:"id"`

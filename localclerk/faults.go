@@ -23,7 +23,8 @@ type Faults struct {
 	Latency time.Duration
 
 	// Status, 500 to 599, is the status of every response, with an error as
-	// body. Zero means normal responses. 503 comes with Retry-After.
+	// body. Zero means normal responses. 503 comes with a
+	// Retry-After of 5 seconds.
 	Status int
 
 	// Paths limit Latency and Status to request paths that start with one of

@@ -18,14 +18,14 @@ type Client struct {
 
 // OpaqueToken is the record of an opaque access token, without the value of the token.
 type OpaqueToken struct {
-	ID           string
+	ID           string // oat_…
 	ClientID     string
 	User         string // user_…
 	Organization string // org_…, or empty
 	Scopes       []string
 	IssuedAt     time.Time
 	ExpiresAt    time.Time
-	Revoked      bool
+	Revoked      bool // the token or its grant was revoked
 }
 
 // Clients returns all clients, oldest first. A client with a client ID metadata

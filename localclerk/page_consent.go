@@ -16,14 +16,14 @@ var scopeDescriptions = map[string]string{
 	ScopeEmail:           "See your email address",
 	ScopePublicMetadata:  "See your public metadata",
 	ScopePrivateMetadata: "See your private metadata",
-	ScopeOfflineAccess:   "Stay signed in while you are not using it",
-	ScopeOrganization:    "See the organization that you choose below",
+	ScopeOfflineAccess:   "Keep access while you are away",
+	ScopeOrganization:    "See the organization you choose",
 }
 
 func scopeItems(scopes []string) []scopeItem {
 	var items []scopeItem
 	for _, scope := range scopes {
-		items = append(items, scopeItem{scope, cmp.Or(scopeDescriptions[scope], "Use a permission that this server defines:")})
+		items = append(items, scopeItem{scope, cmp.Or(scopeDescriptions[scope], "Use a custom permission:")})
 	}
 	return items
 }

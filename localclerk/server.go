@@ -147,8 +147,8 @@ func (s *Server) Issuer() string { return s.issuer }
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 // Serve serves requests on l until ctx ends. Then it waits at most 5 seconds
-// for running requests, and returns nil if they completed. It returns an error
-// if l is not on loopback. It always closes l.
+// for running requests and returns nil if they completed, else an error. If l is
+// not on loopback, it returns an error at once. It always closes l.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer l.Close()
 	if !isLoopbackAddr(l.Addr()) {

@@ -23,7 +23,7 @@ const (
 	SessionToken  TokenKind = "session_token" // the token of a signed-in browser, valid for a minute
 	TemplateToken TokenKind = "jwt_template"  // a JWT with custom claims, which may contain aud, valid for a minute
 	M2MToken      TokenKind = "m2m_token"     // a machine-to-machine token, valid for an hour
-	APIKey        TokenKind = "api_key"       // always opaque, does not expire
+	APIKey        TokenKind = "api_key"       // an API key, always opaque
 )
 
 // The values of the cat header, with which Clerk distinguishes its JWTs of typ JWT.
@@ -63,8 +63,9 @@ type Token struct {
 	// Empty means a new ID.
 	ClientID string
 
-	// Resource is the aud claim, regardless of Settings.AudClaimEnabled. It is
-	// ignored for ID tokens, whose aud is the client. Empty means none.
+	// Resource is the aud claim of a JWT, regardless of
+	// Settings.AudClaimEnabled. It is ignored for ID tokens, whose aud is the
+	// client. Empty means no aud.
 	Resource string
 
 	// Lifetime is the time from now until the token expires. Zero means the
@@ -75,8 +76,8 @@ type Token struct {
 	// Opaque makes OAuth and M2M tokens opaque. Other kinds ignore it.
 	Opaque bool
 
-	// Header and Claims replace members of the header and claims of a JWT. A nil
-	// value removes the member.
+	// Header and Claims set members of the header and claims of a JWT. They
+	// replace those that IssueToken sets. A nil value removes the member.
 	Header, Claims map[string]any
 }
 
