@@ -91,7 +91,7 @@ func (s *Server) refreshTokens(c *client, form url.Values, resource string) (tok
 	}
 	g, err := s.store.checkRefreshToken(value, c.id)
 	if err != nil {
-		return tokenResponse{}, oauthErrorf(invalidGrant, "The refresh token: %v.", err).withFix("sign in again")
+		return tokenResponse{}, oauthErrorf(invalidGrant, "The refresh token is not accepted: %v.", err).withFix("sign in again")
 	}
 	if oauthErr := checkSameResource(g, resource); oauthErr != nil {
 		return tokenResponse{}, oauthErr
@@ -133,7 +133,7 @@ func (s *Server) issueTokens(g *grant, scopes []string, nextRefreshToken func(ti
 	}
 	refresh, err := nextRefreshToken(s.now())
 	if err != nil {
-		return tokenResponse{}, oauthErrorf(invalidGrant, "The refresh token: %v.", err).withFix("sign in again")
+		return tokenResponse{}, oauthErrorf(invalidGrant, "The refresh token is not accepted: %v.", err).withFix("sign in again")
 	}
 	access, err := s.issueAccessToken(g, scopes, s.currentSettings())
 	if err != nil {

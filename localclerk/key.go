@@ -40,6 +40,7 @@ func newKeyring(private *rsa.PrivateKey) (keyring, error) {
 	return keyring{kid: kid, signingKey: private, publishedKeys: []publishedKey{{kid, &private.PublicKey}}}, nil
 }
 
+// header returns the JOSE header of a token with this typ.
 func (k keyring) header(typ string) map[string]any {
 	return map[string]any{"alg": jwt.SigningMethodRS256.Alg(), "kid": k.kid, "typ": typ}
 }

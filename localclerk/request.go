@@ -22,7 +22,7 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *oauthError) 
 		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxFormBody))
 		if err != nil {
-			return nil, oauthErrorf(invalidRequest, "Reading the body: %v.", err)
+			return nil, oauthErrorf(invalidRequest, "Reading the body failed: %v.", err)
 		}
 		encoded = string(body)
 	} else if len(encoded) > maxQuery {

@@ -117,7 +117,7 @@ func (d *directory) findUser(name string) (User, error) {
 	} {
 		if i := slices.IndexFunc(d.users, match); i >= 0 && name != "" {
 			if slices.IndexFunc(d.users[i+1:], match) >= 0 {
-				return User{}, fmt.Errorf("%q is the name of more than one user; use the id, username or email", name)
+				return User{}, fmt.Errorf("%q is the name of more than one user; use the ID, username or email address", name)
 			}
 			return d.users[i], nil
 		}
