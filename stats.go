@@ -35,7 +35,7 @@ func (g *Guard) Stats() Stats {
 	out := Stats{
 		Accepted: g.counters.accepted.Load(),
 		Unbound:  g.counters.unbound.Load(),
-		Rejected:  make(map[Reason]uint64),
+		Rejected: make(map[Reason]uint64),
 	}
 	for i, info := range reason.All() {
 		if n := g.counters.refused[i].Load(); n > 0 {
