@@ -122,8 +122,13 @@ func allowPublicAddress(network, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// nonPublicPrefixes lists the special-purpose ranges of RFC 6890 that the methods
-// of netip.Addr do not cover.
+// globalUnicast6 holds all public IPv6 addresses (RFC 3587). Everything outside of it
+// is reserved, deprecated or of special purpose, such as ::127.0.0.1, fec0::/10 and
+// 5f00::/16.
+var globalUnicast6 = netip.MustParsePrefix("2000::/3")
+
+// nonPublicPrefixes lists the special-purpose ranges of the IANA registries (RFC 6890)
+// that neither globalUnicast6 nor the methods of netip.Addr exclude.
 var nonPublicPrefixes = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
 	netip.MustParsePrefix("100.64.0.0/10"),
@@ -134,16 +139,15 @@ var nonPublicPrefixes = []netip.Prefix{
 	netip.MustParsePrefix("198.51.100.0/24"),
 	netip.MustParsePrefix("203.0.113.0/24"),
 	netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("64:ff9b::/96"),
-	netip.MustParsePrefix("64:ff9b:1::/48"),
-	netip.MustParsePrefix("100::/64"),
 	netip.MustParsePrefix("2001::/23"),
 	netip.MustParsePrefix("2001:db8::/32"),
 	netip.MustParsePrefix("2002::/16"),
+	netip.MustParsePrefix("3fff::/20"),
 }
 
 func isPublic(addr netip.Addr) bool {
 	addr = addr.Unmap()
 	return addr.IsGlobalUnicast() && !addr.IsPrivate() && addr.Zone() == "" &&
+		(addr.Is4() || globalUnicast6.Contains(addr)) &&
 		!slices.ContainsFunc(nonPublicPrefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
