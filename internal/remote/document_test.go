@@ -18,20 +18,18 @@ func TestCopyIsWhatTheIssuerSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const body = " {\"b\": 1,\n\"a\":\"\\u00e4\"}\n"
 		i := newIssuer(body)
-		i.respond(http.StatusOK, body, "Content-Type", "application/jwk-set+json", "ETag", `"v1"`)
+		i.respond(http.StatusOK, body, "Content-Type", "application/jwk-set+json")
 		i.slow(time.Second)
-		begun := time.Now()
+		startedAt := time.Now()
 		got, err := i.open(t).Get(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := remote.Copy{
-			Body:        []byte(body),
-			ContentType: "application/jwk-set+json",
-			ETag:        `"v1"`,
-			FetchedAt:   begun,
-			Expires:     begun.Add(remote.DefaultHardTTL),
-			Sequence:    1,
+			Body:      []byte(body),
+			FetchedAt: startedAt,
+			Expires:   startedAt.Add(remote.DefaultHardTTL),
+			Sequence:  1,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("copy (-want +got):\n%s", diff)
@@ -53,7 +51,7 @@ func TestNewDoesNoIO(t *testing.T) {
 	})
 }
 
-func TestStampedeIsOneFetch(t *testing.T) {
+func TestManyCallersShareOneFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(good)
 		i.slow(200 * time.Millisecond)
@@ -88,7 +86,7 @@ func TestWaitersAreBounded(t *testing.T) {
 		}
 		synctest.Wait()
 		_, err := d.Get(t.Context())
-		wantUnavailable(t, err, "too many callers wait")
+		wantUnavailable(t, err, "too many callers are waiting")
 		time.Sleep(2 * time.Second)
 		if served.Load() != remote.MaxWaiters {
 			t.Errorf("%d served, want %d", served.Load(), remote.MaxWaiters)
@@ -96,7 +94,7 @@ func TestWaitersAreBounded(t *testing.T) {
 	})
 }
 
-func TestCallerLeavesAndFetchGoesOn(t *testing.T) {
+func TestFetchContinuesWithoutItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(good)
 		i.slow(2 * time.Second)
@@ -113,7 +111,7 @@ func TestCallerLeavesAndFetchGoesOn(t *testing.T) {
 	})
 }
 
-func TestRefetchKeepsTheInterval(t *testing.T) {
+func TestRefetchWaitsForTheInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(good)
 		d := i.open(t)
@@ -126,7 +124,7 @@ func TestRefetchKeepsTheInterval(t *testing.T) {
 			t.Errorf("got %v, want ErrTooSoon and 3s", err)
 		}
 		c, err := d.Refetch(t.Context(), first.Sequence-1)
-		wantBody(t, c, err, good) // the copy at hand is newer than that
+		wantBody(t, c, err, good) // the current copy is newer than that
 
 		i.serve(`{"new":1}`)
 		time.Sleep(3 * time.Second)
@@ -138,14 +136,14 @@ func TestRefetchKeepsTheInterval(t *testing.T) {
 	})
 }
 
-func TestRefreshBeforeItAges(t *testing.T) {
+func TestRefreshBeforeTheCopyAges(t *testing.T) {
 	for _, tc := range []struct {
 		name, cacheControl string
 		want               time.Duration
 	}{
 		{"without Cache-Control", "", 10 * time.Minute},
 		{"shorter max-age", "public, max-age=120", 2 * time.Minute},
-		{"longer max-age does not count", "max-age=86400", 10 * time.Minute},
+		{"longer max-age is ignored", "max-age=86400", 10 * time.Minute},
 		{"max-age too short", "no-cache, Max-Age=0", time.Minute},
 		{"max-age malformed", "max-age=-1", 10 * time.Minute},
 	} {
@@ -158,10 +156,10 @@ func TestRefreshBeforeItAges(t *testing.T) {
 					t.Fatal(err)
 				}
 				for n := 2; n < 12; n++ {
-					last := i.lastAsked()
+					last := i.lastRequest()
 					time.Sleep(time.Until(last.Add(tc.want * 89 / 100)))
 					if i.fetches() != n-1 {
-						t.Fatalf("refreshed after %s, want not before %s", i.lastAsked().Sub(last), tc.want*9/10)
+						t.Fatalf("refreshed after %s, want not before %s", i.lastRequest().Sub(last), tc.want*9/10)
 					}
 					time.Sleep(time.Until(last.Add(tc.want * 111 / 100)))
 					if i.fetches() != n {
@@ -173,8 +171,8 @@ func TestRefreshBeforeItAges(t *testing.T) {
 	}
 }
 
-// A fetch that somebody asked for takes the place of the next refresh.
-func TestRefetchPutsOffTheRefresh(t *testing.T) {
+// A fetch that a caller requested replaces the next refresh.
+func TestRefetchPostponesTheRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(good)
 		d := i.open(t)
@@ -186,7 +184,7 @@ func TestRefetchPutsOffTheRefresh(t *testing.T) {
 		}
 		time.Sleep(remote.DefaultSoftTTL * 12 / 10)
 		if i.fetches() != 11 {
-			t.Errorf("%d fetches, want 10 asked for and 1 refresh", i.fetches())
+			t.Errorf("%d fetches, want 10 that were requested and 1 refresh", i.fetches())
 		}
 	})
 }
@@ -222,7 +220,7 @@ func TestLastGoodCopyServesUntilHardTTL(t *testing.T) {
 	})
 }
 
-func TestRecoversAloneWithBackoff(t *testing.T) {
+func TestRecoversWithoutCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(good)
 		i.down()
@@ -231,7 +229,7 @@ func TestRecoversAloneWithBackoff(t *testing.T) {
 		wantUnavailable(t, err, "connection refused")
 		time.Sleep(time.Hour)
 		if n := i.fetches(); n < 55 || n > 75 {
-			t.Errorf("%d fetches in an hour without issuer, want about one a minute", n)
+			t.Errorf("%d fetches in an hour without the issuer, want about one a minute", n)
 		}
 		i.serve(good)
 		time.Sleep(remote.MaxBackoff * 12 / 10)
@@ -241,7 +239,7 @@ func TestRecoversAloneWithBackoff(t *testing.T) {
 	})
 }
 
-func TestRetryAfterOfTheIssuerIsKept(t *testing.T) {
+func TestRetryAfterOfTheIssuerIsHonored(t *testing.T) {
 	for _, tc := range []struct {
 		name, header string
 		want         time.Duration
@@ -276,7 +274,7 @@ func TestRetryAfterOfTheIssuerIsKept(t *testing.T) {
 	}
 }
 
-func TestCloseFreesWaiters(t *testing.T) {
+func TestCloseReleasesWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(good)
 		i.slow(time.Hour)
@@ -306,7 +304,7 @@ func TestLocate(t *testing.T) {
 	}{
 		{name: "control", url: docURL, located: "https://keys.example/v2"},
 		{name: "loopback for loopback", url: "http://localhost:1/x", located: "http://127.0.0.1:2/keys"},
-		{name: "not https", url: docURL, located: "http://keys.example/v2", wantErr: "is not https"},
+		{name: "plain http", url: docURL, located: "http://keys.example/v2", wantErr: "is not https"},
 		{name: "loopback for https", url: docURL, located: "http://localhost/v2", wantErr: "is not https"},
 		{name: "relative", url: docURL, located: "/v2", wantErr: `URL "/v2" is not absolute`},
 		{name: "cannot locate", url: docURL, locateErr: errDown, wantErr: "locating: connection refused"},
@@ -314,9 +312,9 @@ func TestLocate(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				i := newIssuer(good)
-				var asked atomic.Value
+				var fetched atomic.Value
 				i.set(func(req *http.Request) (*http.Response, error) {
-					asked.Store(req.URL.String())
+					fetched.Store(req.URL.String())
 					return nil, errDown
 				})
 				d := i.open(t, func(cfg *remote.Config) {
@@ -325,21 +323,21 @@ func TestLocate(t *testing.T) {
 				})
 				_, err := d.Get(t.Context())
 				if tc.wantErr == "" {
-					if asked.Load() != tc.located {
-						t.Errorf("fetched from %v, want %q", asked.Load(), tc.located)
+					if fetched.Load() != tc.located {
+						t.Errorf("fetched from %v, want %q", fetched.Load(), tc.located)
 					}
 					return
 				}
 				wantUnavailable(t, err, tc.wantErr)
-				if got := remote.ClassOf(err); got != remote.BadURL || asked.Load() != nil {
-					t.Errorf("class %q, fetched from %v, want %q and no fetch", got, asked.Load(), remote.BadURL)
+				if got := remote.ClassOf(err); got != remote.BadURL || fetched.Load() != nil {
+					t.Errorf("class %q, fetched from %v, want %q and no fetch", got, fetched.Load(), remote.BadURL)
 				}
 			})
 		})
 	}
 }
 
-func TestLocateTellsTheClassOfItsDocument(t *testing.T) {
+func TestErrorOfLocateKeepsItsClass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(good)
 		i.respond(http.StatusNotFound, "")
@@ -354,32 +352,4 @@ func TestLocateTellsTheClassOfItsDocument(t *testing.T) {
 			t.Errorf("got %v, want class %q", err, remote.NotFound)
 		}
 	})
-}
-
-func TestCheckURL(t *testing.T) {
-	t.Parallel()
-	for _, tc := range []struct{ url, wantErr string }{
-		{"https://issuer.example/keys", ""},
-		{"https://issuer.example:8443/a?b=c", ""},
-		{"http://localhost:3000/keys", ""},
-		{"http://LOCALHOST/keys", ""},
-		{"http://127.8.8.8/keys", ""},
-		{"http://[::1]:80/keys", ""},
-		{"http://[::ffff:127.0.0.1]/keys", ""},
-		{"http://issuer.example/keys", "is not https"},
-		{"http://localhost.evil.example/keys", "is not https"},
-		{"http://10.0.0.1/keys", "is not https"},
-		{"http://0.0.0.0/keys", "is not https"},
-		{"ftp://issuer.example/keys", "is not https"},
-		{"file:///etc/keys", "is not absolute"},
-		{"https:issuer.example", "is not absolute"},
-		{"https:///keys", "is not absolute"},
-		{"issuer.example", "is not absolute"},
-		{"", "is not absolute"},
-		{"https://issuer.example/#keys", "has a fragment"},
-		{"https://a:b@issuer.example/", "carries a user or password"},
-		{"https://issuer.example/%zz", "is malformed"},
-	} {
-		checkErr(t, tc.url, remote.CheckURL(tc.url), tc.wantErr)
-	}
 }

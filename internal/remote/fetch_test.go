@@ -16,21 +16,21 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 )
 
-// answers are what an issuer may send, over real sockets.
-var answers = []struct {
+// responses are what an issuer may send, over real sockets.
+var responses = []struct {
 	name      string
 	handler   http.HandlerFunc
 	wantClass remote.Class
 	wantErr   string
 }{
 	{"control", text(good), "", ""},
-	{"odd content type", header("Content-Type", "text/plain", text(good)), "", ""},
+	{"unexpected content type", header("Content-Type", "text/plain", text(good)), "", ""},
 	{"gzip", zipped([]byte(good)), "", ""},
 	{"redirect within the origin", redirectOnce("/elsewhere"), "", ""},
 	{"exactly the limit", text(`{"a":"` + strings.Repeat("x", 1<<20-8) + `"}`), "", ""},
 
 	{"one byte beyond the limit", text(`{"a":"` + strings.Repeat("x", 1<<20-7) + `"}`), remote.TooLarge, "larger than 1048576 bytes"},
-	{"10 MB", text(`{"a":"` + strings.Repeat("x", 10<<20) + `"}`), remote.TooLarge, "larger than 1048576 bytes"},
+	{"10 MB body", text(`{"a":"` + strings.Repeat("x", 10<<20) + `"}`), remote.TooLarge, "larger than 1048576 bytes"},
 	{"gzip bomb", zipped(bytes.Repeat([]byte(" "), 64<<20)), remote.TooLarge, "larger than 1048576 bytes"},
 	{"500", status(500), remote.Status, "status 500, want 200"},
 	{"204", status(204), remote.Status, "status 204, want 200"},
@@ -40,15 +40,15 @@ var answers = []struct {
 	{"empty", text(""), remote.NotJSON, "body is empty"},
 	{"array", text("[]"), remote.NotJSON, "body is not a JSON object"},
 	{"two objects", text("{}{}"), remote.NotJSON, "body is not a JSON object"},
-	{"cut JSON", text(`{"keys":[`), remote.NotJSON, "body is not a JSON object"},
+	{"JSON that breaks off", text(`{"keys":[`), remote.NotJSON, "body is not a JSON object"},
 	{"byte order mark", text("\ufeff{}"), remote.NotJSON, "body is not a JSON object"},
 	{"not UTF-8", text("{\"a\":\"\xff\"}"), remote.NotJSON, "body is not UTF-8"},
 	{"unknown encoding", header("Content-Encoding", "br", text(good)), remote.NotJSON, `content encoding "br"`},
-	{"cut body", header("Content-Length", "100", text(good)), remote.Network, "reading the body: unexpected EOF"},
+	{"body that breaks off", header("Content-Length", "100", text(good)), remote.Network, "reading the body: unexpected EOF"},
 	{"redirect elsewhere", redirectOnce("https://evil.example/keys"), remote.Redirect, `it leads to "https://evil.example/keys"`},
 	{"redirect to another port", redirectOnce("http://127.0.0.1:9/keys"), remote.Redirect, `it leads to "http://127.0.0.1:9/keys"`},
 	{"redirects without end", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", http.StatusFound) }, remote.Redirect, "more than 3"},
-	{"no answer", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, remote.Network, "EOF"},
+	{"no response", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, remote.Network, "EOF"},
 	{"huge header", header("X", strings.Repeat("x", 1<<20), text(good)), remote.Network, "exceeded"},
 }
 
@@ -95,9 +95,9 @@ func checkErr(t *testing.T, what string, err error, want string) {
 	}
 }
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	t.Parallel()
-	for _, tc := range answers {
+	for _, tc := range responses {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			server := httptest.NewServer(tc.handler)
@@ -132,7 +132,7 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-func TestCookiesAreNotKept(t *testing.T) {
+func TestCookiesAreIgnored(t *testing.T) {
 	t.Parallel()
 	cookies := make(chan string, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -156,7 +156,7 @@ func TestCookiesAreNotKept(t *testing.T) {
 	}
 }
 
-func TestSlowLoris(t *testing.T) {
+func TestSlowBody(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		tick := time.NewTicker(10 * time.Millisecond)
@@ -171,15 +171,15 @@ func TestSlowLoris(t *testing.T) {
 	d := remote.New(remote.Config{URL: server.URL, Timeout: 100 * time.Millisecond})
 	t.Cleanup(d.Close)
 	_, err := d.Get(t.Context())
-	wantUnavailable(t, err, "no whole answer within 100ms")
+	wantUnavailable(t, err, "no complete response within 100ms")
 	if got := remote.ClassOf(err); got != remote.Timeout {
 		t.Errorf("class is %q, want %q", got, remote.Timeout)
 	}
 }
 
-// A bad answer of whatever kind leaves the last good copy, and a good one
-// after it is taken.
-func TestBadAnswersDoNoHarm(t *testing.T) {
+// After an invalid response of any kind, the last good copy is served, and the next
+// valid response replaces it.
+func TestInvalidResponseLeavesTheLastCopy(t *testing.T) {
 	for _, tc := range []struct {
 		name      string
 		mutate    func(*issuer)
@@ -194,11 +194,11 @@ func TestBadAnswersDoNoHarm(t *testing.T) {
 				return response(r, http.StatusFound, http.NoBody, "Location", "https://ISSUER.example:443/moved"), nil
 			})
 		}, ""},
-		{"down", (*issuer).down, remote.Network},
+		{"unreachable", (*issuer).down, remote.Network},
 		{"hangs", func(i *issuer) { i.slow(time.Hour) }, remote.Timeout},
-		{"slow loris", func(i *issuer) {
+		{"slow body", func(i *issuer) {
 			i.set(func(r *http.Request) (*http.Response, error) {
-				return response(r, http.StatusOK, loris{r.Context()}), nil
+				return response(r, http.StatusOK, slowBody{r.Context()}), nil
 			})
 		}, remote.Timeout},
 		{"HTML", func(i *issuer) { i.serve("<html>") }, remote.NotJSON},
@@ -206,7 +206,7 @@ func TestBadAnswersDoNoHarm(t *testing.T) {
 		{"404", func(i *issuer) { i.respond(404, good) }, remote.NotFound},
 		{"10 MB", func(i *issuer) { i.serve(`{"a":"` + strings.Repeat("x", 10<<20) + `"}`) }, remote.TooLarge},
 		{"redirect elsewhere", func(i *issuer) { i.respond(302, "", "Location", "https://evil.example/") }, remote.Redirect},
-		{"refused by Accept", func(i *issuer) { i.serve(`{"bad":1}`) }, remote.Refused},
+		{"rejected by Accept", func(i *issuer) { i.serve(`{"bad":1}`) }, remote.Rejected},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -235,9 +235,9 @@ func TestBadAnswersDoNoHarm(t *testing.T) {
 
 				i.slow(0)
 				i.serve(`{"later":1}`)
-				have := d.Stats().Sequence
+				newest := d.Stats().Sequence
 				time.Sleep(remote.DefaultMinInterval)
-				c, err := d.Refetch(t.Context(), have)
+				c, err := d.Refetch(t.Context(), newest)
 				wantBody(t, c, err, `{"later":1}`)
 			})
 		})
@@ -252,8 +252,8 @@ func FuzzHeaders(f *testing.F) {
 		if got := remote.RetryAfter(value, time.Unix(0, 0)); got < 0 || got > remote.MaxRetryAfter {
 			t.Errorf("retryAfter(%q) = %s", value, got)
 		}
-		if got := remote.FreshFor(value, time.Hour); got < remote.LeastFreshFor || got > time.Hour {
-			t.Errorf("freshFor(%q) = %s", value, got)
+		if got := remote.RefreshAfter(value, time.Hour); got < remote.MinMaxAge || got > time.Hour {
+			t.Errorf("refreshAfter(%q) = %s", value, got)
 		}
 	})
 }
