@@ -23,7 +23,7 @@ func TestLoopbackIssuers(t *testing.T) {
 		{"localhost.", "which is neither a DNS name nor an address"},
 		{"localhost.example.com", "is not https"},
 		{"127.1", "which is neither a DNS name nor an address"},
-		{"0.0.0.0", "which is every address and none"},
+		{"0.0.0.0", "which means all addresses"},
 		{"[::ffff:127.0.0.1]", "an IPv4 address in IPv6 form"},
 	}
 	for _, tt := range tests {

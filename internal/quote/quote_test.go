@@ -113,7 +113,8 @@ func FuzzClip(f *testing.F) {
 		if len(text) > maxBytes && (!isCut || len(head) > maxBytes || len(head) < maxBytes-3 || !strings.HasPrefix(text, head)) {
 			t.Errorf("Clip(%q, %d) = %q, want the longest beginning that fits", text, maxBytes, got)
 		}
-		if unquoted, err := strconv.Unquote(quote.String(text)); err != nil || !strings.HasPrefix(text, strings.TrimSuffix(unquoted, "…")) {
+		unquoted, err := strconv.Unquote(quote.String(text))
+		if err != nil || !strings.HasPrefix(text, strings.TrimSuffix(unquoted, "…")) {
 			t.Errorf("String(%q) = %s: %v", text, quote.String(text), err)
 		}
 	})

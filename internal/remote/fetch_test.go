@@ -45,9 +45,9 @@ var responses = []struct {
 	{"not UTF-8", text("{\"a\":\"\xff\"}"), remote.NotJSON, "body is not UTF-8"},
 	{"unknown encoding", header("Content-Encoding", "br", text(good)), remote.NotJSON, `content encoding "br"`},
 	{"body that breaks off", header("Content-Length", "100", text(good)), remote.Network, "reading the body: unexpected EOF"},
-	{"redirect elsewhere", redirectOnce("https://evil.example/keys"), remote.Redirect, `it leads to "https://evil.example/keys"`},
-	{"redirect to another port", redirectOnce("http://127.0.0.1:9/keys"), remote.Redirect, `it leads to "http://127.0.0.1:9/keys"`},
-	{"redirects without end", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", http.StatusFound) }, remote.Redirect, "more than 3"},
+	{"redirect elsewhere", redirectOnce("https://evil.example/"), remote.Redirect, `it leads to "https://evil.example/"`},
+	{"redirect to another port", redirectOnce("http://127.0.0.1:9/"), remote.Redirect, `it leads to "http://127.0.0.1:9/"`},
+	{"redirects without end", redirectAlways, remote.Redirect, "more than 3"},
 	{"no response", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, remote.Network, "EOF"},
 	{"huge header", header("X", strings.Repeat("x", 1<<20), text(good)), remote.Network, "exceeded"},
 }
@@ -73,6 +73,10 @@ func zipped(body []byte) http.HandlerFunc {
 	w.Write(body)
 	w.Close()
 	return header("Content-Encoding", "gzip", text(b.String()))
+}
+
+func redirectAlways(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, r.URL.Path+"x", http.StatusFound)
 }
 
 func redirectOnce(to string) http.HandlerFunc {
@@ -245,8 +249,10 @@ func TestInvalidResponseLeavesTheLastCopy(t *testing.T) {
 }
 
 func FuzzHeaders(f *testing.F) {
-	for _, s := range []string{"", "30", "-1", "Sat, 01 Jan 2000 00:00:20 GMT", "max-age=120", "no-cache, max-age=\"0\"", "max-age=99999999999999999999"} {
-		f.Add(s)
+	for _, seed := range []string{
+		"", "30", "-1", "Sat, 01 Jan 2000 00:00:20 GMT", "max-age=120", "no-cache, max-age=\"0\"", "max-age=99999999999999999999",
+	} {
+		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
 		if got := remote.RetryAfter(value, time.Unix(0, 0)); got < 0 || got > remote.MaxRetryAfter {

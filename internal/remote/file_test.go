@@ -62,9 +62,9 @@ func TestSavedFileServesDuringAnOutage(t *testing.T) {
 		{"rewritten unchanged", edit(func(map[string]any) {}), ""},
 
 		{"24 h old", age(24 * time.Hour), "copy is 24h0m0s old, want less than 24h0m0s"},
-		{"from the future", edit(func(e map[string]any) { e["fetched_at"] = time.Now().Add(time.Hour) }), "in the future"},
+		{"dated in the future", edit(func(e map[string]any) { e["fetched_at"] = time.Now().Add(time.Hour) }), "in the future"},
 		{"no date", edit(func(e map[string]any) { delete(e, "fetched_at") }), "want less than 24h0m0s"},
-		{"of another URL", edit(func(e map[string]any) { e["url"] = "https://other.example/keys" }), `holds a copy of \"https://other.example/keys\"`},
+		{"of another URL", edit(func(e map[string]any) { e["url"] = "https://other.example/" }), `holds a copy of \"https://other.example/\"`},
 		{"another body", edit(func(e map[string]any) { e["body"] = []byte(`{"keys":[1]}`) }), "checksum differs"},
 		{"not a JSON object", edit(func(e map[string]any) {
 			sum := sha256.Sum256([]byte("[]"))

@@ -77,7 +77,9 @@ func TestPlainHTTPStaysOnThisMachine(t *testing.T) {
 func TestTransportRejectsPlainHTTPToOtherHosts(t *testing.T) {
 	t.Parallel()
 	transport := remote.Transport(trap(t))
-	for _, host := range []string{"issuer.example", "localhost.issuer.example", "localhost.", "10.0.0.1", "0.0.0.0", "[::ffff:127.0.0.1]"} {
+	for _, host := range []string{
+		"issuer.example", "localhost.issuer.example", "localhost.", "10.0.0.1", "0.0.0.0", "[::ffff:127.0.0.1]",
+	} {
 		body := &closeRecorder{Reader: strings.NewReader("secret")}
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+host+"/keys", body)
 		if err != nil {
