@@ -77,7 +77,12 @@ func TestListAndOneOf(t *testing.T) {
 		{"one", []string{"a"}, `["a"]`, `"a"`},
 		{"two", []string{"a", "b"}, `["a", "b"]`, `one of ["a", "b"]`},
 		{"four", []string{"a", "b", "c", "d"}, `["a", "b", "c", "d"]`, `one of ["a", "b", "c", "d"]`},
-		{"six", []string{"a", "b", "c", "d", "e", "f"}, `["a", "b", "c", "d", 2 more]`, `one of ["a", "b", "c", "d", 2 more]`},
+		{
+			"six",
+			[]string{"a", "b", "c", "d", "e", "f"},
+			`["a", "b", "c", "d", 2 more]`,
+			`one of ["a", "b", "c", "d", 2 more]`,
+		},
 		{"a long item", []string{long}, `["` + long[1:] + `…"]`, `"` + long[1:] + `…"`},
 	}
 	for _, tt := range tests {

@@ -39,7 +39,7 @@ func TestCopyIsWhatTheIssuerSent(t *testing.T) {
 
 func TestNewDoesNoIO(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := newIssuer(good)
+		i := newIssuer(validDoc)
 		d := i.open(t)
 		time.Sleep(time.Hour)
 		if i.fetches() != 0 {
@@ -53,13 +53,13 @@ func TestNewDoesNoIO(t *testing.T) {
 
 func TestManyCallersShareOneFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := newIssuer(good)
+		i := newIssuer(validDoc)
 		i.slow(200 * time.Millisecond)
 		d := i.open(t)
 		var served atomic.Int32
 		for range 500 {
 			go func() {
-				if c, err := d.Get(t.Context()); err == nil && string(c.Body) == good {
+				if c, err := d.Get(t.Context()); err == nil && string(c.Body) == validDoc {
 					served.Add(1)
 				}
 			}()
@@ -73,7 +73,7 @@ func TestManyCallersShareOneFetch(t *testing.T) {
 
 func TestWaitersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := newIssuer(good)
+		i := newIssuer(validDoc)
 		i.slow(time.Second)
 		d := i.open(t)
 		var served atomic.Int32
@@ -96,7 +96,7 @@ func TestWaitersAreBounded(t *testing.T) {
 
 func TestFetchContinuesWithoutItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := newIssuer(good)
+		i := newIssuer(validDoc)
 		i.slow(2 * time.Second)
 		d := i.open(t)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -104,7 +104,7 @@ func TestFetchContinuesWithoutItsCaller(t *testing.T) {
 		_, err := d.Get(ctx)
 		wantUnavailable(t, err, `waiting for "https://issuer.example/keys": context deadline exceeded`)
 		c, err := d.Get(t.Context())
-		wantBody(t, c, err, good)
+		wantBody(t, c, err, validDoc)
 		if i.fetches() != 1 {
 			t.Errorf("%d fetches, want 1", i.fetches())
 		}
@@ -113,10 +113,10 @@ func TestFetchContinuesWithoutItsCaller(t *testing.T) {
 
 func TestRefetchWaitsForTheInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := newIssuer(good)
+		i := newIssuer(validDoc)
 		d := i.open(t)
 		first, err := d.Get(t.Context())
-		wantBody(t, first, err, good)
+		wantBody(t, first, err, validDoc)
 
 		time.Sleep(time.Second)
 		_, err = d.Refetch(t.Context(), first.Sequence)
@@ -124,7 +124,7 @@ func TestRefetchWaitsForTheInterval(t *testing.T) {
 			t.Errorf("got %v, want ErrTooSoon and 3s", err)
 		}
 		c, err := d.Refetch(t.Context(), first.Sequence-1)
-		wantBody(t, c, err, good) // the current copy is newer than that
+		wantBody(t, c, err, validDoc) // the current copy is newer than that
 
 		i.serve(`{"new":1}`)
 		time.Sleep(3 * time.Second)
@@ -149,8 +149,8 @@ func TestRefreshBeforeTheCopyAges(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				i := newIssuer(good)
-				i.respond(http.StatusOK, good, "Cache-Control", tc.cacheControl)
+				i := newIssuer(validDoc)
+				i.respond(http.StatusOK, validDoc, "Cache-Control", tc.cacheControl)
 				d := i.open(t)
 				if _, err := d.Get(t.Context()); err != nil {
 					t.Fatal(err)
@@ -174,7 +174,7 @@ func TestRefreshBeforeTheCopyAges(t *testing.T) {
 // A fetch that a caller requested replaces the next refresh.
 func TestRefetchPostponesTheRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := newIssuer(good)
+		i := newIssuer(validDoc)
 		d := i.open(t)
 		for sequence := range uint64(10) {
 			if _, err := d.Refetch(t.Context(), sequence); err != nil {
@@ -191,7 +191,7 @@ func TestRefetchPostponesTheRefresh(t *testing.T) {
 
 func TestLastGoodCopyServesUntilHardTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := newIssuer(good)
+		i := newIssuer(validDoc)
 		d := i.open(t)
 		if _, err := d.Get(t.Context()); err != nil {
 			t.Fatal(err)
@@ -199,9 +199,9 @@ func TestLastGoodCopyServesUntilHardTTL(t *testing.T) {
 		i.down()
 		time.Sleep(23 * time.Hour)
 		c, err := d.Get(t.Context())
-		wantBody(t, c, err, good)
+		wantBody(t, c, err, validDoc)
 		if got := d.Stats(); got.Age != 23*time.Hour || got.LastError != remote.Network || got.Failures != got.Fetches-1 {
-			t.Errorf("Stats() = %+v, want age 23h, network, one good fetch", got)
+			t.Errorf("Stats() = %+v, want age 23h, network, one successful fetch", got)
 		}
 
 		time.Sleep(2 * time.Hour)
@@ -222,7 +222,7 @@ func TestLastGoodCopyServesUntilHardTTL(t *testing.T) {
 
 func TestRecoversWithoutCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := newIssuer(good)
+		i := newIssuer(validDoc)
 		i.down()
 		d := i.open(t)
 		_, err := d.Get(t.Context())
@@ -231,7 +231,7 @@ func TestRecoversWithoutCallers(t *testing.T) {
 		if n := i.fetches(); n < 55 || n > 75 {
 			t.Errorf("%d fetches in an hour without the issuer, want about one a minute", n)
 		}
-		i.serve(good)
+		i.serve(validDoc)
 		time.Sleep(remote.MaxBackoff * 12 / 10)
 		if d.Stats().Sequence == 0 {
 			t.Error("no copy after the issuer came back, without a request")
@@ -253,14 +253,14 @@ func TestRetryAfterOfTheIssuerIsHonored(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				i := newIssuer(good)
+				i := newIssuer(validDoc)
 				i.respond(http.StatusTooManyRequests, "", "Retry-After", tc.header)
 				d := i.open(t)
 				_, err := d.Get(t.Context())
 				if got := wantUnavailable(t, err, "status 429, want 200"); got != tc.want {
 					t.Errorf("RetryAfter is %s, want %s", got, tc.want)
 				}
-				i.serve(good)
+				i.serve(validDoc)
 				time.Sleep(tc.want - time.Millisecond)
 				if _, err = d.Get(t.Context()); i.fetches() != 1 {
 					t.Errorf("fetched again before %s", tc.want)
@@ -268,7 +268,7 @@ func TestRetryAfterOfTheIssuerIsHonored(t *testing.T) {
 				wantUnavailable(t, err, "status 429")
 				time.Sleep(time.Millisecond)
 				c, err := d.Get(t.Context())
-				wantBody(t, c, err, good)
+				wantBody(t, c, err, validDoc)
 			})
 		})
 	}
@@ -276,7 +276,7 @@ func TestRetryAfterOfTheIssuerIsHonored(t *testing.T) {
 
 func TestCloseReleasesWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := newIssuer(good)
+		i := newIssuer(validDoc)
 		i.slow(time.Hour)
 		d := i.open(t)
 		errs := make(chan error)
@@ -311,7 +311,7 @@ func TestLocate(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				i := newIssuer(good)
+				i := newIssuer(validDoc)
 				var fetched atomic.Value
 				i.set(func(req *http.Request) (*http.Response, error) {
 					fetched.Store(req.URL.String())
@@ -339,7 +339,7 @@ func TestLocate(t *testing.T) {
 
 func TestErrorOfLocateKeepsItsClass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := newIssuer(good)
+		i := newIssuer(validDoc)
 		i.respond(http.StatusNotFound, "")
 		metadata := i.open(t)
 		keys := i.open(t, func(cfg *remote.Config) {

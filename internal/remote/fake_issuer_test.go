@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	docURL = "https://issuer.example/keys"
-	good   = `{"keys":[]}`
+	docURL   = "https://issuer.example/keys"
+	validDoc = `{"keys":[]}`
 )
 
 var errDown = errors.New("connection refused")

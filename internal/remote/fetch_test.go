@@ -23,13 +23,18 @@ var responses = []struct {
 	wantClass remote.Class
 	wantErr   string
 }{
-	{"control", text(good), "", ""},
-	{"unexpected content type", header("Content-Type", "text/plain", text(good)), "", ""},
-	{"gzip", zipped([]byte(good)), "", ""},
+	{"control", text(validDoc), "", ""},
+	{"unexpected content type", header("Content-Type", "text/plain", text(validDoc)), "", ""},
+	{"gzip", zipped([]byte(validDoc)), "", ""},
 	{"redirect within the origin", redirectOnce("/elsewhere"), "", ""},
 	{"exactly the limit", text(`{"a":"` + strings.Repeat("x", 1<<20-8) + `"}`), "", ""},
 
-	{"one byte beyond the limit", text(`{"a":"` + strings.Repeat("x", 1<<20-7) + `"}`), remote.TooLarge, "larger than 1048576 bytes"},
+	{
+		"one byte beyond the limit",
+		text(`{"a":"` + strings.Repeat("x", 1<<20-7) + `"}`),
+		remote.TooLarge,
+		"larger than 1048576 bytes",
+	},
 	{"10 MB body", text(`{"a":"` + strings.Repeat("x", 10<<20) + `"}`), remote.TooLarge, "larger than 1048576 bytes"},
 	{"gzip bomb", zipped(bytes.Repeat([]byte(" "), 64<<20)), remote.TooLarge, "larger than 1048576 bytes"},
 	{"500", status(500), remote.Status, "status 500, want 200"},
@@ -43,13 +48,23 @@ var responses = []struct {
 	{"JSON that breaks off", text(`{"keys":[`), remote.NotJSON, "body is not a JSON object"},
 	{"byte order mark", text("\ufeff{}"), remote.NotJSON, "body is not a JSON object"},
 	{"not UTF-8", text("{\"a\":\"\xff\"}"), remote.NotJSON, "body is not UTF-8"},
-	{"unknown encoding", header("Content-Encoding", "br", text(good)), remote.NotJSON, `content encoding "br"`},
-	{"body that breaks off", header("Content-Length", "100", text(good)), remote.Network, "reading the body: unexpected EOF"},
+	{"unknown encoding", header("Content-Encoding", "br", text(validDoc)), remote.NotJSON, `content encoding "br"`},
+	{
+		"body that breaks off",
+		header("Content-Length", "100", text(validDoc)),
+		remote.Network,
+		"reading the body: unexpected EOF",
+	},
 	{"redirect elsewhere", redirectOnce("https://evil.example/"), remote.Redirect, `it leads to "https://evil.example/"`},
-	{"redirect to another port", redirectOnce("http://127.0.0.1:9/"), remote.Redirect, `it leads to "http://127.0.0.1:9/"`},
+	{
+		"redirect to another port",
+		redirectOnce("http://127.0.0.1:9/"),
+		remote.Redirect,
+		`it leads to "http://127.0.0.1:9/"`,
+	},
 	{"redirects without end", redirectAlways, remote.Redirect, "more than 3"},
 	{"no response", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, remote.Network, "EOF"},
-	{"huge header", header("X", strings.Repeat("x", 1<<20), text(good)), remote.Network, "exceeded"},
+	{"huge header", header("X", strings.Repeat("x", 1<<20), text(validDoc)), remote.Network, "exceeded"},
 }
 
 func text(body string) http.HandlerFunc {
@@ -82,7 +97,7 @@ func redirectAlways(w http.ResponseWriter, r *http.Request) {
 func redirectOnce(to string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/elsewhere" {
-			fmt.Fprint(w, good)
+			fmt.Fprint(w, validDoc)
 			return
 		}
 		http.Redirect(w, r, to, http.StatusFound)
@@ -123,13 +138,13 @@ func TestRequest(t *testing.T) {
 	got := make(chan *http.Request, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got <- r
-		fmt.Fprint(w, good)
+		fmt.Fprint(w, validDoc)
 	}))
 	t.Cleanup(server.Close)
 	d := remote.New(remote.Config{URL: server.URL + "/keys?v=1"})
 	t.Cleanup(d.Close)
 	c, err := d.Get(t.Context())
-	wantBody(t, c, err, good)
+	wantBody(t, c, err, validDoc)
 	r := <-got
 	if r.Method != "GET" || r.URL.String() != "/keys?v=1" || r.Header.Get("Accept") != "application/json" {
 		t.Errorf("got %s %s, Accept %q, want GET /keys?v=1, application/json", r.Method, r.URL, r.Header.Get("Accept"))
@@ -141,7 +156,7 @@ func TestCookiesAreIgnored(t *testing.T) {
 	cookies := make(chan string, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cookies <- r.Header.Get("Cookie")
-		header("Set-Cookie", "a=b", text(good))(w, r)
+		header("Set-Cookie", "a=b", text(validDoc))(w, r)
 	}))
 	t.Cleanup(server.Close)
 	jar, err := cookiejar.New(nil)
@@ -206,25 +221,25 @@ func TestInvalidResponseLeavesTheLastCopy(t *testing.T) {
 			})
 		}, remote.Timeout},
 		{"HTML", func(i *issuer) { i.serve("<html>") }, remote.NotJSON},
-		{"500", func(i *issuer) { i.respond(500, good) }, remote.Status},
-		{"404", func(i *issuer) { i.respond(404, good) }, remote.NotFound},
+		{"500", func(i *issuer) { i.respond(500, validDoc) }, remote.Status},
+		{"404", func(i *issuer) { i.respond(404, validDoc) }, remote.NotFound},
 		{"10 MB", func(i *issuer) { i.serve(`{"a":"` + strings.Repeat("x", 10<<20) + `"}`) }, remote.TooLarge},
 		{"redirect elsewhere", func(i *issuer) { i.respond(302, "", "Location", "https://evil.example/") }, remote.Redirect},
-		{"rejected by Accept", func(i *issuer) { i.serve(`{"bad":1}`) }, remote.Rejected},
+		{"rejected by Accept", func(i *issuer) { i.serve(`{"invalid":1}`) }, remote.Rejected},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				i := newIssuer(good)
+				i := newIssuer(validDoc)
 				d := i.open(t, func(cfg *remote.Config) {
 					cfg.Accept = func(c remote.Copy) error {
-						if strings.Contains(string(c.Body), "bad") {
-							return errors.New("it is bad")
+						if strings.Contains(string(c.Body), "invalid") {
+							return errors.New("it is invalid")
 						}
 						return nil
 					}
 				})
 				first, err := d.Get(t.Context())
-				wantBody(t, first, err, good)
+				wantBody(t, first, err, validDoc)
 
 				tc.mutate(i)
 				time.Sleep(remote.DefaultMinInterval)
@@ -234,7 +249,7 @@ func TestInvalidResponseLeavesTheLastCopy(t *testing.T) {
 				}
 				if tc.wantClass != "" {
 					c, err := d.Get(t.Context())
-					wantBody(t, c, err, good)
+					wantBody(t, c, err, validDoc)
 				}
 
 				i.slow(0)

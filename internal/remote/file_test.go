@@ -21,7 +21,7 @@ import (
 func saveDocument(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "keys.json")
-	d := newIssuer(good).open(t, func(cfg *remote.Config) { cfg.File = path })
+	d := newIssuer(validDoc).open(t, func(cfg *remote.Config) { cfg.File = path })
 	_, err := d.Get(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -62,9 +62,17 @@ func TestSavedFileServesDuringAnOutage(t *testing.T) {
 		{"rewritten unchanged", edit(func(map[string]any) {}), ""},
 
 		{"24 h old", age(24 * time.Hour), "copy is 24h0m0s old, want less than 24h0m0s"},
-		{"dated in the future", edit(func(e map[string]any) { e["fetched_at"] = time.Now().Add(time.Hour) }), "in the future"},
+		{
+			"dated in the future",
+			edit(func(e map[string]any) { e["fetched_at"] = time.Now().Add(time.Hour) }),
+			"in the future",
+		},
 		{"no date", edit(func(e map[string]any) { delete(e, "fetched_at") }), "want less than 24h0m0s"},
-		{"of another URL", edit(func(e map[string]any) { e["url"] = "https://other.example/" }), `holds a copy of \"https://other.example/\"`},
+		{
+			"of another URL",
+			edit(func(e map[string]any) { e["url"] = "https://other.example/" }),
+			`holds a copy of \"https://other.example/\"`,
+		},
 		{"another body", edit(func(e map[string]any) { e["body"] = []byte(`{"keys":[1]}`) }), "checksum differs"},
 		{"not a JSON object", edit(func(e map[string]any) {
 			sum := sha256.Sum256([]byte("[]"))
@@ -92,7 +100,7 @@ func TestSavedFileServesDuringAnOutage(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				path := saveDocument(t)
 				tc.mutate(t, path)
-				i := newIssuer(good)
+				i := newIssuer(validDoc)
 				i.down()
 				var log bytes.Buffer
 				d := i.open(t, func(cfg *remote.Config) {
@@ -102,7 +110,7 @@ func TestSavedFileServesDuringAnOutage(t *testing.T) {
 				c, err := d.Get(t.Context())
 				synctest.Wait()
 				if tc.wantLog == "" {
-					wantBody(t, c, err, good)
+					wantBody(t, c, err, validDoc)
 					return
 				}
 				wantUnavailable(t, err, "connection refused")
@@ -125,11 +133,11 @@ func TestSavedFileExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := saveDocument(t)
 		time.Sleep(23 * time.Hour)
-		i := newIssuer(good)
+		i := newIssuer(validDoc)
 		i.down()
 		d := i.open(t, func(cfg *remote.Config) { cfg.File = path })
 		c, err := d.Get(t.Context())
-		wantBody(t, c, err, good)
+		wantBody(t, c, err, validDoc)
 		time.Sleep(time.Hour)
 		_, err = d.Get(t.Context())
 		wantUnavailable(t, err, "connection refused")
@@ -140,10 +148,11 @@ func TestSavedFileIsRefreshedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := saveDocument(t)
 		i := newIssuer(`{"new":1}`)
+		i.slow(time.Second)
 		d := i.open(t, func(cfg *remote.Config) { cfg.File = path })
 		first, err := d.Get(t.Context())
-		wantBody(t, first, err, good)
-		synctest.Wait()
+		wantBody(t, first, err, validDoc)
+		time.Sleep(2 * time.Second)
 		c, err := d.Get(t.Context())
 		wantBody(t, c, err, `{"new":1}`)
 		if got := d.Stats(); got.Fetches != 1 || got.Sequence <= first.Sequence {
@@ -173,9 +182,9 @@ func TestSavedFileKeepsTheNewestCopy(t *testing.T) {
 func TestSavedBodyIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := saveDocument(t)
-		c, err := remote.LoadFile(path, docURL, int64(len(good)))
-		wantBody(t, c, err, good)
-		_, err = remote.LoadFile(path, docURL, int64(len(good))-1)
+		c, err := remote.LoadFile(path, docURL, int64(len(validDoc)))
+		wantBody(t, c, err, validDoc)
+		_, err = remote.LoadFile(path, docURL, int64(len(validDoc))-1)
 		checkErr(t, "LoadFile", err, "body is 11 bytes, want at most 10")
 	})
 }
@@ -200,12 +209,12 @@ func TestSavedFileIsPrivate(t *testing.T) {
 func TestFileThatCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		d := newIssuer(good).open(t, func(cfg *remote.Config) {
+		d := newIssuer(validDoc).open(t, func(cfg *remote.Config) {
 			cfg.File = filepath.Join(t.TempDir(), "missing", "keys.json")
 			cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		})
 		c, err := d.Get(t.Context())
-		wantBody(t, c, err, good)
+		wantBody(t, c, err, validDoc)
 		synctest.Wait()
 		if !strings.Contains(log.String(), "saving the document failed") {
 			t.Errorf("log is\n%s\nwant a line about the file", &log)

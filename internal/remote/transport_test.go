@@ -108,7 +108,7 @@ func (r *closeRecorder) Close() error {
 
 func TestTransportSendsHTTPSWithItsBase(t *testing.T) {
 	t.Parallel()
-	i := newIssuer(good)
+	i := newIssuer(validDoc)
 	client := &http.Client{Transport: remote.Transport(i)}
 	for _, url := range []string{docURL, "https://clerk.localhost/keys", "http://localhost/keys"} {
 		resp, err := client.Get(url)
@@ -117,8 +117,8 @@ func TestTransportSendsHTTPSWithItsBase(t *testing.T) {
 		}
 		line, err := bufio.NewReader(resp.Body).ReadString('\n')
 		resp.Body.Close()
-		if line != good {
-			t.Errorf("GET %s = %q, %v, want %q from the given transport", url, line, err, good)
+		if line != validDoc {
+			t.Errorf("GET %s = %q, %v, want %q from the given transport", url, line, err, validDoc)
 		}
 	}
 	if i.fetches() != 3 {

@@ -100,14 +100,22 @@ func TestResource(t *testing.T) {
 			raw:     "https://@mcp.example.com/mcp",
 			wantErr: `has user info; remove everything between // and @`,
 		},
-		{name: "fragment", raw: "https://mcp.example.com/mcp#a", wantErr: `has a fragment; remove the # and everything after it`},
+		{
+			name:    "fragment",
+			raw:     "https://mcp.example.com/mcp#a",
+			wantErr: `has a fragment; remove the # and everything after it`,
+		},
 		{
 			name:    "empty fragment",
 			raw:     "https://mcp.example.com/mcp#",
 			wantErr: `has a fragment; remove the # and everything after it`,
 		},
 		{name: "query", raw: "https://mcp.example.com/mcp?a=b", wantErr: `has a query; remove the ? and everything after it`},
-		{name: "empty query", raw: "https://mcp.example.com/mcp?", wantErr: `has a query; remove the ? and everything after it`},
+		{
+			name:    "empty query",
+			raw:     "https://mcp.example.com/mcp?",
+			wantErr: `has a query; remove the ? and everything after it`,
+		},
 		{
 			name:    "trailing slash",
 			raw:     "https://mcp.example.com:443/mcp/",

@@ -44,9 +44,18 @@ func TestAliases(t *testing.T) {
 		resource string
 		want     []string
 	}{
-		{"http://localhost:3000/mcp", []string{"http://localhost:3000/mcp", "http://127.0.0.1:3000/mcp", "http://[::1]:3000/mcp"}},
-		{"http://127.0.0.1:3000/mcp", []string{"http://127.0.0.1:3000/mcp", "http://localhost:3000/mcp", "http://[::1]:3000/mcp"}},
-		{"http://[::1]:3000/mcp", []string{"http://[::1]:3000/mcp", "http://localhost:3000/mcp", "http://127.0.0.1:3000/mcp"}},
+		{
+			"http://localhost:3000/mcp",
+			[]string{"http://localhost:3000/mcp", "http://127.0.0.1:3000/mcp", "http://[::1]:3000/mcp"},
+		},
+		{
+			"http://127.0.0.1:3000/mcp",
+			[]string{"http://127.0.0.1:3000/mcp", "http://localhost:3000/mcp", "http://[::1]:3000/mcp"},
+		},
+		{
+			"http://[::1]:3000/mcp",
+			[]string{"http://[::1]:3000/mcp", "http://localhost:3000/mcp", "http://127.0.0.1:3000/mcp"},
+		},
 		{"https://localhost", []string{"https://localhost", "https://127.0.0.1", "https://[::1]"}},
 		{"http://[::1]", []string{"http://[::1]", "http://localhost", "http://127.0.0.1"}},
 		{"http://app.localhost:3000/mcp", []string{"http://app.localhost:3000/mcp"}},
