@@ -87,12 +87,12 @@ func dialLoopback(ctx context.Context, network, address string) (net.Conn, error
 	return nil, err
 }
 
-// newClient returns a client like given, or a new one if given is nil. Redirects stay
-// within the origin, cookies are ignored and plain http stays on this machine.
-func newClient(given *http.Client) *http.Client {
+// newClient returns a copy of base, or a new client if base is nil. Redirects stay within
+// the origin, cookies are ignored and plain http stays on this machine.
+func newClient(base *http.Client) *http.Client {
 	client := &http.Client{}
-	if given != nil {
-		*client = *given
+	if base != nil {
+		*client = *base
 	} else if t, ok := http.DefaultTransport.(*http.Transport); ok {
 		t = t.Clone()
 		t.MaxResponseHeaderBytes = maxResponseHeader
