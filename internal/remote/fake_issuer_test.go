@@ -14,19 +14,19 @@ import (
 )
 
 const (
-	docURL = "https://issuer.example/keys"
-	good   = `{"keys":[]}`
+	docURL   = "https://issuer.example/keys"
+	validDoc = `{"keys":[]}`
 )
 
 var errDown = errors.New("connection refused")
 
-// issuer is an http.RoundTripper that answers without a socket, so that it
-// works under synctest.
+// issuer is an http.RoundTripper that responds without a socket, so that it works
+// under synctest.
 type issuer struct {
-	mu     sync.Mutex
-	answer func(*http.Request) (*http.Response, error)
-	delay  time.Duration
-	asked  []time.Time
+	mu           sync.Mutex
+	respondTo    func(*http.Request) (*http.Response, error)
+	delay        time.Duration
+	requestTimes []time.Time
 }
 
 func newIssuer(body string) *issuer {
@@ -37,21 +37,21 @@ func newIssuer(body string) *issuer {
 
 func (i *issuer) RoundTrip(req *http.Request) (*http.Response, error) {
 	i.mu.Lock()
-	i.asked = append(i.asked, time.Now())
-	answer, delay := i.answer, i.delay
+	i.requestTimes = append(i.requestTimes, time.Now())
+	respondTo, delay := i.respondTo, i.delay
 	i.mu.Unlock()
 	select {
 	case <-time.After(delay):
-		return answer(req)
+		return respondTo(req)
 	case <-req.Context().Done():
 		return nil, req.Context().Err()
 	}
 }
 
-func (i *issuer) set(answer func(*http.Request) (*http.Response, error)) {
+func (i *issuer) set(respondTo func(*http.Request) (*http.Response, error)) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.answer = answer
+	i.respondTo = respondTo
 }
 
 func (i *issuer) serve(body string)    { i.respond(http.StatusOK, body) }
@@ -62,7 +62,8 @@ func (i *issuer) fail(err error) {
 	i.set(func(*http.Request) (*http.Response, error) { return nil, err })
 }
 
-// respond answers with status, body and header lines of two values each.
+// respond makes the issuer respond with status, body and headers; each header is a name
+// and a value.
 func (i *issuer) respond(status int, body string, header ...string) {
 	i.set(func(req *http.Request) (*http.Response, error) {
 		return response(req, status, strings.NewReader(body), header...), nil
@@ -80,16 +81,16 @@ func response(req *http.Request, status int, body io.Reader, header ...string) *
 func (i *issuer) fetches() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return len(i.asked)
+	return len(i.requestTimes)
 }
 
-func (i *issuer) lastAsked() time.Time {
+func (i *issuer) lastRequest() time.Time {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.asked[len(i.asked)-1]
+	return i.requestTimes[len(i.requestTimes)-1]
 }
 
-// open returns a document at i, closed at the end of the test.
+// open returns a document of i, which is closed at the end of the test.
 func (i *issuer) open(t *testing.T, mutate ...func(*remote.Config)) *remote.Document {
 	t.Helper()
 	cfg := remote.Config{URL: docURL, Client: &http.Client{Transport: i}}
@@ -101,15 +102,15 @@ func (i *issuer) open(t *testing.T, mutate ...func(*remote.Config)) *remote.Docu
 	return d
 }
 
-// loris sends one byte of a good body each second, for as long as ctx lasts.
-type loris struct{ ctx context.Context }
+// slowBody sends one space each second, until ctx ends.
+type slowBody struct{ ctx context.Context }
 
-func (l loris) Read(p []byte) (int, error) {
+func (b slowBody) Read(p []byte) (int, error) {
 	select {
 	case <-time.After(time.Second):
 		return copy(p[:1], " "), nil
-	case <-l.ctx.Done():
-		return 0, l.ctx.Err()
+	case <-b.ctx.Done():
+		return 0, b.ctx.Err()
 	}
 }
 
@@ -120,7 +121,7 @@ func wantBody(t *testing.T, c remote.Copy, err error, want string) {
 	}
 }
 
-// wantUnavailable checks err, and returns when to ask again.
+// wantUnavailable checks err, and returns the time until the next try.
 func wantUnavailable(t *testing.T, err error, want string) time.Duration {
 	t.Helper()
 	var ue *remote.UnavailableError
