@@ -225,6 +225,25 @@ func TestOutageIsNotTheCallersFault(t *testing.T) {
 	}
 }
 
+// A panic in the provider's code fails the request, and does not end the process.
+func TestProviderMayPanic(t *testing.T) {
+	is := newIssuer(t)
+	for name, value := range map[string]any{"a nil map": map[string]any(nil), "a token": "opaque.token"} {
+		guard := newGuard(t, is, func(cfg *gatehouse.Config) {
+			cfg.Provider.Introspect = func(context.Context, string) (json.RawMessage, error) {
+				if m, ok := value.(map[string]any); ok {
+					m["x"] = 1
+				}
+				panic(value)
+			}
+		})
+		resp := send(guard.Wrap(behind), request{header: bearer("opaque")})
+		if resp.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("%s: status %d, want 503", name, resp.StatusCode)
+		}
+	}
+}
+
 // TestTokenOfAKeyThatIsGone is a restart of everything: keys fetched a moment ago,
 // and a client with a token from before.
 func TestTokenOfAKeyThatIsGone(t *testing.T) {
