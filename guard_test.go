@@ -26,14 +26,15 @@ const (
 	challenge   = `Bearer resource_metadata="` + metadataURL + `", scope="profile email"`
 )
 
-// request describes a request to the endpoint, by default a good POST.
+// request describes a request to the endpoint. The zero value is a POST on loopback without
+// credentials.
 type request struct {
 	method string
 	target string
 	host   string
 	header http.Header
 	body   string
-	local  string // address the connection arrived at
+	local  string // address at which the connection arrived
 }
 
 func (rq request) make() *http.Request {
@@ -71,7 +72,7 @@ func with(h http.Header, name, value string) http.Header {
 	return h
 }
 
-// behind answers 200 with the subject of its caller.
+// behind is a handler that writes the subject of its caller.
 var behind = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	id, _ := gatehouse.IdentityOfHTTP(r)
 	io.WriteString(w, id.Subject)
@@ -94,11 +95,11 @@ func body(t testing.TB, resp *http.Response) string {
 	return string(b)
 }
 
-// TestChecks walks the checks in their order, with the answer of each and beside
-// each refusal the request that differs in one thing and passes.
+// TestChecks tests the checks in their order: the answer of each, and next to a rejected
+// request one that differs in one thing and passes.
 func TestChecks(t *testing.T) {
 	is := newIssuer(t)
-	good := is.token(resource)
+	valid := is.token(resource)
 	withError := func(code, phrase string) string {
 		return challenge + `, error="` + code + `", error_description="` + phrase + `"`
 	}
@@ -110,55 +111,327 @@ func TestChecks(t *testing.T) {
 		wantCode      string
 		wantChallenge string
 	}{
-		{name: "control", request: request{header: bearer(good)}, wantStatus: 200},
+		{name: "control", request: request{header: bearer(valid)}, wantStatus: 200},
 
-		{name: "foreign Host", request: request{host: "evil.example.com", header: bearer(good)}, wantReason: "forbidden_host", wantStatus: 403, wantCode: "forbidden"},
-		{name: "look-alike Host", request: request{host: "localhost.evil.example.com:3000", header: bearer(good)}, wantReason: "forbidden_host", wantStatus: 403, wantCode: "forbidden"},
-		{name: "other loopback Host", request: request{host: "127.0.0.1:3000", header: bearer(good)}, wantStatus: 200},
-		{name: "foreign Origin", request: request{header: with(bearer(good), "Origin", "https://evil.example.com")}, wantReason: "forbidden_origin", wantStatus: 403, wantCode: "forbidden"},
-		{name: "null Origin", request: request{header: with(bearer(good), "Origin", "null")}, wantReason: "forbidden_origin", wantStatus: 403, wantCode: "forbidden"},
-		{name: "loopback Origin", request: request{header: with(bearer(good), "Origin", "http://localhost:6274")}, wantStatus: 200},
-		{name: "foreign Origin without token", request: request{header: http.Header{"Origin": {"https://evil.example.com"}}}, wantReason: "forbidden_origin", wantStatus: 403, wantCode: "forbidden"},
+		{
+			name:       "foreign Host",
+			request:    request{host: "evil.example.com", header: bearer(valid)},
+			wantReason: "forbidden_host",
+			wantStatus: 403,
+			wantCode:   "forbidden",
+		},
+		{
+			name:       "look-alike Host",
+			request:    request{host: "localhost.evil.example.com:3000", header: bearer(valid)},
+			wantReason: "forbidden_host",
+			wantStatus: 403,
+			wantCode:   "forbidden",
+		},
+		{name: "other loopback Host", request: request{host: "127.0.0.1:3000", header: bearer(valid)}, wantStatus: 200},
+		{
+			name:       "foreign Origin",
+			request:    request{header: with(bearer(valid), "Origin", "https://evil.example.com")},
+			wantReason: "forbidden_origin",
+			wantStatus: 403,
+			wantCode:   "forbidden",
+		},
+		{
+			name:       "null Origin",
+			request:    request{header: with(bearer(valid), "Origin", "null")},
+			wantReason: "forbidden_origin",
+			wantStatus: 403,
+			wantCode:   "forbidden",
+		},
+		{
+			name:       "loopback Origin",
+			request:    request{header: with(bearer(valid), "Origin", "http://localhost:6274")},
+			wantStatus: 200,
+		},
+		{
+			name:       "foreign Origin without token",
+			request:    request{header: http.Header{"Origin": {"https://evil.example.com"}}},
+			wantReason: "forbidden_origin",
+			wantStatus: 403,
+			wantCode:   "forbidden",
+		},
 
-		{name: "no credentials", wantReason: "no_credentials", wantStatus: 401, wantCode: "missing_token", wantChallenge: challenge},
-		{name: "no credentials, GET", request: request{method: "GET"}, wantReason: "no_credentials", wantStatus: 401, wantCode: "missing_token", wantChallenge: challenge},
-		{name: "no credentials, HEAD", request: request{method: "HEAD"}, wantReason: "no_credentials", wantStatus: 401, wantChallenge: challenge},
-		{name: "no credentials, DELETE", request: request{method: "DELETE"}, wantReason: "no_credentials", wantStatus: 401, wantCode: "missing_token", wantChallenge: challenge},
-		{name: "no credentials, OPTIONS", request: request{method: "OPTIONS"}, wantReason: "no_credentials", wantStatus: 401, wantCode: "missing_token", wantChallenge: challenge},
-		{name: "no credentials, made-up verb", request: request{method: "BREW"}, wantReason: "no_credentials", wantStatus: 401, wantCode: "missing_token", wantChallenge: challenge},
-		{name: "no credentials, browser", request: request{method: "GET", header: http.Header{"Accept": {"text/html"}}}, wantReason: "no_credentials", wantStatus: 401, wantCode: "missing_token", wantChallenge: challenge},
-		{name: "no credentials, 127.0.0.1", request: request{host: "127.0.0.1:3000"}, wantReason: "no_credentials", wantStatus: 401, wantCode: "missing_token", wantChallenge: strings.ReplaceAll(challenge, "localhost", "127.0.0.1")},
-		{name: "empty header", request: request{header: http.Header{"Authorization": {""}}}, wantReason: "no_credentials", wantStatus: 401, wantCode: "missing_token", wantChallenge: challenge},
-		{name: "Basic", request: request{header: http.Header{"Authorization": {"Basic dTpw"}}}, wantReason: "wrong_scheme", wantStatus: 401, wantCode: "missing_token", wantChallenge: challenge},
-		{name: "DPoP", request: request{header: http.Header{"Authorization": {"DPoP " + good}}}, wantReason: "wrong_scheme", wantStatus: 401, wantCode: "missing_token", wantChallenge: challenge},
-		{name: "lower case scheme", request: request{header: http.Header{"Authorization": {"bearer " + good}}}, wantStatus: 200},
-		{name: "upper case scheme", request: request{header: http.Header{"Authorization": {"BEARER  " + good}}}, wantStatus: 200},
+		{
+			name:          "no credentials",
+			wantReason:    "no_credentials",
+			wantStatus:    401,
+			wantCode:      "missing_token",
+			wantChallenge: challenge,
+		},
+		{
+			name:          "no credentials, GET",
+			request:       request{method: "GET"},
+			wantReason:    "no_credentials",
+			wantStatus:    401,
+			wantCode:      "missing_token",
+			wantChallenge: challenge,
+		},
+		{
+			name:          "no credentials, HEAD",
+			request:       request{method: "HEAD"},
+			wantReason:    "no_credentials",
+			wantStatus:    401,
+			wantChallenge: challenge,
+		},
+		{
+			name:          "no credentials, DELETE",
+			request:       request{method: "DELETE"},
+			wantReason:    "no_credentials",
+			wantStatus:    401,
+			wantCode:      "missing_token",
+			wantChallenge: challenge,
+		},
+		{
+			name:          "no credentials, OPTIONS",
+			request:       request{method: "OPTIONS"},
+			wantReason:    "no_credentials",
+			wantStatus:    401,
+			wantCode:      "missing_token",
+			wantChallenge: challenge,
+		},
+		{
+			name:          "no credentials, made-up verb",
+			request:       request{method: "BREW"},
+			wantReason:    "no_credentials",
+			wantStatus:    401,
+			wantCode:      "missing_token",
+			wantChallenge: challenge,
+		},
+		{
+			name:          "no credentials, browser",
+			request:       request{method: "GET", header: http.Header{"Accept": {"text/html"}}},
+			wantReason:    "no_credentials",
+			wantStatus:    401,
+			wantCode:      "missing_token",
+			wantChallenge: challenge,
+		},
+		{
+			name:          "no credentials, 127.0.0.1",
+			request:       request{host: "127.0.0.1:3000"},
+			wantReason:    "no_credentials",
+			wantStatus:    401,
+			wantCode:      "missing_token",
+			wantChallenge: strings.ReplaceAll(challenge, "localhost", "127.0.0.1"),
+		},
+		{
+			name:          "empty header",
+			request:       request{header: http.Header{"Authorization": {""}}},
+			wantReason:    "no_credentials",
+			wantStatus:    401,
+			wantCode:      "missing_token",
+			wantChallenge: challenge,
+		},
+		{
+			name:          "Basic",
+			request:       request{header: http.Header{"Authorization": {"Basic dTpw"}}},
+			wantReason:    "wrong_scheme",
+			wantStatus:    401,
+			wantCode:      "missing_token",
+			wantChallenge: challenge,
+		},
+		{
+			name:          "DPoP",
+			request:       request{header: http.Header{"Authorization": {"DPoP " + valid}}},
+			wantReason:    "wrong_scheme",
+			wantStatus:    401,
+			wantCode:      "missing_token",
+			wantChallenge: challenge,
+		},
+		{
+			name:       "lower case scheme",
+			request:    request{header: http.Header{"Authorization": {"bearer " + valid}}},
+			wantStatus: 200,
+		},
+		{
+			name:       "upper case scheme",
+			request:    request{header: http.Header{"Authorization": {"BEARER  " + valid}}},
+			wantStatus: 200,
+		},
 
-		{name: "Bearer alone", request: request{header: http.Header{"Authorization": {"Bearer"}}}, wantReason: "malformed_credentials", wantStatus: 400, wantCode: "invalid_request", wantChallenge: withError("invalid_request", "the Authorization header must be one bearer token")},
-		{name: "two tokens", request: request{header: http.Header{"Authorization": {"Bearer " + good + " " + good}}}, wantReason: "malformed_credentials", wantStatus: 400, wantCode: "invalid_request", wantChallenge: withError("invalid_request", "the Authorization header must be one bearer token")},
-		{name: "comma", request: request{header: http.Header{"Authorization": {"Bearer " + good + ",Bearer x"}}}, wantReason: "malformed_credentials", wantStatus: 400, wantCode: "invalid_request", wantChallenge: withError("invalid_request", "the Authorization header must be one bearer token")},
-		{name: "two headers", request: request{header: http.Header{"Authorization": {"Bearer " + good, "Bearer " + good}}}, wantReason: "malformed_credentials", wantStatus: 400, wantCode: "invalid_request", wantChallenge: withError("invalid_request", "the Authorization header must be one bearer token")},
-		{name: "binary", request: request{header: http.Header{"Authorization": {"Bearer \x80\xff"}}}, wantReason: "malformed_credentials", wantStatus: 400, wantCode: "invalid_request", wantChallenge: withError("invalid_request", "the Authorization header must be one bearer token")},
-		{name: "token in the query", request: request{target: "/mcp?access_token=" + good}, wantReason: "token_in_query", wantStatus: 400, wantCode: "invalid_request", wantChallenge: withError("invalid_request", "a token in the query is not accepted")},
-		{name: "token in the query, escaped name", request: request{target: "/mcp?%61ccess_token=" + good}, wantReason: "token_in_query", wantStatus: 400, wantCode: "invalid_request", wantChallenge: withError("invalid_request", "a token in the query is not accepted")},
-		{name: "token in the query and the header", request: request{target: "/mcp?access_token=" + good, header: bearer(good)}, wantReason: "token_in_query", wantStatus: 400, wantCode: "invalid_request", wantChallenge: withError("invalid_request", "a token in the query is not accepted")},
-		{name: "another query", request: request{target: "/mcp?token=1", header: bearer(good)}, wantStatus: 200},
+		{
+			name:          "Bearer alone",
+			request:       request{header: http.Header{"Authorization": {"Bearer"}}},
+			wantReason:    "malformed_credentials",
+			wantStatus:    400,
+			wantCode:      "invalid_request",
+			wantChallenge: withError("invalid_request", "the Authorization header must be one bearer token"),
+		},
+		{
+			name:          "two tokens",
+			request:       request{header: http.Header{"Authorization": {"Bearer " + valid + " " + valid}}},
+			wantReason:    "malformed_credentials",
+			wantStatus:    400,
+			wantCode:      "invalid_request",
+			wantChallenge: withError("invalid_request", "the Authorization header must be one bearer token"),
+		},
+		{
+			name:          "comma",
+			request:       request{header: http.Header{"Authorization": {"Bearer " + valid + ",Bearer x"}}},
+			wantReason:    "malformed_credentials",
+			wantStatus:    400,
+			wantCode:      "invalid_request",
+			wantChallenge: withError("invalid_request", "the Authorization header must be one bearer token"),
+		},
+		{
+			name:          "two headers",
+			request:       request{header: http.Header{"Authorization": {"Bearer " + valid, "Bearer " + valid}}},
+			wantReason:    "malformed_credentials",
+			wantStatus:    400,
+			wantCode:      "invalid_request",
+			wantChallenge: withError("invalid_request", "the Authorization header must be one bearer token"),
+		},
+		{
+			name:          "binary",
+			request:       request{header: http.Header{"Authorization": {"Bearer \x80\xff"}}},
+			wantReason:    "malformed_credentials",
+			wantStatus:    400,
+			wantCode:      "invalid_request",
+			wantChallenge: withError("invalid_request", "the Authorization header must be one bearer token"),
+		},
+		{
+			name:          "token in the query",
+			request:       request{target: "/mcp?access_token=" + valid},
+			wantReason:    "token_in_query",
+			wantStatus:    400,
+			wantCode:      "invalid_request",
+			wantChallenge: withError("invalid_request", "a token in the query is not accepted"),
+		},
+		{
+			name:          "token in the query, escaped name",
+			request:       request{target: "/mcp?%61ccess_token=" + valid},
+			wantReason:    "token_in_query",
+			wantStatus:    400,
+			wantCode:      "invalid_request",
+			wantChallenge: withError("invalid_request", "a token in the query is not accepted"),
+		},
+		{
+			name:          "token in the query and the header",
+			request:       request{target: "/mcp?access_token=" + valid, header: bearer(valid)},
+			wantReason:    "token_in_query",
+			wantStatus:    400,
+			wantCode:      "invalid_request",
+			wantChallenge: withError("invalid_request", "a token in the query is not accepted"),
+		},
+		{name: "another query", request: request{target: "/mcp?token=1", header: bearer(valid)}, wantStatus: 200},
 
-		{name: "not a JWT", request: request{header: bearer("oat_8XOI")}, wantReason: "opaque", wantStatus: 401, wantCode: "invalid_token", wantChallenge: withError("invalid_token", "this server does not accept opaque tokens")},
-		{name: "too long", request: request{header: bearer(strings.Repeat("x", 20<<10))}, wantReason: "too_large", wantStatus: 401, wantCode: "invalid_token", wantChallenge: withError("invalid_token", "the token is too large")},
-		{name: "too long, and binary", request: request{header: bearer(strings.Repeat("\xff", 20<<10))}, wantReason: "too_large", wantStatus: 401, wantCode: "invalid_token", wantChallenge: withError("invalid_token", "the token is too large")},
-		{name: "half a JWT", request: request{header: bearer(good[:strings.LastIndex(good, ".")])}, wantReason: "opaque", wantStatus: 401, wantCode: "invalid_token", wantChallenge: withError("invalid_token", "this server does not accept opaque tokens")},
-		{name: "signature of another token", request: request{header: bearer(good[:strings.LastIndex(good, ".")] + is.token(resource, change{"claims", "jti", "token-2"})[strings.LastIndex(good, "."):])}, wantReason: "bad_signature", wantStatus: 401, wantCode: "invalid_token", wantChallenge: withError("invalid_token", "the token signature does not verify")},
-		{name: "expired", request: request{header: bearer(is.token(resource, change{"claims", "exp", time.Now().Add(-time.Minute).Unix()}))}, wantReason: "expired", wantStatus: 401, wantCode: "invalid_token", wantChallenge: withError("invalid_token", "the token has expired")},
-		{name: "expired within the leeway", request: request{header: bearer(is.token(resource, change{"claims", "exp", time.Now().Add(-10 * time.Second).Unix()}))}, wantStatus: 200},
-		{name: "expired and without scope", request: request{header: bearer(is.token(resource, change{"claims", "exp", 1}, change{"claims", "scope", nil}))}, wantReason: "expired", wantStatus: 401, wantCode: "invalid_token", wantChallenge: withError("invalid_token", "the token has expired")},
-		{name: "another audience", request: request{header: bearer(is.token("https://other.example.com/mcp"))}, wantReason: "wrong_audience", wantStatus: 401, wantCode: "invalid_token", wantChallenge: withError("invalid_token", "the token was issued for another server")},
-		{name: "audience under another loopback name", request: request{header: bearer(is.token("http://127.0.0.1:3000/mcp"))}, wantStatus: 200},
-		{name: "audience with a slash", request: request{header: bearer(is.token(resource + "/"))}, wantReason: "wrong_audience", wantStatus: 401, wantCode: "invalid_token", wantChallenge: withError("invalid_token", "the token was issued for another server")},
-		{name: "no audience", request: request{header: bearer(is.token(resource, change{"claims", "aud", nil}))}, wantReason: "unbound", wantStatus: 401, wantCode: "invalid_token", wantChallenge: withError("invalid_token", "the token was not issued for a particular server")},
-		{name: "ID token", request: request{header: bearer(is.token(resource, change{"header", "typ", "JWT"}))}, wantReason: "wrong_type", wantStatus: 401, wantCode: "invalid_token", wantChallenge: withError("invalid_token", "this kind of token is not accepted")},
-		{name: "another issuer", request: request{header: bearer(is.token(resource, change{"claims", "iss", is.url + "/"}))}, wantReason: "wrong_issuer", wantStatus: 401, wantCode: "invalid_token", wantChallenge: withError("invalid_token", "the token is from another issuer")},
-		{name: "sender constrained", request: request{header: bearer(is.token(resource, change{"claims", "cnf", map[string]string{"jkt": "x"}}))}, wantReason: "sender_constrained", wantStatus: 401, wantCode: "invalid_token", wantChallenge: withError("invalid_token", "a sender-constrained token is not accepted as a bearer token")},
+		{
+			name:          "not a JWT",
+			request:       request{header: bearer("oat_8XOI")},
+			wantReason:    "opaque",
+			wantStatus:    401,
+			wantCode:      "invalid_token",
+			wantChallenge: withError("invalid_token", "this server does not accept opaque tokens"),
+		},
+		{
+			name:          "too long",
+			request:       request{header: bearer(strings.Repeat("x", 20<<10))},
+			wantReason:    "too_large",
+			wantStatus:    401,
+			wantCode:      "invalid_token",
+			wantChallenge: withError("invalid_token", "the token is too large"),
+		},
+		{
+			name:          "too long, and binary",
+			request:       request{header: bearer(strings.Repeat("\xff", 20<<10))},
+			wantReason:    "too_large",
+			wantStatus:    401,
+			wantCode:      "invalid_token",
+			wantChallenge: withError("invalid_token", "the token is too large"),
+		},
+		{
+			name:          "half a JWT",
+			request:       request{header: bearer(valid[:strings.LastIndex(valid, ".")])},
+			wantReason:    "opaque",
+			wantStatus:    401,
+			wantCode:      "invalid_token",
+			wantChallenge: withError("invalid_token", "this server does not accept opaque tokens"),
+		},
+		{
+			name:          "signature of another token",
+			request:       request{header: bearer(valid[:strings.LastIndex(valid, ".")] + is.token(resource, change{"claims", "jti", "token-2"})[strings.LastIndex(valid, "."):])},
+			wantReason:    "bad_signature",
+			wantStatus:    401,
+			wantCode:      "invalid_token",
+			wantChallenge: withError("invalid_token", "the token signature does not verify"),
+		},
+		{
+			name:          "expired",
+			request:       request{header: bearer(is.token(resource, change{"claims", "exp", time.Now().Add(-time.Minute).Unix()}))},
+			wantReason:    "expired",
+			wantStatus:    401,
+			wantCode:      "invalid_token",
+			wantChallenge: withError("invalid_token", "the token has expired"),
+		},
+		{
+			name:       "expired within the leeway",
+			request:    request{header: bearer(is.token(resource, change{"claims", "exp", time.Now().Add(-10 * time.Second).Unix()}))},
+			wantStatus: 200,
+		},
+		{
+			name:          "expired and without scope",
+			request:       request{header: bearer(is.token(resource, change{"claims", "exp", 1}, change{"claims", "scope", nil}))},
+			wantReason:    "expired",
+			wantStatus:    401,
+			wantCode:      "invalid_token",
+			wantChallenge: withError("invalid_token", "the token has expired"),
+		},
+		{
+			name:          "another audience",
+			request:       request{header: bearer(is.token("https://other.example.com/mcp"))},
+			wantReason:    "wrong_audience",
+			wantStatus:    401,
+			wantCode:      "invalid_token",
+			wantChallenge: withError("invalid_token", "the token was issued for another server"),
+		},
+		{
+			name:       "audience under another loopback name",
+			request:    request{header: bearer(is.token("http://127.0.0.1:3000/mcp"))},
+			wantStatus: 200,
+		},
+		{
+			name:          "audience with a slash",
+			request:       request{header: bearer(is.token(resource + "/"))},
+			wantReason:    "wrong_audience",
+			wantStatus:    401,
+			wantCode:      "invalid_token",
+			wantChallenge: withError("invalid_token", "the token was issued for another server"),
+		},
+		{
+			name:          "no audience",
+			request:       request{header: bearer(is.token(resource, change{"claims", "aud", nil}))},
+			wantReason:    "unbound",
+			wantStatus:    401,
+			wantCode:      "invalid_token",
+			wantChallenge: withError("invalid_token", "the token was not issued for a particular server"),
+		},
+		{
+			name:          "ID token",
+			request:       request{header: bearer(is.token(resource, change{"header", "typ", "JWT"}))},
+			wantReason:    "wrong_type",
+			wantStatus:    401,
+			wantCode:      "invalid_token",
+			wantChallenge: withError("invalid_token", "this kind of token is not accepted"),
+		},
+		{
+			name:          "another issuer",
+			request:       request{header: bearer(is.token(resource, change{"claims", "iss", is.url + "/"}))},
+			wantReason:    "wrong_issuer",
+			wantStatus:    401,
+			wantCode:      "invalid_token",
+			wantChallenge: withError("invalid_token", "the token is from another issuer"),
+		},
+		{
+			name:          "sender constrained",
+			request:       request{header: bearer(is.token(resource, change{"claims", "cnf", map[string]string{"jkt": "x"}}))},
+			wantReason:    "sender_constrained",
+			wantStatus:    401,
+			wantCode:      "invalid_token",
+			wantChallenge: withError("invalid_token", "a sender-constrained token is not accepted as a bearer token"),
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -192,15 +465,17 @@ func TestChecks(t *testing.T) {
 				return
 			}
 			var answer struct {
-				Error       string `json:"error"`
-				Description string `json:"error_description"`
+				Error       string           `json:"error"`
+				Description string           `json:"error_description"`
+				Reason      gatehouse.Reason `json:"reason"`
 			}
 			text := body(t, resp)
-			if err := json.Unmarshal([]byte(text), &answer); err != nil || answer.Error != test.wantCode || answer.Description == "" {
-				t.Errorf("body %s, want JSON with error %q (%v)", text, test.wantCode, err)
+			if err := json.Unmarshal([]byte(text), &answer); err != nil ||
+				answer.Error != test.wantCode || answer.Description == "" || answer.Reason != test.wantReason {
+				t.Errorf("body %s, want JSON with error %q and reason %q (%v)", text, test.wantCode, test.wantReason, err)
 			}
-			if strings.Contains(text, good[:20]) || strings.Contains(text, is.url) {
-				t.Errorf("body %s tells about the token or the issuer", text)
+			if strings.Contains(text, valid[:20]) || strings.Contains(text, is.url) {
+				t.Errorf("body %s reveals the token or the issuer", text)
 			}
 		})
 	}
@@ -218,10 +493,10 @@ func TestOutageIsNotTheCallersFault(t *testing.T) {
 		t.Error("no Retry-After")
 	}
 	if text := body(t, resp); strings.Contains(text, "127.0.0.1") || strings.Contains(text, "maintenance") {
-		t.Errorf("body %s tells what went wrong inside", text)
+		t.Errorf("body %s reveals details of the outage", text)
 	}
 	if resp := send(handler, request{header: bearer("not-a-jwt")}); resp.StatusCode != http.StatusUnauthorized {
-		t.Errorf("garbage in an outage: status %d, want 401", resp.StatusCode)
+		t.Errorf("invalid token in an outage: status %d, want 401", resp.StatusCode)
 	}
 }
 
@@ -244,21 +519,21 @@ func TestProviderMayPanic(t *testing.T) {
 	}
 }
 
-// TestTokenOfAKeyThatIsGone is a restart of everything: keys fetched a moment ago,
-// and a client with a token from before.
-func TestTokenOfAKeyThatIsGone(t *testing.T) {
+// TestTokenOfARemovedKey is a restart of issuer and guard: the keys were fetched a moment
+// ago, and a client has a token that was issued before that.
+func TestTokenOfARemovedKey(t *testing.T) {
 	is := newIssuer(t)
 	handler := newGuard(t, is).Wrap(behind)
 	send(handler, request{header: bearer(is.token(resource))})
-	gone := change{"header", "kid", "key-0"}
-	old := is.token(resource, gone, change{"claims", "iat", time.Now().Add(-time.Hour).Unix()})
+	removed := change{"header", "kid", "key-0"}
+	old := is.token(resource, removed, change{"claims", "iat", time.Now().Add(-time.Hour).Unix()})
 	if resp := send(handler, request{header: bearer(old)}); resp.StatusCode != 401 {
 		t.Errorf("issued before the keys were fetched: status %d, want 401, so that the client signs in again", resp.StatusCode)
 	}
 	for _, issued := range []any{time.Now().Unix(), nil} {
-		young := is.token(resource, gone, change{"claims", "iat", issued})
+		young := is.token(resource, removed, change{"claims", "iat", issued})
 		if resp := send(handler, request{header: bearer(young)}); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
-			t.Errorf("issued at %v: status %d, want 503: its key may be new", issued, resp.StatusCode)
+			t.Errorf("issued at %v: status %d, want 503, since its key may be new", issued, resp.StatusCode)
 		}
 	}
 }
@@ -294,7 +569,7 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-func TestRefusalsAreReadableByBrowsers(t *testing.T) {
+func TestRejectionsAreReadableByBrowsers(t *testing.T) {
 	handler := newGuard(t, newIssuer(t)).Wrap(behind)
 	resp := send(handler, request{header: http.Header{"Origin": {"http://localhost:6274"}}})
 	if resp.StatusCode != http.StatusUnauthorized || resp.Header.Get("Access-Control-Allow-Origin") == "" ||
@@ -324,11 +599,11 @@ func TestHandlerSeesNoToken(t *testing.T) {
 	r := request{header: bearer(token)}.make()
 	handler.ServeHTTP(httptest.NewRecorder(), r)
 	if got := r.Header.Get("Authorization"); got != "Bearer "+token {
-		t.Errorf("the caller's own request lost its header: %q", got)
+		t.Errorf("the guard changed the header of the outer request to %q", got)
 	}
 }
 
-// TestCallerPrintsAsPlaceholder prints what a handler can get hold of.
+// TestCallerPrintsAsPlaceholder prints every value that a handler can reach.
 func TestCallerPrintsAsPlaceholder(t *testing.T) {
 	is := newIssuer(t)
 	token := is.token(resource)
@@ -350,7 +625,7 @@ func TestCallerPrintsAsPlaceholder(t *testing.T) {
 		signature := token[strings.LastIndex(token, ".")+1:]
 		for _, text := range texts {
 			if strings.Contains(text, signature) || strings.Contains(text, hex.EncodeToString([]byte(signature))) {
-				t.Errorf("the token shows in %s", text)
+				t.Errorf("the token appears in %s", text)
 			}
 		}
 	}))
@@ -367,7 +642,7 @@ func TestAnswersAreNotCached(t *testing.T) {
 			w.(http.Flusher).Flush()
 		}))
 		if got := send(handler, request{header: bearer(is.token(resource))}).Header.Get("Cache-Control"); got != want {
-			t.Errorf("handler's %q leaves as %q, want %q", given, got, want)
+			t.Errorf("Cache-Control %q is sent as %q, want %q", given, got, want)
 		}
 	}
 }
@@ -376,23 +651,23 @@ func TestVerify(t *testing.T) {
 	is := newIssuer(t)
 	guard := newGuard(t, is)
 	if _, err := guard.Verify(t.Context(), is.token(resource), nil); err != nil {
-		t.Errorf("Verify of a good token: %v", err)
+		t.Errorf("Verify of a valid token: %v", err)
 	}
 	_, err := guard.Verify(t.Context(), is.token("https://other.example.com/mcp"), nil)
 	if !errors.Is(err, auth.ErrInvalidToken) {
 		t.Errorf("Verify = %v, want auth.ErrInvalidToken", err)
 	}
-	var refused *gatehouse.TokenError
-	if !errors.As(err, &refused) || refused.Reason != "wrong_audience" {
+	var tokenError *gatehouse.TokenError
+	if !errors.As(err, &tokenError) || tokenError.Reason != "wrong_audience" {
 		t.Errorf("Verify = %v, want a *TokenError about the audience", err)
 	}
 	if strings.Contains(err.Error(), "example.com") {
-		t.Errorf("text %q would reach the client through go-sdk", err)
+		t.Errorf("go-sdk would send the details in %q to the client", err)
 	}
 	is.down.Store(true)
 	_, err = newGuard(t, is).Verify(t.Context(), is.token(resource), nil)
 	if err == nil || errors.Is(err, auth.ErrInvalidToken) || strings.Contains(err.Error(), "http") {
-		t.Errorf("Verify in an outage = %v, want neither invalid token nor detail", err)
+		t.Errorf("Verify in an outage = %v, want neither auth.ErrInvalidToken nor details", err)
 	}
 }
 
@@ -411,14 +686,14 @@ func TestSkippedVerificationStaysOnLoopback(t *testing.T) {
 	if resp := send(newGuard(t, is).Wrap(behind), request{header: bearer(forged)}); resp.StatusCode != 401 {
 		t.Errorf("not skipped: status %d, want 401", resp.StatusCode)
 	}
-	if resp := send(guard.Wrap(behind), request{header: bearer("garbage")}); resp.StatusCode != 401 {
-		t.Errorf("garbage: status %d, want 401", resp.StatusCode)
+	if resp := send(guard.Wrap(behind), request{header: bearer("malformed")}); resp.StatusCode != 401 {
+		t.Errorf("malformed token: status %d, want 401", resp.StatusCode)
 	}
 	if _, err := guard.Verify(t.Context(), forged, request{local: "192.0.2.1:3000"}.make()); err == nil {
 		t.Error("Verify from the network: accepted")
 	}
 	if _, err := guard.Verify(t.Context(), forged, nil); err == nil {
-		t.Error("Verify without a request to look at: accepted")
+		t.Error("Verify without a request: accepted")
 	}
 	if _, err := guard.Verify(t.Context(), forged, request{}.make()); err != nil {
 		t.Errorf("Verify on loopback: %v", err)
@@ -433,7 +708,7 @@ func TestSkippedVerificationStaysOnLoopback(t *testing.T) {
 	}
 }
 
-func TestSessionsBelongToTheirOpener(t *testing.T) {
+func TestSessionsAreBoundToTheirUser(t *testing.T) {
 	is := newIssuer(t)
 	opener := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Mcp-Session-Id") == "" {
@@ -448,11 +723,11 @@ func TestSessionsBelongToTheirOpener(t *testing.T) {
 	}
 	for _, method := range []string{"POST", "GET", "DELETE"} {
 		if resp := send(handler, request{method: method, header: with(bearer(alice), "Mcp-Session-Id", "session-1")}); resp.StatusCode != 200 {
-			t.Errorf("%s of the opener: status %d, want 200", method, resp.StatusCode)
+			t.Errorf("%s of the user who opened it: status %d, want 200", method, resp.StatusCode)
 		}
 		resp := send(handler, request{method: method, header: with(bearer(bob), "Mcp-Session-Id", "session-1")})
 		if resp.StatusCode != 403 || resp.Header.Get("WWW-Authenticate") != "" {
-			t.Errorf("%s of another user: status %d, challenge %q; want a bare 403", method, resp.StatusCode, resp.Header.Get("WWW-Authenticate"))
+			t.Errorf("%s of another user: status %d, challenge %q; want 403 without a challenge", method, resp.StatusCode, resp.Header.Get("WWW-Authenticate"))
 		}
 		if resp := send(handler, request{method: method, header: http.Header{"Mcp-Session-Id": {"session-1"}}}); resp.StatusCode != 401 {
 			t.Errorf("%s with the session id alone: status %d, want 401", method, resp.StatusCode)
@@ -498,11 +773,11 @@ func TestMetadata(t *testing.T) {
 		t.Errorf("pass-through\n got %s\nwant %s", got, is.metadata())
 	}
 	if resp := get("", "/.well-known/openid-configuration"); resp.StatusCode != 404 || !strings.Contains(body(t, resp), "not_found") {
-		t.Errorf("a document that the issuer lacks: status %d, want 404", resp.StatusCode)
+		t.Errorf("a document that the issuer does not have: status %d, want 404", resp.StatusCode)
 	}
 	is.down.Store(true)
 	if got := body(t, get("", "/.well-known/oauth-authorization-server")); got != is.metadata() {
-		t.Errorf("in an outage: got %s, want the last good copy", got)
+		t.Errorf("in an outage: got %s, want the last valid copy", got)
 	}
 	fresh := http.NewServeMux()
 	newGuard(t, is).Mount(fresh, behind)
@@ -511,17 +786,17 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-func TestEveryReasonHasARow(t *testing.T) {
+func TestEveryReasonIsDescribed(t *testing.T) {
 	seen := map[gatehouse.Reason]bool{}
 	for _, row := range gatehouse.Reasons() {
 		if seen[row.Reason] {
-			t.Errorf("%s is there twice", row.Reason)
+			t.Errorf("%s appears twice", row.Reason)
 		}
 		seen[row.Reason] = true
 		if row.Status < 400 || row.Phrase == "" || row.When == "" || row.Do == "" {
-			t.Errorf("%s has an incomplete row: %+v", row.Reason, row)
+			t.Errorf("%s has an incomplete description: %+v", row.Reason, row)
 		}
-		// Clients search the whole header for "scope=" and the like.
+		// Some clients search the whole header for "scope=" and similar text.
 		if strings.ContainsAny(row.Phrase, "=\"\\") {
 			t.Errorf("%s has a phrase that clients would misread: %s", row.Reason, row.Phrase)
 		}
@@ -549,7 +824,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-func TestConfigReportsEverythingAtOnce(t *testing.T) {
+func TestConfigReportsAllFaultsAtOnce(t *testing.T) {
 	_, err := gatehouse.New(gatehouse.Config{
 		Resource:       "mcp.example.com/mcp",
 		AllowedOrigins: []string{"app.example.com"},
@@ -560,7 +835,7 @@ func TestConfigReportsEverythingAtOnce(t *testing.T) {
 	for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
 		var fault *gatehouse.ConfigError
 		if !errors.As(e, &fault) || fault.Problem == "" || fault.Fix == "" {
-			t.Errorf("%v is no complete ConfigError", e)
+			t.Errorf("%v is not a complete ConfigError", e)
 			continue
 		}
 		got = append(got, fault.Field)

@@ -20,7 +20,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// requirements are those of the tests: one of each kind.
+// requirements configures one requirement of each kind.
 func requirements(cfg *gatehouse.Config) {
 	cfg.Provider.OrganizationScope = "org:read"
 	cfg.Provider.Complete = func(id *gatehouse.Identity) error {
@@ -41,7 +41,7 @@ func requirements(cfg *gatehouse.Config) {
 	}
 }
 
-// members is the text of n further members of an object.
+// members returns the text of n further members of an object.
 func members(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -63,59 +63,227 @@ func TestRequirements(t *testing.T) {
 		wantReason gatehouse.Reason
 		wantScope  string // in the challenge
 	}{
-		{name: "open tool", body: call("read")},
+		{name: "tool without requirements", body: call("read")},
 		{name: "another method", body: `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`},
 		{name: "scope held", body: call("write"), changes: []change{scope("profile email notes:write")}},
-		{name: "scope missing", body: call("write"), wantReason: "insufficient_scope", wantScope: "profile email notes:write"},
-		{name: "scope missing, prompt", body: `{"method":"prompts/get","params":{"name":"draft"}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:draft"},
-		{name: "scope missing, resource", body: `{"method":"resources/read","params":{"uri":"notes://all"}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:read"},
-		{name: "one of two scopes held", body: "[" + call("write") + `,{"method":"prompts/get","params":{"name":"draft"}}]`, changes: []change{scope("notes:write")}, wantReason: "insufficient_scope", wantScope: "profile email notes:write notes:draft"},
-		{name: "role and scope held", body: call("purge"), changes: []change{scope("notes:write"), {"claims", "roles", []string{"admin"}}}},
+		{
+			name:       "scope missing",
+			body:       call("write"),
+			wantReason: "insufficient_scope",
+			wantScope:  "profile email notes:write",
+		},
+		{
+			name:       "scope missing, prompt",
+			body:       `{"method":"prompts/get","params":{"name":"draft"}}`,
+			wantReason: "insufficient_scope",
+			wantScope:  "profile email notes:draft",
+		},
+		{
+			name:       "scope missing, resource",
+			body:       `{"method":"resources/read","params":{"uri":"notes://all"}}`,
+			wantReason: "insufficient_scope",
+			wantScope:  "profile email notes:read",
+		},
+		{
+			name:       "one of two scopes held",
+			body:       "[" + call("write") + `,{"method":"prompts/get","params":{"name":"draft"}}]`,
+			changes:    []change{scope("notes:write")},
+			wantReason: "insufficient_scope",
+			wantScope:  "profile email notes:write notes:draft",
+		},
+		{
+			name:    "role and scope held",
+			body:    call("purge"),
+			changes: []change{scope("notes:write"), {"claims", "roles", []string{"admin"}}},
+		},
 		{name: "role missing, a new scope would not help", body: call("purge"), wantReason: "insufficient_permission"},
-		{name: "role held, scope missing", body: call("purge"), changes: []change{{"claims", "roles", []string{"admin"}}}, wantReason: "insufficient_scope", wantScope: "profile email notes:write"},
+		{
+			name:       "role held, scope missing",
+			body:       call("purge"),
+			changes:    []change{{"claims", "roles", []string{"admin"}}},
+			wantReason: "insufficient_scope",
+			wantScope:  "profile email notes:write",
+		},
 		{name: "organization held", body: call("team"), changes: []change{{"claims", "org_id", "org_1"}}},
-		{name: "organization missing, may ask for one", body: call("team"), wantReason: "insufficient_scope", wantScope: "profile email org:read"},
-		{name: "organization missing, asked already", body: call("team"), changes: []change{scope("profile org:read")}, wantReason: "insufficient_permission"},
-		{name: "member of another case", body: `{"method":"tools/call","Method":"ping","params":{"name":"write"}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:write"},
-		{name: "params of another case", body: `{"method":"tools/call","params":{"name":"write"},"Params":{"name":"read"}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:write"},
-		{name: "name of another case", body: `{"method":"tools/call","params":{"name":"write","NAME":"read"}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:write"},
-		{name: "a URI beside the name", body: `{"method":"tools/call","params":{"name":"write","uri":"x"}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:write"},
-		{name: "two names", body: `{"method":"tools/call","params":{"name":"write","name":"read"}}`, wantReason: "body_malformed"},
-		{name: "two names, the last of them null", body: `{"method":"tools/call","params":{"name":"write","name":null}}`, wantReason: "body_malformed"},
-		{name: "two names, one of them escaped", body: `{"method":"tools/call","params":{"name":"write","n\u0061me":null}}`, wantReason: "body_malformed"},
-		{name: "two URIs", body: `{"method":"resources/read","params":{"uri":"notes://all","uri":null}}`, wantReason: "body_malformed"},
-		{name: "two methods", body: `{"method":"tools/call","method":null,"params":{"name":"write"}}`, wantReason: "body_malformed"},
-		{name: "params twice", body: `{"method":"tools/call","params":{"name":"write"},"params":null}`, wantReason: "body_malformed"},
-		{name: "more members than anybody has", body: `{"method":"tools/list"` + members(128) + `}`, wantReason: "body_malformed"},
+		{
+			name:       "organization missing, may ask for one",
+			body:       call("team"),
+			wantReason: "insufficient_scope",
+			wantScope:  "profile email org:read",
+		},
+		{
+			name:       "organization missing, asked already",
+			body:       call("team"),
+			changes:    []change{scope("profile org:read")},
+			wantReason: "insufficient_permission",
+		},
+		{
+			name:       "member of another case",
+			body:       `{"method":"tools/call","Method":"ping","params":{"name":"write"}}`,
+			wantReason: "insufficient_scope",
+			wantScope:  "profile email notes:write",
+		},
+		{
+			name:       "params of another case",
+			body:       `{"method":"tools/call","params":{"name":"write"},"Params":{"name":"read"}}`,
+			wantReason: "insufficient_scope",
+			wantScope:  "profile email notes:write",
+		},
+		{
+			name:       "name of another case",
+			body:       `{"method":"tools/call","params":{"name":"write","NAME":"read"}}`,
+			wantReason: "insufficient_scope",
+			wantScope:  "profile email notes:write",
+		},
+		{
+			name:       "a URI next to the name",
+			body:       `{"method":"tools/call","params":{"name":"write","uri":"x"}}`,
+			wantReason: "insufficient_scope",
+			wantScope:  "profile email notes:write",
+		},
+		{
+			name:       "two names",
+			body:       `{"method":"tools/call","params":{"name":"write","name":"read"}}`,
+			wantReason: "body_malformed",
+		},
+		{
+			name:       "two names, the last of them null",
+			body:       `{"method":"tools/call","params":{"name":"write","name":null}}`,
+			wantReason: "body_malformed",
+		},
+		{
+			name:       "two names, one of them escaped",
+			body:       `{"method":"tools/call","params":{"name":"write","n\u0061me":null}}`,
+			wantReason: "body_malformed",
+		},
+		{
+			name:       "two URIs",
+			body:       `{"method":"resources/read","params":{"uri":"notes://all","uri":null}}`,
+			wantReason: "body_malformed",
+		},
+		{
+			name:       "two methods",
+			body:       `{"method":"tools/call","method":null,"params":{"name":"write"}}`,
+			wantReason: "body_malformed",
+		},
+		{
+			name:       "params twice",
+			body:       `{"method":"tools/call","params":{"name":"write"},"params":null}`,
+			wantReason: "body_malformed",
+		},
+		{
+			name:       "more members than allowed",
+			body:       `{"method":"tools/list"` + members(128) + `}`,
+			wantReason: "body_malformed",
+		},
 		{name: "many members", body: `{"method":"tools/list"` + members(127) + `}`},
-		{name: "params with more members than anybody has", body: `{"method":"tools/call","params":{"name":"read"` + members(128) + `}}`, wantReason: "body_malformed"},
+		{
+			name:       "params with more members than allowed",
+			body:       `{"method":"tools/call","params":{"name":"read"` + members(128) + `}}`,
+			wantReason: "body_malformed",
+		},
 		{name: "no name", body: `{"method":"tools/call","params":{"name":null}}`},
-		{name: "two arguments of one name", body: `{"method":"tools/call","params":{"name":"read","arguments":{"a":1,"a":2}}}`, wantReason: "body_malformed"},
-		{name: "not UTF-8", body: "{\"method\":\"tools/call\",\"params\":{\"name\":\"read\xff\"}}", wantReason: "body_malformed"},
-		{name: "nested deeply", body: `{"method":"tools/call","params":{"name":"read","arguments":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}}`, wantReason: "body_malformed"},
-		{name: "nested a little", body: `{"method":"tools/call","params":{"name":"read","arguments":` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `}}`},
+		{
+			name:       "two arguments of one name",
+			body:       `{"method":"tools/call","params":{"name":"read","arguments":{"a":1,"a":2}}}`,
+			wantReason: "body_malformed",
+		},
+		{
+			name:       "not UTF-8",
+			body:       "{\"method\":\"tools/call\",\"params\":{\"name\":\"read\xff\"}}",
+			wantReason: "body_malformed",
+		},
+		{
+			name:       "nested deeply",
+			body:       `{"method":"tools/call","params":{"name":"read","arguments":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}}`,
+			wantReason: "body_malformed",
+		},
+		{
+			name: "nested a little",
+			body: `{"method":"tools/call","params":{"name":"read","arguments":` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `}}`,
+		},
 		{name: "null", body: "null", wantReason: "body_malformed"},
 		{name: "string", body: `"tools/call"`, wantReason: "body_malformed"},
 		{name: "nothing", body: " ", wantReason: "body_malformed"},
-		{name: "escaped name", body: `{"method":"tools/c\u0061ll","params":{"name":"wr\u0069te"}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:write"},
-		{name: "subscription to a resource", body: `{"method":"resources/subscribe","params":{"uri":"notes://all"}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:read"},
-		{name: "listening to a resource", body: `{"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["notes://one",null,"notes://all"]}}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:read"},
-		{name: "listening to other resources", body: `{"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true,"resourceSubscriptions":["notes://one"]}}}`},
-		{name: "listening to nothing", body: `{"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":null}}}`},
-		{name: "listening twice", body: `{"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["notes://all"],"resourceSubscriptions":null}}}`, wantReason: "body_malformed"},
-		{name: "listening, no list", body: `{"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":"notes://all"}}}`, wantReason: "body_malformed"},
-		{name: "completion for a prompt", body: `{"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"draft"}}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:draft"},
-		{name: "completion for a resource", body: `{"method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"notes://all"}}}`, wantReason: "insufficient_scope", wantScope: "profile email notes:read"},
-		{name: "completion for others", body: `{"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"other","uri":"notes://all"}}}`},
-		{name: "completion for a name that is none", body: `{"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":["draft"]}}}`, wantReason: "body_malformed"},
+		{
+			name:       "escaped name",
+			body:       `{"method":"tools/c\u0061ll","params":{"name":"wr\u0069te"}}`,
+			wantReason: "insufficient_scope",
+			wantScope:  "profile email notes:write",
+		},
+		{
+			name:       "subscription to a resource",
+			body:       `{"method":"resources/subscribe","params":{"uri":"notes://all"}}`,
+			wantReason: "insufficient_scope",
+			wantScope:  "profile email notes:read",
+		},
+		{
+			name:       "listening to a resource",
+			body:       `{"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["notes://one",null,"notes://all"]}}}`,
+			wantReason: "insufficient_scope",
+			wantScope:  "profile email notes:read",
+		},
+		{
+			name: "listening to other resources",
+			body: `{"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true,"resourceSubscriptions":["notes://one"]}}}`,
+		},
+		{
+			name: "listening to nothing",
+			body: `{"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":null}}}`,
+		},
+		{
+			name:       "listening twice",
+			body:       `{"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["notes://all"],"resourceSubscriptions":null}}}`,
+			wantReason: "body_malformed",
+		},
+		{
+			name:       "listening, no list",
+			body:       `{"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":"notes://all"}}}`,
+			wantReason: "body_malformed",
+		},
+		{
+			name:       "completion for a prompt",
+			body:       `{"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"draft"}}}`,
+			wantReason: "insufficient_scope",
+			wantScope:  "profile email notes:draft",
+		},
+		{
+			name:       "completion for a resource",
+			body:       `{"method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"notes://all"}}}`,
+			wantReason: "insufficient_scope",
+			wantScope:  "profile email notes:read",
+		},
+		{
+			name: "completion for others",
+			body: `{"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"other","uri":"notes://all"}}}`,
+		},
+		{
+			name:       "completion for a name that is not a string",
+			body:       `{"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":["draft"]}}}`,
+			wantReason: "body_malformed",
+		},
 		{name: "trailing bytes", body: call("write") + "x", wantReason: "body_malformed"},
 		{name: "two messages", body: call("read") + call("write"), wantReason: "body_malformed"},
-		{name: "name that is no string", body: `{"method":"tools/call","params":{"name":["write"]}}`, wantReason: "body_malformed"},
+		{
+			name:       "name that is not a string",
+			body:       `{"method":"tools/call","params":{"name":["write"]}}`,
+			wantReason: "body_malformed",
+		},
 		{name: "no params", body: `{"method":"tools/call"}`, wantReason: "body_malformed"},
 		{name: "batch in a batch", body: "[[" + call("write") + "]]", wantReason: "body_malformed"},
 		{name: "answer to the server", body: `{"jsonrpc":"2.0","id":1,"result":{}}`},
-		{name: "batch with one that is missing", body: "[" + call("read") + "," + call("write") + "]", wantReason: "insufficient_scope", wantScope: "profile email notes:write"},
-		{name: "batch, union of the missing", body: "[" + call("write") + `,{"method":"prompts/get","params":{"name":"draft"}}]`, wantReason: "insufficient_scope", wantScope: "profile email notes:write notes:draft"},
+		{
+			name:       "batch with one scope missing",
+			body:       "[" + call("read") + "," + call("write") + "]",
+			wantReason: "insufficient_scope",
+			wantScope:  "profile email notes:write",
+		},
+		{
+			name:       "batch, union of the missing",
+			body:       "[" + call("write") + `,{"method":"prompts/get","params":{"name":"draft"}}]`,
+			wantReason: "insufficient_scope",
+			wantScope:  "profile email notes:write notes:draft",
+		},
 		{name: "batch that is allowed", body: "\n [" + call("read") + "," + call("read") + "]"},
 	}
 	for _, test := range tests {
@@ -137,7 +305,7 @@ func TestRequirements(t *testing.T) {
 	}
 }
 
-// reasonRow is the row of reason; of none it is one with status 200.
+// reasonRow returns the description of reason, or one with status 200 if reason is empty.
 func reasonRow(reason gatehouse.Reason) gatehouse.ReasonInfo {
 	for _, row := range gatehouse.Reasons() {
 		if row.Reason == reason {
@@ -233,8 +401,8 @@ func (d *deadlines) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// TestBodyDeadline: a body has a time limit, which ends with the body. Without one
-// there is none: it would end the answer, which may be a stream.
+// TestBodyDeadline: the deadline of a body is removed at its end, and a request without a
+// body has none, since it would also end the answer, which may be a stream.
 func TestBodyDeadline(t *testing.T) {
 	is := newIssuer(t)
 	handler := newGuard(t, is).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -248,14 +416,14 @@ func TestBodyDeadline(t *testing.T) {
 		w := &deadlines{ResponseWriter: httptest.NewRecorder()}
 		handler.ServeHTTP(w, r)
 		if len(w.set) != want || want == 2 && (w.set[0].IsZero() || !w.set[1].IsZero()) {
-			t.Errorf("body %q: deadlines %v, want %d, the last of them none", text, w.set, want)
+			t.Errorf("body %q: deadlines %v, want %d of which the last is zero", text, w.set, want)
 		}
 	}
 }
 
-// TestMiddlewareEnforcesOnceMore calls a server as if the HTTP gate had been
-// fooled: with headers or a body that it reads differently.
-func TestMiddlewareEnforcesOnceMore(t *testing.T) {
+// TestMiddlewareEnforcesRequirements calls the server directly, as if the check of the HTTP
+// request had read another operation.
+func TestMiddlewareEnforcesRequirements(t *testing.T) {
 	is := newIssuer(t)
 	guard := newGuard(t, is, requirements)
 	server := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, nil)
@@ -301,7 +469,7 @@ func TestMiddlewareEnforcesOnceMore(t *testing.T) {
 		listed    []string
 		wantError int64
 	}{
-		{"nobody", nil, []string{"read"}, []string{"read", "team", "write"}, -32040},
+		{"no caller", nil, []string{"read"}, []string{"read", "team", "write"}, -32040},
 		{"without scopes", sign(), []string{"read"}, []string{"read", "team", "write"}, -32040},
 		{"with the scope", sign(change{"claims", "scope", "notes:write"}), []string{"read", "write"}, []string{"read", "team", "write"}, -32040},
 		{"an admin in a team", sign(change{"claims", "scope", "notes:write"}, change{"claims", "roles", []string{"admin"}}, change{"claims", "org_id", "org_1"}),
@@ -311,11 +479,11 @@ func TestMiddlewareEnforcesOnceMore(t *testing.T) {
 		info = test.info
 		for _, tool := range []string{"purge", "read", "team", "write"} {
 			_, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: tool})
-			var refused *jsonrpc.Error
+			var rejected *jsonrpc.Error
 			switch {
 			case slices.Contains(test.allowed, tool) && err != nil:
 				t.Errorf("%s: %s: %v", test.name, tool, err)
-			case !slices.Contains(test.allowed, tool) && (!errors.As(err, &refused) || refused.Code != test.wantError):
+			case !slices.Contains(test.allowed, tool) && (!errors.As(err, &rejected) || rejected.Code != test.wantError):
 				t.Errorf("%s: %s: got %v, want code %d", test.name, tool, err, test.wantError)
 			}
 		}
@@ -334,15 +502,15 @@ func TestMiddlewareEnforcesOnceMore(t *testing.T) {
 	}
 }
 
-// FuzzRequest throws bodies and headers at the gate: it never panics, never
-// answers 5xx, and lets nothing through to a protected tool.
+// FuzzRequest sends random bodies and headers: the guard never panics, never answers 5xx,
+// and never lets a call of a protected tool through.
 func FuzzRequest(f *testing.F) {
 	is := newIssuer(f)
-	good := is.token(resource)
+	valid := is.token(resource)
 	handler := newGuard(f, is, requirements).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusTeapot)
 	}))
-	f.Add("Bearer "+good, `{"method":"tools/call","params":{"name":"write"}}`, "http://localhost:1", "")
+	f.Add("Bearer "+valid, `{"method":"tools/call","params":{"name":"write"}}`, "http://localhost:1", "")
 	f.Add("bearer x.y.z", `[{"method":1},[[[]]],null]`, "null", "access_token=1")
 	f.Add("", "\x00\xff", "", "%zz")
 	f.Fuzz(func(t *testing.T, authorization, body, origin, query string) {
@@ -355,7 +523,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		resp := sendRaw(handler, r)
 		through := resp.StatusCode == http.StatusTeapot
-		if through && !strings.Contains(authorization, good) {
+		if through && !strings.Contains(authorization, valid) {
 			t.Errorf("let through with %q", authorization)
 		}
 		var m struct {
@@ -371,9 +539,10 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// TestMiddlewareKnowsEveryWayToAResource: who may not read a resource may neither
-// subscribe to it nor have its arguments completed, whatever the HTTP gate let by.
-func TestMiddlewareKnowsEveryWayToAResource(t *testing.T) {
+// TestMiddlewareProtectsEveryUseOfAResource: a caller who may not read a resource may
+// neither subscribe to it nor complete its arguments. The guard of the HTTP request has no
+// requirements, so that the middleware alone rejects.
+func TestMiddlewareProtectsEveryUseOfAResource(t *testing.T) {
 	is := newIssuer(t)
 	open, strict := newGuard(t, is), newGuard(t, is, requirements)
 	server := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, &mcp.ServerOptions{
@@ -422,14 +591,14 @@ func TestMiddlewareKnowsEveryWayToAResource(t *testing.T) {
 		t.Fatalf("%s: status %d without a message", method, resp.StatusCode)
 		return ""
 	}
-	const refused = "-32040"
+	const rejected = "-32040"
 	for _, way := range []struct{ method, name, params string }{
 		{"resources/read", "notes://all", `"uri":"notes://all"`},
 		{"subscriptions/listen", "", `"notifications":{"resourceSubscriptions":["notes://all"]}`},
 		{"completion/complete", "", `"ref":{"type":"ref/resource","uri":"notes://all"},"argument":{"name":"a","value":""}`},
 	} {
-		if got := first(way.method, way.name, way.params); !strings.Contains(got, refused) {
-			t.Errorf("%s without the scope: %s, want code %s", way.method, got, refused)
+		if got := first(way.method, way.name, way.params); !strings.Contains(got, rejected) {
+			t.Errorf("%s without the scope: %s, want code %s", way.method, got, rejected)
 		}
 		if got := first(way.method, way.name, way.params, change{"claims", "scope", "notes:read"}); strings.Contains(got, `"error"`) {
 			t.Errorf("%s with the scope: %s", way.method, got)
