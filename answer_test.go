@@ -299,3 +299,18 @@ func TestHeaderIsInspectedAfterAPanic(t *testing.T) {
 		t.Errorf("another user with the session: got status %d, want 403", resp.StatusCode)
 	}
 }
+
+func TestAnswersAreNotCached(t *testing.T) {
+	is := newIssuer(t)
+	for given, want := range map[string]string{"": "no-store", "no-cache, no-transform": "no-store, no-transform", "private, max-age=1": "private, max-age=1"} {
+		handler := newGuard(t, is).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if given != "" {
+				w.Header().Set("Cache-Control", given)
+			}
+			w.(http.Flusher).Flush()
+		}))
+		if got := send(handler, request{header: bearer(is.token(resource))}).Header.Get("Cache-Control"); got != want {
+			t.Errorf("Cache-Control %q is sent as %q, want %q", given, got, want)
+		}
+	}
+}

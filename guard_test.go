@@ -2,22 +2,18 @@ package gatehouse_test
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
-	"github.com/google/go-cmp/cmp"
 	"github.com/modelcontextprotocol/go-sdk/auth"
 )
 
@@ -538,115 +534,6 @@ func TestTokenOfARemovedKey(t *testing.T) {
 	}
 }
 
-func TestPreflight(t *testing.T) {
-	handler := newGuard(t, newIssuer(t)).Wrap(behind)
-	header := http.Header{
-		"Origin":                         {"http://localhost:6274"},
-		"Access-Control-Request-Method":  {"POST"},
-		"Access-Control-Request-Headers": {"authorization,content-type,mcp-param-region,mcp-param-bad\"name,x-evil"},
-	}
-	resp := send(handler, request{method: "OPTIONS", header: header})
-	if resp.StatusCode != http.StatusNoContent {
-		t.Errorf("status %d, want 204", resp.StatusCode)
-	}
-	allowed := resp.Header.Get("Access-Control-Allow-Headers")
-	for _, name := range []string{"Authorization", "Mcp-Session-Id", "MCP-Protocol-Version", "Last-Event-ID", "mcp-param-region"} {
-		if !strings.Contains(allowed, name) {
-			t.Errorf("Access-Control-Allow-Headers %q lacks %s", allowed, name)
-		}
-	}
-	for _, name := range []string{"evil", "bad"} {
-		if strings.Contains(allowed, name) {
-			t.Errorf("Access-Control-Allow-Headers %q has %s", allowed, name)
-		}
-	}
-	if got := resp.Header.Get("Access-Control-Allow-Origin"); got != "http://localhost:6274" {
-		t.Errorf("Access-Control-Allow-Origin %q", got)
-	}
-	header.Set("Origin", "https://evil.example.com")
-	if resp := send(handler, request{method: "OPTIONS", header: header}); resp.StatusCode != http.StatusForbidden {
-		t.Errorf("preflight of a foreign origin: status %d, want 403", resp.StatusCode)
-	}
-}
-
-func TestRejectionsAreReadableByBrowsers(t *testing.T) {
-	handler := newGuard(t, newIssuer(t)).Wrap(behind)
-	resp := send(handler, request{header: http.Header{"Origin": {"http://localhost:6274"}}})
-	if resp.StatusCode != http.StatusUnauthorized || resp.Header.Get("Access-Control-Allow-Origin") == "" ||
-		!strings.Contains(resp.Header.Get("Access-Control-Expose-Headers"), "WWW-Authenticate") {
-		t.Errorf("status %d, headers %v; want a 401 that a page can read", resp.StatusCode, resp.Header)
-	}
-	if !slices.Contains(resp.Header.Values("Vary"), "Origin") {
-		t.Errorf("Vary %q lacks Origin", resp.Header.Values("Vary"))
-	}
-}
-
-func TestHandlerSeesNoToken(t *testing.T) {
-	is := newIssuer(t)
-	token := is.token(resource)
-	handler := newGuard(t, is).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if got := r.Header.Get("Authorization"); got != "" {
-			t.Errorf("handler got Authorization %q", got)
-		}
-		info := auth.TokenInfoFromContext(r.Context())
-		if info == nil || info.UserID != is.url+"|user_1" {
-			t.Errorf("TokenInfo %+v, want the principal as UserID", info)
-		}
-		if text, _ := json.Marshal(info.Scopes); string(text) != `["profile","email"]` {
-			t.Errorf("scopes %s", text)
-		}
-	}))
-	r := request{header: bearer(token)}.make()
-	handler.ServeHTTP(httptest.NewRecorder(), r)
-	if got := r.Header.Get("Authorization"); got != "Bearer "+token {
-		t.Errorf("the guard changed the header of the outer request to %q", got)
-	}
-}
-
-// TestCallerPrintsAsPlaceholder prints every value that a handler can reach.
-func TestCallerPrintsAsPlaceholder(t *testing.T) {
-	is := newIssuer(t)
-	token := is.token(resource)
-	handler := newGuard(t, is).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		info := auth.TokenInfoFromContext(r.Context())
-		asJSON, err := json.Marshal(info)
-		if err != nil {
-			t.Errorf("JSON of the TokenInfo: %v", err)
-		}
-		texts := []string{string(asJSON)}
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-			texts = append(texts, fmt.Sprintf(verb, info))
-			for _, value := range info.Extra {
-				texts = append(texts, fmt.Sprintf(verb, value))
-			}
-			id, _ := gatehouse.IdentityOfHTTP(r)
-			texts = append(texts, fmt.Sprintf(verb, id))
-		}
-		signature := token[strings.LastIndex(token, ".")+1:]
-		for _, text := range texts {
-			if strings.Contains(text, signature) || strings.Contains(text, hex.EncodeToString([]byte(signature))) {
-				t.Errorf("the token appears in %s", text)
-			}
-		}
-	}))
-	send(handler, request{header: bearer(token)})
-}
-
-func TestAnswersAreNotCached(t *testing.T) {
-	is := newIssuer(t)
-	for given, want := range map[string]string{"": "no-store", "no-cache, no-transform": "no-store, no-transform", "private, max-age=1": "private, max-age=1"} {
-		handler := newGuard(t, is).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if given != "" {
-				w.Header().Set("Cache-Control", given)
-			}
-			w.(http.Flusher).Flush()
-		}))
-		if got := send(handler, request{header: bearer(is.token(resource))}).Header.Get("Cache-Control"); got != want {
-			t.Errorf("Cache-Control %q is sent as %q, want %q", given, got, want)
-		}
-	}
-}
-
 func TestVerify(t *testing.T) {
 	is := newIssuer(t)
 	guard := newGuard(t, is)
@@ -708,101 +595,6 @@ func TestSkippedVerificationStaysOnLoopback(t *testing.T) {
 	}
 }
 
-func TestSessionsAreBoundToTheirUser(t *testing.T) {
-	is := newIssuer(t)
-	opener := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Mcp-Session-Id") == "" {
-			w.Header().Set("Mcp-Session-Id", "session-1")
-		}
-		io.WriteString(w, "ok")
-	})
-	handler := newGuard(t, is).Wrap(opener)
-	alice, bob := is.token(resource), is.token(resource, change{"claims", "sub", "user_2"})
-	if resp := send(handler, request{header: bearer(alice)}); resp.Header.Get("Mcp-Session-Id") != "session-1" {
-		t.Fatal("no session")
-	}
-	for _, method := range []string{"POST", "GET", "DELETE"} {
-		if resp := send(handler, request{method: method, header: with(bearer(alice), "Mcp-Session-Id", "session-1")}); resp.StatusCode != 200 {
-			t.Errorf("%s of the user who opened it: status %d, want 200", method, resp.StatusCode)
-		}
-		resp := send(handler, request{method: method, header: with(bearer(bob), "Mcp-Session-Id", "session-1")})
-		if resp.StatusCode != 403 || resp.Header.Get("WWW-Authenticate") != "" {
-			t.Errorf("%s of another user: status %d, challenge %q; want 403 without a challenge", method, resp.StatusCode, resp.Header.Get("WWW-Authenticate"))
-		}
-		if resp := send(handler, request{method: method, header: http.Header{"Mcp-Session-Id": {"session-1"}}}); resp.StatusCode != 401 {
-			t.Errorf("%s with the session id alone: status %d, want 401", method, resp.StatusCode)
-		}
-	}
-}
-
-func TestMetadata(t *testing.T) {
-	is := newIssuer(t)
-	guard := newGuard(t, is, func(cfg *gatehouse.Config) { cfg.ResourceName = "Notes" })
-	mux := http.NewServeMux()
-	guard.Mount(mux, behind)
-	get := func(host, path string) *http.Response {
-		return send(mux, request{method: "GET", target: path, host: host})
-	}
-
-	want := `{"resource":"http://localhost:3000/mcp","authorization_servers":["` + is.url + `"],"scopes_supported":["profile","email"],"bearer_methods_supported":["header"],"resource_name":"Notes"}`
-	for _, path := range []string{"/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-protected-resource"} {
-		resp := get("", path)
-		if got := body(t, resp); got != want || resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "application/json" {
-			t.Errorf("%s: status %d\n got %s\nwant %s", path, resp.StatusCode, got, want)
-		}
-		if got := resp.Header.Get("Access-Control-Allow-Origin"); got != "*" {
-			t.Errorf("%s: Access-Control-Allow-Origin %q, want *", path, got)
-		}
-		if !strings.Contains(body(t, get("127.0.0.1:3000", path)), `"resource":"http://127.0.0.1:3000/mcp"`) {
-			t.Errorf("%s under 127.0.0.1 names another resource", path)
-		}
-		if !strings.Contains(body(t, get("evil.example.com", path)), `"resource":"http://localhost:3000/mcp"`) {
-			t.Errorf("%s takes its resource from Host", path)
-		}
-		if resp := send(mux, request{method: "HEAD", target: path}); resp.StatusCode != 200 || body(t, resp) != "" {
-			t.Errorf("HEAD %s: status %d", path, resp.StatusCode)
-		}
-		if resp := send(mux, request{method: "OPTIONS", target: path}); resp.StatusCode != 204 || !strings.Contains(resp.Header.Get("Access-Control-Allow-Headers"), "MCP-Protocol-Version") {
-			t.Errorf("OPTIONS %s: status %d, headers %v", path, resp.StatusCode, resp.Header)
-		}
-		if resp := send(mux, request{method: "POST", target: path}); resp.StatusCode != 405 || resp.Header.Get("Allow") == "" {
-			t.Errorf("POST %s: status %d", path, resp.StatusCode)
-		}
-	}
-	if got := body(t, get("", "/.well-known/oauth-authorization-server")); got != is.metadata() {
-		t.Errorf("pass-through\n got %s\nwant %s", got, is.metadata())
-	}
-	if resp := get("", "/.well-known/openid-configuration"); resp.StatusCode != 404 || !strings.Contains(body(t, resp), "not_found") {
-		t.Errorf("a document that the issuer does not have: status %d, want 404", resp.StatusCode)
-	}
-	is.down.Store(true)
-	if got := body(t, get("", "/.well-known/oauth-authorization-server")); got != is.metadata() {
-		t.Errorf("in an outage: got %s, want the last valid copy", got)
-	}
-	fresh := http.NewServeMux()
-	newGuard(t, is).Mount(fresh, behind)
-	if resp := send(fresh, request{method: "GET", target: "/.well-known/oauth-authorization-server"}); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
-		t.Errorf("in an outage, without a copy: status %d, want 503 with Retry-After", resp.StatusCode)
-	}
-}
-
-func TestEveryReasonIsDescribed(t *testing.T) {
-	seen := map[gatehouse.Reason]bool{}
-	for _, row := range gatehouse.Reasons() {
-		if seen[row.Reason] {
-			t.Errorf("%s appears twice", row.Reason)
-		}
-		seen[row.Reason] = true
-		if row.Status < 400 || row.Phrase == "" || row.When == "" || row.Do == "" {
-			t.Errorf("%s has an incomplete description: %+v", row.Reason, row)
-		}
-		// Some clients search the whole header for "scope=" and similar text.
-		if strings.ContainsAny(row.Phrase, "=\"\\") {
-			t.Errorf("%s has a phrase that clients would misread: %s", row.Reason, row.Phrase)
-		}
-	}
-}
-
 func TestConcurrentUse(t *testing.T) {
 	is := newIssuer(t)
 	handler := newGuard(t, is).Wrap(behind)
@@ -821,30 +613,5 @@ func TestConcurrentUse(t *testing.T) {
 	wg.Wait()
 	if got := is.fetches.Load(); got != 1 {
 		t.Errorf("keys were fetched %d times, want once", got)
-	}
-}
-
-func TestConfigReportsAllFaultsAtOnce(t *testing.T) {
-	_, err := gatehouse.New(gatehouse.Config{
-		Resource:       "mcp.example.com/mcp",
-		AllowedOrigins: []string{"app.example.com"},
-		Leeway:         time.Hour,
-		Requirements:   []gatehouse.Requirement{{Tool: "a", Prompt: "b", Scopes: []string{"x"}}},
-	})
-	var got []string
-	for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
-		var fault *gatehouse.ConfigError
-		if !errors.As(e, &fault) || fault.Problem == "" || fault.Fix == "" {
-			t.Errorf("%v is not a complete ConfigError", e)
-			continue
-		}
-		got = append(got, fault.Field)
-	}
-	want := []string{"Resource", "Provider", "Requirements[0]", "AllowedOrigins", "Leeway"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("fields of the faults (-want +got):\n%s", diff)
-	}
-	if text := strings.SplitN(err.Error(), "\n", 2)[0]; text != `gatehouse: Resource "mcp.example.com/mcp" is not an absolute URL; write it in full, like "https://mcp.example.com/mcp"` {
-		t.Errorf("first line is %s", text)
 	}
 }
