@@ -302,7 +302,11 @@ func TestHeaderIsInspectedAfterAPanic(t *testing.T) {
 
 func TestAnswersAreNotCached(t *testing.T) {
 	is := newIssuer(t)
-	for given, want := range map[string]string{"": "no-store", "no-cache, no-transform": "no-store, no-transform", "private, max-age=1": "private, max-age=1"} {
+	for given, want := range map[string]string{
+		"":                       "no-store",
+		"no-cache, no-transform": "no-store, no-transform",
+		"private, max-age=1":     "private, max-age=1",
+	} {
 		handler := newGuard(t, is).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if given != "" {
 				w.Header().Set("Cache-Control", given)

@@ -27,7 +27,8 @@ func TestBodyIsBoundedAndWhole(t *testing.T) {
 	if resp := send(handler, request{body: text, header: header}); resp.StatusCode != 200 || got != len(text) {
 		t.Errorf("status %d, handler read %d bytes; want 200 and %d", resp.StatusCode, got, len(text))
 	}
-	if resp := send(handler, request{body: strings.Repeat("x", 4<<20+1), header: header}); resp.StatusCode != http.StatusRequestEntityTooLarge {
+	resp := send(handler, request{body: strings.Repeat("x", 4<<20+1), header: header})
+	if resp.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("a body over the limit: status %d, want 413", resp.StatusCode)
 	}
 }

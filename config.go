@@ -160,7 +160,8 @@ func (cfg Config) validate() (*settings, error) {
 	s.scopes = union(cfg.RequiredScopes, cfg.Provider.ScopesSupported)
 	for _, scope := range s.scopes {
 		if scope == "offline_access" {
-			f.add("Provider.ScopesSupported", scope, "is not a scope of the resource", "remove it; clients that use refresh tokens ask for it themselves")
+			f.add("Provider.ScopesSupported", scope, "is not a scope of the resource",
+				"remove it; clients that use refresh tokens ask for it themselves")
 		} else if !validScope(scope) {
 			f.add("Provider.ScopesSupported", scope, "is not a scope", fixScope)
 		}
@@ -177,7 +178,8 @@ func (cfg Config) validate() (*settings, error) {
 		s.validateOrigin(origin, &f)
 	}
 	if cfg.Leeway < 0 || cfg.Leeway > maxLeeway {
-		f.add("Leeway", cfg.Leeway.String(), "is out of range", "use 0 for the default of 30s, or at most 2m; for a larger difference, set the clock of this machine")
+		f.add("Leeway", cfg.Leeway.String(), "is out of range",
+			"use 0 for the default of 30s, or at most 2m; for a larger difference, set the clock of this machine")
 	}
 	s.Leeway = cmp.Or(cfg.Leeway, DefaultLeeway)
 	if s.Logger == nil {
@@ -193,7 +195,8 @@ func (s *settings) validateProvider(f *faults) {
 		return
 	}
 	if p.Issuer == "" {
-		f.add("Provider", "", "is missing", `set it to the identity provider, like clerk.FromEnv() or gatehouse.OIDC("https://issuer.example.com")`)
+		f.add("Provider", "", "is missing",
+			`set it to the identity provider, like clerk.FromEnv() or gatehouse.OIDC("https://issuer.example.com")`)
 		return
 	}
 	f.addURL("Provider.Issuer", p.Issuer, wellknown.Issuer(p.Issuer))
@@ -201,22 +204,30 @@ func (s *settings) validateProvider(f *faults) {
 		f.addURL("Provider.JWKSURL", p.JWKSURL, wellknown.Issuer(p.JWKSURL))
 	}
 	if p.DangerouslySkipVerification && s.resource != nil && !s.loopback {
-		f.add("Provider.DangerouslySkipVerification", "", "is set for "+s.resource.String(), "unset it, or use a resource on localhost; without verification, anyone can forge a token")
+		f.add("Provider.DangerouslySkipVerification", "", "is set for "+s.resource.String(),
+			"unset it, or use a resource on localhost; without verification, anyone can forge a token")
 	}
 }
 
 func (s *settings) validateOrigin(origin string, f *faults) {
-	const fix = `write a scheme and a host in lower case, like "https://app.example.com"`
 	if origin == "*" {
 		if s.loopback {
-			f.add("AllowedOrigins", origin, "lets every web page call a local server", "list the origins; pages on localhost are already allowed")
+			f.add("AllowedOrigins", origin, "lets every web page call a local server",
+				"list the origins; pages on localhost are already allowed")
 		}
 		return
 	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || origin != strings.ToLower(origin) {
-		f.add("AllowedOrigins", origin, "is not a web origin", fix)
+	if !isWebOrigin(origin) {
+		f.add("AllowedOrigins", origin, "is not a web origin",
+			`write a scheme and a host in lower case, like "https://app.example.com"`)
 	}
+}
+
+// isWebOrigin reports whether a browser can send s as the Origin header.
+func isWebOrigin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme != "" && u.Host != "" && u.User == nil &&
+		u.Path == "" && u.RawQuery == "" && u.Fragment == "" && s == strings.ToLower(s)
 }
 
 // rules translates the provider's token rules for the token room.

@@ -30,7 +30,9 @@ func TestConfigReportsAllFaultsAtOnce(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("fields of the faults (-want +got):\n%s", diff)
 	}
-	if text := strings.SplitN(err.Error(), "\n", 2)[0]; text != `gatehouse: Resource "mcp.example.com/mcp" is not an absolute URL; write it in full, like "https://mcp.example.com/mcp"` {
+	const first = `gatehouse: Resource "mcp.example.com/mcp" is not an absolute URL; ` +
+		`write it in full, like "https://mcp.example.com/mcp"`
+	if text, _, _ := strings.Cut(err.Error(), "\n"); text != first {
 		t.Errorf("first line is %s", text)
 	}
 }

@@ -47,7 +47,8 @@ func (g *Guard) Deny(d Denial) error {
 		return errors.New("gatehouse: denial matches every token; set TokenID, SessionID, Subject or ClientID")
 	}
 	if !d.Until.After(time.Now()) {
-		return fmt.Errorf("gatehouse: denial ends at %s, which has passed; set Until to the expiry of the last token that it matches", d.Until)
+		return fmt.Errorf("gatehouse: denial ends at %s, which has passed; "+
+			"set Until to the expiry of the last token that it matches", d.Until)
 	}
 	return g.denials.add(d)
 }

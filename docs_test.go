@@ -20,7 +20,10 @@ var (
 
 // documents are the pages for users. Go code in them must be an excerpt of a file that is
 // compiled.
-var documents = []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/clerk.md", "docs/reasons.md", "docs/reliability.md", "docs/local-clerk.md", "docs/performance.md"}
+var documents = []string{
+	"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/clerk.md", "docs/local-clerk.md", "docs/performance.md",
+	"docs/reasons.md", "docs/reliability.md",
+}
 
 func TestCodeInDocumentsIsCompiled(t *testing.T) {
 	blocks := 0
@@ -69,9 +72,9 @@ func TestReasonsDocument(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(`# Why a request was rejected
 
-Each rejected request has one reason. It is in the log, in ` + "`Stats`" + ` and in the argument of ` + "`OnReject`" + `. The answer to the client
-contains the status and a JSON body with the code (` + "`error`" + `), the phrase (` + "`error_description`" + `) and the reason (` + "`reason`" + `), and no
-details. This page is generated from the table in the code.
+Each rejected request has one reason, which the log, ` + "`Stats`" + ` and ` + "`OnReject`" + ` name. The answer to the client has
+the status, and a JSON body with the code (` + "`error`" + `), the phrase (` + "`error_description`" + `) and the reason
+(` + "`reason`" + `). Details are in the log only. This page is generated from the table in the code.
 
 | reason | answer | phrase | what happened | what to do |
 | --- | --- | --- | --- | --- |

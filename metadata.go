@@ -134,7 +134,8 @@ func (g *Guard) MetadataHandler() http.Handler {
 			return
 		default:
 			h.Set("Allow", "GET, HEAD, OPTIONS")
-			writeError(w, r, http.StatusMethodNotAllowed, errorBody{Error: reason.CodeInvalidRequest, Description: "use GET to read this document"})
+			writeError(w, r, http.StatusMethodNotAllowed,
+				errorBody{Error: reason.CodeInvalidRequest, Description: "use GET to read this document"})
 			return
 		}
 		switch r.URL.Path {

@@ -17,7 +17,8 @@ func TestMetadata(t *testing.T) {
 		return send(mux, request{method: "GET", target: path, host: host})
 	}
 
-	want := `{"resource":"http://localhost:3000/mcp","authorization_servers":["` + is.url + `"],"scopes_supported":["profile","email"],"bearer_methods_supported":["header"],"resource_name":"Notes"}`
+	want := `{"resource":"http://localhost:3000/mcp","authorization_servers":["` + is.url + `"],` +
+		`"scopes_supported":["profile","email"],"bearer_methods_supported":["header"],"resource_name":"Notes"}`
 	for _, path := range []string{"/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-protected-resource"} {
 		resp := get("", path)
 		if got := body(t, resp); got != want || resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "application/json" {
@@ -35,7 +36,8 @@ func TestMetadata(t *testing.T) {
 		if resp := send(mux, request{method: "HEAD", target: path}); resp.StatusCode != 200 || body(t, resp) != "" {
 			t.Errorf("HEAD %s: status %d", path, resp.StatusCode)
 		}
-		if resp := send(mux, request{method: "OPTIONS", target: path}); resp.StatusCode != 204 || !strings.Contains(resp.Header.Get("Access-Control-Allow-Headers"), "MCP-Protocol-Version") {
+		resp = send(mux, request{method: "OPTIONS", target: path})
+		if resp.StatusCode != 204 || !strings.Contains(resp.Header.Get("Access-Control-Allow-Headers"), "MCP-Protocol-Version") {
 			t.Errorf("OPTIONS %s: status %d, headers %v", path, resp.StatusCode, resp.Header)
 		}
 		if resp := send(mux, request{method: "POST", target: path}); resp.StatusCode != 405 || resp.Header.Get("Allow") == "" {
@@ -45,7 +47,8 @@ func TestMetadata(t *testing.T) {
 	if got := body(t, get("", "/.well-known/oauth-authorization-server")); got != is.metadata() {
 		t.Errorf("pass-through\n got %s\nwant %s", got, is.metadata())
 	}
-	if resp := get("", "/.well-known/openid-configuration"); resp.StatusCode != 404 || !strings.Contains(body(t, resp), "not_found") {
+	resp := get("", "/.well-known/openid-configuration")
+	if resp.StatusCode != 404 || !strings.Contains(body(t, resp), "not_found") {
 		t.Errorf("a document that the issuer does not have: status %d, want 404", resp.StatusCode)
 	}
 	is.down.Store(true)
@@ -54,7 +57,8 @@ func TestMetadata(t *testing.T) {
 	}
 	fresh := http.NewServeMux()
 	newGuard(t, is).Mount(fresh, behind)
-	if resp := send(fresh, request{method: "GET", target: "/.well-known/oauth-authorization-server"}); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+	resp = send(fresh, request{method: "GET", target: "/.well-known/oauth-authorization-server"})
+	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("in an outage, without a copy: status %d, want 503 with Retry-After", resp.StatusCode)
 	}
 }

@@ -89,18 +89,23 @@ func (g *Guard) filterList(req mcp.Request, result mcp.Result) {
 	hidden := func(method, name string) bool {
 		return g.requirements.missingPermission(&id, operation{method, name}) != nil
 	}
-	// The lists belong to the server and are shared, so they are cloned.
 	switch list := result.(type) {
 	case *mcp.ListToolsResult:
-		list.Tools = slices.DeleteFunc(slices.Clone(list.Tools), func(t *mcp.Tool) bool { return hidden(methodCallTool, t.Name) })
+		list.Tools = without(list.Tools, func(t *mcp.Tool) bool { return hidden(methodCallTool, t.Name) })
 		list.CacheScope = cacheScopePrivate
 	case *mcp.ListPromptsResult:
-		list.Prompts = slices.DeleteFunc(slices.Clone(list.Prompts), func(p *mcp.Prompt) bool { return hidden(methodGetPrompt, p.Name) })
+		list.Prompts = without(list.Prompts, func(p *mcp.Prompt) bool { return hidden(methodGetPrompt, p.Name) })
 		list.CacheScope = cacheScopePrivate
 	case *mcp.ListResourcesResult:
-		list.Resources = slices.DeleteFunc(slices.Clone(list.Resources), func(r *mcp.Resource) bool { return hidden(methodReadResource, r.URI) })
+		list.Resources = without(list.Resources, func(r *mcp.Resource) bool { return hidden(methodReadResource, r.URI) })
 		list.CacheScope = cacheScopePrivate
 	case *mcp.ReadResourceResult:
 		list.CacheScope = cacheScopePrivate
 	}
+}
+
+// without returns a copy of list without the hidden elements. The list itself belongs to
+// the server and may be shared.
+func without[T any](list []T, hidden func(T) bool) []T {
+	return slices.DeleteFunc(slices.Clone(list), hidden)
 }

@@ -34,7 +34,8 @@ func (r Requirement) validate(field string, f *faults) {
 		f.add(field, "", "does not name one operation", "set exactly one of Tool, Prompt and Resource")
 	}
 	if len(r.Scopes)+len(r.Roles)+len(r.Permissions) == 0 && !r.Organization {
-		f.add(field, r.Tool+r.Prompt+r.Resource, "requires nothing", "set Scopes, Roles, Permissions or Organization, or remove the requirement")
+		f.add(field, r.Tool+r.Prompt+r.Resource, "requires nothing",
+			"set Scopes, Roles, Permissions or Organization, or remove the requirement")
 	}
 	for _, scope := range r.Scopes {
 		if !validScope(scope) {

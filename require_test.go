@@ -42,6 +42,13 @@ func members(n int) string {
 
 func TestRequirements(t *testing.T) {
 	is := newIssuer(t)
+	nested := func(depth int) string {
+		list := strings.Repeat("[", depth) + strings.Repeat("]", depth)
+		return `{"method":"tools/call","params":{"name":"read","arguments":` + list + `}}`
+	}
+	listen := func(notifications string) string {
+		return `{"method":"subscriptions/listen","params":{"notifications":{` + notifications + `}}}`
+	}
 	call := func(tool string) string {
 		return `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + tool + `","arguments":{}}}`
 	}
@@ -185,12 +192,12 @@ func TestRequirements(t *testing.T) {
 		},
 		{
 			name:       "nested deeply",
-			body:       `{"method":"tools/call","params":{"name":"read","arguments":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}}`,
+			body:       nested(1000),
 			wantReason: "body_malformed",
 		},
 		{
 			name: "nested a little",
-			body: `{"method":"tools/call","params":{"name":"read","arguments":` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `}}`,
+			body: nested(20),
 		},
 		{name: "null", body: "null", wantReason: "body_malformed"},
 		{name: "string", body: `"tools/call"`, wantReason: "body_malformed"},
@@ -209,26 +216,26 @@ func TestRequirements(t *testing.T) {
 		},
 		{
 			name:       "listening to a resource",
-			body:       `{"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["notes://one",null,"notes://all"]}}}`,
+			body:       listen(`"resourceSubscriptions":["notes://one",null,"notes://all"]`),
 			wantReason: "insufficient_scope",
 			wantScope:  "profile email notes:read",
 		},
 		{
 			name: "listening to other resources",
-			body: `{"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true,"resourceSubscriptions":["notes://one"]}}}`,
+			body: listen(`"toolsListChanged":true,"resourceSubscriptions":["notes://one"]`),
 		},
 		{
 			name: "listening to nothing",
-			body: `{"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":null}}}`,
+			body: listen(`"resourceSubscriptions":null`),
 		},
 		{
 			name:       "listening twice",
-			body:       `{"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["notes://all"],"resourceSubscriptions":null}}}`,
+			body:       listen(`"resourceSubscriptions":["notes://all"],"resourceSubscriptions":null`),
 			wantReason: "body_malformed",
 		},
 		{
 			name:       "listening, no list",
-			body:       `{"method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":"notes://all"}}}`,
+			body:       listen(`"resourceSubscriptions":"notes://all"`),
 			wantReason: "body_malformed",
 		},
 		{
@@ -286,7 +293,8 @@ func TestRequirements(t *testing.T) {
 			}
 			want := ""
 			if test.wantScope != "" {
-				want = `Bearer resource_metadata="` + metadataURL + `", scope="` + test.wantScope + `", error="insufficient_scope", error_description="` + row.Phrase + `"`
+				want = `Bearer resource_metadata="` + metadataURL + `", scope="` + test.wantScope +
+					`", error="insufficient_scope", error_description="` + row.Phrase + `"`
 			}
 			if got := resp.Header.Get("WWW-Authenticate"); got != want {
 				t.Errorf("challenge\n got %s\nwant %s", got, want)
@@ -310,7 +318,12 @@ func TestImpliedScopes(t *testing.T) {
 	handler := newGuard(t, is, func(cfg *gatehouse.Config) {
 		cfg.RequiredScopes = []string{"notes:read"}
 		cfg.Requirements = []gatehouse.Requirement{{Tool: "write", Scopes: []string{"notes:write"}}}
-		cfg.ImpliedScopes = map[string][]string{"notes:admin": {"notes:write"}, "notes:write": {"notes:read"}, "loop": {"pool"}, "pool": {"loop"}}
+		cfg.ImpliedScopes = map[string][]string{
+			"notes:admin": {"notes:write"},
+			"notes:write": {"notes:read"},
+			"loop":        {"pool"},
+			"pool":        {"loop"},
+		}
 	}).Wrap(behind)
 	const write = `{"method":"tools/call","params":{"name":"write"}}`
 	tests := []struct {
@@ -334,8 +347,10 @@ func TestImpliedScopes(t *testing.T) {
 		if test.wantScope == "" {
 			want = 200
 		}
-		if got := resp.Header.Get("WWW-Authenticate"); resp.StatusCode != want || test.wantScope != "" && !strings.Contains(got, `scope="`+test.wantScope+`"`) {
-			t.Errorf("%q, %s: status %d, challenge %s; want %d and scope %q", test.scopes, test.body, resp.StatusCode, got, want, test.wantScope)
+		got := resp.Header.Get("WWW-Authenticate")
+		if resp.StatusCode != want || test.wantScope != "" && !strings.Contains(got, `scope="`+test.wantScope+`"`) {
+			t.Errorf("%q, %s: status %d, challenge %s; want %d and scope %q",
+				test.scopes, test.body, resp.StatusCode, got, want, test.wantScope)
 		}
 	}
 }
@@ -351,7 +366,8 @@ func TestRequiredScopes(t *testing.T) {
 		if resp := send(handler, request{method: method, header: bearer(is.token(resource))}); resp.StatusCode != 403 {
 			t.Errorf("%s without the scope: status %d, want 403", method, resp.StatusCode)
 		}
-		if resp := send(handler, request{method: method, header: bearer(is.token(resource, change{"claims", "scope", "notes"}))}); resp.StatusCode != 200 {
+		withScope := is.token(resource, change{"claims", "scope", "notes"})
+		if resp := send(handler, request{method: method, header: bearer(withScope)}); resp.StatusCode != 200 {
 			t.Errorf("%s with it: status %d, want 200", method, resp.StatusCode)
 		}
 	}

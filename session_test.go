@@ -20,14 +20,16 @@ func TestSessionsAreBoundToTheirUser(t *testing.T) {
 		t.Fatal("no session")
 	}
 	for _, method := range []string{"POST", "GET", "DELETE"} {
-		if resp := send(handler, request{method: method, header: with(bearer(alice), "Mcp-Session-Id", "session-1")}); resp.StatusCode != 200 {
+		resp := send(handler, request{method: method, header: with(bearer(alice), "Mcp-Session-Id", "session-1")})
+		if resp.StatusCode != 200 {
 			t.Errorf("%s of the user who opened it: status %d, want 200", method, resp.StatusCode)
 		}
-		resp := send(handler, request{method: method, header: with(bearer(bob), "Mcp-Session-Id", "session-1")})
-		if resp.StatusCode != 403 || resp.Header.Get("WWW-Authenticate") != "" {
-			t.Errorf("%s of another user: status %d, challenge %q; want 403 without a challenge", method, resp.StatusCode, resp.Header.Get("WWW-Authenticate"))
+		resp = send(handler, request{method: method, header: with(bearer(bob), "Mcp-Session-Id", "session-1")})
+		if c := resp.Header.Get("WWW-Authenticate"); resp.StatusCode != 403 || c != "" {
+			t.Errorf("%s of another user: status %d, challenge %q; want 403 without a challenge", method, resp.StatusCode, c)
 		}
-		if resp := send(handler, request{method: method, header: http.Header{"Mcp-Session-Id": {"session-1"}}}); resp.StatusCode != 401 {
+		resp = send(handler, request{method: method, header: http.Header{"Mcp-Session-Id": {"session-1"}}})
+		if resp.StatusCode != 401 {
 			t.Errorf("%s with the session id alone: status %d, want 401", method, resp.StatusCode)
 		}
 	}
