@@ -77,9 +77,9 @@ type Config struct {
 	Leeway time.Duration
 
 	// Revoked, if not nil, is called for every request whose token is valid. If it
-	// returns true, the request is rejected as if the token were invalid. Use it for
-	// your own store of revocations. It must be fast and safe for concurrent use.
-	// See also [Guard.Deny].
+	// returns true, the request is rejected with the reason "revoked". Use it for your
+	// own store of revocations. It must be fast and safe for concurrent use. See also
+	// [Guard.Deny].
 	Revoked func(Identity) bool
 
 	// KeyFile, if not empty, is the path of a file in which the last valid signing keys

@@ -28,14 +28,14 @@ import (
 //  6. Invalid token: 401 invalid_token.
 //  7. The provider's keys or its introspection endpoint are unavailable: 503 with
 //     Retry-After.
-//  8. The caller lacks a scope, a role, a permission or an organization for the
-//     operation: 403 insufficient_scope if another scope would help, otherwise a plain
-//  403. A body that is too large is answered with 413; one that cannot be read, or
-//     that is not JSON-RPC although requirements depend on it, with 400.
+//  8. The caller lacks a scope, a role, a permission or an organization that the operation
+//     requires: 403, with the code insufficient_scope if another scope would help. A body
+//     that is too large: 413. A body that cannot be read, or that is not JSON-RPC although
+//     the requirements depend on it: 400.
 //  9. The session was opened by another principal: 403.
 //
-// A rejection has a JSON body with the members error, error_description and reason.
-// [Reasons] lists them. Details are written to [Config.Logger] only.
+// A rejection has a JSON body with the members error, error_description and reason; see
+// [Reasons]. Details are sent to [Config.Logger] or [Config.OnReject] only.
 type Guard struct {
 	*settings
 	resources    []resource // the canonical one first
@@ -217,8 +217,8 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request) *caller {
 // [auth.TokenVerifier], for use with go-sdk's own auth.RequireBearerToken.
 //
 // The text of an error is a fixed phrase, since go-sdk sends it to the client.
-// errors.As finds the *[TokenError] with the details. r is needed only with
-// [Provider.DangerouslySkipVerification]; it may be nil otherwise.
+// errors.As finds the *[TokenError] with the details. r may be nil, except with
+// [Provider.DangerouslySkipVerification]: then its connection must have arrived on loopback.
 func (g *Guard) Verify(ctx context.Context, token string, r *http.Request) (*auth.TokenInfo, error) {
 	if g.settings.Provider.DangerouslySkipVerification && (r == nil || !arrivedOnLoopback(r)) {
 		return nil, &publicError{infoOf(reason.NotLoopback).Phrase, auth.ErrInvalidToken}

@@ -22,7 +22,8 @@ const cacheScopePrivate = "private"
 // [mcp.Server.AddReceivingMiddleware]. Without it, the requirements are enforced on the
 // HTTP request only.
 //
-// A rejected operation gets the JSON-RPC error code -32040.
+// A rejected operation gets the JSON-RPC error code -32040. It is counted in [Stats], and
+// not passed to [Config.OnReject].
 func (g *Guard) Middleware() mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		if len(g.requirements.byOperation) == 0 {

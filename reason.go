@@ -2,9 +2,9 @@ package gatehouse
 
 import "github.com/gatehouse-mcp/gatehouse/internal/reason"
 
-// Reason names why a request was rejected: "expired", "wrong_audience", …. It is used in
-// logs, in [Stats], by [Config.OnReject], and as the member reason of an answer's JSON
-// body. [Reasons] lists all of them.
+// Reason names why a request was rejected, like "expired" or "wrong_audience". It appears
+// in logs, in [Stats], in [Rejection], and as the member reason of the JSON body that the
+// client gets. [Reasons] lists all reasons.
 type Reason = reason.Reason
 
 // ReasonInfo describes one [Reason]: the answer to the client, and advice for the operator.

@@ -2,8 +2,8 @@ package gatehouse
 
 import "github.com/modelcontextprotocol/go-sdk/auth"
 
-// TokenError is why a token was rejected. errors.Is(err, [auth.ErrInvalidToken]) is true
-// for it, so that go-sdk's own middleware answers with 401.
+// TokenError describes why a token was rejected. It matches [auth.ErrInvalidToken] with
+// errors.Is, so that go-sdk's own middleware answers with 401.
 type TokenError struct {
 	Reason Reason
 	Claim  string // claim or header parameter; empty if the reason is not about one
