@@ -138,9 +138,9 @@ func (f *faults) addURL(field, value string, err error) {
 // settings is a Config after validation.
 type settings struct {
 	Config
-	resource *url.URL
-	loopback bool
-	scopes   []string // sent in challenges and in the resource metadata
+	resourceURL *url.URL
+	loopback    bool     // whether resourceURL is on loopback
+	scopes      []string // sent in challenges and in the resource metadata
 }
 
 func (cfg Config) validate() (*settings, error) {
@@ -152,7 +152,7 @@ func (cfg Config) validate() (*settings, error) {
 	} else if u, err := wellknown.Resource(cfg.Resource); err != nil {
 		f.addURL("Resource", cfg.Resource, err)
 	} else {
-		s.resource = u
+		s.resourceURL = u
 		s.loopback = wellknown.IsLoopback(u.Host)
 	}
 
@@ -203,8 +203,8 @@ func (s *settings) validateProvider(f *faults) {
 	if p.JWKSURL != "" {
 		f.addURL("Provider.JWKSURL", p.JWKSURL, wellknown.Issuer(p.JWKSURL))
 	}
-	if p.DangerouslySkipVerification && s.resource != nil && !s.loopback {
-		f.add("Provider.DangerouslySkipVerification", "", "is set for "+s.resource.String(),
+	if p.DangerouslySkipVerification && s.resourceURL != nil && !s.loopback {
+		f.add("Provider.DangerouslySkipVerification", "", "is set for "+s.resourceURL.String(),
 			"unset it, or use a resource on localhost; without verification, anyone can forge a token")
 	}
 }

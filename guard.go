@@ -3,7 +3,6 @@ package gatehouse
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
@@ -49,14 +48,6 @@ type Guard struct {
 	counters     counters
 }
 
-// resource is the endpoint under one of its names, with its metadata.
-type resource struct {
-	url         string
-	host        string
-	metadataURL string
-	metadata    []byte
-}
-
 // New validates cfg and returns its guard. It reports every fault at once, each
 // as a *[ConfigError]. It does no I/O: keys are fetched with the first request
 // or by [Guard.Ready].
@@ -67,14 +58,14 @@ func New(cfg Config) (*Guard, error) {
 	}
 	g := &Guard{
 		settings:     s,
-		origin:       s.resource.Scheme + "://" + s.resource.Host,
-		endpoint:     s.resource.EscapedPath(),
+		origin:       s.resourceURL.Scheme + "://" + s.resourceURL.Host,
+		endpoint:     s.resourceURL.EscapedPath(),
 		requirements: newRequirements(s),
 		counters:     newCounters(),
 	}
 	var audiences []string
-	for _, alias := range wellknown.Aliases(s.resource) {
-		r, err := s.describe(alias)
+	for _, alias := range wellknown.Aliases(s.resourceURL) {
+		r, err := s.newResource(alias)
 		if err != nil {
 			return nil, err
 		}
@@ -231,14 +222,3 @@ func (g *Guard) Verify(ctx context.Context, token string, r *http.Request) (*aut
 }
 
 var _ auth.TokenVerifier = (*Guard)(nil).Verify
-
-// resourceFor returns the resource whose host is the Host of r, or the canonical one if
-// there is none. The text of a request never becomes part of a URL.
-func (g *Guard) resourceFor(r *http.Request) *resource {
-	for i := range g.resources {
-		if strings.EqualFold(g.resources[i].host, r.Host) {
-			return &g.resources[i]
-		}
-	}
-	return &g.resources[0]
-}

@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
@@ -27,9 +29,17 @@ type documents struct {
 	openIDConfiguration *remote.Document
 }
 
-// describe returns the resource under one of its names, with its metadata (RFC 9728 §2).
+// resource is the endpoint under one of its names, with its metadata.
+type resource struct {
+	url         string
+	host        string
+	metadataURL string
+	metadata    []byte
+}
+
+// newResource returns the resource under one of its names, with its metadata (RFC 9728 §2).
 // Empty members are omitted (§3.2).
-func (s *settings) describe(alias string) (resource, error) {
+func (s *settings) newResource(alias string) (resource, error) {
 	u, err := url.Parse(alias)
 	if err != nil {
 		return resource{}, err
@@ -51,6 +61,17 @@ func (s *settings) describe(alias string) (resource, error) {
 		metadataURL: u.Scheme + "://" + u.Host + wellknown.ProtectedResource(u),
 		metadata:    metadata,
 	}, nil
+}
+
+// resourceFor returns the resource whose host is the Host of r, or the canonical one if
+// there is none. The text of a request never becomes part of a URL.
+func (g *Guard) resourceFor(r *http.Request) *resource {
+	for i := range g.resources {
+		if strings.EqualFold(g.resources[i].host, r.Host) {
+			return &g.resources[i]
+		}
+	}
+	return &g.resources[0]
 }
 
 func (s *settings) openDocuments() (documents, error) {
@@ -78,7 +99,7 @@ func (s *settings) checkIssuer(document remote.Copy) error {
 		return err
 	}
 	if doc.Issuer != s.Provider.Issuer {
-		return fmt.Errorf("metadata issuer is %q, want %q", doc.Issuer, s.Provider.Issuer)
+		return fmt.Errorf("metadata issuer is %s, want %q", quote.String(doc.Issuer), s.Provider.Issuer)
 	}
 	return nil
 }
@@ -108,7 +129,7 @@ func (d documents) locateKeys(ctx context.Context) (string, error) {
 // than [http.ServeMux].
 func (g *Guard) MetadataPaths() []string {
 	return union(
-		[]string{wellknown.ProtectedResource(g.resource), wellknown.ProtectedResourcePath},
+		[]string{wellknown.ProtectedResource(g.resourceURL), wellknown.ProtectedResourcePath},
 		[]string{wellknown.AuthorizationServerPath, wellknown.OpenIDConfigurationPath},
 	)
 }
@@ -120,7 +141,7 @@ func (g *Guard) MetadataPaths() []string {
 // clients of MCP 2025-03-26, which request it from the MCP server. The documents are
 // public, and pages of every web origin may read them.
 func (g *Guard) MetadataHandler() http.Handler {
-	inserted := wellknown.ProtectedResource(g.resource)
+	inserted := wellknown.ProtectedResource(g.resourceURL)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", "*")

@@ -9,11 +9,17 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/challenge"
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
-// defaultRetryAfter is how long a client should wait if an outage has no known end.
-const defaultRetryAfter = 5 * time.Second
+const (
+	// defaultRetryAfter is how long a client should wait if an outage has no known end.
+	defaultRetryAfter = 5 * time.Second
+	// maxLoggedText is the limit in bytes of each text of a request in the log. Anyone can
+	// send a path as long as the server's limit for headers.
+	maxLoggedText = 1024
+)
 
 // Rejection describes one rejected request. It never contains the token.
 type Rejection struct {
@@ -100,8 +106,8 @@ func (g *Guard) logRejection(r *http.Request, rejection Rejection) {
 		level = slog.LevelWarn
 	}
 	g.Logger.LogAttrs(r.Context(), level, "request rejected",
-		slog.String("method", r.Method),
-		slog.String("path", r.URL.Path),
+		slog.String("method", quote.Clip(r.Method, maxLoggedText)),
+		slog.String("path", quote.Clip(r.URL.Path, maxLoggedText)),
 		slog.Int("status", rejection.Status),
 		slog.Any("rejection", rejection),
 	)
