@@ -237,7 +237,7 @@ func (s *settings) rules(audiences []string) *token.Rules {
 		Issuer:         p.Issuer,
 		Algorithms:     p.Tokens.algorithms(),
 		Types:          p.Tokens.types(),
-		RejectedHeader:  p.Tokens.RejectedHeader,
+		RejectedHeader: p.Tokens.RejectedHeader,
 		RequiredClaims: p.Tokens.RequiredClaims,
 		SubjectPrefix:  p.Tokens.SubjectPrefix,
 		Audience:       token.AudiencePolicy(p.Tokens.Audience),

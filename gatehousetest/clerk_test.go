@@ -281,10 +281,10 @@ func TestFailures(t *testing.T) {
 		wantErr string // empty for none
 	}{
 		{"control: Token", func(t testing.TB) { clerk.Token(t, url, ada) }, ""},
-		{"Token of nobody", func(t testing.TB) { clerk.Token(t, url, nobody) }, `no user "nobody"; there are ada`},
+		{"Token of nobody", func(t testing.TB) { clerk.Token(t, url, nobody) }, `no user "nobody"; the users are ada`},
 		{"Token of no member", func(t testing.TB) {
 			clerk.Token(t, url, gatehousetest.Person{User: "katherine", Organization: "bombe-works"})
-		}, `Katherine Johnson is no member of "bombe-works"`},
+		}, `Katherine Johnson is not a member of "bombe-works"`},
 		{"Token with an unknown flaw", func(t testing.TB) { clerk.Token(t, url, ada, "a scratch") }, `with "a scratch": there is no such flaw`},
 		{"control: SignIn", func(t testing.TB) { clerk.SignIn(t, url, ada) }, ""},
 		{"SignIn of nobody", func(t testing.TB) { clerk.SignIn(t, url, nobody) }, `status 400: Localclerk-Sign-In: no user "nobody"`},
@@ -310,7 +310,7 @@ func TestBannedUsersCannotSignIn(t *testing.T) {
 	url := start(t, clerk.Provider())
 	users := clerk.Users()
 	users[0].Banned = true
-	if err := clerk.SetPeople(users, clerk.Organizations()); err != nil {
+	if err := clerk.SetUsers(users, clerk.Organizations()); err != nil {
 		t.Fatal(err)
 	}
 	got := failureOf(t, func(t testing.TB) { clerk.SignIn(t, url, gatehousetest.Person{}) })

@@ -20,7 +20,7 @@
 //		}
 //	}
 //
-// The people are those of [localclerk.SeedUsers], until SetPeople changes them.
+// The people are those of [localclerk.SeedUsers], until SetUsers changes them.
 // Outages, key rotation, settings and clocks that are wrong are methods of the
 // [localclerk.Server] inside: SetFaults, RotateKey, SetSettings.
 package gatehousetest

@@ -22,7 +22,7 @@ import (
 )
 
 // Person is somebody who signs in. The zero value is the first user there is,
-// Ada Lovelace unless SetPeople was called, in no organization.
+// Ada Lovelace unless SetUsers was called, in no organization.
 type Person struct {
 	// User is an id, username, email or first name.
 	User string

@@ -17,7 +17,7 @@ import (
 // Nobody signs in and nothing needs to listen. It fails t if who is nobody.
 //
 // For a token without audience, as Clerk issues them from the factory, and for
-// claims of your own, see [localclerk.Server.Mint].
+// claims of your own, see [localclerk.Server.IssueToken].
 func (c *ClerkServer) Token(t testing.TB, resource string, who Person, flaws ...Flaw) string {
 	t.Helper()
 	d := draft{
@@ -113,7 +113,7 @@ type draft struct {
 }
 
 func (d *draft) write() (string, error) {
-	token, err := d.signer.Mint(d.Token)
+	token, err := d.signer.IssueToken(d.Token)
 	for _, change := range d.finish {
 		if err == nil {
 			token, err = change(token)
@@ -124,7 +124,7 @@ func (d *draft) write() (string, error) {
 
 // forge has a twin of the local Clerk sign, which differs in its key alone.
 func forge(d *draft) error {
-	genuine, err := d.signer.Mint(localclerk.Token{})
+	genuine, err := d.signer.IssueToken(localclerk.Token{})
 	if err != nil {
 		return err
 	}

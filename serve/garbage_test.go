@@ -19,7 +19,7 @@ import (
 // answer, no answer is a 500, and afterwards the server serves on.
 func TestGarbage(t *testing.T) {
 	server := start(t)
-	token, err := server.clerk.Mint(localclerk.Token{User: "ada"})
+	token, err := server.clerk.IssueToken(localclerk.Token{User: "ada"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -113,7 +113,7 @@ func (cfg Config) provider(settings *env.Env) gatehouse.Provider {
 
 		Tokens: gatehouse.TokenRules{
 			Algorithms:     []string{"RS256"},
-			RejectedHeader:  map[string]map[string]string{"cat": categories},
+			RejectedHeader: map[string]map[string]string{"cat": categories},
 			RequiredClaims: []string{"client_id"},
 			SubjectPrefix:  "user_",
 			Audience:       cfg.audience(),
