@@ -65,12 +65,6 @@ type Config struct {
 	// everybody else. The page is public: it names the server and its tools.
 	NoLandingPage bool
 
-	// NoHeapFloor leaves Go's garbage collector as it is. Otherwise it waits for
-	// 32 MB of garbage before it runs, which takes a third to a half off the processor
-	// time of a call for some 35 MB of memory; not if GOGC, GOMEMLIMIT or runtime/debug
-	// says how it should run, nor in a container with less than 256 MB.
-	NoHeapFloor bool
-
 	// ServerOptions configure the go-sdk server. Nil means its defaults.
 	// Instructions above, if set, win.
 	ServerOptions *mcp.ServerOptions

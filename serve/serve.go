@@ -14,10 +14,15 @@
 //		log.Fatal(err)
 //	}
 //
-// Tools stay go-sdk's own. The server answers both eras of MCP on one URL, the
-// stateless revision of 2026-07-28 and the revisions with sessions before it;
-// serves the discovery documents, a landing page for browsers, /healthz and
-// /readyz; and stops gracefully when its context ends.
+// Tools, prompts and resources are added with the go-sdk's own functions. The
+// server answers the stateless revision of MCP (2026-07-28) and the earlier
+// revisions, which have sessions, on one URL. It also serves the discovery
+// documents, a landing page for browsers, /healthz and /readyz. It stops
+// gracefully when its context ends.
+//
+// With Go's defaults, a server with little live data spends much of its processor
+// time on garbage collection. The environment variable GOGC=400 takes about a third
+// off the processor time of a call, for about 10 MB more memory.
 package serve
 
 import (
@@ -149,9 +154,6 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
 	s.announce()
-	if !s.config.NoHeapFloor {
-		raiseHeapFloor(s.logger)
-	}
 	// The keys are fetched now, so that the first user does not wait for them.
 	// A provider that is away is no reason not to start: requests get 503 until
 	// it is back.
