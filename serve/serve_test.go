@@ -3,6 +3,7 @@ package serve_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -247,14 +248,43 @@ func get(t *testing.T, url, accept string) (*http.Response, string) {
 	return resp, string(body)
 }
 
-func TestPages(t *testing.T) {
-	server := start(t, func(cfg *serve.Config) { cfg.Title = "Notes <b>" })
-	base := strings.TrimSuffix(server.URL(), "/mcp")
-	const browser = "text/html,application/xhtml+xml"
+// browser is what a browser sends as Accept.
+const browser = "text/html,application/xhtml+xml"
+
+func TestLandingPage(t *testing.T) {
+	server := start(t, func(cfg *serve.Config) {
+		cfg.Title = "Notes <b>"
+		cfg.ServerOptions = &mcp.ServerOptions{Instructions: "Call whoami first."}
+	})
+	server.MCP.AddReceivingMiddleware(func(mcp.MethodHandler) mcp.MethodHandler {
+		return func(context.Context, string, mcp.Request) (mcp.Result, error) {
+			t.Error("the landing page called the MCP server")
+			return nil, errors.New("no caller")
+		}
+	})
 	resp, page := get(t, server.URL(), browser)
-	if resp.StatusCode != 200 || !strings.Contains(page, "whoami") || !strings.Contains(page, server.URL()) || !strings.Contains(page, "Notes &lt;b&gt;") {
-		t.Errorf("landing page: status %d\n%s", resp.StatusCode, page)
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("status %d: %s", resp.StatusCode, page)
 	}
+	for _, want := range []string{
+		"Notes &lt;b&gt;", "version 1.2.3", "sign in with Clerk", "Call whoami first.",
+		"claude mcp add --transport http notes-b " + server.URL(),
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q:\n%s", want, page)
+		}
+	}
+	if strings.Contains(page, "admin") {
+		t.Errorf("the page names a tool:\n%s", page)
+	}
+	if strings.Index(page, "claude mcp add") > strings.Index(page, "Call whoami first.") {
+		t.Error("the instructions come before how to connect")
+	}
+}
+
+func TestPages(t *testing.T) {
+	server := start(t)
+	base := strings.TrimSuffix(server.URL(), "/mcp")
 	if resp, _ := get(t, server.URL(), "application/json, text/event-stream"); resp.StatusCode != 401 {
 		t.Errorf("an MCP client gets status %d at the page's address, want 401", resp.StatusCode)
 	}
