@@ -23,6 +23,7 @@ var layers = map[string]int{
 	"internal/listen":     0,
 	"internal/quote":      0,
 	"internal/reason":     0,
+	"internal/strictjson": 0,
 	"internal/wellknown":  0,
 	"localclerk":          0,
 	"reply":               0,
