@@ -13,8 +13,10 @@ import (
 
 const (
 	frontendAPI = "https://verb-noun-42.clerk.accounts.dev"
-	// Of Clerk's own documentation.
+	// publishableKey is the example of Clerk's documentation, and keyFrontendAPI is what
+	// it contains.
 	publishableKey = "pk_test_Y2xlcmsuaW5zcGlyZWQucHVtYS03NC5sY2wuZGV2JA"
+	keyFrontendAPI = "https://clerk.inspired.puma-74.lcl.dev"
 )
 
 func TestSettings(t *testing.T) {
@@ -26,10 +28,9 @@ func TestSettings(t *testing.T) {
 		wantErr    string // part of the text; empty means none
 	}{
 		{name: "URL in the environment", env: map[string]string{frontendAPIVariable: frontendAPI}, wantIssuer: frontendAPI},
-		{name: "key in the environment", env: map[string]string{publishableKeyVariable: publishableKey}, wantIssuer: "https://clerk.inspired.puma-74.lcl.dev"},
-		{name: "URL wins over key", env: map[string]string{frontendAPIVariable: frontendAPI, publishableKeyVariable: publishableKey}, wantIssuer: frontendAPI},
+		{name: "key in the environment", env: map[string]string{publishableKeyVariable: publishableKey}, wantIssuer: keyFrontendAPI},
 		{name: "explicit URL wins", config: Config{FrontendAPIURL: "https://clerk.example.com"}, env: map[string]string{frontendAPIVariable: frontendAPI}, wantIssuer: "https://clerk.example.com"},
-		{name: "explicit key wins over URL in the environment", config: Config{PublishableKey: publishableKey}, env: map[string]string{frontendAPIVariable: frontendAPI}, wantIssuer: "https://clerk.inspired.puma-74.lcl.dev"},
+		{name: "explicit key wins over URL in the environment", config: Config{PublishableKey: publishableKey}, env: map[string]string{frontendAPIVariable: frontendAPI}, wantIssuer: keyFrontendAPI},
 		{name: "local Clerk", config: Config{FrontendAPIURL: "http://localhost:4000"}, wantIssuer: "http://localhost:4000"},
 		{name: "proxy", config: Config{FrontendAPIURL: "https://example.com/__clerk"}, wantIssuer: "https://example.com/__clerk"},
 		{name: "upper case host", config: Config{FrontendAPIURL: "https://Clerk.Example.com"}, wantIssuer: "https://clerk.example.com"},
@@ -65,7 +66,79 @@ func TestSettings(t *testing.T) {
 			}
 			var fault *gatehouse.ConfigError
 			if !errors.As(err, &fault) || fault.Fix == "" {
-				t.Errorf("%v is no ConfigError with a fix", err)
+				t.Errorf("%v is not a ConfigError with a fix", err)
+			}
+		})
+	}
+}
+
+// TestTwoInstances sets the URL of one instance and the key of another. A place that
+// comes first overrides the others; two values in one place contradict each other.
+func TestTwoInstances(t *testing.T) {
+	const local, proxy = "http://localhost:4000", "https://example.com/__clerk"
+	var (
+		urlVariable    = map[string]string{frontendAPIVariable: frontendAPI}
+		keyVariable    = map[string]string{publishableKeyVariable: publishableKey}
+		bothVariables  = map[string]string{frontendAPIVariable: frontendAPI, publishableKeyVariable: publishableKey}
+		bothSame       = map[string]string{frontendAPIVariable: keyFrontendAPI, publishableKeyVariable: publishableKey}
+		localVariables = map[string]string{frontendAPIVariable: local, publishableKeyVariable: publishableKey}
+		damaged        = map[string]string{frontendAPIVariable: "verb-noun-42", publishableKeyVariable: "pk_test"}
+	)
+	tests := []struct {
+		name              string
+		config            Config
+		environment, file map[string]string
+		wantIssuer        string
+		wantErrs          []string // parts of the text
+	}{
+		{name: "control: same instance in Config", config: Config{FrontendAPIURL: keyFrontendAPI, PublishableKey: publishableKey}, wantIssuer: keyFrontendAPI},
+		{name: "control: same instance in the environment", environment: bothSame, wantIssuer: keyFrontendAPI},
+		{name: "local Clerk in Config", config: Config{FrontendAPIURL: local, PublishableKey: publishableKey}, wantIssuer: local},
+		{name: "local Clerk in the environment", environment: localVariables, wantIssuer: local},
+		{name: "proxy in Config", config: Config{FrontendAPIURL: proxy, PublishableKey: publishableKey}, wantIssuer: proxy},
+		{name: "URL in Config, key in the environment", config: Config{FrontendAPIURL: frontendAPI}, environment: keyVariable, wantIssuer: frontendAPI},
+		{name: "key in Config, URL in the environment", config: Config{PublishableKey: publishableKey}, environment: urlVariable, wantIssuer: keyFrontendAPI},
+		{name: "URL in Config, both in the environment", config: Config{FrontendAPIURL: frontendAPI}, environment: bothVariables, wantIssuer: frontendAPI},
+		{name: "URL in the environment, key in .env", environment: urlVariable, file: keyVariable, wantIssuer: frontendAPI},
+		{name: "key in the environment, URL in .env", environment: keyVariable, file: urlVariable, wantIssuer: keyFrontendAPI},
+
+		{
+			name: "both in Config", config: Config{FrontendAPIURL: frontendAPI, PublishableKey: publishableKey},
+			wantErrs: []string{`FrontendAPIURL "` + frontendAPI + `" and PublishableKey are for different Clerk instances: the key is for "` + keyFrontendAPI + `"; copy both`},
+		},
+		{
+			name: "both in the environment", environment: bothVariables,
+			wantErrs: []string{frontendAPIVariable + ` "` + frontendAPI + `" and ` + publishableKeyVariable + ` are for different Clerk instances: the key is for "` + keyFrontendAPI + `"; copy both`},
+		},
+		{
+			name: "both in .env", file: bothVariables,
+			wantErrs: []string{frontendAPIVariable + ` "` + frontendAPI + `" and ` + publishableKeyVariable + ` are for different Clerk instances`},
+		},
+		{
+			name: "both invalid", environment: damaged,
+			wantErrs: []string{frontendAPIVariable + ` "verb-noun-42" is a bare subdomain`, publishableKeyVariable + ` "pk_test" is not a publishable key`},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			p := test.config.provider(&env.Env{
+				Environment: func(name string) (string, bool) { value, ok := test.environment[name]; return value, ok },
+				File:        test.file,
+			})
+			if len(test.wantErrs) == 0 {
+				if p.Err != nil || p.Issuer != test.wantIssuer {
+					t.Errorf("issuer %q, error %v; want %q", p.Issuer, p.Err, test.wantIssuer)
+				}
+				return
+			}
+			var fault *gatehouse.ConfigError
+			if !errors.As(p.Err, &fault) || fault.Fix == "" || p.Issuer != "" {
+				t.Fatalf("issuer %q, error %v; want a ConfigError with a fix", p.Issuer, p.Err)
+			}
+			for _, want := range test.wantErrs {
+				if !strings.Contains(p.Err.Error(), want) {
+					t.Errorf("error\n got %v\nwant %s", p.Err, want)
+				}
 			}
 		})
 	}
@@ -81,25 +154,24 @@ func TestSecretKeyStaysOutOfTheMessage(t *testing.T) {
 	}
 }
 
-// TestExpand has the example of Clerk's documentation and what may go wrong
-// beside it.
-func TestExpand(t *testing.T) {
+// TestExpandPermissions has the example of Clerk's documentation and invalid inputs.
+func TestExpandPermissions(t *testing.T) {
 	tests := []struct {
 		name, features, permissions, masks string
 		want                               []string
 	}{
 		{"documentation", "o:dashboard,o:teams", "manage,read", "3,2", []string{"org:dashboard:manage", "org:dashboard:read", "org:teams:read"}},
-		{"feature of the user alone", "o:a,u:b", "read", "1,1", []string{"org:a:read"}},
+		{"feature of the user only", "o:a,u:b", "read", "1,1", []string{"org:a:read"}},
 		{"feature of both", "ou:a", "read", "1", []string{"org:a:read"}},
-		{"mask beyond 64 bits", "o:a", strings.Repeat("x,", 69) + "last", "590295810358705651712", []string{"org:a:last"}},
-		{"bits beyond the permissions", "o:a", "read", "255", []string{"org:a:read"}},
-		{"no digits", "o:a", "read", "x", nil},
-		{"negative", "o:a", "read", "-1", nil},
-		{"fewer masks", "o:a,o:b", "read", "1", []string{"org:a:read"}},
-		{"nothing", "", "", "", nil},
+		{"mask of more than 64 bits", "o:a", strings.Repeat("x,", 69) + "last", "590295810358705651712", []string{"org:a:last"}},
+		{"more bits than permissions", "o:a", "read", "255", []string{"org:a:read"}},
+		{"mask is not a number", "o:a", "read", "x", nil},
+		{"negative mask", "o:a", "read", "-1", nil},
+		{"fewer masks than features", "o:a,o:b", "read", "1", []string{"org:a:read"}},
+		{"empty", "", "", "", nil},
 	}
 	for _, test := range tests {
-		if diff := cmp.Diff(test.want, expand(test.features, test.permissions, test.masks)); diff != "" {
+		if diff := cmp.Diff(test.want, expandPermissions(test.features, test.permissions, test.masks)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
 		}
 	}
@@ -122,10 +194,10 @@ func FuzzFrontendAPI(f *testing.F) {
 	})
 }
 
-func FuzzExpand(f *testing.F) {
+func FuzzExpandPermissions(f *testing.F) {
 	f.Add("o:dashboard,o:teams", "manage,read", "3,2")
 	f.Fuzz(func(t *testing.T, features, permissions, masks string) {
-		for _, p := range expand(features, permissions, masks) {
+		for _, p := range expandPermissions(features, permissions, masks) {
 			if !strings.HasPrefix(p, "org:") {
 				t.Errorf("permission %q", p)
 			}

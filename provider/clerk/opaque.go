@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
+	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
 
@@ -25,21 +26,22 @@ const (
 	backendVariable   = "CLERK_API_URL"
 	backendAPI        = "https://api.clerk.com"
 
-	// opaquePrefix begins Clerk's opaque OAuth access tokens; mt_ and ak_ are
-	// machine tokens and API keys.
+	// opaquePrefix begins Clerk's opaque OAuth access tokens. Machine tokens begin
+	// with mt_, API keys with ak_.
 	opaquePrefix = "oat_"
 
-	maxVerifyAnswer = 64 << 10
-	// recheck is the expiry of a token for which Clerk names none. It is good for
-	// as long as Clerk says so when asked again.
-	recheck = 2 * time.Minute
-	// throttled is how long Clerk is left alone when it asks for patience and
-	// does not say how much.
-	throttled = 10 * time.Second
+	maxVerifyAnswer = 64 << 10 // bytes of one answer of the Backend API
+	// recheckAfter is the lifetime of a token for which Clerk returns no expiration.
+	// The guard then asks Clerk again, and accepts the token for as long as Clerk does.
+	recheckAfter = 2 * time.Minute
+	// defaultRetryAfter is the pause after a 429 without a Retry-After header, and
+	// maxRetrySeconds bounds that header.
+	defaultRetryAfter = 10 * time.Second
+	maxRetrySeconds   = 3600
 )
 
-// Secret is a secret key of Clerk, "sk_test_…" or "sk_live_…". It prints as a
-// placeholder.
+// Secret is a secret key of Clerk, "sk_test_…" or "sk_live_…". Printed, logged or
+// encoded as JSON, it is "[redacted]". The key itself is string(s).
 type Secret string
 
 func (Secret) String() string               { return "[redacted]" }
@@ -65,7 +67,7 @@ func (cfg Config) backend(settings *env.Env, issuer string) (*backend, error) {
 		return nil, nil
 	}
 	var faults []error
-	// The value of a secret key stays out of every message.
+	// No message may contain the secret key.
 	if strings.HasPrefix(key, "pk_") {
 		faults = append(faults, &gatehouse.ConfigError{Field: field, Problem: "is a publishable key", Fix: "put the secret key there; it begins with \"sk_\""})
 	} else if !strings.HasPrefix(key, "sk_") || strings.ContainsAny(key, " \t\r\n\"'") {
@@ -78,15 +80,15 @@ func (cfg Config) backend(settings *env.Env, issuer string) (*backend, error) {
 	return &backend{url: address, key: Secret(key), issuer: issuer, client: &http.Client{CheckRedirect: noRedirect}}, errors.Join(faults...)
 }
 
-// noRedirect keeps the secret key from following Clerk elsewhere.
+// noRedirect stops the client from sending the secret key to the target of a redirect.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// introspect is [gatehouse.Provider].Introspect: it has Clerk verify an opaque
-// access token (POST /oauth_applications/access_tokens/verify). Clerk answers 404
-// about a bad token, and 401 about a bad secret key.
+// introspect is the Introspect function of the provider: it asks Clerk to verify an
+// opaque access token (POST /oauth_applications/access_tokens/verify). Clerk answers
+// 404 if the token is invalid, and 401 if the secret key is.
 func (b *backend) introspect(ctx context.Context, token string) (json.RawMessage, error) {
 	if !strings.HasPrefix(token, opaquePrefix) {
-		return nil, fmt.Errorf("%w: it is no OAuth access token of Clerk", gatehouse.ErrInactive)
+		return nil, fmt.Errorf("%w: it is not an OAuth access token of Clerk", gatehouse.ErrInactive)
 	}
 	body, err := json.Marshal(map[string]string{"access_token": token})
 	if err != nil {
@@ -109,7 +111,7 @@ func (b *backend) introspect(ctx context.Context, token string) (json.RawMessage
 	case http.StatusNotFound, http.StatusBadRequest:
 		return nil, fmt.Errorf("%w: Clerk does not know it", gatehouse.ErrInactive)
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil, fmt.Errorf("secret key is refused by Clerk (status %d); set %s to that of the instance %s", resp.StatusCode, secretKeyVariable, b.issuer)
+		return nil, fmt.Errorf("Clerk rejects the secret key (status %d); set %s to that of the instance %s", resp.StatusCode, secretKeyVariable, b.issuer)
 	default:
 		return nil, &statusError{resp.StatusCode, retryAfter(resp)}
 	}
@@ -118,13 +120,13 @@ func (b *backend) introspect(ctx context.Context, token string) (json.RawMessage
 		return nil, err
 	}
 	if len(answer) > maxVerifyAnswer {
-		return nil, fmt.Errorf("answer of Clerk is longer than %d bytes", maxVerifyAnswer)
+		return nil, fmt.Errorf("Clerk's answer is longer than %d bytes", maxVerifyAnswer)
 	}
 	return b.claims(answer, time.Now())
 }
 
-// claims turns Clerk's answer into claims of RFC 7662, or the reason why the
-// token is not active. A 200 does not mean that it is.
+// claims returns Clerk's answer as the claims of RFC 7662, or an error if the token is
+// not active: Clerk may answer 200 about such a token too.
 func (b *backend) claims(answer []byte, now time.Time) (json.RawMessage, error) {
 	var a struct {
 		Active     *bool           `json:"active"`
@@ -139,16 +141,16 @@ func (b *backend) claims(answer []byte, now time.Time) (json.RawMessage, error) 
 		Expiration *float64        `json:"expiration"`
 		CreatedAt  *float64        `json:"created_at"`
 	}
-	if err := json.Unmarshal(answer, &a); err != nil {
-		return nil, fmt.Errorf("answer of Clerk: %w", err)
+	if err := strictjson.Unmarshal(answer, &a); err != nil {
+		return nil, fmt.Errorf("reading Clerk's answer: %w", err)
 	}
 	switch {
 	case a.Active != nil && !*a.Active:
 		return nil, fmt.Errorf("%w: Clerk says so", gatehouse.ErrInactive)
 	case a.Subject == "":
-		return nil, errors.New("answer of Clerk has no subject")
+		return nil, errors.New("Clerk's answer has no subject")
 	case a.Revoked == nil || a.Expired == nil:
-		return nil, errors.New("answer of Clerk says neither revoked nor expired")
+		return nil, errors.New("Clerk's answer lacks revoked or expired")
 	case *a.Revoked:
 		return nil, fmt.Errorf("%w: it was revoked", gatehouse.ErrInactive)
 	case *a.Expired:
@@ -157,7 +159,7 @@ func (b *backend) claims(answer []byte, now time.Time) (json.RawMessage, error) 
 	claims := map[string]any{
 		"iss": b.issuer, "sub": a.Subject, "client_id": a.ClientID, "jti": a.ID,
 		"scope": strings.Join(a.Scopes, " "),
-		"exp":   now.Add(recheck).Unix(),
+		"exp":   now.Add(recheckAfter).Unix(),
 	}
 	if a.Expiration != nil {
 		claims["exp"] = seconds(*a.Expiration)
@@ -174,33 +176,34 @@ func (b *backend) claims(answer []byte, now time.Time) (json.RawMessage, error) 
 	return json.Marshal(claims)
 }
 
-// seconds reads a date that is in seconds in Clerk's API reference and in
-// milliseconds in its SDKs.
+// seconds returns a date in seconds. Clerk's API reference has dates in seconds, its
+// SDKs have milliseconds.
 func seconds(date float64) int64 {
-	const latestSeconds = 1e11
+	const latestSeconds = 1e11 // about the year 5100
 	if date > latestSeconds {
 		date /= 1000
 	}
 	return int64(date)
 }
 
-// statusError is an answer of Clerk that is about neither the token nor the key.
+// statusError is an answer of Clerk that says nothing about the token or the key.
 type statusError struct {
 	status int
-	after  time.Duration
+	retry  time.Duration
 }
 
 func (e *statusError) Error() string { return fmt.Sprintf("Clerk answered status %d", e.status) }
 
-// RetryAfter is how long Clerk is to be left alone; 0 if it did not ask for that.
-func (e *statusError) RetryAfter() time.Duration { return e.after }
+// RetryAfter returns how long to wait before the next request to Clerk; 0 means that
+// Clerk did not ask for a pause.
+func (e *statusError) RetryAfter() time.Duration { return e.retry }
 
 func retryAfter(resp *http.Response) time.Duration {
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		return time.Duration(min(seconds, 3600)) * time.Second
+		return time.Duration(min(seconds, maxRetrySeconds)) * time.Second
 	}
 	if resp.StatusCode == http.StatusTooManyRequests {
-		return throttled
+		return defaultRetryAfter
 	}
 	return 0
 }
