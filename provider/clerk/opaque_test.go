@@ -143,7 +143,7 @@ func TestOpaqueTokensOfALocalClerk(t *testing.T) {
 	}
 }
 
-func TestOpaqueAnswersAreCached(t *testing.T) {
+func TestOpaqueAnswersAreKept(t *testing.T) {
 	url, requests := backend(t, answering(404, "{}"))
 	guard, err := gatehouse.New(gatehouse.Config{
 		Resource: resource, Logger: slog.New(slog.DiscardHandler),
@@ -162,7 +162,7 @@ func TestOpaqueAnswersAreCached(t *testing.T) {
 	}
 }
 
-func TestThrottlingIsRespected(t *testing.T) {
+func TestThrottledClerkIsLeftAlone(t *testing.T) {
 	url, requests := backend(t, answering(429, "{}", "Retry-After", "30"))
 	guard, err := gatehouse.New(gatehouse.Config{
 		Resource: resource, Logger: slog.New(slog.DiscardHandler),

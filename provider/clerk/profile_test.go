@@ -212,7 +212,7 @@ func TestProfile(t *testing.T) {
 	}
 }
 
-func TestProfileWhenClerkFails(t *testing.T) {
+func TestProfileWhenClerkIsAway(t *testing.T) {
 	tests := []struct {
 		name   string
 		answer http.HandlerFunc
@@ -247,7 +247,7 @@ func TestProfileWhenClerkFails(t *testing.T) {
 	}
 }
 
-func TestProfileWhenTheFirstCallerCancels(t *testing.T) {
+func TestProfileOfACallerWhoLeaves(t *testing.T) {
 	in := start(t)
 	req, err := call(t, clerk.Provider(in.Issuer()), mint(t, in, accessToken("profile")))
 	if err != nil {
