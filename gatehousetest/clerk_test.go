@@ -87,11 +87,23 @@ func TestConnect(t *testing.T) {
 		who  gatehousetest.Person
 		want greeting
 	}{
-		{"control: zero value", gatehousetest.Person{}, greeting{Name: "Ada Lovelace", Scopes: []string{"email", "profile"}}},
-		{"user", gatehousetest.Person{User: "grace"}, greeting{Name: "Grace Hopper", Scopes: []string{"email", "profile"}}},
+		{
+			"control: zero value",
+			gatehousetest.Person{},
+			greeting{Name: "Ada Lovelace", Scopes: []string{"email", "profile"}},
+		},
+		{
+			"user",
+			gatehousetest.Person{User: "grace"},
+			greeting{Name: "Grace Hopper", Scopes: []string{"email", "profile"}},
+		},
 		{"organization", gatehousetest.Person{Organization: "bombe-works"},
 			greeting{Name: "Ada Lovelace", Organization: organizations[1].ID, Scopes: []string{"email", "profile", "user:org:read"}}},
-		{"scopes", gatehousetest.Person{Scopes: []string{"openid"}}, greeting{Name: "Ada Lovelace", Scopes: []string{"email", "openid", "profile"}}},
+		{
+			"scopes",
+			gatehousetest.Person{Scopes: []string{"openid"}},
+			greeting{Name: "Ada Lovelace", Scopes: []string{"email", "openid", "profile"}},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -312,14 +324,30 @@ func TestFailures(t *testing.T) {
 		wantErr string // empty for none
 	}{
 		{"control: Token", func(t testing.TB) { clerk.Token(t, url, ada) }, ""},
-		{"Token of an unknown user", func(t testing.TB) { clerk.Token(t, url, unknown) }, `no user "unknown"; there are ada`},
+		{
+			"Token of an unknown user",
+			func(t testing.TB) { clerk.Token(t, url, unknown) },
+			`no user "unknown"; there are ada`,
+		},
 		{"Token of a user who is not a member", func(t testing.TB) {
 			clerk.Token(t, url, gatehousetest.Person{User: "katherine", Organization: "bombe-works"})
 		}, `Katherine Johnson is no member of "bombe-works"`},
-		{"Token with an unknown flaw", func(t testing.TB) { clerk.Token(t, url, ada, "a scratch") }, `with "a scratch": unknown flaw`},
+		{
+			"Token with an unknown flaw",
+			func(t testing.TB) { clerk.Token(t, url, ada, "a scratch") },
+			`with "a scratch": unknown flaw`,
+		},
 		{"control: SignIn", func(t testing.TB) { clerk.SignIn(t, url, ada) }, ""},
-		{"SignIn of an unknown user", func(t testing.TB) { clerk.SignIn(t, url, unknown) }, `status 400: Localclerk-Sign-In: no user "unknown"`},
-		{"SignIn without a guard", func(t testing.TB) { clerk.SignIn(t, open.URL, ada) }, "request without a token: status 404, want 401; check that a guard protects"},
+		{
+			"SignIn of an unknown user",
+			func(t testing.TB) { clerk.SignIn(t, url, unknown) },
+			`status 400: Localclerk-Sign-In: no user "unknown"`,
+		},
+		{
+			"SignIn without a guard",
+			func(t testing.TB) { clerk.SignIn(t, open.URL, ada) },
+			"request without a token: status 404, want 401; check that a guard protects",
+		},
 		{"SignIn with an unknown scope", func(t testing.TB) {
 			clerk.SignIn(t, url, gatehousetest.Person{Scopes: []string{"notes:write"}})
 		}, "notes:write"},

@@ -27,29 +27,107 @@ func TestSettings(t *testing.T) {
 		wantIssuer string
 		wantErr    string // part of the text; empty means none
 	}{
-		{name: "URL in the environment", env: map[string]string{frontendAPIVariable: frontendAPI}, wantIssuer: frontendAPI},
-		{name: "key in the environment", env: map[string]string{publishableKeyVariable: publishableKey}, wantIssuer: keyFrontendAPI},
-		{name: "explicit URL wins", config: Config{FrontendAPIURL: "https://clerk.example.com"}, env: map[string]string{frontendAPIVariable: frontendAPI}, wantIssuer: "https://clerk.example.com"},
-		{name: "explicit key wins over URL in the environment", config: Config{PublishableKey: publishableKey}, env: map[string]string{frontendAPIVariable: frontendAPI}, wantIssuer: keyFrontendAPI},
-		{name: "local Clerk", config: Config{FrontendAPIURL: "http://localhost:4000"}, wantIssuer: "http://localhost:4000"},
-		{name: "proxy", config: Config{FrontendAPIURL: "https://example.com/__clerk"}, wantIssuer: "https://example.com/__clerk"},
-		{name: "upper case host", config: Config{FrontendAPIURL: "https://Clerk.Example.com"}, wantIssuer: "https://clerk.example.com"},
+		{
+			name:       "URL in the environment",
+			env:        map[string]string{frontendAPIVariable: frontendAPI},
+			wantIssuer: frontendAPI,
+		},
+		{
+			name:       "key in the environment",
+			env:        map[string]string{publishableKeyVariable: publishableKey},
+			wantIssuer: keyFrontendAPI,
+		},
+		{
+			name:       "explicit URL wins",
+			config:     Config{FrontendAPIURL: "https://clerk.example.com"},
+			env:        map[string]string{frontendAPIVariable: frontendAPI},
+			wantIssuer: "https://clerk.example.com",
+		},
+		{
+			name:       "explicit key wins over URL in the environment",
+			config:     Config{PublishableKey: publishableKey},
+			env:        map[string]string{frontendAPIVariable: frontendAPI},
+			wantIssuer: keyFrontendAPI,
+		},
+		{
+			name:       "local Clerk",
+			config:     Config{FrontendAPIURL: "http://localhost:4000"},
+			wantIssuer: "http://localhost:4000",
+		},
+		{
+			name:       "proxy",
+			config:     Config{FrontendAPIURL: "https://example.com/__clerk"},
+			wantIssuer: "https://example.com/__clerk",
+		},
+		{
+			name:       "upper case host",
+			config:     Config{FrontendAPIURL: "https://Clerk.Example.com"},
+			wantIssuer: "https://clerk.example.com",
+		},
 
 		{name: "nothing", wantErr: frontendAPIVariable + " is missing; set it to the Frontend API URL"},
-		{name: "bare subdomain", env: map[string]string{frontendAPIVariable: "verb-noun-42"}, wantErr: `"verb-noun-42" is a bare subdomain; paste "https://verb-noun-42.clerk.accounts.dev"`},
-		{name: "no scheme", config: Config{FrontendAPIURL: "verb-noun-42.clerk.accounts.dev"}, wantErr: `has no scheme; paste "https://verb-noun-42.clerk.accounts.dev"`},
-		{name: "trailing slash", config: Config{FrontendAPIURL: frontendAPI + "/"}, wantErr: `ends in a slash; paste "` + frontendAPI + `"`},
-		{name: "path", config: Config{FrontendAPIURL: frontendAPI + "/.well-known/jwks.json"}, wantErr: `has a path; paste "` + frontendAPI + `"`},
-		{name: "query", config: Config{FrontendAPIURL: frontendAPI + "?x=1"}, wantErr: `has more than a host; paste "` + frontendAPI + `"`},
-		{name: "dashboard", config: Config{FrontendAPIURL: "https://dashboard.clerk.com/apps/app_1"}, wantErr: "is the address of the Clerk Dashboard; copy the Frontend API URL"},
-		{name: "account portal, development", config: Config{FrontendAPIURL: "https://verb-noun-42.accounts.dev/sign-in"}, wantErr: `is the Account Portal of the instance; paste "` + frontendAPI + `"`},
-		{name: "account portal, production", config: Config{FrontendAPIURL: "https://accounts.example.com"}, wantErr: `is the Account Portal of the instance; paste "https://clerk.example.com"`},
-		{name: "backend API", config: Config{FrontendAPIURL: "https://api.clerk.com"}, wantErr: "is Clerk's Backend API"},
-		{name: "key in place of URL", config: Config{FrontendAPIURL: publishableKey}, wantErr: "is a publishable key; put it into CLERK_PUBLISHABLE_KEY"},
+		{
+			name:    "bare subdomain",
+			env:     map[string]string{frontendAPIVariable: "verb-noun-42"},
+			wantErr: `"verb-noun-42" is a bare subdomain; paste "https://verb-noun-42.clerk.accounts.dev"`,
+		},
+		{
+			name:    "no scheme",
+			config:  Config{FrontendAPIURL: "verb-noun-42.clerk.accounts.dev"},
+			wantErr: `has no scheme; paste "https://verb-noun-42.clerk.accounts.dev"`,
+		},
+		{
+			name:    "trailing slash",
+			config:  Config{FrontendAPIURL: frontendAPI + "/"},
+			wantErr: `ends in a slash; paste "` + frontendAPI + `"`,
+		},
+		{
+			name:    "path",
+			config:  Config{FrontendAPIURL: frontendAPI + "/.well-known/jwks.json"},
+			wantErr: `has a path; paste "` + frontendAPI + `"`,
+		},
+		{
+			name:    "query",
+			config:  Config{FrontendAPIURL: frontendAPI + "?x=1"},
+			wantErr: `has more than a host; paste "` + frontendAPI + `"`,
+		},
+		{
+			name:    "dashboard",
+			config:  Config{FrontendAPIURL: "https://dashboard.clerk.com/apps/app_1"},
+			wantErr: "is the address of the Clerk Dashboard; copy the Frontend API URL",
+		},
+		{
+			name:    "account portal, development",
+			config:  Config{FrontendAPIURL: "https://verb-noun-42.accounts.dev/sign-in"},
+			wantErr: `is the Account Portal of the instance; paste "` + frontendAPI + `"`,
+		},
+		{
+			name:    "account portal, production",
+			config:  Config{FrontendAPIURL: "https://accounts.example.com"},
+			wantErr: `is the Account Portal of the instance; paste "https://clerk.example.com"`,
+		},
+		{
+			name:    "backend API",
+			config:  Config{FrontendAPIURL: "https://api.clerk.com"},
+			wantErr: "is Clerk's Backend API",
+		},
+		{
+			name:    "key in place of URL",
+			config:  Config{FrontendAPIURL: publishableKey},
+			wantErr: "is a publishable key; set it as CLERK_PUBLISHABLE_KEY",
+		},
 		{name: "plain http", config: Config{FrontendAPIURL: "http://clerk.example.com"}, wantErr: "https"},
 		{name: "damaged key", env: map[string]string{publishableKeyVariable: "pk_test_Y2xlcm"}, wantErr: "is damaged"},
-		{name: "cut key", env: map[string]string{publishableKeyVariable: "pk_test"}, wantErr: "is not a publishable key"},
-		{name: "key with another host form", config: Config{PublishableKey: "pk_live_" + base64.StdEncoding.EncodeToString([]byte("evil.example.com/x$"))}, wantErr: "is damaged"},
+		{
+			name:    "cut key",
+			env:     map[string]string{publishableKeyVariable: "pk_test"},
+			wantErr: "is not a publishable key",
+		},
+		{
+			name:    "key with another host form",
+			config:  Config{PublishableKey: "pk_live_" + base64.StdEncoding.EncodeToString([]byte("evil.example.com/x$"))},
+			wantErr: "is damaged",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -91,16 +169,53 @@ func TestTwoInstances(t *testing.T) {
 		wantIssuer        string
 		wantErrs          []string // parts of the text
 	}{
-		{name: "control: same instance in Config", config: Config{FrontendAPIURL: keyFrontendAPI, PublishableKey: publishableKey}, wantIssuer: keyFrontendAPI},
+		{
+			name:       "control: same instance in Config",
+			config:     Config{FrontendAPIURL: keyFrontendAPI, PublishableKey: publishableKey},
+			wantIssuer: keyFrontendAPI,
+		},
 		{name: "control: same instance in the environment", environment: bothSame, wantIssuer: keyFrontendAPI},
-		{name: "local Clerk in Config", config: Config{FrontendAPIURL: local, PublishableKey: publishableKey}, wantIssuer: local},
+		{
+			name:       "local Clerk in Config",
+			config:     Config{FrontendAPIURL: local, PublishableKey: publishableKey},
+			wantIssuer: local,
+		},
 		{name: "local Clerk in the environment", environment: localVariables, wantIssuer: local},
-		{name: "proxy in Config", config: Config{FrontendAPIURL: proxy, PublishableKey: publishableKey}, wantIssuer: proxy},
-		{name: "URL in Config, key in the environment", config: Config{FrontendAPIURL: frontendAPI}, environment: keyVariable, wantIssuer: frontendAPI},
-		{name: "key in Config, URL in the environment", config: Config{PublishableKey: publishableKey}, environment: urlVariable, wantIssuer: keyFrontendAPI},
-		{name: "URL in Config, both in the environment", config: Config{FrontendAPIURL: frontendAPI}, environment: bothVariables, wantIssuer: frontendAPI},
-		{name: "URL in the environment, key in .env", environment: urlVariable, file: keyVariable, wantIssuer: frontendAPI},
-		{name: "key in the environment, URL in .env", environment: keyVariable, file: urlVariable, wantIssuer: keyFrontendAPI},
+		{
+			name:       "proxy in Config",
+			config:     Config{FrontendAPIURL: proxy, PublishableKey: publishableKey},
+			wantIssuer: proxy,
+		},
+		{
+			name:        "URL in Config, key in the environment",
+			config:      Config{FrontendAPIURL: frontendAPI},
+			environment: keyVariable,
+			wantIssuer:  frontendAPI,
+		},
+		{
+			name:        "key in Config, URL in the environment",
+			config:      Config{PublishableKey: publishableKey},
+			environment: urlVariable,
+			wantIssuer:  keyFrontendAPI,
+		},
+		{
+			name:        "URL in Config, both in the environment",
+			config:      Config{FrontendAPIURL: frontendAPI},
+			environment: bothVariables,
+			wantIssuer:  frontendAPI,
+		},
+		{
+			name:        "URL in the environment, key in .env",
+			environment: urlVariable,
+			file:        keyVariable,
+			wantIssuer:  frontendAPI,
+		},
+		{
+			name:        "key in the environment, URL in .env",
+			environment: keyVariable,
+			file:        urlVariable,
+			wantIssuer:  keyFrontendAPI,
+		},
 
 		{
 			name: "both in Config", config: Config{FrontendAPIURL: frontendAPI, PublishableKey: publishableKey},
@@ -160,10 +275,22 @@ func TestExpandPermissions(t *testing.T) {
 		name, features, permissions, masks string
 		want                               []string
 	}{
-		{"documentation", "o:dashboard,o:teams", "manage,read", "3,2", []string{"org:dashboard:manage", "org:dashboard:read", "org:teams:read"}},
+		{
+			"documentation",
+			"o:dashboard,o:teams",
+			"manage,read",
+			"3,2",
+			[]string{"org:dashboard:manage", "org:dashboard:read", "org:teams:read"},
+		},
 		{"feature of the user only", "o:a,u:b", "read", "1,1", []string{"org:a:read"}},
 		{"feature of both", "ou:a", "read", "1", []string{"org:a:read"}},
-		{"mask of more than 64 bits", "o:a", strings.Repeat("x,", 69) + "last", "590295810358705651712", []string{"org:a:last"}},
+		{
+			"mask of more than 64 bits",
+			"o:a",
+			strings.Repeat("x,", 69) + "last",
+			"590295810358705651712",
+			[]string{"org:a:last"},
+		},
 		{"more bits than permissions", "o:a", "read", "255", []string{"org:a:read"}},
 		{"mask is not a number", "o:a", "read", "x", nil},
 		{"negative mask", "o:a", "read", "-1", nil},

@@ -102,11 +102,12 @@ func parseFrontendAPI(field, value string) (string, error) {
 		return "", &gatehouse.ConfigError{Field: field, Value: value, Problem: problem, Fix: fix}
 	}
 	paste := func(u string) string { return `paste "` + u + `"` }
-	const find = `copy the Frontend API URL from the Clerk Dashboard (Configure → API keys), like "https://verb-noun-42.clerk.accounts.dev"`
+	const find = `copy the Frontend API URL from the Clerk Dashboard (Configure → API keys), ` +
+		`like "https://verb-noun-42.clerk.accounts.dev"`
 
 	switch {
 	case strings.HasPrefix(value, "pk_"):
-		return fault("is a publishable key", "put it into "+publishableKeyVariable+", or paste the Frontend API URL here")
+		return fault("is a publishable key", "set it as "+publishableKeyVariable+", or paste the Frontend API URL here")
 	case strings.HasPrefix(value, "sk_"):
 		// The message must not contain the secret key.
 		return "", &gatehouse.ConfigError{Field: field, Problem: "is a secret key", Fix: find}
@@ -146,17 +147,27 @@ func parseFrontendAPI(field, value string) (string, error) {
 // or pk_live_ follows the base64 form of the host and a dollar sign.
 func parsePublishableKey(field, value string) (string, error) {
 	fault := func(problem string) (string, error) {
-		return "", &gatehouse.ConfigError{Field: field, Value: value, Problem: problem,
-			Fix: `copy it whole from the Clerk Dashboard (Configure → API keys); it begins with "pk_test_" or "pk_live_"`}
+		return "", &gatehouse.ConfigError{
+			Field:   field,
+			Value:   value,
+			Problem: problem,
+			Fix:     `copy all of it from the Clerk Dashboard (Configure → API keys); it begins with "pk_test_" or "pk_live_"`,
+		}
 	}
 	if strings.HasPrefix(value, "sk_") {
-		return "", &gatehouse.ConfigError{Field: field, Problem: "is a secret key", Fix: "put the publishable key here; it begins with \"pk_\", and revoke the secret key if it was published"}
+		return "", &gatehouse.ConfigError{
+			Field:   field,
+			Problem: "is a secret key",
+			Fix:     `set it to the publishable key, which begins with "pk_", and revoke the secret key if it was published`,
+		}
 	}
 	parts := strings.Split(value, "_")
 	if len(parts) != 3 || parts[0] != "pk" || parts[1] != "test" && parts[1] != "live" {
 		return fault("is not a publishable key")
 	}
-	decoded, err := base64.RawURLEncoding.DecodeString(strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(parts[2], "=")))
+	// Keys have either alphabet of base64, with or without padding.
+	encoded := strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(parts[2], "="))
+	decoded, err := base64.RawURLEncoding.DecodeString(encoded)
 	if err != nil {
 		return fault("is damaged")
 	}

@@ -25,6 +25,7 @@ const (
 	secretKeyVariable = "CLERK_SECRET_KEY"
 	backendVariable   = "CLERK_API_URL"
 	backendAPI        = "https://api.clerk.com"
+	verifyPath        = "/v1/oauth_applications/access_tokens/verify"
 
 	// opaquePrefix begins Clerk's opaque OAuth access tokens. Machine tokens begin
 	// with mt_, API keys with ak_.
@@ -57,7 +58,8 @@ type backend struct {
 	client *http.Client
 }
 
-// backend returns the Backend API of cfg, or nil without a secret key.
+// backend returns the Backend API of cfg for the instance with the issuer, or nil if there
+// is no secret key.
 func (cfg Config) backend(settings *env.Env, issuer string) (*backend, error) {
 	field, key := "SecretKey", string(cfg.SecretKey)
 	if key == "" {
@@ -66,26 +68,60 @@ func (cfg Config) backend(settings *env.Env, issuer string) (*backend, error) {
 	if key == "" {
 		return nil, nil
 	}
-	var faults []error
-	// No message may contain the secret key.
-	if strings.HasPrefix(key, "pk_") {
-		faults = append(faults, &gatehouse.ConfigError{Field: field, Problem: "is a publishable key", Fix: "put the secret key there; it begins with \"sk_\""})
-	} else if !strings.HasPrefix(key, "sk_") || strings.ContainsAny(key, " \t\r\n\"'") {
-		faults = append(faults, &gatehouse.ConfigError{Field: field, Problem: "is not a secret key", Fix: `copy it whole from the Clerk Dashboard (Configure → API keys); it begins with "sk_test_" or "sk_live_"`})
+	urlField, address := "BackendAPIURL", cfg.BackendAPIURL
+	if address == "" {
+		urlField, address = backendVariable, cmp.Or(settings.Get(backendVariable), backendAPI)
 	}
-	address := cmp.Or(cfg.BackendAPIURL, settings.Get(backendVariable), backendAPI)
-	if u, err := url.Parse(address); err != nil || u.Host == "" || u.Path != "" || u.Scheme != "https" && !wellknown.IsLoopback(u.Host) {
-		faults = append(faults, &gatehouse.ConfigError{Field: "BackendAPIURL", Value: address, Problem: "is not an https origin", Fix: "leave it empty for " + backendAPI})
+	b := &backend{
+		url:    address,
+		key:    Secret(key),
+		issuer: issuer,
+		client: &http.Client{CheckRedirect: noRedirect},
 	}
-	return &backend{url: address, key: Secret(key), issuer: issuer, client: &http.Client{CheckRedirect: noRedirect}}, errors.Join(faults...)
+	return b, errors.Join(checkSecretKey(field, key), checkBackendURL(urlField, address))
+}
+
+// checkSecretKey returns an error if key is not a secret key. The error does not contain
+// the key.
+func checkSecretKey(field, key string) error {
+	switch {
+	case strings.HasPrefix(key, "pk_"):
+		return &gatehouse.ConfigError{
+			Field:   field,
+			Problem: "is a publishable key",
+			Fix:     `set it to the secret key, which begins with "sk_"`,
+		}
+	case !strings.HasPrefix(key, "sk_") || strings.ContainsAny(key, " \t\r\n\"'"):
+		return &gatehouse.ConfigError{
+			Field:   field,
+			Problem: "is not a secret key",
+			Fix:     `copy all of it from the Clerk Dashboard (Configure → API keys); it begins with "sk_test_" or "sk_live_"`,
+		}
+	}
+	return nil
+}
+
+// checkBackendURL returns an error if address is not an origin with https, or with http
+// on loopback.
+func checkBackendURL(field, address string) error {
+	u, err := url.Parse(address)
+	if err == nil && u.Host != "" && u.Path == "" && (u.Scheme == "https" || wellknown.IsLoopback(u.Host)) {
+		return nil
+	}
+	return &gatehouse.ConfigError{
+		Field:   field,
+		Value:   address,
+		Problem: "is not an https origin",
+		Fix:     "remove it to use " + backendAPI,
+	}
 }
 
 // noRedirect stops the client from sending the secret key to the target of a redirect.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // introspect is the Introspect function of the provider: it asks Clerk to verify an
-// opaque access token (POST /oauth_applications/access_tokens/verify). Clerk answers
-// 404 if the token is invalid, and 401 if the secret key is.
+// opaque access token. Clerk answers 404 if the token is invalid, and 401 if the secret
+// key is.
 func (b *backend) introspect(ctx context.Context, token string) (json.RawMessage, error) {
 	if !strings.HasPrefix(token, opaquePrefix) {
 		return nil, fmt.Errorf("%w: it is not an OAuth access token of Clerk", gatehouse.ErrInactive)
@@ -94,7 +130,7 @@ func (b *backend) introspect(ctx context.Context, token string) (json.RawMessage
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url+"/v1/oauth_applications/access_tokens/verify", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url+verifyPath, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +147,8 @@ func (b *backend) introspect(ctx context.Context, token string) (json.RawMessage
 	case http.StatusNotFound, http.StatusBadRequest:
 		return nil, fmt.Errorf("%w: Clerk does not know it", gatehouse.ErrInactive)
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil, fmt.Errorf("Clerk rejects the secret key (status %d); set %s to that of the instance %s", resp.StatusCode, secretKeyVariable, b.issuer)
+		return nil, fmt.Errorf("Clerk rejects the secret key (status %d); set %s to that of the instance %s",
+			resp.StatusCode, secretKeyVariable, b.issuer)
 	default:
 		return nil, &statusError{resp.StatusCode, retryAfter(resp)}
 	}

@@ -65,13 +65,20 @@ func TestVerifyStatuses(t *testing.T) {
 		wantDown   bool             // the provider is unavailable; if neither, the token is accepted
 	}{
 		{name: "control", answer: answering(200, record())},
-		{name: "dates in milliseconds", answer: answering(200, record("4000000000", "4000000000000", "1700000000", "1700000000000"))},
+		{
+			name:   "dates in milliseconds",
+			answer: answering(200, record("4000000000", "4000000000000", "1700000000", "1700000000000")),
+		},
 		{name: "no expiration", answer: answering(200, record("4000000000", "null"))},
 		{name: "bound to this server", answer: answering(200, record(`"revoked"`, `"aud":["`+resource+`"],"revoked"`))},
 		{name: "empty audience", answer: answering(200, record(`"revoked"`, `"aud":[],"revoked"`))},
 		{name: "null audience", answer: answering(200, record(`"revoked"`, `"aud":null,"revoked"`))},
 
-		{name: "bound to another", answer: answering(200, record(`"revoked"`, `"aud":["https://other.example.com"],"revoked"`)), wantReason: "wrong_audience"},
+		{
+			name:       "bound to another",
+			answer:     answering(200, record(`"revoked"`, `"aud":["https://other.example.com"],"revoked"`)),
+			wantReason: "wrong_audience",
+		},
 		{name: "revoked", answer: answering(200, record(`"revoked":false`, `"revoked":true`)), wantReason: "inactive"},
 		{name: "expired", answer: answering(200, record(`"expired":false`, `"expired":true`)), wantReason: "inactive"},
 		{name: "past expiration", answer: answering(200, record("4000000000", "1600000000")), wantReason: "expired"},
@@ -86,8 +93,16 @@ func TestVerifyStatuses(t *testing.T) {
 		{name: "throttled", answer: answering(429, `{}`, "Retry-After", "7"), wantDown: true},
 		{name: "broken", answer: answering(500, `{}`), wantDown: true},
 		{name: "HTML", answer: answering(200, `<html>`), wantDown: true},
-		{name: "neither revoked nor expired", answer: answering(200, `{"subject":"user_1","client_id":"c"}`), wantDown: true},
-		{name: "revoked twice", answer: answering(200, record(`"revoked":false`, `"revoked":true,"revoked":false`)), wantDown: true},
+		{
+			name:     "neither revoked nor expired",
+			answer:   answering(200, `{"subject":"user_1","client_id":"c"}`),
+			wantDown: true,
+		},
+		{
+			name:     "revoked twice",
+			answer:   answering(200, record(`"revoked":false`, `"revoked":true,"revoked":false`)),
+			wantDown: true,
+		},
 		{name: "revoked in upper case", answer: answering(200, record(`"revoked"`, `"REVOKED"`)), wantDown: true},
 		{name: "10 MB", answer: answering(200, strings.Repeat(" ", 10<<20)), wantDown: true},
 		{name: "redirect", answer: answering(307, "", "Location", "http://localhost:1/"), wantDown: true},

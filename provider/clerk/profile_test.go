@@ -148,7 +148,11 @@ func TestClaimsAreReadStrictly(t *testing.T) {
 			claims: `"o":{"id":"org_1","rol":"admin"}`,
 			want:   clerk.User{ID: "user_1", Org: clerk.Org{ID: "org_1", Role: "org:admin"}},
 		},
-		{name: "upper case", claims: `"ROLES":["admin"],"Org_Id":"org_1","Email":"ada@example.com"`, want: clerk.User{ID: "user_1"}},
+		{
+			name:   "upper case",
+			claims: `"ROLES":["admin"],"Org_Id":"org_1","Email":"ada@example.com"`,
+			want:   clerk.User{ID: "user_1"},
+		},
 		{name: "Unicode folding", claims: `"roleſ":["admin"],"permiſſions":["all"]`, want: clerk.User{ID: "user_1"}},
 		{name: "upper case in the organization", claims: `"o":{"ID":"org_1"}`, want: clerk.User{ID: "user_1"}},
 		{
@@ -158,9 +162,18 @@ func TestClaimsAreReadStrictly(t *testing.T) {
 		},
 		{name: "roles twice", claims: `"roles":["editor"],"roles":["admin"]`, wantReason: "malformed"},
 		{name: "organization twice", claims: `"org_id":"org_1","org_id":"org_2"`, wantReason: "malformed"},
-		{name: "id of the organization twice", claims: `"o":{"id":"org_1","id":"org_2"}`, wantReason: "malformed", orReason: "unusable_claims"},
+		{
+			name:       "id of the organization twice",
+			claims:     `"o":{"id":"org_1","id":"org_2"}`,
+			wantReason: "malformed",
+			orReason:   "unusable_claims",
+		},
 		{name: "roles of another type", claims: `"roles":"admin"`, wantReason: "unusable_claims"},
-		{name: "email of another type", claims: `"email":7,"roles":["editor"]`, want: clerk.User{ID: "user_1", Roles: []string{"editor"}}},
+		{
+			name:   "email of another type",
+			claims: `"email":7,"roles":["editor"]`,
+			want:   clerk.User{ID: "user_1", Roles: []string{"editor"}},
+		},
 	}
 	for i, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -221,7 +234,11 @@ func TestProfileWhenClerkIsAway(t *testing.T) {
 		{"500", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", 500) }, clerk.ErrUnavailable},
 		{"HTML", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<html>") }, clerk.ErrUnavailable},
 		{"10 MB", func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, 10<<20)) }, clerk.ErrUnavailable},
-		{"another user", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"sub":"user_other","name":"Mallory"}`) }, clerk.ErrUnavailable},
+		{
+			"another user",
+			func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"sub":"user_other","name":"Mallory"}`) },
+			clerk.ErrUnavailable,
+		},
 		{"401", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(401) }, clerk.ErrTokenRevoked},
 		{"redirect elsewhere", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://localhost:1/steal", http.StatusFound)
