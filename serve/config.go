@@ -35,9 +35,9 @@ type Config struct {
 	// Provider is where users sign in, for example clerk.FromEnv().
 	Provider gatehouse.Provider
 
-	// Guard, if set, is used in place of a guard made from Provider, which must then
-	// be empty. The server has the guard's resource as its URL, and ignores the
-	// guard settings below, URL and NoLandingPage.
+	// Guard, if set, is used in place of a guard made from Provider. The server then has
+	// the guard's resource as its URL. Provider, URL and the guard's settings below must
+	// be empty.
 	Guard *gatehouse.Guard
 
 	// These are settings of the guard; see [gatehouse.Config].
@@ -201,18 +201,42 @@ func (cfg Config) loopbackURL(port int) string {
 // listens; see bindURL.
 func (s *Server) configuredGuard() (*gatehouse.Guard, error) {
 	switch {
-	case s.config.Guard == nil && s.resource != nil:
+	case s.config.Guard != nil:
+		return s.config.Guard, s.config.checkGuardAlone()
+	case s.resource != nil:
 		return s.newGuard(s.resource.String())
-	case s.config.Guard == nil:
-		return s.newGuard(s.config.loopbackURL(s.config.Port))
-	case s.config.Provider.Issuer != "":
-		return nil, &gatehouse.ConfigError{
-			Field:   "Guard",
-			Problem: "is set in addition to Provider",
-			Fix:     "set one of them; a guard has its own provider",
+	}
+	return s.newGuard(s.config.loopbackURL(s.config.Port))
+}
+
+// checkGuardAlone returns an error if a setting has no effect because Guard is set.
+func (cfg Config) checkGuardAlone() error {
+	var ignored []string
+	for _, setting := range []struct {
+		field string
+		isSet bool
+	}{
+		{"Provider", cfg.Provider.Name != "" || cfg.Provider.Issuer != ""},
+		{"URL", cfg.URL != ""},
+		{"RequiredScopes", len(cfg.RequiredScopes) > 0},
+		{"ImpliedScopes", len(cfg.ImpliedScopes) > 0},
+		{"Requirements", len(cfg.Requirements) > 0},
+		{"AllowedOrigins", len(cfg.AllowedOrigins) > 0},
+		{"Revoked", cfg.Revoked != nil},
+		{"KeyFile", cfg.KeyFile != ""},
+	} {
+		if setting.isSet {
+			ignored = append(ignored, setting.field)
 		}
 	}
-	return s.config.Guard, nil
+	if len(ignored) == 0 {
+		return nil
+	}
+	return &gatehouse.ConfigError{
+		Field:   "Guard",
+		Problem: "is set in addition to " + strings.Join(ignored, ", "),
+		Fix:     "set these in the gatehouse.Config of the guard",
+	}
 }
 
 // newGuard makes the guard for the endpoint at the URL resource.

@@ -113,6 +113,55 @@ func TestEveryFaultAtOnce(t *testing.T) {
 	}
 }
 
+// TestGuardAlone sets Guard and, next to it, settings that would have no effect.
+func TestGuardAlone(t *testing.T) {
+	provider := gatehouse.OIDC("https://issuer.example.com")
+	guard, err := gatehouse.New(gatehouse.Config{Resource: "https://mcp.example.com/mcp", Provider: provider})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(guard.Close)
+	tests := []struct {
+		name    string
+		config  Config
+		wantErr string
+	}{
+		{name: "control", config: Config{NoLandingPage: true}},
+		{name: "provider", config: Config{Provider: provider}, wantErr: "Guard is set in addition to Provider; set these"},
+		{
+			name: "everything",
+			config: Config{
+				Provider:       provider,
+				URL:            "https://mcp.example.com",
+				RequiredScopes: []string{"a"},
+				ImpliedScopes:  map[string][]string{"a": {"b"}},
+				Requirements:   []gatehouse.Requirement{{Tool: "admin", Scopes: []string{"a"}}},
+				AllowedOrigins: []string{"https://app.example.com"},
+				Revoked:        func(gatehouse.Identity) bool { return false },
+				KeyFile:        "keys.json",
+			},
+			wantErr: "to Provider, URL, RequiredScopes, ImpliedScopes, Requirements, AllowedOrigins, Revoked, KeyFile;",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := test.config
+			cfg.Name, cfg.Version, cfg.Guard = "n", "1", guard
+			server, err := newServer(cfg, &env.Env{})
+			if test.wantErr != "" {
+				var fault *gatehouse.ConfigError
+				if !errors.As(err, &fault) || !strings.Contains(err.Error(), test.wantErr) {
+					t.Errorf("error %v, want %s", err, test.wantErr)
+				}
+				return
+			}
+			if err != nil || server.Guard() != guard || server.URL() != guard.Resource() {
+				t.Errorf("error %v, want a server with the guard", err)
+			}
+		})
+	}
+}
+
 func TestPublicListenerNeedsAURL(t *testing.T) {
 	server, err := newServer(Config{Name: "n", Version: "1", Provider: gatehouse.OIDC("https://issuer.example.com")}, &env.Env{})
 	if err != nil {

@@ -158,7 +158,7 @@ func TestOpaqueTokensOfALocalClerk(t *testing.T) {
 	}
 }
 
-func TestOpaqueAnswersAreKept(t *testing.T) {
+func TestOpaqueAnswersAreCached(t *testing.T) {
 	url, requests := backend(t, answering(404, "{}"))
 	guard, err := gatehouse.New(gatehouse.Config{
 		Resource: resource, Logger: slog.New(slog.DiscardHandler),
@@ -177,7 +177,7 @@ func TestOpaqueAnswersAreKept(t *testing.T) {
 	}
 }
 
-func TestThrottledClerkIsLeftAlone(t *testing.T) {
+func TestThrottlingIsRespected(t *testing.T) {
 	url, requests := backend(t, answering(429, "{}", "Retry-After", "30"))
 	guard, err := gatehouse.New(gatehouse.Config{
 		Resource: resource, Logger: slog.New(slog.DiscardHandler),

@@ -225,7 +225,7 @@ func TestProfile(t *testing.T) {
 	}
 }
 
-func TestProfileWhenClerkIsAway(t *testing.T) {
+func TestProfileWhenClerkFails(t *testing.T) {
 	tests := []struct {
 		name   string
 		answer http.HandlerFunc
@@ -264,7 +264,7 @@ func TestProfileWhenClerkIsAway(t *testing.T) {
 	}
 }
 
-func TestProfileOfACallerWhoLeaves(t *testing.T) {
+func TestProfileWhenTheFirstCallerCancels(t *testing.T) {
 	in := start(t)
 	req, err := call(t, clerk.Provider(in.Issuer()), mint(t, in, accessToken("profile")))
 	if err != nil {
