@@ -147,7 +147,7 @@ func (b *backend) introspect(ctx context.Context, token string) (json.RawMessage
 	case http.StatusNotFound, http.StatusBadRequest:
 		return nil, fmt.Errorf("%w: Clerk does not know it", gatehouse.ErrInactive)
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil, fmt.Errorf("Clerk rejects the secret key (status %d); set %s to that of the instance %s",
+		return nil, fmt.Errorf("the secret key is rejected by Clerk (status %d); set %s to that of the instance %s",
 			resp.StatusCode, secretKeyVariable, b.issuer)
 	default:
 		return nil, &statusError{resp.StatusCode, retryAfter(resp)}
@@ -157,7 +157,7 @@ func (b *backend) introspect(ctx context.Context, token string) (json.RawMessage
 		return nil, err
 	}
 	if len(answer) > maxVerifyAnswer {
-		return nil, fmt.Errorf("Clerk's answer is longer than %d bytes", maxVerifyAnswer)
+		return nil, fmt.Errorf("the answer of Clerk is longer than %d bytes", maxVerifyAnswer)
 	}
 	return b.claims(answer, time.Now())
 }
@@ -179,15 +179,15 @@ func (b *backend) claims(answer []byte, now time.Time) (json.RawMessage, error) 
 		CreatedAt  *float64        `json:"created_at"`
 	}
 	if err := strictjson.Unmarshal(answer, &a); err != nil {
-		return nil, fmt.Errorf("reading Clerk's answer: %w", err)
+		return nil, fmt.Errorf("reading the answer of Clerk: %w", err)
 	}
 	switch {
 	case a.Active != nil && !*a.Active:
 		return nil, fmt.Errorf("%w: Clerk says so", gatehouse.ErrInactive)
 	case a.Subject == "":
-		return nil, errors.New("Clerk's answer has no subject")
+		return nil, errors.New("the answer of Clerk has no subject")
 	case a.Revoked == nil || a.Expired == nil:
-		return nil, errors.New("Clerk's answer lacks revoked or expired")
+		return nil, errors.New("the answer of Clerk lacks revoked or expired")
 	case *a.Revoked:
 		return nil, fmt.Errorf("%w: it was revoked", gatehouse.ErrInactive)
 	case *a.Expired:
