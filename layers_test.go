@@ -49,6 +49,7 @@ var layers = map[string]int{
 	"conformance": 9, // tests only
 
 	"examples/clerk":        9,
+	"examples/quickstart":   9,
 	"examples/organization": 9,
 	"examples/middleware":   9,
 }
