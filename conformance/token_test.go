@@ -20,32 +20,103 @@ import (
 )
 
 var tokenRows = []row{
-	{id: "D1", level: "MUST", requirement: "Every HTTP request carries its token; a session is no substitute", revisions: all, test: testEveryRequestNeedsAToken},
-	{id: "D2", level: "MUST NOT", requirement: "A token in the query is never accepted", revisions: all, test: testTokenInQuery},
-	{id: "D3", level: "MUST", requirement: "The scheme is compared without case; a token in a form is not looked for", revisions: "RFC 6750 §2.1, RFC 9110 §11.1", test: testScheme},
-	{id: "D4", level: "MUST", requirement: "The token is checked before the request is read, and nobody else learns anything", revisions: all, test: testTokenComesFirst},
-	{id: "D5", level: "MUST", requirement: "A token must have been issued for this server", revisions: since2506, test: testAudience,
-		except: "Clerk binds tokens to a server only with aud_claim_enabled; until RequireAudience is set, a token that names no server is taken, counted and logged, and the server says so when it starts"},
-	{id: "D6", level: "MUST NOT", requirement: "A token for somebody else is never accepted, whatever the audience policy", revisions: since2506, test: testForeignAudience},
-	{id: "D7", level: "MUST NOT", requirement: "The client's token goes to no one: tools do not see it, upstreams do not get it", revisions: since2506, test: testNoPassthrough},
-	{id: "D8", level: "MUST", requirement: "A broader scope that implies a narrower one counts as it", revisions: stateless, test: testScopeHierarchy},
-	{id: "D9", level: "", requirement: "A scope is not an authorization by itself: roles, permissions and organization count beside it", revisions: since2511, test: testScopeIsNotAuthorization},
-	{id: "D10", level: "MUST", requirement: "No token is written to logs, answers or printed values", revisions: since2506, test: testTokensAreNotWritten},
-	{id: "D11", level: "SHOULD", requirement: "A token with fewer scopes works for what it covers, and each demand for more is logged with who and what", revisions: since2511, test: testFewerScopes,
-		except: "log lines have no correlation id of their own; they have the principal, the client and the operation"},
-	{id: "D12", level: "MUST", requirement: "A server that is an OAuth client of a third party binds those tokens to its own users", revisions: all, notApplicable: "The gate is a client of nobody: users sign in at the provider itself, and there is no proxy mode."},
+	{
+		id:          "D1",
+		level:       "MUST",
+		requirement: "Every HTTP request must carry a token; a session ID does not replace it",
+		revisions:   all,
+		test:        testEveryRequestNeedsAToken,
+	},
+	{
+		id:          "D2",
+		level:       "MUST NOT",
+		requirement: "A token in the query is never accepted",
+		revisions:   all,
+		test:        testTokenInQuery,
+	},
+	{
+		id:          "D3",
+		level:       "MUST",
+		requirement: "The scheme is compared without regard to case; a token in a form body is ignored",
+		revisions:   "RFC 6750 §2.1, RFC 9110 §11.1",
+		test:        testScheme,
+	},
+	{
+		id:          "D4",
+		level:       "MUST",
+		requirement: "The token is verified before the request is read, and a rejected caller learns nothing from the response",
+		revisions:   all,
+		test:        testTokenComesFirst,
+	},
+	{
+		id:          "D5",
+		level:       "MUST",
+		requirement: "The token must have been issued for this server",
+		revisions:   since2506,
+		test:        testAudience,
+		except:      "Clerk binds tokens to a server only with aud_claim_enabled; until RequireAudience is set, a token without an audience is accepted, counted and logged, and the server warns about it when it starts",
+	},
+	{
+		id:          "D6",
+		level:       "MUST NOT",
+		requirement: "A token for another server is never accepted, whatever the audience policy",
+		revisions:   since2506,
+		test:        testForeignAudience,
+	},
+	{
+		id:          "D7",
+		level:       "MUST NOT",
+		requirement: "The client's token is not passed on: tools cannot see it, and it is not sent to other servers",
+		revisions:   since2506,
+		test:        testNoPassthrough,
+	},
+	{
+		id:          "D8",
+		level:       "MUST",
+		requirement: "A broader scope that implies a narrower one satisfies a requirement for the narrower one",
+		revisions:   stateless,
+		test:        testScopeHierarchy,
+	},
+	{
+		id:          "D9",
+		requirement: "A scope alone does not authorize: roles, permissions and organizations are required in addition",
+		revisions:   since2511,
+		test:        testScopeIsNotAuthorization,
+	},
+	{
+		id:          "D10",
+		level:       "MUST",
+		requirement: "No token appears in logs, responses or printed values",
+		revisions:   since2506,
+		test:        testTokensAreNotWritten,
+	},
+	{
+		id:          "D11",
+		level:       "SHOULD",
+		requirement: "A token with fewer scopes works for what they cover, and each request for more is logged with its user, client and operation",
+		revisions:   since2511,
+		test:        testFewerScopes,
+		except:      "log records have no correlation ID; they have the principal, the client and the operation",
+	},
+	{
+		id:            "D12",
+		level:         "MUST",
+		requirement:   "A server that is an OAuth client of a third party binds those tokens to its own users",
+		revisions:     all,
+		notApplicable: "The guard is not an OAuth client: users sign in at the provider itself, and there is no proxy mode.",
+	},
 }
 
 func testEveryRequestNeedsAToken(t *testing.T) {
 	s := start(t)
 	session := s.open(t, s.token())
-	for _, verb := range verbs {
-		q := bare(verb).with("MCP-Protocol-Version", stateful).with("Mcp-Session-Id", session)
-		s.refused(t, q, signIn)
+	for _, method := range methods {
+		q := endpointRequest(method).with("MCP-Protocol-Version", stateful).with("Mcp-Session-Id", session)
+		s.wantRejected(t, q, noCredentials)
 	}
-	s.refused(t, callToolIn(session, openTool), signIn)
-	s.refused(t, callToolIn(session, openTool).bearer(s.token(claim("exp", 1))), badToken("expired"))
-	s.called(t, callToolIn(session, openTool).bearer(s.token()))
+	s.wantRejected(t, callToolIn(session, openTool), noCredentials)
+	s.wantRejected(t, callToolIn(session, openTool).bearer(s.token(claim("exp", 1))), invalidToken("expired"))
+	s.wantCall(t, callToolIn(session, openTool).bearer(s.token()))
 }
 
 func testTokenInQuery(t *testing.T) {
@@ -58,25 +129,25 @@ func testTokenInQuery(t *testing.T) {
 		"/mcp?access%5Ftoken=" + token,
 		"/mcp?access_token=",
 	} {
-		s.refused(t, callTool(openTool).to(target), inQuery)
-		s.refused(t, callTool(openTool).to(target).bearer(token), inQuery)
+		s.wantRejected(t, callTool(openTool).withTarget(target), tokenInQuery)
+		s.wantRejected(t, callTool(openTool).withTarget(target).bearer(token), tokenInQuery)
 	}
 	if n := s.calls(openTool); n != 0 {
 		t.Errorf("the tool ran %d times", n)
 	}
-	s.called(t, callTool(openTool).to("/mcp?other=1").bearer(token))
+	s.wantCall(t, callTool(openTool).withTarget("/mcp?other=1").bearer(token))
 }
 
 func testScheme(t *testing.T) {
 	s := start(t)
 	token := s.token()
 	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "bEaReR  "} {
-		s.called(t, callTool(openTool).with("Authorization", scheme+token))
+		s.wantCall(t, callTool(openTool).with("Authorization", scheme+token))
 	}
 	form := post("access_token="+token).with("Content-Type", "application/x-www-form-urlencoded")
-	s.refused(t, form, signIn)
-	s.refused(t, callTool(openTool).with("Authorization", "Bearer: "+token), otherWay)
-	s.refused(t, callTool(openTool).with("Cookie", "access_token="+token), signIn)
+	s.wantRejected(t, form, noCredentials)
+	s.wantRejected(t, callTool(openTool).with("Authorization", "Bearer: "+token), wrongScheme)
+	s.wantRejected(t, callTool(openTool).with("Cookie", "access_token="+token), noCredentials)
 }
 
 func testTokenComesFirst(t *testing.T) {
@@ -90,10 +161,10 @@ func testTokenComesFirst(t *testing.T) {
 		post("{}").with("MCP-Protocol-Version", "1999-01-01"),
 		post("{}").with("Mcp-Session-Id", "unknown"),
 		callTool("no such tool"),
-		callTool(bossTool),
+		callTool(billingTool),
 	} {
-		s.refused(t, q, signIn)
-		s.refused(t, q.bearer(expired), badToken("expired"))
+		s.wantRejected(t, q, noCredentials)
+		s.wantRejected(t, q.bearer(expired), invalidToken("expired"))
 	}
 	for _, name := range tools {
 		if n := s.calls(name); n != 0 {
@@ -113,7 +184,7 @@ func testAudience(t *testing.T) {
 		"http://127.0.0.1:" + u.Port() + "/mcp",
 		[]string{"https://other.example.com", s.URL()},
 	} {
-		s.called(t, callTool(openTool).bearer(s.token(claim("aud", audience))))
+		s.wantCall(t, callTool(openTool).bearer(s.token(claim("aud", audience))))
 	}
 	for _, audience := range []any{
 		s.URL() + "/",
@@ -127,21 +198,21 @@ func testAudience(t *testing.T) {
 		[]string{"https://other.example.com", s.URL() + "2"},
 		[]string{},
 	} {
-		s.refused(t, callTool(openTool).bearer(s.token(claim("aud", audience))), badToken("wrong_audience"))
+		s.wantRejected(t, callTool(openTool).bearer(s.token(claim("aud", audience))), invalidToken("wrong_audience"))
 	}
-	s.refused(t, callTool(openTool).bearer(s.token(claim("aud", nil))), badToken("unbound"))
+	s.wantRejected(t, callTool(openTool).bearer(s.token(claim("aud", nil))), invalidToken("unbound"))
 }
 
 func testForeignAudience(t *testing.T) {
 	for _, policy := range []gatehouse.AudiencePolicy{gatehouse.AudienceRequired, gatehouse.AudienceIfPresent} {
 		s := start(t, func(cfg *serve.Config) { cfg.Provider.Tokens.Audience = policy })
 		for _, audience := range []any{"https://other.example.com/mcp", []string{"a", "b"}, s.URL() + "/"} {
-			s.refused(t, callTool(openTool).bearer(s.token(claim("aud", audience))), badToken("wrong_audience"))
+			s.wantRejected(t, callTool(openTool).bearer(s.token(claim("aud", audience))), invalidToken("wrong_audience"))
 		}
-		s.called(t, callTool(openTool).bearer(s.token()))
+		s.wantCall(t, callTool(openTool).bearer(s.token()))
 	}
 	loose := start(t, func(cfg *serve.Config) { cfg.Provider.Tokens.Audience = gatehouse.AudienceIfPresent })
-	loose.called(t, callTool(openTool).bearer(loose.token(claim("aud", nil))))
+	loose.wantCall(t, callTool(openTool).bearer(loose.token(claim("aud", nil))))
 	if got := loose.Guard().Stats().Unbound; got != 1 {
 		t.Errorf("Stats().Unbound = %d, want 1", got)
 	}
@@ -172,12 +243,12 @@ func testNoPassthrough(t *testing.T) {
 			resp.Body.Close()
 			t.Error("the caller's token went to an upstream")
 		}
-		return nil, seen{Subject: id.Subject}, nil
+		return nil, toolCaller{Subject: id.Subject}, nil
 	})
 	token := s.token()
 	session := s.open(t, token)
 	for _, q := range []request{callTool("leak"), callToolIn(session, "leak")} {
-		if got := s.called(t, q.bearer(token)); got.Subject != "user_ada" {
+		if got := s.wantCall(t, q.bearer(token)); got.Subject != "user_ada" {
 			t.Errorf("the tool saw %+v", got)
 		}
 	}
@@ -193,23 +264,23 @@ func testScopeHierarchy(t *testing.T) {
 		cfg.ImpliedScopes = map[string][]string{"notes:admin": {"notes:edit"}, "notes:edit": {"notes:write"}}
 	})
 	for _, scope := range []string{"notes:admin", "profile notes:edit", "notes:write"} {
-		s.called(t, callTool(notesTool).bearer(s.token(claim("scope", scope))))
+		s.wantCall(t, callTool(notesTool).bearer(s.token(claim("scope", scope))))
 	}
 	// A hierarchy changes what suffices, and not what is asked for.
 	for _, scope := range []string{"profile email", "notes:adminx", "notes"} {
-		s.refused(t, callTool(notesTool).bearer(s.token(claim("scope", scope))), lacks("profile email notes:write"))
+		s.wantRejected(t, callTool(notesTool).bearer(s.token(claim("scope", scope))), insufficientScope("profile email notes:write"))
 	}
 }
 
 func testScopeIsNotAuthorization(t *testing.T) {
 	s := start(t)
 	everything := claim("scope", "profile email notes:write org:billing:manage boss admin")
-	s.refused(t, callTool(bossTool).bearer(s.token(everything)), notAllowed)
-	s.refused(t, callTool(bossTool).bearer(s.token(claim("org_permissions", []string{"org:billing:read"}))), notAllowed)
-	if n := s.calls(bossTool); n != 0 {
+	s.wantRejected(t, callTool(billingTool).bearer(s.token(everything)), insufficientPermission)
+	s.wantRejected(t, callTool(billingTool).bearer(s.token(claim("org_permissions", []string{"org:billing:read"}))), insufficientPermission)
+	if n := s.calls(billingTool); n != 0 {
 		t.Errorf("the tool ran %d times", n)
 	}
-	s.called(t, callTool(bossTool).bearer(s.token(asBoss)))
+	s.wantCall(t, callTool(billingTool).bearer(s.token(withBilling)))
 }
 
 func testTokensAreNotWritten(t *testing.T) {
@@ -223,7 +294,7 @@ func testTokensAreNotWritten(t *testing.T) {
 		callTool(notesTool).bearer(good),
 		callTool(openTool).bearer(expired),
 		callTool(openTool).with("Authorization", "Bearer "+good, "Bearer "+expired),
-		callTool(openTool).to("/mcp?access_token=" + good),
+		callTool(openTool).withTarget("/mcp?access_token=" + good),
 		get("/elsewhere?access_token=" + good),
 	} {
 		a := s.send(t, q)
@@ -281,9 +352,9 @@ func logged(info *auth.TokenInfo) string {
 func testFewerScopes(t *testing.T) {
 	s := start(t)
 	for _, scope := range []any{"profile", "email", "", nil} {
-		s.called(t, callTool(openTool).bearer(s.token(claim("scope", scope))))
+		s.wantCall(t, callTool(openTool).bearer(s.token(claim("scope", scope))))
 	}
-	s.refused(t, callTool(notesTool).bearer(s.token(claim("scope", "profile"))), lacks("profile email notes:write"))
+	s.wantRejected(t, callTool(notesTool).bearer(s.token(claim("scope", "profile"))), insufficientScope("profile email notes:write"))
 	line := ""
 	for l := range strings.SplitSeq(s.log.String(), "\n") {
 		if strings.Contains(l, `"reason":"insufficient_scope"`) {

@@ -10,55 +10,132 @@ import (
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 	"github.com/gatehouse-mcp/gatehouse/serve"
 	"github.com/google/go-cmp/cmp"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-const theToolAuthors = "The tool author's: the gate gives a tool the verified principal of each call to bind to, and hands out nothing of the kind itself."
+const toolAuthorsTask = "This is up to the author of the tool: the guard supplies the verified principal of each call to bind to, and creates no such value itself."
 
 var transportRows = []row{
-	{id: "E1", level: "MUST", requirement: "Origin is validated on every connection; none is fine", revisions: all, test: testOrigin},
-	{id: "E2", level: "SHOULD", requirement: "A local server listens on loopback only", revisions: all, test: testListensOnLoopback},
-	{id: "E3", level: "", requirement: "A local server validates Host as well (DNS rebinding)", revisions: all, test: testHost},
-	{id: "E4", level: "", requirement: "Pages of allowed origins can read every answer, refusals and documents included, and preflights need no token", revisions: all, test: testCORS},
-	{id: "E5", level: "MUST NOT", requirement: "A session is no authentication: every request is verified, ids are random and bound to who opened them", revisions: "until 2025-11-25", test: testSessions},
-	{id: "E6", level: "MUST NOT", requirement: "Possession of a state handle is no authentication", revisions: stateless, notApplicable: theToolAuthors},
-	{id: "E7", level: "MUST", requirement: "requestState is protected against change where it decides on access", revisions: stateless, notApplicable: theToolAuthors},
-	{id: "E8", level: "MUST", requirement: "A URL elicitation is bound to the user who started it", revisions: since2511, notApplicable: theToolAuthors},
-	{id: "E9", level: "MUST", requirement: "A list that depends on the caller has cacheScope private on every page, and hiding is not the only defence", revisions: stateless, test: testLists},
-	{id: "E10", level: "MUST", requirement: "Headers that repeat the body must equal it; what decides on access is the body", revisions: stateless, test: testHeadersAndBody},
-	{id: "E11", level: "MUST", requirement: "The public URL is configuration, never Host or a forwarded header", revisions: "RFC 9700 §4.13", test: testPublicURL},
-	{id: "E12", level: "MAY", requirement: "Both eras answer on one endpoint", revisions: stateless, test: testBothEras},
-	{id: "E13", level: "SHOULD NOT", requirement: "Sensitive parameters of a tool are not marked x-mcp-header", revisions: stateless, notApplicable: "The tool author's: schemas of tools pass through the gate as they are."},
+	{
+		id:          "E1",
+		level:       "MUST",
+		requirement: "Origin is validated on every request; a request without Origin is accepted",
+		revisions:   all,
+		test:        testOrigin,
+	},
+	{
+		id:          "E2",
+		level:       "SHOULD",
+		requirement: "A local server listens on loopback only",
+		revisions:   all,
+		test:        testListensOnLoopback,
+	},
+	{
+		id:          "E3",
+		requirement: "A local server validates Host as well, against DNS rebinding",
+		revisions:   all,
+		test:        testHost,
+	},
+	{
+		id:          "E4",
+		requirement: "Pages of allowed origins can read every response, rejections and metadata included, and a preflight needs no token",
+		revisions:   all,
+		test:        testCORS,
+	},
+	{
+		id:          "E5",
+		level:       "MUST NOT",
+		requirement: "A session is not authentication: every request is verified, and session IDs are random and bound to the user who opened the session",
+		revisions:   "until 2025-11-25",
+		test:        testSessions,
+	},
+	{
+		id:            "E6",
+		level:         "MUST NOT",
+		requirement:   "Possession of a state handle is not authentication",
+		revisions:     stateless,
+		notApplicable: toolAuthorsTask,
+	},
+	{
+		id:            "E7",
+		level:         "MUST",
+		requirement:   "requestState is protected against modification where it affects access",
+		revisions:     stateless,
+		notApplicable: toolAuthorsTask,
+	},
+	{
+		id:            "E8",
+		level:         "MUST",
+		requirement:   "A URL elicitation is bound to the user who started it",
+		revisions:     since2511,
+		notApplicable: toolAuthorsTask,
+	},
+	{
+		id:          "E9",
+		level:       "MUST",
+		requirement: "A list that depends on the caller has cacheScope private on every page, and hiding a tool is not the only protection",
+		revisions:   stateless,
+		test:        testLists,
+	},
+	{
+		id:          "E10",
+		level:       "MUST",
+		requirement: "Headers that repeat the body must equal it; the access decision uses the body",
+		revisions:   stateless,
+		test:        testHeadersAndBody,
+	},
+	{
+		id:          "E11",
+		level:       "MUST",
+		requirement: "The public URL comes from the configuration, never from Host or a forwarded header",
+		revisions:   "RFC 9700 §4.13",
+		test:        testPublicURL,
+	},
+	{
+		id:          "E12",
+		level:       "MAY",
+		requirement: "Stateless and stateful revisions work at one endpoint",
+		revisions:   stateless,
+		test:        testBothEras,
+	},
+	{
+		id:            "E13",
+		level:         "SHOULD NOT",
+		requirement:   "Sensitive parameters of a tool are not marked x-mcp-header",
+		revisions:     stateless,
+		notApplicable: "This is up to the author of the tool: tool schemas are passed on unchanged.",
+	},
 }
 
 func testOrigin(t *testing.T) {
 	s := start(t, func(cfg *serve.Config) { cfg.AllowedOrigins = []string{"https://app.example.com"} })
 	_, port, _ := strings.Cut(s.host, ":")
 	for _, origin := range []string{s.base, "http://127.0.0.1:" + port, "http://[::1]:6274", "http://localhost:6274", "https://app.example.com"} {
-		s.called(t, callTool(openTool).with("Origin", origin).bearer(s.token()))
+		s.wantCall(t, callTool(openTool).with("Origin", origin).bearer(s.token()))
 	}
-	s.called(t, callTool(openTool).bearer(s.token()))
+	s.wantCall(t, callTool(openTool).bearer(s.token()))
 	session := s.open(t, s.token())
 	for _, origin := range []string{
 		"https://evil.example.com", "https://app.example.com.evil.example.com", "https://app.example.com:444", "http://app.example.com",
 		"http://localhost.evil.example.com", "null", "https://app.example.com/", "localhost",
 	} {
-		for _, q := range []request{callTool(openTool), initialize(), callToolIn(session, openTool), bare(http.MethodGet), bare(http.MethodDelete)} {
-			s.refused(t, q.with("Origin", origin), badOrigin)
-			s.refused(t, q.with("Origin", origin).bearer(s.token()), badOrigin)
+		for _, q := range []request{callTool(openTool), initialize(), callToolIn(session, openTool), endpointRequest(http.MethodGet), endpointRequest(http.MethodDelete)} {
+			s.wantRejected(t, q.with("Origin", origin), forbiddenOrigin)
+			s.wantRejected(t, q.with("Origin", origin).bearer(s.token()), forbiddenOrigin)
 		}
 	}
 	public := start(t, func(cfg *serve.Config) { cfg.URL = "https://mcp.example.com" })
 	const resource = "https://mcp.example.com/mcp"
-	public.called(t, callTool(openTool).at("mcp.example.com").with("Origin", "https://mcp.example.com").bearer(public.issuer.token(resource)))
-	public.refused(t, callTool(openTool).at("mcp.example.com").with("Origin", "http://localhost:6274").bearer(public.issuer.token(resource)), badOrigin)
+	public.wantCall(t, callTool(openTool).withHost("mcp.example.com").with("Origin", "https://mcp.example.com").bearer(public.issuer.Token(resource)))
+	public.wantRejected(t, callTool(openTool).withHost("mcp.example.com").with("Origin", "http://localhost:6274").bearer(public.issuer.Token(resource)), forbiddenOrigin)
 }
 
 func testListensOnLoopback(t *testing.T) {
-	is := serveIssuer(t)
+	is := testissuer.Start(t)
 	cfg := serve.Config{Name: "conformance", Version: "1.0.0", Provider: strictClerk(is)}
 	s, err := serve.New(cfg)
 	if err != nil {
@@ -98,19 +175,19 @@ func testHost(t *testing.T) {
 	s := start(t)
 	_, port, _ := strings.Cut(s.host, ":")
 	for _, host := range []string{"evil.example.com", "localhost.evil.example.com:" + port, "127.0.0.1.evil.example.com", "0.0.0.0:" + port, "192.0.2.1"} {
-		for _, q := range []request{discover(), initialize(), bare(http.MethodGet), bare(http.MethodOptions)} {
-			s.refused(t, q.at(host), badHost)
-			s.refused(t, q.at(host).bearer(s.token()), badHost)
-			s.refused(t, q.at(host).with("Origin", "http://"+host).bearer(s.token()), badHost)
+		for _, q := range []request{discover(), initialize(), endpointRequest(http.MethodGet), endpointRequest(http.MethodOptions)} {
+			s.wantRejected(t, q.withHost(host), forbiddenHost)
+			s.wantRejected(t, q.withHost(host).bearer(s.token()), forbiddenHost)
+			s.wantRejected(t, q.withHost(host).with("Origin", "http://"+host).bearer(s.token()), forbiddenHost)
 		}
 	}
-	s.called(t, callTool(openTool).with("Origin", s.base).bearer(s.token()))
-	s.called(t, callTool(openTool).at("127.0.0.1:"+port).bearer(s.token()))
+	s.wantCall(t, callTool(openTool).with("Origin", s.base).bearer(s.token()))
+	s.wantCall(t, callTool(openTool).withHost("127.0.0.1:"+port).bearer(s.token()))
 }
 
 func testCORS(t *testing.T) {
 	s := start(t)
-	lost := startInOutage(t)
+	outage := startInOutage(t)
 	token := s.token()
 	session := s.open(t, token)
 	for name, a := range map[string]answer{
@@ -120,9 +197,9 @@ func testCORS(t *testing.T) {
 		"malformed":          s.send(t, discover().with("Origin", s.base).with("Authorization", "Bearer")),
 		"bad token":          s.send(t, discover().with("Origin", s.base).bearer(s.token(claim("exp", 1)))),
 		"insufficient scope": s.send(t, callTool(notesTool).with("Origin", s.base).bearer(token)),
-		"not allowed":        s.send(t, callTool(bossTool).with("Origin", s.base).bearer(token)),
+		"not allowed":        s.send(t, callTool(billingTool).with("Origin", s.base).bearer(token)),
 		"unknown session":    s.send(t, callToolIn("unknown", openTool).with("Origin", s.base).bearer(token)),
-		"unavailable":        lost.send(t, discover().with("Origin", s.base).bearer(lost.token())),
+		"unavailable":        outage.send(t, discover().with("Origin", s.base).bearer(outage.token())),
 		"preflight":          s.send(t, preflight(s.base)),
 	} {
 		if got := a.header.Values("Access-Control-Allow-Origin"); !slices.Equal(got, []string{s.base}) {
@@ -144,7 +221,7 @@ func testCORS(t *testing.T) {
 		}
 	}
 	testPreflight(t, s)
-	evil := s.refused(t, preflight("https://evil.example.com"), badOrigin)
+	evil := s.wantRejected(t, preflight("https://evil.example.com"), forbiddenOrigin)
 	if got := evil.header.Get("Access-Control-Allow-Origin"); got != "" {
 		t.Errorf("a foreign origin is told Access-Control-Allow-Origin %q", got)
 	}
@@ -172,7 +249,7 @@ func testPreflight(t *testing.T, s *server) {
 		t.Errorf("preflight: Access-Control-Allow-Headers\n got %s\nwant %s", got, want)
 	}
 	for _, path := range []string{insertedPath, rootPath, oauthPath} {
-		a := s.send(t, preflight("https://any.example.com").to(path))
+		a := s.send(t, preflight("https://any.example.com").withTarget(path))
 		if got := a.header.Get("Access-Control-Allow-Headers"); a.status != http.StatusNoContent || !strings.Contains(got, "MCP-Protocol-Version") {
 			t.Errorf("preflight of %s: status %d, Access-Control-Allow-Headers %q", path, a.status, got)
 		}
@@ -196,7 +273,7 @@ func testSessions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := s.issuer.url + "|user_ada"; info.UserID != want {
+	if want := s.issuer.URL() + "|user_ada"; info.UserID != want {
 		t.Errorf("sessions are bound to %q, want issuer and subject: %q", info.UserID, want)
 	}
 	testSessionTheft(t)
@@ -217,7 +294,7 @@ func (s *server) listTools(t *testing.T, token string, page func(cursor string) 
 	var names []string
 	for cursor, pages := "", 0; pages == 0 || cursor != ""; pages++ {
 		var l list
-		if r := s.accepted(t, page(cursor).bearer(token)).rpc(t); json.Unmarshal(r.Result, &l) != nil || r.Error != nil {
+		if r := s.wantAccepted(t, page(cursor).bearer(token)).rpc(t); json.Unmarshal(r.Result, &l) != nil || r.Error != nil {
 			t.Fatalf("tools/list: %s, error %+v", r.Result, r.Error)
 		}
 		if l.CacheScope != "private" {
@@ -244,7 +321,7 @@ func testLists(t *testing.T) {
 		return map[string]any{"cursor": cursor}
 	}
 	for era, page := range map[string]func(string) request{
-		stateless: func(cursor string) request { return modern("tools/list", "", params(cursor)) },
+		stateless: func(cursor string) request { return statelessRequest("tools/list", "", params(cursor)) },
 		stateful: func(cursor string) request {
 			return post(message("tools/list", params(cursor))).with("MCP-Protocol-Version", stateful).with("Mcp-Session-Id", session)
 		},
@@ -253,11 +330,11 @@ func testLists(t *testing.T) {
 		if diff := cmp.Diff([]string{bothTool, notesTool, openTool}, s.listTools(t, s.token(), page)); diff != "" {
 			t.Errorf("%s: tools of a user (-want +got):\n%s", era, diff)
 		}
-		if diff := cmp.Diff([]string{bossTool, bothTool, notesTool, openTool}, s.listTools(t, s.token(asBoss), page)); diff != "" {
+		if diff := cmp.Diff([]string{billingTool, bothTool, notesTool, openTool}, s.listTools(t, s.token(withBilling), page)); diff != "" {
 			t.Errorf("%s: tools of a boss (-want +got):\n%s", era, diff)
 		}
 	}
-	s.refused(t, callTool(bossTool).bearer(s.token()), notAllowed)
+	s.wantRejected(t, callTool(billingTool).bearer(s.token()), insufficientPermission)
 }
 
 func testHeadersAndBody(t *testing.T) {
@@ -274,7 +351,7 @@ func testHeadersAndBody(t *testing.T) {
 		"no version":         callTool(notesTool).without("MCP-Protocol-Version"),
 		"version of the era": callTool(notesTool).with("MCP-Protocol-Version", "2026-07-29"),
 	} {
-		s.refused(t, q.bearer(token), lacks("profile email notes:write"))
+		s.wantRejected(t, q.bearer(token), insufficientScope("profile email notes:write"))
 		a := s.send(t, q.bearer(notes))
 		if r := a.rpc(t); a.status != http.StatusBadRequest || r.Error == nil || name != "version of the era" && r.Error.Code != -32020 {
 			t.Errorf("%s: status %d, error %+v; want 400 and -32020", name, a.status, r.Error)
@@ -287,9 +364,9 @@ func testHeadersAndBody(t *testing.T) {
 	lying := func(session string) request {
 		return callToolIn(session, notesTool).with("Mcp-Method", "ping").with("Mcp-Name", openTool)
 	}
-	s.refused(t, lying(session).bearer(token), lacks("profile email notes:write"))
-	s.called(t, lying(notesSession).bearer(notes))
-	s.called(t, callTool(notesTool).bearer(notes))
+	s.wantRejected(t, lying(session).bearer(token), insufficientScope("profile email notes:write"))
+	s.wantCall(t, lying(notesSession).bearer(notes))
+	s.wantCall(t, callTool(notesTool).bearer(notes))
 	testAmbiguousBodies(t, s, session, token)
 }
 
@@ -334,21 +411,21 @@ func testPublicURL(t *testing.T) {
 			with("X-Original-Host", "evil.example.com").with("Forwarded", "host=evil.example.com;proto=http")
 	}
 	for _, host := range []string{"mcp.example.com", "MCP.example.com", s.host} {
-		for _, q := range []request{discover().at(host), forged(discover()).at(host)} {
+		for _, q := range []request{discover().withHost(host), forged(discover()).withHost(host)} {
 			if got := parameters(t, s.send(t, q))["resource_metadata"]; got != document {
 				t.Errorf("Host %s: resource_metadata %q, want %q", host, got, document)
 			}
 		}
 	}
 	for _, host := range []string{"mcp.example.com", "evil.example.com", s.host} {
-		s.wantDocument(t, forged(get(insertedPath)).at(host), resource)
-		s.wantDocument(t, forged(get(rootPath)).at(host), resource)
+		s.wantDocument(t, forged(get(insertedPath)).withHost(host), resource)
+		s.wantDocument(t, forged(get(rootPath)).withHost(host), resource)
 	}
-	s.refused(t, discover().at("evil.example.com"), badHost)
-	call := callTool(openTool).at("mcp.example.com")
-	s.called(t, call.bearer(s.issuer.token(resource)))
+	s.wantRejected(t, discover().withHost("evil.example.com"), forbiddenHost)
+	call := callTool(openTool).withHost("mcp.example.com")
+	s.wantCall(t, call.bearer(s.issuer.Token(resource)))
 	for _, audience := range []string{"https://evil.example.com/mcp", s.base + "/mcp", "http://mcp.example.com/mcp"} {
-		a := s.send(t, forged(call).bearer(s.issuer.token(audience)))
+		a := s.send(t, forged(call).bearer(s.issuer.Token(audience)))
 		if a.status != http.StatusUnauthorized || parameters(t, a)["error"] != "invalid_token" {
 			t.Errorf("audience %s: status %d, body %s; want 401", audience, a.status, a.body)
 		}
@@ -361,14 +438,14 @@ func testBothEras(t *testing.T) {
 	var discovered struct {
 		SupportedVersions []string `json:"supportedVersions"`
 	}
-	r := s.accepted(t, discover().bearer(token)).rpc(t)
+	r := s.wantAccepted(t, discover().bearer(token)).rpc(t)
 	if err := json.Unmarshal(r.Result, &discovered); err != nil || !slices.Contains(discovered.SupportedVersions, stateless) {
 		t.Errorf("server/discover: %s, error %+v; want %s among the versions", r.Result, r.Error, stateless)
 	}
 	session := s.open(t, token)
 	for range 2 {
 		for name, q := range map[string]request{stateless: callTool(openTool), stateful: callToolIn(session, openTool)} {
-			if got := s.called(t, q.bearer(token)); got.Subject != "user_ada" {
+			if got := s.wantCall(t, q.bearer(token)); got.Subject != "user_ada" {
 				t.Errorf("%s: the tool saw %q, want user_ada", name, got.Subject)
 			}
 		}
