@@ -94,8 +94,8 @@ var challengeRows = []row{
 	},
 }
 
-// parameters returns those of the one challenge of an answer, as the client of
-// go-sdk reads it.
+// parameters returns the parameters of the only challenge of an answer, parsed by
+// go-sdk as its client does.
 func parameters(t *testing.T, a answer) map[string]string {
 	t.Helper()
 	challenges, err := oauthex.ParseWWWAuthenticate(a.header.Values("WWW-Authenticate"))
@@ -103,13 +103,13 @@ func parameters(t *testing.T, a answer) map[string]string {
 		t.Fatalf("challenge %q: %v", a.header.Values("WWW-Authenticate"), err)
 	}
 	if len(challenges) != 1 || challenges[0].Scheme != "bearer" || len(challenges[0].Params) == 0 {
-		t.Fatalf("challenges %+v, want one of Bearer with parameters", challenges)
+		t.Fatalf("challenges %+v, want one Bearer challenge with parameters", challenges)
 	}
 	return challenges[0].Params
 }
 
-// invalidTokens are tokens that differ in one thing from a good one, each with its
-// reason.
+// invalidTokens returns tokens that differ from a valid one in one thing, by the reason
+// for which each is rejected.
 func invalidTokens(s *server) map[gatehouse.Reason]string {
 	return map[gatehouse.Reason]string{
 		"opaque":             "oat_8XOIeoaNnGh5A4xx",
@@ -141,8 +141,8 @@ func testEvery401HasAChallenge(t *testing.T) {
 func testChallengeHasScope(t *testing.T) {
 	s := start(t)
 	for name, q := range map[string]request{
-		"no token":  discover(),
-		"bad token": discover().bearer(s.token(claim("exp", 1))),
+		"no token":      discover(),
+		"expired token": discover().bearer(s.token(claim("exp", 1))),
 	} {
 		if got := parameters(t, s.send(t, q))["scope"]; got != "profile email" {
 			t.Errorf("%s: scope %q, want profile email", name, got)
@@ -196,8 +196,8 @@ func testInvalidToken(t *testing.T) {
 	s.wantAccepted(t, discover().bearer(s.token()))
 }
 
-// characters are those of error_description (RFC 6750 §3), less the = by which a
-// client that searches the header would be misled.
+// characters matches what RFC 6750 section 3 allows in error_description, without the =,
+// which would mislead clients that search the header for a parameter.
 var characters = regexp.MustCompile(`^[\x20-\x21\x23-\x3c\x3e-\x5b\x5d-\x7e]+$`)
 
 var lastParameter = regexp.MustCompile(`, (\w+)="[^"]*"$`)
@@ -205,7 +205,7 @@ var lastParameter = regexp.MustCompile(`, (\w+)="[^"]*"$`)
 func testChallengeCharacters(t *testing.T) {
 	for _, row := range gatehouse.Reasons() {
 		if !characters.MatchString(row.Phrase) {
-			t.Errorf("%s: phrase %q has characters that RFC 6750 does not allow, or =", row.Reason, row.Phrase)
+			t.Errorf("%s: phrase %q has =, or a character that RFC 6750 does not allow", row.Reason, row.Phrase)
 		}
 	}
 	s := start(t)
@@ -232,10 +232,11 @@ func testChallengeCharacters(t *testing.T) {
 		}
 		for _, name := range []string{"resource_metadata", "scope", "error", "error_description"} {
 			if n := len(regexp.MustCompile(`\b`+name+`=`).FindAllString(c, -1)); n > 1 {
-				t.Errorf("%s is there %d times: %s", name, n, c)
+				t.Errorf("%s appears %d times: %s", name, n, c)
 			}
 		}
-		if last := lastParameter.FindStringSubmatch(c); strings.Contains(c, "error=") && (last == nil || last[1] != "error_description") {
+		last := lastParameter.FindStringSubmatch(c)
+		if strings.Contains(c, "error=") && (last == nil || last[1] != "error_description") {
 			t.Errorf("error_description is not the last parameter: %s", c)
 		}
 	}
@@ -252,8 +253,8 @@ func testInsufficientScope(t *testing.T) {
 		t.Errorf("the tool ran %d times", n)
 	}
 	s.wantCall(t, callTool(notesTool).bearer(s.token(withNotes)))
-	// Clients of 2025-11-25 ask for exactly these: one that asked for less than the
-	// operation needs would get a token that is refused again.
+	// Clients of 2025-11-25 request exactly these scopes. If the challenge named fewer
+	// than the operation needs, the next token would be rejected again.
 	s.wantRejected(t, callTool(bothTool).bearer(s.token(withNotes)), insufficientScope("profile email notes:write notes:share"))
 }
 
@@ -270,7 +271,7 @@ func testOneStepUp(t *testing.T) {
 	s := start(t)
 	want := insufficientScope("profile email notes:write notes:share")
 	first := s.wantRejected(t, callTool(bothTool).bearer(s.token()), want)
-	// A client that sees the same challenge again knows that asking was in vain.
+	// A client that sees the same challenge again knows that stepping up did not help.
 	second := s.wantRejected(t, callTool(bothTool).bearer(s.token()), want)
 	if a, b := first.header.Get("WWW-Authenticate"), second.header.Get("WWW-Authenticate"); a != b {
 		t.Errorf("challenges differ:\n%s\n%s", a, b)

@@ -27,7 +27,7 @@ var discoveryRows = []row{
 		level:       "MAY",
 		requirement: "Authorization is optional and applies to HTTP only; a server on stdio takes its credentials from the environment",
 		revisions:   all,
-		test:        testNoGateWithoutHTTP,
+		test:        testNoAuthorizationWithoutHTTP,
 	},
 	{
 		id:          "A2",
@@ -137,13 +137,14 @@ var discoveryRows = []row{
 	},
 }
 
-func testNoGateWithoutHTTP(t *testing.T) {
+func testNoAuthorizationWithoutHTTP(t *testing.T) {
 	s := start(t)
-	here, there := mcp.NewInMemoryTransports()
-	if _, err := s.MCP.Connect(t.Context(), there, nil); err != nil {
+	clientTransport, serverTransport := mcp.NewInMemoryTransports()
+	if _, err := s.MCP.Connect(t.Context(), serverTransport, nil); err != nil {
 		t.Fatal(err)
 	}
-	session, err := mcp.NewClient(&mcp.Implementation{Name: "client", Version: "1"}, nil).Connect(t.Context(), here, nil)
+	client := mcp.NewClient(&mcp.Implementation{Name: "client", Version: "1"}, nil)
+	session, err := client.Connect(t.Context(), clientTransport, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,15 +154,15 @@ func testNoGateWithoutHTTP(t *testing.T) {
 		t.Fatalf("result %+v, error %v; want a call without sign-in", result, err)
 	}
 	if text, _ := json.Marshal(result.StructuredContent); !strings.Contains(string(text), `"Subject":""`) {
-		t.Errorf("the tool saw %s, want nobody", text)
+		t.Errorf("the tool saw %s, want no caller", text)
 	}
 	if result, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: notesTool}); err == nil {
-		t.Errorf("a tool that demands a scope answered %+v to nobody", result)
+		t.Errorf("a tool that requires a scope answered %+v without a caller", result)
 	}
 	s.wantRejected(t, callTool(openTool), noCredentials)
 }
 
-// wantMetadata is the document of a server under one of its names.
+// wantMetadata returns the metadata of s for one of its URLs.
 func wantMetadata(s *server, resource string) map[string]any {
 	return map[string]any{
 		"resource":                 resource,
@@ -172,6 +173,7 @@ func wantMetadata(s *server, resource string) map[string]any {
 	}
 }
 
+// wantDocument checks the metadata that s returns for q.
 func (s *server) wantDocument(t *testing.T, q request, resource string) {
 	t.Helper()
 	if diff := cmp.Diff(wantMetadata(s, resource), s.wantAccepted(t, q).object(t)); diff != "" {
@@ -270,11 +272,12 @@ func testMetadataForm(t *testing.T) {
 			t.Errorf("GET %s: status %d, Content-Type %q", path, a.status, got)
 		}
 		if scopes, ok := a.object(t)["scopes_supported"]; ok {
-			t.Errorf("GET %s: scopes_supported is %v, want it left out", path, scopes)
+			t.Errorf("GET %s: scopes_supported is %v, want it omitted", path, scopes)
 		}
 		head := s.send(t, request{method: http.MethodHead, target: path})
-		if head.status != http.StatusOK || head.body != "" || head.header.Get("Content-Length") != a.header.Get("Content-Length") {
-			t.Errorf("HEAD %s: status %d, length %s, want those of GET", path, head.status, head.header.Get("Content-Length"))
+		got, want := head.header.Get("Content-Length"), a.header.Get("Content-Length")
+		if head.status != http.StatusOK || head.body != "" || got != want {
+			t.Errorf("HEAD %s: status %d, Content-Length %s, want 200 and %s, as for GET", path, head.status, got, want)
 		}
 		post := s.send(t, request{method: http.MethodPost, target: path})
 		if got := post.header.Get("Allow"); post.status != http.StatusMethodNotAllowed || got != "GET, HEAD, OPTIONS" {
@@ -289,7 +292,7 @@ func testLeastScopes(t *testing.T) {
 	if diff := cmp.Diff(want, s.wantAccepted(t, get(insertedPath)).object(t)["scopes_supported"]); diff != "" {
 		t.Errorf("scopes_supported (-want +got):\n%s", diff)
 	}
-	// What single tools demand is in requirements, and stays out.
+	// scopes_supported has no scopes that only single tools require.
 	s.wantRejected(t, callTool(notesTool).bearer(s.token()), insufficientScope("profile email notes:write"))
 }
 
@@ -304,7 +307,7 @@ func testNoOfflineAccess(t *testing.T) {
 	provider := gatehouse.OIDC("https://issuer.example.com", "profile", "offline_access")
 	_, err := gatehouse.New(gatehouse.Config{Resource: "https://mcp.example.com/mcp", Provider: provider})
 	if err == nil || !strings.Contains(err.Error(), `"offline_access" is not a scope of the resource`) {
-		t.Errorf("New = %v, want offline_access refused", err)
+		t.Errorf("New = %v, want offline_access rejected", err)
 	}
 }
 
@@ -325,7 +328,8 @@ func testOtherMembers(t *testing.T) {
 	want := wantMetadata(s, "https://mcp.example.com/mcp")
 	want["resource_name"] = "Notes"
 	want["resource_documentation"] = "https://mcp.example.com/docs"
-	// Nothing of DPoP, of mutual TLS or of signed metadata, which are not offered.
+	// The server does not offer DPoP, mutual TLS or signed metadata, so the metadata
+	// does not mention them.
 	if diff := cmp.Diff(want, s.wantAccepted(t, get(insertedPath)).object(t)); diff != "" {
 		t.Errorf("metadata (-want +got):\n%s", diff)
 	}
@@ -369,7 +373,7 @@ func testPassThrough(t *testing.T) {
 		t.Errorf("Content-Type %q\n got %s\nwant %s", a.header.Get("Content-Type"), a.body, s.issuer.Metadata())
 	}
 	if a := s.send(t, get(openIDPath)); a.status != http.StatusNotFound || a.object(t)["error"] != "not_found" {
-		t.Errorf("a document that the issuer lacks: status %d, body %s; want 404", a.status, a.body)
+		t.Errorf("a document that the issuer does not have: status %d, body %s; want 404", a.status, a.body)
 	}
 }
 
@@ -382,11 +386,11 @@ func testPassThroughIsUnchanged(t *testing.T) {
 		}
 	}
 	if got := s.issuer.Requests(testissuer.MetadataPath); got != 1 {
-		t.Errorf("the issuer was asked %d times, want once", got)
+		t.Errorf("%d fetches from the issuer, want one", got)
 	}
 	s.issuer.SetDown(true)
 	if a := s.send(t, get(oauthPath)); a.status != http.StatusOK || a.body != want {
-		t.Errorf("in an outage: status %d, body %s; want the last good copy", a.status, a.body)
+		t.Errorf("in an outage: status %d, body %s; want the last valid copy", a.status, a.body)
 	}
 
 	for name, breakIt := range map[string]func(*testissuer.Issuer){
@@ -396,11 +400,12 @@ func testPassThroughIsUnchanged(t *testing.T) {
 		s := start(t)
 		breakIt(s.issuer)
 		a := s.send(t, get(oauthPath))
-		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || a.object(t)["error"] != "temporarily_unavailable" {
-			t.Errorf("%s: status %d, Retry-After %q, body %s", name, a.status, a.header.Get("Retry-After"), a.body)
+		after := a.header.Get("Retry-After")
+		if a.status != http.StatusServiceUnavailable || after == "" || a.object(t)["error"] != "temporarily_unavailable" {
+			t.Errorf("%s: status %d, Retry-After %q, body %s", name, a.status, after, a.body)
 		}
 		if strings.Contains(a.body, "evil") || strings.Contains(a.body, "10.0.0.7") {
-			t.Errorf("%s: body %s tells what went wrong inside", name, a.body)
+			t.Errorf("%s: body %s reveals the internal error", name, a.body)
 		}
 	}
 }
@@ -409,7 +414,7 @@ func testHTTPS(t *testing.T) {
 	const resource, issuer = "https://mcp.example.com/mcp", "https://issuer.example.com"
 	for _, test := range []struct {
 		resource, issuer, keys string
-		wantField              string // empty means that it is taken
+		wantField              string // empty means that the configuration is valid
 	}{
 		{resource, issuer, "", ""},
 		{resource, issuer, issuer + "/keys", ""},
@@ -423,12 +428,12 @@ func testHTTPS(t *testing.T) {
 		provider.JWKSURL = test.keys
 		_, err := gatehouse.New(gatehouse.Config{Resource: test.resource, Provider: provider})
 		if got := faultyFields(err); !slices.Equal(got, nonEmpty(test.wantField)) {
-			t.Errorf("%q, %q, %q: faults in %q, want %q (%v)", test.resource, test.issuer, test.keys, got, test.wantField, err)
+			t.Errorf("%q, %q, %q: errors in %q, want %q (%v)", test.resource, test.issuer, test.keys, got, test.wantField, err)
 		}
 	}
 }
 
-// faultyFields lists the fields that a configuration error is about.
+// faultyFields returns the fields that a configuration error names.
 func faultyFields(err error) []string {
 	var fields []string
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {

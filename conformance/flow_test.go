@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -10,9 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,9 +22,6 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/serve"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/go-cmp/cmp"
-	"github.com/modelcontextprotocol/go-sdk/auth"
-	"github.com/modelcontextprotocol/go-sdk/mcp"
-	"github.com/modelcontextprotocol/go-sdk/oauthex"
 )
 
 const clientsTask = "This step is between the client and the authorization server; S7 and S8 perform it with the client of go-sdk."
@@ -56,7 +50,7 @@ var flowRows = []row{
 		id:          "S4",
 		requirement: "A client of 2025-03-26 signs in with what it finds at the server's origin, and sends no resource parameter",
 		revisions:   "2025-03-26",
-		test:        testOldestClient,
+		test:        testFirstRevisionClient,
 	},
 	{
 		id:            "S5",
@@ -144,7 +138,7 @@ var flowRows = []row{
 	},
 }
 
-// What TypeScript clients look for in a challenge, wherever it stands.
+// What TypeScript clients search for anywhere in a challenge.
 var (
 	anyMetadata = regexp.MustCompile(`resource_metadata=(?:"([^"]+)"|([^\s,]+))`)
 	anyScope    = regexp.MustCompile(`scope=(?:"([^"]+)"|([^\s,]+))`)
@@ -164,7 +158,11 @@ func testFirstRequest(t *testing.T) {
 			t.Errorf("%s %s: parameters (-want +got):\n%s", q.method, q.target, diff)
 		}
 		header := a.header.Get("WWW-Authenticate")
-		for pattern, want := range map[*regexp.Regexp]string{anyMetadata: metadataURL(s.host), anyScope: "profile email", anyError: ""} {
+		for pattern, want := range map[*regexp.Regexp]string{
+			anyMetadata: metadataURL(s.host),
+			anyScope:    "profile email",
+			anyError:    "",
+		} {
 			got := ""
 			if match := pattern.FindStringSubmatch(header); match != nil {
 				got = match[1] + match[2]
@@ -200,7 +198,7 @@ func testMetadataIsRead(t *testing.T) {
 	}
 }
 
-// startWithClerk runs a server with a local Clerk.
+// startWithClerk runs a server with a local Clerk that has the given settings.
 func startWithClerk(t *testing.T, settings localclerk.Settings, requireAudience bool, configure ...func(*serve.Config)) *server {
 	t.Helper()
 	local := gatehousetest.Clerk(t)
@@ -211,112 +209,22 @@ func startWithClerk(t *testing.T, settings localclerk.Settings, requireAudience 
 	return startWith(t, provider, configure...)
 }
 
-const redirectURI = "http://127.0.0.1:9/callback"
-
-// signedIn asks the authorization endpoint as the browser of a signed-in user
-// would, and returns the authorization response.
-func signedIn(ctx context.Context, user, authorizationURL string) (url.Values, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, authorizationURL, nil)
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set(localclerk.SignInHeader, user)
-	resp, err := client.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	to, err := resp.Location()
-	if err != nil {
-		return nil, err
-	}
-	return to.Query(), nil
-}
-
-// user is a person with the MCP client of go-sdk.
-type user struct {
-	handler auth.OAuthHandler
-
-	mu    sync.Mutex
-	asked []url.Values // authorization requests
-}
-
-func newUser(t *testing.T) *user {
-	t.Helper()
-	u := &user{}
-	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
-		RedirectURL: redirectURI,
-		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{
-			Metadata: &oauthex.ClientRegistrationMetadata{ClientName: "client", RedirectURIs: []string{redirectURI}, TokenEndpointAuthMethod: "none"},
-		},
-		AuthorizationCodeFetcher: func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
-			to, err := url.Parse(args.URL)
-			if err != nil {
-				return nil, err
-			}
-			u.mu.Lock()
-			u.asked = append(u.asked, to.Query())
-			u.mu.Unlock()
-			got, err := signedIn(ctx, "ada", args.URL)
-			return &auth.AuthorizationResult{Code: got.Get("code"), State: got.Get("state"), Iss: got.Get("iss")}, err
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.handler = handler
-	return u
-}
-
-func (u *user) connect(t *testing.T, url, version string) *mcp.ClientSession {
-	t.Helper()
-	c := mcp.NewClient(&mcp.Implementation{Name: "client", Version: "1"}, nil)
-	transport := &mcp.StreamableClientTransport{Endpoint: url, OAuthHandler: u.handler}
-	session, err := c.Connect(t.Context(), transport, &mcp.ClientSessionOptions{ProtocolVersion: version})
-	if err != nil {
-		t.Fatalf("connecting to %s: %v", url, err)
-	}
-	t.Cleanup(func() { session.Close() })
-	return session
-}
-
-func (u *user) requests() []url.Values {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.asked
-}
-
-// sorted is a scope in an order of its own: the client of go-sdk keeps none.
-func sorted(scope string) string {
-	words := strings.Fields(scope)
-	slices.Sort(words)
-	return strings.Join(words, " ")
-}
-
-func mustCall(t *testing.T, session *mcp.ClientSession, tool string) {
-	t.Helper()
-	result, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: tool})
-	if err != nil || result.IsError {
-		t.Errorf("calling %s: %+v, %v", tool, result, err)
-	}
-}
-
 func testAuthorizationRequest(t *testing.T) {
 	s := startWithClerk(t, localclerk.DefaultSettings(), false)
 	_, port, _ := strings.Cut(s.host, ":")
 	for _, version := range []string{stateless, stateful} {
-		for _, typed := range []string{s.URL(), "http://127.0.0.1:" + port + "/mcp"} {
+		for _, endpoint := range []string{s.URL(), "http://127.0.0.1:" + port + "/mcp"} {
 			u := newUser(t)
-			mustCall(t, u.connect(t, typed, version), openTool)
-			asked := u.requests()
-			if len(asked) != 1 {
-				t.Fatalf("%s: %d sign-ins, want one", version, len(asked))
+			mustCall(t, u.connect(t, endpoint, version), openTool)
+			requests := u.authorizationRequests()
+			if len(requests) != 1 {
+				t.Fatalf("%s: %d sign-ins, want one", version, len(requests))
 			}
-			if got := sorted(asked[0].Get("scope")); got != "email profile" {
+			if got := sorted(requests[0].Get("scope")); got != "email profile" {
 				t.Errorf("%s: scope is %q, want profile and email", version, got)
 			}
-			for name, want := range map[string]string{"resource": typed, "code_challenge_method": "S256", "response_type": "code"} {
-				if got := asked[0][name]; len(got) != 1 || got[0] != want {
+			for name, want := range map[string]string{"resource": endpoint, "code_challenge_method": "S256", "response_type": "code"} {
+				if got := requests[0][name]; len(got) != 1 || got[0] != want {
 					t.Errorf("%s: %s is %q, want %q", version, name, got, want)
 				}
 			}
@@ -339,9 +247,9 @@ func testTokenNamesServer(t *testing.T) {
 	}
 }
 
-// testOldestClient is a client of the first revision with authorization, by hand:
-// nobody makes one any more.
-func testOldestClient(t *testing.T) {
+// testFirstRevisionClient plays a client of the first revision that has authorization, request
+// by request, because current clients do not support that revision alone.
+func testFirstRevisionClient(t *testing.T) {
 	s := startWithClerk(t, localclerk.DefaultSettings(), false)
 	if a := s.send(t, initialize()); a.status != http.StatusUnauthorized {
 		t.Fatalf("without a token: status %d, want 401", a.status)
@@ -355,23 +263,31 @@ func testOldestClient(t *testing.T) {
 	if err := json.Unmarshal([]byte(s.wantAccepted(t, get(oauthPath)).body), &metadata); err != nil {
 		t.Fatal(err)
 	}
-	registration := request{method: http.MethodPost, body: `{"client_name":"old","redirect_uris":["` + redirectURI + `"],"token_endpoint_auth_method":"none"}`}
-	registered := send(t, metadata.RegistrationEndpoint, registration.with("Content-Type", "application/json")).object(t)
+	body := `{"client_name":"old","redirect_uris":["` + redirectURI + `"],"token_endpoint_auth_method":"none"}`
+	registration := request{method: http.MethodPost, body: body}.with("Content-Type", "application/json")
+	registered := send(t, metadata.RegistrationEndpoint, registration).object(t)
 	clientID, _ := registered["client_id"].(string)
 
 	const verifier = "a-verifier-of-forty-three-characters-or-more-0"
 	sum := sha256.Sum256([]byte(verifier))
 	params := url.Values{
-		"response_type": {"code"}, "client_id": {clientID}, "redirect_uri": {redirectURI}, "state": {"state-of-the-client"},
-		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+		"response_type":         {"code"},
+		"client_id":             {clientID},
+		"redirect_uri":          {redirectURI},
+		"state":                 {"state-of-the-client"},
+		"code_challenge":        {base64.RawURLEncoding.EncodeToString(sum[:])},
+		"code_challenge_method": {"S256"},
 	}
-	got, err := signedIn(t.Context(), "ada", metadata.AuthorizationEndpoint+"?"+params.Encode())
+	got, err := authorize(t.Context(), "ada", metadata.AuthorizationEndpoint+"?"+params.Encode())
 	if err != nil {
 		t.Fatal(err)
 	}
 	form := url.Values{
-		"grant_type": {"authorization_code"}, "code": {got.Get("code")}, "redirect_uri": {redirectURI},
-		"client_id": {clientID}, "code_verifier": {verifier},
+		"grant_type":    {"authorization_code"},
+		"code":          {got.Get("code")},
+		"redirect_uri":  {redirectURI},
+		"client_id":     {clientID},
+		"code_verifier": {verifier},
 	}
 	exchange := request{method: http.MethodPost, body: form.Encode()}.with("Content-Type", "application/x-www-form-urlencoded")
 	token, _ := send(t, metadata.TokenEndpoint, exchange).object(t)["access_token"].(string)
@@ -413,29 +329,30 @@ func testStepUp(t *testing.T) {
 		mustCall(t, session, notesTool)
 		mustCall(t, session, openTool)
 		var scopes []string
-		for _, asked := range u.requests() {
-			scopes = append(scopes, sorted(asked.Get("scope")))
+		for _, q := range u.authorizationRequests() {
+			scopes = append(scopes, sorted(q.Get("scope")))
 		}
 		if diff := cmp.Diff([]string{"email profile", "email notes:write profile"}, scopes); diff != "" {
-			t.Errorf("%s: scopes asked for (-want +got):\n%s", version, diff)
+			t.Errorf("%s: requested scopes (-want +got):\n%s", version, diff)
 		}
 	}
 }
 
 func testExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := startInProcess(t)
-		token := b.token()
-		b.wantStatus(t, token, http.StatusOK)
+		p := startInProcess(t)
+		token := p.token()
+		p.wantStatus(t, token, http.StatusOK)
 		time.Sleep(time.Hour + gatehouse.DefaultLeeway - time.Second)
-		b.wantStatus(t, token, http.StatusOK)
+		p.wantStatus(t, token, http.StatusOK)
 		time.Sleep(2 * time.Second)
-		a := b.wantStatus(t, token, http.StatusUnauthorized)
-		want := `Bearer resource_metadata="` + metadataURL("localhost:3000") + `", scope="profile email", error="invalid_token", error_description="the token has expired"`
+		a := p.wantStatus(t, token, http.StatusUnauthorized)
+		want := `Bearer resource_metadata="` + metadataURL(inProcessHost) + `", scope="profile email", ` +
+			`error="invalid_token", error_description="the token has expired"`
 		if got := a.header.Get("WWW-Authenticate"); got != want {
 			t.Errorf("challenge\n got %s\nwant %s", got, want)
 		}
-		b.wantStatus(t, b.token(), http.StatusOK)
+		p.wantStatus(t, p.token(), http.StatusOK)
 	})
 }
 
@@ -555,7 +472,8 @@ func testSessionTheft(t *testing.T) {
 		s.wantRejected(t, inSession(method), noCredentials)
 	}
 	s.wantRejected(t, callToolIn(session, openTool).bearer(bob), sessionOfAnotherUser)
-	// Whoever opened it goes on, also with a newer token; so none of these ended it.
+	// None of these requests ended the session: the user who opened it continues, also
+	// with a newer token.
 	if got := s.wantCall(t, callToolIn(session, openTool).bearer(s.token(claim("jti", "oat_2")))); got.Subject != "user_ada" {
 		t.Errorf("the tool saw %q, want user_ada", got.Subject)
 	}

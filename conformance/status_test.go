@@ -65,7 +65,7 @@ func testUnauthorized(t *testing.T) {
 	for reason, token := range invalidTokens(s) {
 		s.wantRejected(t, callTool(openTool).bearer(token), invalidToken(reason))
 	}
-	// Expiry counts before scope: a new token is needed, not a wider one.
+	// Expiry is checked before scopes: the client needs a new token, not more scopes.
 	s.wantRejected(t, callTool(notesTool).bearer(s.token(claim("exp", 1))), invalidToken("expired"))
 	if n := s.calls(openTool); n != 0 {
 		t.Errorf("the tool ran %d times", n)
@@ -116,15 +116,16 @@ func testUnknownSchemeIsNotMalformed(t *testing.T) {
 	}
 }
 
-// wantUnavailable holds a 503 to say when to come back, and nothing else.
+// wantUnavailable checks that a is a 503 with Retry-After and without details.
 func wantUnavailable(t *testing.T, a answer) {
 	t.Helper()
 	body := a.object(t)
-	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || body["error"] != "temporarily_unavailable" || len(body) != 2 {
-		t.Errorf("status %d, Retry-After %q, body %s; want 503", a.status, a.header.Get("Retry-After"), a.body)
+	after := a.header.Get("Retry-After")
+	if a.status != http.StatusServiceUnavailable || after == "" || body["error"] != "temporarily_unavailable" || len(body) != 2 {
+		t.Errorf("status %d, Retry-After %q, body %s; want 503", a.status, after, a.body)
 	}
 	if got := a.header.Get("WWW-Authenticate"); got != "" {
-		t.Errorf("challenge %q: the client would throw its tokens away", got)
+		t.Errorf("challenge %q: a client would discard its tokens", got)
 	}
 	for _, detail := range []string{"10.0.0.7", "127.0.0.1", "jwks", "dial", "http"} {
 		if strings.Contains(a.body, detail) {
@@ -137,7 +138,7 @@ func testUnavailable(t *testing.T) {
 	s := start(t)
 	s.wantCall(t, callTool(openTool).bearer(s.token()))
 	s.issuer.SetDown(true)
-	s.wantCall(t, callTool(openTool).bearer(s.token(claim("jti", "oat_2")))) // by the keys at hand
+	s.wantCall(t, callTool(openTool).bearer(s.token(claim("jti", "oat_2")))) // verified with the cached keys
 
 	outage := startInOutage(t)
 	for _, q := range []request{discover(), initialize()} {
@@ -151,17 +152,17 @@ func testUnavailable(t *testing.T) {
 	testRecovery(t)
 }
 
-// testRecovery is on a clock of its own: how long a client waits is not the test's
-// time to spend.
+// testRecovery uses the clock of synctest, so that the test does not have to wait for
+// Retry-After.
 func testRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := startInProcess(t)
-		b.issuer.SetDown(true)
-		a := b.send(t, endpointRequest(http.MethodPost).bearer(b.token()))
+		p := startInProcess(t)
+		p.issuer.SetDown(true)
+		a := p.send(t, endpointRequest(http.MethodPost).bearer(p.token()))
 		wantUnavailable(t, a)
-		b.issuer.SetDown(false)
+		p.issuer.SetDown(false)
 		time.Sleep(retryAfter(t, a))
-		b.wantStatus(t, b.token(), http.StatusOK)
+		p.wantStatus(t, p.token(), http.StatusOK)
 	})
 }
 
@@ -187,6 +188,7 @@ func testSessionStatus(t *testing.T) {
 		}
 		return q
 	}
+	statelessGet := endpointRequest(http.MethodGet).with("MCP-Protocol-Version", stateless).bearer(token)
 	for _, test := range []struct {
 		name string
 		q    request
@@ -198,7 +200,7 @@ func testSessionStatus(t *testing.T) {
 		{"GET of an unknown session", inSession(http.MethodGet, "unknown"), http.StatusNotFound},
 		{"DELETE of an unknown session", inSession(http.MethodDelete, "unknown"), http.StatusNotFound},
 		{"PUT", inSession(http.MethodPut, session), http.StatusMethodNotAllowed},
-		{"GET in the revision without sessions", endpointRequest(http.MethodGet).with("MCP-Protocol-Version", stateless).bearer(token), http.StatusMethodNotAllowed},
+		{"GET in the stateless revision", statelessGet, http.StatusMethodNotAllowed},
 		{"POST", inSession(http.MethodPost, session), http.StatusOK},
 		{"DELETE", inSession(http.MethodDelete, session), http.StatusNoContent},
 		{"POST of an ended session", inSession(http.MethodPost, session), http.StatusNotFound},

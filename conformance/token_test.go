@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
@@ -211,40 +212,42 @@ func testForeignAudience(t *testing.T) {
 		}
 		s.wantCall(t, callTool(openTool).bearer(s.token()))
 	}
-	loose := start(t, func(cfg *serve.Config) { cfg.Provider.Tokens.Audience = gatehouse.AudienceIfPresent })
-	loose.wantCall(t, callTool(openTool).bearer(loose.token(claim("aud", nil))))
-	if got := loose.Guard().Stats().Unbound; got != 1 {
+	lenient := start(t, func(cfg *serve.Config) { cfg.Provider.Tokens.Audience = gatehouse.AudienceIfPresent })
+	lenient.wantCall(t, callTool(openTool).bearer(lenient.token(claim("aud", nil))))
+	if got := lenient.Guard().Stats().Unbound; got != 1 {
 		t.Errorf("Stats().Unbound = %d, want 1", got)
 	}
-	if warnings := loose.Guard().Warnings(); len(warnings) != 1 || !strings.Contains(warnings[0], "tokens without an audience are accepted") {
+	const want = "tokens without an audience are accepted"
+	if warnings := lenient.Guard().Warnings(); len(warnings) != 1 || !strings.Contains(warnings[0], want) {
 		t.Errorf("warnings %q, want one about the audience", warnings)
 	}
-	if !strings.Contains(loose.log.String(), "token without audience accepted") {
-		t.Error("the log does not tell about a token without audience")
+	if !strings.Contains(lenient.log.String(), "token without audience accepted") {
+		t.Error("the log does not mention the token without audience")
 	}
 }
 
 func testNoPassthrough(t *testing.T) {
-	var upstreamCalls int
-	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { upstreamCalls++ }))
+	var upstreamCalls atomic.Int64
+	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { upstreamCalls.Add(1) }))
 	defer upstream.Close()
 	s := start(t, func(cfg *serve.Config) { cfg.Requirements = nil })
-	mcp.AddTool(s.MCP, &mcp.Tool{Name: "leak"}, func(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+	leak := func(_ context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 		if h := req.GetExtra().Header["Authorization"]; h != nil {
 			t.Errorf("the tool sees Authorization %q", h)
 		}
 		id, _ := gatehouse.IdentityOf(req)
-		leak, ok := gatehouse.IssuerClient(req)
+		client, ok := gatehouse.IssuerClient(req)
 		if !ok {
-			t.Error("no client for the issuer")
+			t.Error("IssuerClient returned no client")
 			return nil, nil, nil
 		}
-		if resp, err := leak.Get(upstream.URL); err == nil {
+		if resp, err := client.Get(upstream.URL); err == nil {
 			resp.Body.Close()
-			t.Error("the caller's token went to an upstream")
+			t.Error("the client of the issuer sent the caller's token to another server")
 		}
 		return nil, toolCaller{Subject: id.Subject}, nil
-	})
+	}
+	mcp.AddTool(s.MCP, &mcp.Tool{Name: "leak"}, leak)
 	token := s.token()
 	session := s.open(t, token)
 	for _, q := range []request{callTool("leak"), callToolIn(session, "leak")} {
@@ -252,11 +255,12 @@ func testNoPassthrough(t *testing.T) {
 			t.Errorf("the tool saw %+v", got)
 		}
 	}
-	if upstreamCalls != 0 {
-		t.Errorf("the upstream was called %d times", upstreamCalls)
+	if n := upstreamCalls.Load(); n != 0 {
+		t.Errorf("the other server was called %d times", n)
 	}
 }
 
+// signature returns the part of a token that must stay secret.
 func signature(token string) string { return token[strings.LastIndex(token, ".")+1:] }
 
 func testScopeHierarchy(t *testing.T) {
@@ -266,7 +270,7 @@ func testScopeHierarchy(t *testing.T) {
 	for _, scope := range []string{"notes:admin", "profile notes:edit", "notes:write"} {
 		s.wantCall(t, callTool(notesTool).bearer(s.token(claim("scope", scope))))
 	}
-	// A hierarchy changes what suffices, and not what is asked for.
+	// A hierarchy changes which scopes suffice, not which ones the challenge names.
 	for _, scope := range []string{"profile email", "notes:adminx", "notes"} {
 		s.wantRejected(t, callTool(notesTool).bearer(s.token(claim("scope", scope))), insufficientScope("profile email notes:write"))
 	}
@@ -274,7 +278,7 @@ func testScopeHierarchy(t *testing.T) {
 
 func testScopeIsNotAuthorization(t *testing.T) {
 	s := start(t)
-	everything := claim("scope", "profile email notes:write org:billing:manage boss admin")
+	everything := claim("scope", "profile email notes:write org:billing:manage billing admin")
 	s.wantRejected(t, callTool(billingTool).bearer(s.token(everything)), insufficientPermission)
 	s.wantRejected(t, callTool(billingTool).bearer(s.token(claim("org_permissions", []string{"org:billing:read"}))), insufficientPermission)
 	if n := s.calls(billingTool); n != 0 {
@@ -285,22 +289,22 @@ func testScopeIsNotAuthorization(t *testing.T) {
 
 func testTokensAreNotWritten(t *testing.T) {
 	s := start(t)
-	good, expired := s.token(), s.token(claim("exp", 1))
-	session := s.open(t, good)
+	valid, expired := s.token(), s.token(claim("exp", 1))
+	session := s.open(t, valid)
 	var answers strings.Builder
 	for _, q := range []request{
-		callTool(openTool).bearer(good),
-		callToolIn(session, openTool).bearer(good),
-		callTool(notesTool).bearer(good),
+		callTool(openTool).bearer(valid),
+		callToolIn(session, openTool).bearer(valid),
+		callTool(notesTool).bearer(valid),
 		callTool(openTool).bearer(expired),
-		callTool(openTool).with("Authorization", "Bearer "+good, "Bearer "+expired),
-		callTool(openTool).withTarget("/mcp?access_token=" + good),
-		get("/elsewhere?access_token=" + good),
+		callTool(openTool).with("Authorization", "Bearer "+valid, "Bearer "+expired),
+		callTool(openTool).withTarget("/mcp?access_token=" + valid),
+		get("/elsewhere?access_token=" + valid),
 	} {
 		a := s.send(t, q)
 		fmt.Fprintln(&answers, a.body, a.header)
 	}
-	identity, err := s.Guard().Verify(t.Context(), good, nil)
+	identity, err := s.Guard().Verify(t.Context(), valid, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -311,13 +315,13 @@ func testTokensAreNotWritten(t *testing.T) {
 		"identity": fmt.Sprintf("%v %+v %#v %s", identity, identity, identity.Extra, logged(identity)),
 		"error":    fmt.Sprintf("%v %+v", err, err),
 	} {
-		for _, token := range []string{good, expired} {
+		for _, token := range []string{valid, expired} {
 			if strings.Contains(text, signature(token)) {
-				t.Errorf("%s: a token is in %s", place, text)
+				t.Errorf("%s contains a token: %s", place, text)
 			}
 		}
 	}
-	testPrintedValues(t, identity, good)
+	testPrintedValues(t, identity, valid)
 	for _, want := range []string{`"reason":"expired"`, `"subject":"user_ada"`, `"reason":"token_in_query"`} {
 		if !strings.Contains(s.log.String(), want) {
 			t.Errorf("the log lacks %s", want)
@@ -325,20 +329,20 @@ func testTokensAreNotWritten(t *testing.T) {
 	}
 }
 
-// testPrintedValues prints what a tool finds beside the identity.
+// testPrintedValues prints the extra values of an identity and looks for the token.
 func testPrintedValues(t *testing.T, info *auth.TokenInfo, token string) {
 	t.Helper()
 	for name, v := range info.Extra {
 		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
 			text := fmt.Sprintf(format, v)
 			if strings.Contains(text, signature(token)) || strings.Contains(text, fmt.Sprintf("%x", signature(token))) {
-				t.Errorf("%s of %s tells the token", format, name)
+				t.Errorf("%s of %s reveals the token", format, name)
 			}
 		}
 	}
 }
 
-// logged is v as it comes out of a log and of JSON.
+// logged returns info as a log and as JSON would show it.
 func logged(info *auth.TokenInfo) string {
 	var b bytes.Buffer
 	slog.New(slog.NewTextHandler(&b, nil)).Info("x", "info", info, "extra", info.Extra)
@@ -363,7 +367,7 @@ func testFewerScopes(t *testing.T) {
 	}
 	for _, want := range []string{"user_ada", "client_1", "notes:write", "tools/call notes"} {
 		if !strings.Contains(line, want) {
-			t.Errorf("the line about the demand for more scopes lacks %q: %s", want, line)
+			t.Errorf("the log line about the missing scope lacks %q: %s", want, line)
 		}
 	}
 }

@@ -100,7 +100,7 @@ var transportRows = []row{
 		level:       "MAY",
 		requirement: "Stateless and stateful revisions work at one endpoint",
 		revisions:   stateless,
-		test:        testBothEras,
+		test:        testBothKindsOfRevision,
 	},
 	{
 		id:            "E13",
@@ -114,24 +114,43 @@ var transportRows = []row{
 func testOrigin(t *testing.T) {
 	s := start(t, func(cfg *serve.Config) { cfg.AllowedOrigins = []string{"https://app.example.com"} })
 	_, port, _ := strings.Cut(s.host, ":")
-	for _, origin := range []string{s.base, "http://127.0.0.1:" + port, "http://[::1]:6274", "http://localhost:6274", "https://app.example.com"} {
+	for _, origin := range []string{
+		s.base,
+		"http://127.0.0.1:" + port,
+		"http://[::1]:6274",
+		"http://localhost:6274",
+		"https://app.example.com",
+	} {
 		s.wantCall(t, callTool(openTool).with("Origin", origin).bearer(s.token()))
 	}
 	s.wantCall(t, callTool(openTool).bearer(s.token()))
 	session := s.open(t, s.token())
 	for _, origin := range []string{
-		"https://evil.example.com", "https://app.example.com.evil.example.com", "https://app.example.com:444", "http://app.example.com",
-		"http://localhost.evil.example.com", "null", "https://app.example.com/", "localhost",
+		"https://evil.example.com",
+		"https://app.example.com.evil.example.com",
+		"https://app.example.com:444",
+		"http://app.example.com",
+		"http://localhost.evil.example.com",
+		"null",
+		"https://app.example.com/",
+		"localhost",
 	} {
-		for _, q := range []request{callTool(openTool), initialize(), callToolIn(session, openTool), endpointRequest(http.MethodGet), endpointRequest(http.MethodDelete)} {
+		for _, q := range []request{
+			callTool(openTool),
+			initialize(),
+			callToolIn(session, openTool),
+			endpointRequest(http.MethodGet),
+			endpointRequest(http.MethodDelete),
+		} {
 			s.wantRejected(t, q.with("Origin", origin), forbiddenOrigin)
 			s.wantRejected(t, q.with("Origin", origin).bearer(s.token()), forbiddenOrigin)
 		}
 	}
 	public := start(t, func(cfg *serve.Config) { cfg.URL = "https://mcp.example.com" })
 	const resource = "https://mcp.example.com/mcp"
-	public.wantCall(t, callTool(openTool).withHost("mcp.example.com").with("Origin", "https://mcp.example.com").bearer(public.issuer.Token(resource)))
-	public.wantRejected(t, callTool(openTool).withHost("mcp.example.com").with("Origin", "http://localhost:6274").bearer(public.issuer.Token(resource)), forbiddenOrigin)
+	call := callTool(openTool).withHost("mcp.example.com").bearer(public.issuer.Token(resource))
+	public.wantCall(t, call.with("Origin", "https://mcp.example.com"))
+	public.wantRejected(t, call.with("Origin", "http://localhost:6274"), forbiddenOrigin)
 }
 
 func testListensOnLoopback(t *testing.T) {
@@ -157,7 +176,7 @@ func testListensOnLoopback(t *testing.T) {
 	for _, host := range []string{"0.0.0.0", "::", "192.0.2.1"} {
 		cfg.Host = host
 		if _, err := serve.New(cfg); !slices.Equal(faultyFields(err), []string{"MCP_URL"}) {
-			t.Errorf("New on %s without a URL: %v, want a fault in MCP_URL", host, err)
+			t.Errorf("New on %s without a URL: %v, want an error about MCP_URL", host, err)
 		}
 	}
 	wide, err := net.Listen("tcp", "0.0.0.0:0")
@@ -167,14 +186,20 @@ func testListensOnLoopback(t *testing.T) {
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.Serve(stopped, wide); !slices.Equal(faultyFields(err), []string{"MCP_URL"}) {
-		t.Errorf("Serve on %s: %v, want a fault in MCP_URL", wide.Addr(), err)
+		t.Errorf("Serve on %s: %v, want an error about MCP_URL", wide.Addr(), err)
 	}
 }
 
 func testHost(t *testing.T) {
 	s := start(t)
 	_, port, _ := strings.Cut(s.host, ":")
-	for _, host := range []string{"evil.example.com", "localhost.evil.example.com:" + port, "127.0.0.1.evil.example.com", "0.0.0.0:" + port, "192.0.2.1"} {
+	for _, host := range []string{
+		"evil.example.com",
+		"localhost.evil.example.com:" + port,
+		"127.0.0.1.evil.example.com",
+		"0.0.0.0:" + port,
+		"192.0.2.1",
+	} {
 		for _, q := range []request{discover(), initialize(), endpointRequest(http.MethodGet), endpointRequest(http.MethodOptions)} {
 			s.wantRejected(t, q.withHost(host), forbiddenHost)
 			s.wantRejected(t, q.withHost(host).bearer(s.token()), forbiddenHost)
@@ -195,7 +220,7 @@ func testCORS(t *testing.T) {
 		"stateful call":      s.send(t, callToolIn(session, openTool).with("Origin", s.base).bearer(token)),
 		"no credentials":     s.send(t, discover().with("Origin", s.base)),
 		"malformed":          s.send(t, discover().with("Origin", s.base).with("Authorization", "Bearer")),
-		"bad token":          s.send(t, discover().with("Origin", s.base).bearer(s.token(claim("exp", 1)))),
+		"expired token":      s.send(t, discover().with("Origin", s.base).bearer(s.token(claim("exp", 1)))),
 		"insufficient scope": s.send(t, callTool(notesTool).with("Origin", s.base).bearer(token)),
 		"not allowed":        s.send(t, callTool(billingTool).with("Origin", s.base).bearer(token)),
 		"unknown session":    s.send(t, callToolIn("unknown", openTool).with("Origin", s.base).bearer(token)),
@@ -205,7 +230,8 @@ func testCORS(t *testing.T) {
 		if got := a.header.Values("Access-Control-Allow-Origin"); !slices.Equal(got, []string{s.base}) {
 			t.Errorf("%s: Access-Control-Allow-Origin %q, want %q", name, got, s.base)
 		}
-		if got := a.header.Get("Access-Control-Expose-Headers"); got != "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After" {
+		const exposed = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After"
+		if got := a.header.Get("Access-Control-Expose-Headers"); got != exposed {
 			t.Errorf("%s: Access-Control-Expose-Headers %q", name, got)
 		}
 		if got := a.header.Values("Vary"); !slices.Contains(got, "Origin") {
@@ -223,11 +249,11 @@ func testCORS(t *testing.T) {
 	testPreflight(t, s)
 	evil := s.wantRejected(t, preflight("https://evil.example.com"), forbiddenOrigin)
 	if got := evil.header.Get("Access-Control-Allow-Origin"); got != "" {
-		t.Errorf("a foreign origin is told Access-Control-Allow-Origin %q", got)
+		t.Errorf("a foreign origin gets Access-Control-Allow-Origin %q", got)
 	}
 }
 
-// preflight is what a browser asks before a page may call the endpoint.
+// preflight returns the request that a browser sends before a page may call the endpoint.
 func preflight(origin string) request {
 	return request{method: http.MethodOptions, target: "/mcp"}.
 		with("Origin", origin).
@@ -239,7 +265,7 @@ func testPreflight(t *testing.T, s *server) {
 	t.Helper()
 	a := s.send(t, preflight(s.base))
 	if a.status != http.StatusNoContent || a.body != "" {
-		t.Errorf("preflight: status %d, body %q; want 204 and none", a.status, a.body)
+		t.Errorf("preflight: status %d, body %q; want 204 and no body", a.status, a.body)
 	}
 	if got := a.header.Get("Access-Control-Allow-Methods"); got != "GET, POST, DELETE, OPTIONS" {
 		t.Errorf("preflight: Access-Control-Allow-Methods %q", got)
@@ -250,7 +276,8 @@ func testPreflight(t *testing.T, s *server) {
 	}
 	for _, path := range []string{insertedPath, rootPath, oauthPath} {
 		a := s.send(t, preflight("https://any.example.com").withTarget(path))
-		if got := a.header.Get("Access-Control-Allow-Headers"); a.status != http.StatusNoContent || !strings.Contains(got, "MCP-Protocol-Version") {
+		got := a.header.Get("Access-Control-Allow-Headers")
+		if a.status != http.StatusNoContent || !strings.Contains(got, "MCP-Protocol-Version") {
 			t.Errorf("preflight of %s: status %d, Access-Control-Allow-Headers %q", path, a.status, got)
 		}
 	}
@@ -262,12 +289,12 @@ func testSessions(t *testing.T) {
 	for range 3 {
 		id := s.open(t, s.token())
 		if len(id) < 22 { // 128 bits in base64
-			t.Errorf("session id %q is short", id)
+			t.Errorf("session ID %q is short", id)
 		}
 		ids[id] = true
 	}
 	if len(ids) != 3 {
-		t.Errorf("session ids repeat: %v", ids)
+		t.Errorf("session IDs repeat: %v", ids)
 	}
 	info, err := s.Guard().Verify(t.Context(), s.token(), nil)
 	if err != nil {
@@ -279,7 +306,7 @@ func testSessions(t *testing.T) {
 	testSessionTheft(t)
 }
 
-// list is the answer to tools/list, one page of it.
+// list is one page of the result of tools/list.
 type list struct {
 	Tools []struct {
 		Name string `json:"name"`
@@ -288,7 +315,8 @@ type list struct {
 	NextCursor string `json:"nextCursor"`
 }
 
-// listTools returns the names of all tools that the token may see, page by page.
+// listTools returns the names of all tools that tools/list shows to the token. page returns
+// the request for the page at a cursor, which is empty for the first one.
 func (s *server) listTools(t *testing.T, token string, page func(cursor string) request) []string {
 	t.Helper()
 	var names []string
@@ -304,7 +332,7 @@ func (s *server) listTools(t *testing.T, token string, page func(cursor string) 
 			names = append(names, tool.Name)
 		}
 		if cursor = l.NextCursor; pages > len(tools) {
-			t.Fatal("the pages have no end")
+			t.Fatal("tools/list does not stop returning cursors")
 		}
 	}
 	slices.Sort(names)
@@ -320,18 +348,20 @@ func testLists(t *testing.T) {
 		}
 		return map[string]any{"cursor": cursor}
 	}
-	for era, page := range map[string]func(string) request{
+	for revision, page := range map[string]func(string) request{
 		stateless: func(cursor string) request { return statelessRequest("tools/list", "", params(cursor)) },
 		stateful: func(cursor string) request {
 			return post(message("tools/list", params(cursor))).with("MCP-Protocol-Version", stateful).with("Mcp-Session-Id", session)
 		},
 	} {
-		// What a new scope would open stays visible, or nobody could ask for it.
+		// A tool that a further scope would allow stays visible, so that clients can
+		// request the scope.
 		if diff := cmp.Diff([]string{bothTool, notesTool, openTool}, s.listTools(t, s.token(), page)); diff != "" {
-			t.Errorf("%s: tools of a user (-want +got):\n%s", era, diff)
+			t.Errorf("%s: tools without the permission (-want +got):\n%s", revision, diff)
 		}
-		if diff := cmp.Diff([]string{billingTool, bothTool, notesTool, openTool}, s.listTools(t, s.token(withBilling), page)); diff != "" {
-			t.Errorf("%s: tools of a boss (-want +got):\n%s", era, diff)
+		all := []string{billingTool, bothTool, notesTool, openTool}
+		if diff := cmp.Diff(all, s.listTools(t, s.token(withBilling), page)); diff != "" {
+			t.Errorf("%s: tools with the permission (-want +got):\n%s", revision, diff)
 		}
 	}
 	s.wantRejected(t, callTool(billingTool).bearer(s.token()), insufficientPermission)
@@ -344,16 +374,17 @@ func testHeadersAndBody(t *testing.T) {
 	notesSession := s.open(t, notes)
 
 	for name, q := range map[string]request{
-		"Mcp-Name":           callTool(notesTool).with("Mcp-Name", openTool),
-		"Mcp-Method":         callTool(notesTool).with("Mcp-Method", "ping"),
-		"no Mcp-Name":        callTool(notesTool).without("Mcp-Name"),
-		"no Mcp-Method":      callTool(notesTool).without("Mcp-Method"),
-		"no version":         callTool(notesTool).without("MCP-Protocol-Version"),
-		"version of the era": callTool(notesTool).with("MCP-Protocol-Version", "2026-07-29"),
+		"Mcp-Name":        callTool(notesTool).with("Mcp-Name", openTool),
+		"Mcp-Method":      callTool(notesTool).with("Mcp-Method", "ping"),
+		"no Mcp-Name":     callTool(notesTool).without("Mcp-Name"),
+		"no Mcp-Method":   callTool(notesTool).without("Mcp-Method"),
+		"no version":      callTool(notesTool).without("MCP-Protocol-Version"),
+		"unknown version": callTool(notesTool).with("MCP-Protocol-Version", "2026-07-29"),
 	} {
 		s.wantRejected(t, q.bearer(token), insufficientScope("profile email notes:write"))
 		a := s.send(t, q.bearer(notes))
-		if r := a.rpc(t); a.status != http.StatusBadRequest || r.Error == nil || name != "version of the era" && r.Error.Code != -32020 {
+		r := a.rpc(t)
+		if a.status != http.StatusBadRequest || r.Error == nil || name != "unknown version" && r.Error.Code != -32020 {
 			t.Errorf("%s: status %d, error %+v; want 400 and -32020", name, a.status, r.Error)
 		}
 	}
@@ -361,17 +392,17 @@ func testHeadersAndBody(t *testing.T) {
 		t.Errorf("the tool ran %d times on headers that do not match", n)
 	}
 
-	lying := func(session string) request {
+	contradicting := func(session string) request {
 		return callToolIn(session, notesTool).with("Mcp-Method", "ping").with("Mcp-Name", openTool)
 	}
-	s.wantRejected(t, lying(session).bearer(token), insufficientScope("profile email notes:write"))
-	s.wantCall(t, lying(notesSession).bearer(notes))
+	s.wantRejected(t, contradicting(session).bearer(token), insufficientScope("profile email notes:write"))
+	s.wantCall(t, contradicting(notesSession).bearer(notes))
 	s.wantCall(t, callTool(notesTool).bearer(notes))
 	testAmbiguousBodies(t, s, session, token)
 }
 
-// testAmbiguousBodies calls a tool that the token may not call in bodies which two
-// parsers could read differently.
+// testAmbiguousBodies calls a tool that the token may not call, with bodies that two
+// parsers could read differently. The tool must never run.
 func testAmbiguousBodies(t *testing.T, s *server, session, token string) {
 	t.Helper()
 	before := s.calls(notesTool)
@@ -432,7 +463,7 @@ func testPublicURL(t *testing.T) {
 	}
 }
 
-func testBothEras(t *testing.T) {
+func testBothKindsOfRevision(t *testing.T) {
 	s := start(t)
 	token := s.token()
 	var discovered struct {
@@ -452,6 +483,6 @@ func testBothEras(t *testing.T) {
 	}
 	a := s.send(t, callTool(openTool).bearer(token))
 	if got := a.header["Mcp-Session-Id"]; got != nil {
-		t.Errorf("the revision without sessions got session %q", got)
+		t.Errorf("the stateless revision got session %q", got)
 	}
 }
