@@ -31,8 +31,9 @@ const (
 
 var rows = slices.Concat(discoveryRows, challengeRows, statusRows, tokenRows, transportRows, flowRows)
 
-// ids are the requirements there are: discovery, challenges, status codes, tokens,
-// transport, and the steps of a client's flow. A row cannot get outage.
+// ids lists all requirements: discovery (A), challenges (B), status codes (C), tokens (D),
+// transport (E), and the steps of a client (S). TestEveryRequirementHasARow compares the
+// rows with it, so that none is lost.
 var ids = []string{
 	"A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10", "A11", "A12", "A13", "A14", "A15", "A16",
 	"B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "B10", "B11",
