@@ -1,0 +1,198 @@
+// Package strictjson reads JSON that decides about access: tokens, key sets, answers
+// of an issuer and JSON-RPC messages. Two readers of one text must not see two
+// different values, so the package rejects whatever readers are known to disagree
+// about (RFC 8259 §4, §8.1 and §8.2, RFC 7493, RFC 8725 §3.7):
+//
+//   - text after the value;
+//   - two members of one object with the same name, at every depth;
+//   - text that is not UTF-8, and escapes of half a surrogate pair;
+//   - numbers that a float64 cannot hold;
+//   - more than [MaxDepth] levels of arrays and objects;
+//   - more than [MaxMembers] members of the object that [Walk] or [Members] reads.
+//
+// Names are compared byte by byte: "ISS" is not "iss". [Member.CheckSpelling] rejects
+// names that a reader which ignores case would take for another.
+package strictjson
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	// MaxDepth is how many levels of arrays and objects a value may have, itself included.
+	MaxDepth = 32
+	// MaxMembers is how many members the object that Walk or Members reads may have.
+	// The objects in it are bounded by the size of the text alone.
+	MaxMembers = 128
+)
+
+// Unmarshal reads data, one JSON value, into v as [json.Unmarshal] does. Members that
+// v has no field for are checked like all others and then ignored.
+func Unmarshal(data []byte, v any) error {
+	if err := checkBounds(data, 1); err != nil {
+		return err
+	}
+	return json.Unmarshal(data, v)
+}
+
+// Member is one member of an object. Its Value is a part of the text that Walk reads,
+// and so is its Name unless it was written with an escape.
+type Member struct {
+	Name    []byte // with its escapes replaced
+	Escaped bool   // whether Name was written with an escape
+	Value   jsontext.Value
+}
+
+// CheckSpelling returns an error if the name of m equals one of names except for
+// letter case or Unicode folding ("Iss" or "ſub"), or if it is one of names and was
+// written with escapes. Readers that ignore case, or that do not replace escapes in
+// names, would see another member than this package does.
+func (m Member) CheckSpelling(names ...string) error {
+	for _, name := range names {
+		if strings.EqualFold(string(m.Name), name) && (m.Escaped || string(m.Name) != name) {
+			return fmt.Errorf("member %.64q; want it spelled %q", m.Name, name)
+		}
+	}
+	return nil
+}
+
+// Walk calls visit for each member of data, which must be one JSON object, in order.
+// It returns the first error, its own or that of visit. What visit has seen counts
+// only if Walk returns nil: an error can follow the last member.
+func Walk(data []byte, visit func(Member) error) error {
+	d := jsontext.NewDecoder(bytes.NewBuffer(data))
+	if kind := d.PeekKind(); kind != '{' {
+		if _, err := d.ReadValue(); err != nil {
+			return readError(err)
+		}
+		return fmt.Errorf("got %s, want an object", kind)
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return readError(err)
+	}
+	for count := 0; d.PeekKind() != '}'; count++ {
+		if count == MaxMembers {
+			return fmt.Errorf("more than %d members", MaxMembers)
+		}
+		member, err := readMember(d, data)
+		if err != nil {
+			return err
+		}
+		if err := visit(member); err != nil {
+			return err
+		}
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return readError(err)
+	}
+	return expectEnd(d)
+}
+
+// readMember reads the next name and value of the object that d reads from data.
+func readMember(d *jsontext.Decoder, data []byte) (m Member, err error) {
+	quoted, err := readValue(d, data)
+	if err != nil {
+		return m, err
+	}
+	m.Name = quoted[1 : len(quoted)-1]
+	if m.Escaped = bytes.IndexByte(m.Name, '\\') >= 0; m.Escaped {
+		if m.Name, err = jsontext.AppendUnquote(nil, quoted); err != nil {
+			return m, readError(err)
+		}
+	}
+	if m.Value, err = readValue(d, data); err != nil {
+		return m, err
+	}
+	switch m.Value.Kind() {
+	case '{', '[':
+		err = checkBounds(m.Value, 2)
+	case '0':
+		err = checkNumber(string(m.Value))
+	}
+	return m, err
+}
+
+// readValue returns the next value as a part of data: what the decoder returns may be
+// overwritten when it reads on.
+func readValue(d *jsontext.Decoder, data []byte) (jsontext.Value, error) {
+	value, err := d.ReadValue()
+	if err != nil {
+		return nil, readError(err)
+	}
+	end := int(d.InputOffset())
+	return data[end-len(value) : end : end], nil
+}
+
+// Members returns the members of data, which must be one JSON object, by name. The
+// values are parts of data.
+func Members(data []byte) (map[string]jsontext.Value, error) {
+	members := map[string]jsontext.Value{}
+	err := Walk(data, func(m Member) error {
+		members[string(m.Name)] = m.Value
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return members, nil
+}
+
+// checkBounds checks that data is one JSON value whose outermost array or object is at
+// the given depth and whose innermost is at most at MaxDepth, and checks its numbers.
+func checkBounds(data []byte, depth int) error {
+	d := jsontext.NewDecoder(bytes.NewBuffer(data))
+	for {
+		token, err := d.ReadToken()
+		if err != nil {
+			return readError(err)
+		}
+		if depth-1+d.StackDepth() > MaxDepth {
+			return fmt.Errorf("more than %d levels of arrays and objects", MaxDepth)
+		}
+		if token.Kind() == '0' {
+			if err := checkNumber(token.String()); err != nil {
+				return err
+			}
+		}
+		if d.StackDepth() == 0 {
+			return expectEnd(d)
+		}
+	}
+}
+
+// checkNumber rejects a number that a float64 cannot hold: readers disagree about it,
+// and some fail.
+func checkNumber(text string) error {
+	if _, err := strconv.ParseFloat(text, 64); err != nil {
+		return errors.New("number out of range")
+	}
+	return nil
+}
+
+// expectEnd checks that only white space is left.
+func expectEnd(d *jsontext.Decoder) error {
+	if _, err := d.ReadToken(); err != io.EOF {
+		return errors.New("text after the value")
+	}
+	return nil
+}
+
+// readError names the problem of a syntax error and where it is, without the text around it.
+func readError(err error) error {
+	var syntax *jsontext.SyntacticError
+	if !errors.As(err, &syntax) {
+		return err
+	}
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		return fmt.Errorf("byte %d: duplicate member name", syntax.ByteOffset)
+	}
+	return fmt.Errorf("byte %d: %w", syntax.ByteOffset, syntax.Err)
+}
