@@ -80,7 +80,7 @@ var tokenRows = []row{
 	},
 	{
 		id:          "D9",
-		requirement: "A scope alone does not authorize: roles, permissions and organizations are required in addition",
+		requirement: "A scope alone does not authorize; required roles, permissions and organizations are checked too",
 		revisions:   since2511,
 		test:        testScopeIsNotAuthorization,
 	},

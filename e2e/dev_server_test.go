@@ -21,7 +21,7 @@ type devServer struct {
 	port, clerkPort int
 	command         []string
 	config          string // file with the settings of the local Clerk; empty for none
-	marks           int    // requests that requests sent
+	marks           int    // number of marker requests that requests sent
 }
 
 // devReady matches the line by which the demo server or an example reports that it serves.
@@ -54,7 +54,7 @@ func (dev *devServer) launch() *program {
 	if len(dev.command) > 0 {
 		argv = append(append(argv, "--"), dev.command...)
 	}
-	return launch(dev.t, "gatehouse dev", nil, nil, nil, argv...)
+	return launch(dev.t, devName, nil, nil, nil, argv...)
 }
 
 // restart interrupts the program and starts it again. Keys, clients and sessions of the
