@@ -23,46 +23,14 @@ type rejection struct {
 }
 
 var (
-	noCredentials = rejection{
-		status: http.StatusUnauthorized,
-		code:   "missing_token",
-		reason: "no_credentials",
-	}
-	wrongScheme = rejection{
-		status: http.StatusUnauthorized,
-		code:   "missing_token",
-		reason: "wrong_scheme",
-	}
-	malformedCredentials = rejection{
-		status: http.StatusBadRequest,
-		code:   "invalid_request",
-		reason: "malformed_credentials",
-	}
-	tokenInQuery = rejection{
-		status: http.StatusBadRequest,
-		code:   "invalid_request",
-		reason: "token_in_query",
-	}
-	forbiddenOrigin = rejection{
-		status: http.StatusForbidden,
-		code:   "forbidden",
-		reason: "forbidden_origin",
-	}
-	forbiddenHost = rejection{
-		status: http.StatusForbidden,
-		code:   "forbidden",
-		reason: "forbidden_host",
-	}
-	insufficientPermission = rejection{
-		status: http.StatusForbidden,
-		code:   "forbidden",
-		reason: "insufficient_permission",
-	}
-	sessionOfAnotherUser = rejection{
-		status: http.StatusForbidden,
-		code:   "forbidden",
-		reason: "session_of_another_user",
-	}
+	noCredentials          = rejection{status: http.StatusUnauthorized, code: "missing_token", reason: "no_credentials"}
+	wrongScheme            = rejection{status: http.StatusUnauthorized, code: "missing_token", reason: "wrong_scheme"}
+	malformedCredentials   = rejection{status: http.StatusBadRequest, code: "invalid_request", reason: "malformed_credentials"}
+	tokenInQuery           = rejection{status: http.StatusBadRequest, code: "invalid_request", reason: "token_in_query"}
+	forbiddenOrigin        = rejection{status: http.StatusForbidden, code: "forbidden", reason: "forbidden_origin"}
+	forbiddenHost          = rejection{status: http.StatusForbidden, code: "forbidden", reason: "forbidden_host"}
+	insufficientPermission = rejection{status: http.StatusForbidden, code: "forbidden", reason: "insufficient_permission"}
+	sessionOfAnotherUser   = rejection{status: http.StatusForbidden, code: "forbidden", reason: "session_of_another_user"}
 )
 
 func invalidToken(reason gatehouse.Reason) rejection {
