@@ -8,22 +8,24 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/teststream"
 )
 
+// The newest revision of MCP, which has no sessions, and the newest one that has them.
 const (
 	stateless = "2026-07-28"
 	stateful  = "2025-11-25"
 )
 
-// request is an HTTP request to a server under test. Its methods return changed
-// copies.
+// request is an HTTP request to a server under test. Its methods return modified copies.
 type request struct {
 	method string
 	target string // path and query
-	host   string // Host header; empty means the address itself
+	host   string // Host header; empty means that of the address
 	header http.Header
 	body   string
-	stream bool // the answer may have no end; do not read it
+	stream bool // the answer may be a stream without an end, so send does not read it
 }
 
 func (q request) with(name string, values ...string) request {
@@ -43,31 +45,42 @@ func (q request) without(name string) request {
 
 func (q request) bearer(token string) request { return q.with("Authorization", "Bearer "+token) }
 
-func (q request) to(target string) request { q.target = target; return q }
+func (q request) withTarget(target string) request { q.target = target; return q }
 
-func (q request) at(host string) request { q.host = host; return q }
+func (q request) withHost(host string) request { q.host = host; return q }
 
-func (q request) saying(body string) request { q.body = body; return q }
+func (q request) withBody(body string) request { q.body = body; return q }
 
-// post is a POST of a JSON-RPC message to the endpoint as every client sends it.
+// post returns a POST of a JSON-RPC message to the endpoint, as every client sends it.
 func post(body string) request {
 	return request{method: http.MethodPost, target: "/mcp", body: body}.
 		with("Content-Type", "application/json").
 		with("Accept", "application/json, text/event-stream")
 }
 
-// bare is a request of one verb to the endpoint.
-func bare(method string) request {
-	q := request{method: method, target: "/mcp"}
+// methods are HTTP methods that a client may try at the endpoint.
+var methods = []string{
+	http.MethodPost,
+	http.MethodGet,
+	http.MethodDelete,
+	http.MethodPut,
+	http.MethodPatch,
+	http.MethodOptions,
+	http.MethodHead,
+}
+
+// endpointRequest returns a request to the endpoint with nothing in particular: a ping, if the method has a
+// body.
+func endpointRequest(method string) request {
 	if method == http.MethodPost {
 		return post(message("ping", nil))
 	}
-	return q.with("Accept", "application/json, text/event-stream")
+	return request{method: method, target: "/mcp"}.with("Accept", "application/json, text/event-stream")
 }
 
 func get(target string) request { return request{method: http.MethodGet, target: target} }
 
-// message is a JSON-RPC request.
+// message returns a JSON-RPC request.
 func message(method string, params map[string]any) string {
 	m := map[string]any{"jsonrpc": "2.0", "id": 1, "method": method}
 	if params != nil {
@@ -80,19 +93,21 @@ func message(method string, params map[string]any) string {
 	return string(text)
 }
 
-// initialize opens a session of the older revisions.
+// initialize returns the request that opens a session in the stateful revisions.
 func initialize() request {
 	return post(message("initialize", map[string]any{
-		"protocolVersion": stateful, "capabilities": map[string]any{}, "clientInfo": map[string]any{"name": "client", "version": "1"},
+		"protocolVersion": stateful,
+		"capabilities":    map[string]any{},
+		"clientInfo":      map[string]any{"name": "client", "version": "1"},
 	}))
 }
 
-// discover is the first request of the stateless revision.
-func discover() request { return modern("server/discover", "", nil) }
+// discover returns the first request of a client of the stateless revision.
+func discover() request { return statelessRequest("server/discover", "", nil) }
 
-// modern is a request of the stateless revision. name is the tool, if the method
-// has one.
-func modern(method, name string, params map[string]any) request {
+// statelessRequest returns a request of the stateless revision. name is the tool, or empty
+// if the method has none.
+func statelessRequest(method, name string, params map[string]any) request {
 	params = maps.Clone(params)
 	if params == nil {
 		params = map[string]any{}
@@ -107,15 +122,15 @@ func modern(method, name string, params map[string]any) request {
 		params["name"] = name
 		q = q.with("Mcp-Name", name)
 	}
-	return q.saying(message(method, params))
+	return q.withBody(message(method, params))
 }
 
-// callTool calls a tool in the stateless revision.
+// callTool returns a call of a tool in the stateless revision.
 func callTool(name string) request {
-	return modern("tools/call", name, map[string]any{"arguments": map[string]any{}})
+	return statelessRequest("tools/call", name, map[string]any{"arguments": map[string]any{}})
 }
 
-// callToolIn calls a tool in a session of the older revisions.
+// callToolIn returns a call of a tool in a session of the stateful revisions.
 func callToolIn(session, name string) request {
 	return post(toolCall(name)).with("MCP-Protocol-Version", stateful).with("Mcp-Session-Id", session)
 }
@@ -124,14 +139,14 @@ func toolCall(name string) string {
 	return message("tools/call", map[string]any{"name": name, "arguments": map[string]any{}})
 }
 
-// answer is what came back.
+// answer is the response to a request.
 type answer struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// client follows no redirect and keeps no cookie.
+// client does not follow redirects and does not keep cookies.
 var client = &http.Client{
 	Timeout:       time.Minute,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -164,7 +179,7 @@ func send(t *testing.T, base string, q request) answer {
 	return a
 }
 
-// reply is a JSON-RPC answer.
+// reply is a JSON-RPC response.
 type reply struct {
 	Result json.RawMessage `json:"result"`
 	Error  *struct {
@@ -173,13 +188,17 @@ type reply struct {
 	} `json:"error"`
 }
 
-// rpc reads the JSON-RPC answer, plain or as the last event of a stream.
+// rpc returns the JSON-RPC response in the body: the body itself, or the last event of a
+// stream.
 func (a answer) rpc(t *testing.T) reply {
 	t.Helper()
 	text := a.body
 	if strings.HasPrefix(a.header.Get("Content-Type"), "text/event-stream") {
-		text = text[strings.LastIndex(text, "data: ")+len("data: "):]
-		text, _, _ = strings.Cut(text, "\n")
+		events, err := teststream.ReadAll(strings.NewReader(a.body))
+		if err != nil || len(events) == 0 {
+			t.Fatalf("status %d, %d events in body %q: %v", a.status, len(events), a.body, err)
+		}
+		text = events[len(events)-1].Data
 	}
 	var out reply
 	if err := json.Unmarshal([]byte(text), &out); err != nil {
@@ -188,7 +207,7 @@ func (a answer) rpc(t *testing.T) reply {
 	return out
 }
 
-// object reads a JSON object.
+// object returns the JSON object in the body.
 func (a answer) object(t *testing.T) map[string]any {
 	t.Helper()
 	var out map[string]any

@@ -10,10 +10,9 @@ import (
 	"syscall"
 )
 
-// exchange is one request and its answer, as a server logged it: what went over
-// the wire, whoever the client was.
+// exchange is a request and the status of its response, as a server logged it.
 type exchange struct {
-	clerk        bool // asked of the local Clerk, not of the MCP server
+	clerk        bool // sent to the local Clerk, not to the MCP server
 	method, path string
 	status       string
 }
@@ -29,7 +28,7 @@ func (e exchange) String() string {
 
 var logged = regexp.MustCompile(`\bmethod=(\S+) path=(\S+) status=(\d+)`)
 
-// readLog returns the exchanges of a log in their order.
+// readLog returns the exchanges in a log, in their order.
 func readLog(log string) []exchange {
 	var all []exchange
 	for line := range strings.Lines(log) {
@@ -41,16 +40,16 @@ func readLog(log string) []exchange {
 }
 
 const (
-	keysFetched  = "clerk: GET /.well-known/jwks.json 200"
-	tokenIssued  = "clerk: POST /oauth/token 200"
-	userAsked    = "clerk: GET /oauth/userinfo 200"
-	clientIsNew  = "clerk: POST /oauth/register 201"
-	signInAsked  = "clerk: GET /oauth/authorize 302"
-	tokenRevoked = "clerk: POST /oauth/token/revoke 200"
+	keysFetched      = "clerk: GET /.well-known/jwks.json 200"
+	tokenIssued      = "clerk: POST /oauth/token 200"
+	userInfoFetched  = "clerk: GET /oauth/userinfo 200"
+	clientRegistered = "clerk: POST /oauth/register 201"
+	signInRequested  = "clerk: GET /oauth/authorize 302"
+	tokenRevoked     = "clerk: POST /oauth/token/revoke 200"
 )
 
-// split divides what a client did into the way to its first token and what came
-// after. The gate's own fetch of the keys is left out.
+// split divides the requests of a client into those up to its first token and those after
+// it. It omits the guard's own fetch of the keys.
 func split(all []exchange) (before, after []string) {
 	for _, e := range all {
 		s := e.String()
@@ -65,14 +64,16 @@ func split(all []exchange) (before, after []string) {
 	return before, after
 }
 
-func count(all []exchange, what string) int {
+// count returns how often the exchange with the given text occurs.
+func count(all []exchange, want string) int {
 	n := 0
 	for _, e := range all {
-		if e.String() == what {
+		if e.String() == want {
 			n++
 		}
 	}
 	return n
 }
 
+// inUse reports whether err says that a port is in use.
 func inUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }

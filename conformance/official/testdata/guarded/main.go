@@ -1,9 +1,8 @@
-// Gate runs the everything-server of go-sdk behind the gate, with a local Clerk
-// that issues the tokens. The functions that register the features of the
-// everything-server come from its own source, which the build lays beside this
-// file.
+// Guarded runs the everything-server of go-sdk behind the guard, with a local Clerk that
+// issues the tokens. The functions that register the features of the everything-server
+// come from its own source, which the build adds to this package.
 //
-// It writes one line of JSON, the address of the endpoint and a token for it, and
+// It writes one line of JSON with the address of the endpoint and a token for it, and
 // serves until its standard input ends.
 package main
 
@@ -74,7 +73,7 @@ func run() error {
 	return server.Serve(ctx, listeners...)
 }
 
-// issuer runs a local Clerk on a free port.
+// issuer runs a local Clerk on a free port until ctx ends.
 func issuer(ctx context.Context) (*localclerk.Server, error) {
 	listeners, err := listen.TCP(listen.Localhost, 0)
 	if err != nil {

@@ -8,27 +8,28 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/testlog"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// callSession is "gatehouse call" as a session, every request of which is a
-// command of its own. An error of it is what the command wrote to standard error.
+// callSession is a session whose requests are commands of "gatehouse call", one each. The
+// text of an error is what the command wrote to standard error.
 type callSession struct {
 	t        *testing.T
-	shell    shell
+	runner   callRunner
 	endpoint string
 	flags    []string
-	who      person
+	user     user
 }
 
 func newCallSession(t *testing.T, endpoint string, flags ...string) session {
 	t.Helper()
-	return &callSession{t: t, shell: shell{t.TempDir()}, endpoint: endpoint, flags: flags}
+	return &callSession{t: t, runner: callRunner{t.TempDir()}, endpoint: endpoint, flags: flags}
 }
 
-// connect lists the tools. The command does not tell the revision.
-func (s *callSession) connect(ctx context.Context, p person) (string, error) {
-	s.who = p
+// connect lists the tools. It returns no revision, because the command does not print it.
+func (s *callSession) connect(ctx context.Context, u user) (string, error) {
+	s.user = u
 	_, err := s.tools(ctx)
 	return "", err
 }
@@ -54,13 +55,13 @@ func (s *callSession) call(ctx context.Context, tool string, input map[string]an
 	return &result, s.do(ctx, &result, tool, string(arguments))
 }
 
-// close does nothing: no command is left.
+// close does nothing: no command is running.
 func (s *callSession) close(context.Context) error { return nil }
 
-func (s *callSession) do(ctx context.Context, answer any, words ...string) error {
-	args := append(append([]string{s.endpoint}, words...), "--json", "--user", s.who.username)
-	stdout := &transcript{}
-	command := s.shell.start(s.t, stdout, append(args, s.flags...)...)
+func (s *callSession) do(ctx context.Context, result any, words ...string) error {
+	args := append(append([]string{s.endpoint}, words...), "--json", "--user", s.user.username)
+	stdout := &testlog.Buffer{}
+	command := s.runner.start(s.t, stdout, append(args, s.flags...)...)
 	status, err := command.status(ctx)
 	switch {
 	case err != nil:
@@ -68,5 +69,5 @@ func (s *callSession) do(ctx context.Context, answer any, words ...string) error
 	case status != 0:
 		return errors.New(command.stderr.String())
 	}
-	return json.Unmarshal([]byte(stdout.String()), answer)
+	return json.Unmarshal([]byte(stdout.String()), result)
 }

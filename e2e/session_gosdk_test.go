@@ -12,32 +12,32 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 )
 
-// goSession is go-sdk's own client with its own OAuth handler.
+// goSession is the client of go-sdk with the OAuth handler of go-sdk.
 type goSession struct {
 	endpoint string
-	asks     string // revision to ask for, empty for the newest
-	who      person
+	revision string // to propose; empty for the newest
+	user     user
 	handler  *auth.AuthorizationCodeHandler
 	session  *mcp.ClientSession
 }
 
-// nowhere is a redirect URI that nobody listens at: the person hands the answer
-// over.
-const nowhere = "http://127.0.0.1:53682/callback"
+// unusedRedirectURI is a redirect URI without a listener: fetchCode reads the authorization
+// response from the redirect itself.
+const unusedRedirectURI = "http://127.0.0.1:53682/callback"
 
-// newGoSession makes a client that asks for the scopes the server names, or for
-// those given and no other of them.
-func newGoSession(t testing.TB, endpoint, revision string, only ...string) session {
+// newGoSession returns a client that requests the scopes that the server names, or else the
+// given ones.
+func newGoSession(t testing.TB, endpoint, revision string, scopes ...string) session {
 	t.Helper()
-	s := &goSession{endpoint: endpoint, asks: revision}
+	s := &goSession{endpoint: endpoint, revision: revision}
 	var filter func([]string) []string
-	if len(only) > 0 {
-		filter = func([]string) []string { return only }
+	if len(scopes) > 0 {
+		filter = func([]string) []string { return scopes }
 	}
 	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
 		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{Metadata: &oauthex.ClientRegistrationMetadata{
 			ClientName:              "Gatehouse end-to-end",
-			RedirectURIs:            []string{nowhere},
+			RedirectURIs:            []string{unusedRedirectURI},
 			GrantTypes:              []string{"authorization_code", "refresh_token"},
 			TokenEndpointAuthMethod: "none",
 		}},
@@ -53,22 +53,22 @@ func newGoSession(t testing.TB, endpoint, revision string, only ...string) sessi
 }
 
 func (s *goSession) fetchCode(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
-	to, err := s.who.visit(ctx, args.URL)
+	redirect, err := s.user.authorize(ctx, args.URL)
 	if err != nil {
 		return nil, err
 	}
-	query := to.Query()
+	query := redirect.Query()
 	if query.Has("error") {
 		return nil, fmt.Errorf("%s: %s", query.Get("error"), query.Get("error_description"))
 	}
 	return &auth.AuthorizationResult{Code: query.Get("code"), State: query.Get("state"), Iss: query.Get("iss")}, nil
 }
 
-func (s *goSession) connect(ctx context.Context, p person) (string, error) {
-	s.who = p
+func (s *goSession) connect(ctx context.Context, u user) (string, error) {
+	s.user = u
 	client := mcp.NewClient(&mcp.Implementation{Name: "gatehouse-e2e", Version: "1.0.0"}, nil)
 	session, err := client.Connect(ctx, &mcp.StreamableClientTransport{Endpoint: s.endpoint, OAuthHandler: s.handler},
-		&mcp.ClientSessionOptions{ProtocolVersion: s.asks})
+		&mcp.ClientSessionOptions{ProtocolVersion: s.revision})
 	if err != nil {
 		return "", err
 	}
