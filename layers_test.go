@@ -20,7 +20,6 @@ var layers = map[string]int{
 	"internal/cache":      0,
 	"internal/challenge":  0,
 	"internal/env":        0,
-	"internal/listen":     0,
 	"internal/quote":      0,
 	"internal/reason":     0,
 	"internal/strictjson": 0,
@@ -28,6 +27,7 @@ var layers = map[string]int{
 	"localclerk":          0,
 	"reply":               0,
 
+	"internal/listen": 1,
 	"internal/remote": 1,
 
 	"internal/keys":  2,

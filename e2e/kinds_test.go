@@ -78,7 +78,7 @@ func elsewhere(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := clerk.Mint(localclerk.Token{})
+	token, err := clerk.IssueToken(localclerk.Token{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -327,11 +327,11 @@ func TestFailures(t *testing.T) {
 		{
 			"Token of an unknown user",
 			func(t testing.TB) { clerk.Token(t, url, unknown) },
-			`no user "unknown"; there are ada`,
+			`no user "unknown"; the users are ada`,
 		},
 		{"Token of a user who is not a member", func(t testing.TB) {
 			clerk.Token(t, url, gatehousetest.Person{User: "katherine", Organization: "bombe-works"})
-		}, `Katherine Johnson is no member of "bombe-works"`},
+		}, `Katherine Johnson is not a member of "bombe-works"`},
 		{
 			"Token with an unknown flaw",
 			func(t testing.TB) { clerk.Token(t, url, ada, "a scratch") },
@@ -369,7 +369,7 @@ func TestBannedUsersCannotSignIn(t *testing.T) {
 	url := start(t, clerk.Provider())
 	users := clerk.Users()
 	users[0].Banned = true
-	if err := clerk.SetPeople(users, clerk.Organizations()); err != nil {
+	if err := clerk.SetUsers(users, clerk.Organizations()); err != nil {
 		t.Fatal(err)
 	}
 	got := failureOf(t, func(t testing.TB) { clerk.SignIn(t, url, gatehousetest.Person{}) })

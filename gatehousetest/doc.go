@@ -38,7 +38,7 @@
 //		}
 //	}
 //
-// The users are [localclerk.SeedUsers] until SetPeople changes them. To test outages,
+// The users are [localclerk.SeedUsers] until SetUsers changes them. To test outages,
 // wrong clocks, key rotation and other settings of Clerk, call SetFaults, RotateKey and
 // SetSettings, methods of the [localclerk.Server] in a [ClerkServer].
 package gatehousetest

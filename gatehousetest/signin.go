@@ -22,7 +22,7 @@ import (
 )
 
 // Person is a user who signs in. The zero value is the first user, Ada Lovelace unless
-// SetPeople was called, in no organization.
+// SetUsers was called, in no organization.
 type Person struct {
 	// User is an ID, username, email or first name. Empty means the first user.
 	User string

@@ -18,7 +18,7 @@ import (
 // resource. If who does not exist, Token fails t.
 //
 // For tokens without aud, as Clerk issues them by default, and for other claims, see
-// [localclerk.Server.Mint].
+// [localclerk.Server.IssueToken].
 func (c *ClerkServer) Token(t testing.TB, resource string, who Person, flaws ...Flaw) string {
 	t.Helper()
 	d := draft{
@@ -114,7 +114,7 @@ type draft struct {
 }
 
 func (d *draft) write() (string, error) {
-	token, err := d.signer.Mint(d.Token)
+	token, err := d.signer.IssueToken(d.Token)
 	for _, change := range d.changes {
 		if err == nil {
 			token, err = change(token)
@@ -125,7 +125,7 @@ func (d *draft) write() (string, error) {
 
 // forge makes another local Clerk sign the token, which differs only in its key.
 func forge(d *draft) error {
-	genuine, err := d.signer.Mint(localclerk.Token{})
+	genuine, err := d.signer.IssueToken(localclerk.Token{})
 	if err != nil {
 		return err
 	}

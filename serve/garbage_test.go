@@ -19,7 +19,7 @@ import (
 // 500, and the server still works afterwards.
 func TestGarbage(t *testing.T) {
 	server := start(t)
-	token, err := server.clerk.Mint(localclerk.Token{User: "ada"})
+	token, err := server.clerk.IssueToken(localclerk.Token{User: "ada"})
 	if err != nil {
 		t.Fatal(err)
 	}

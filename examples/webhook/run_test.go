@@ -124,7 +124,7 @@ func setBanned(t *testing.T, clerk *gatehousetest.ClerkServer, banned bool) {
 	t.Helper()
 	users := clerk.Users()
 	users[0].Banned = banned
-	if err := clerk.SetPeople(users, clerk.Organizations()); err != nil {
+	if err := clerk.SetUsers(users, clerk.Organizations()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -72,7 +72,7 @@ func call(t *testing.T, p gatehouse.Provider, token string) (*mcp.CallToolReques
 
 func mint(t *testing.T, in *instance, token localclerk.Token) string {
 	t.Helper()
-	raw, err := in.Mint(token)
+	raw, err := in.IssueToken(token)
 	if err != nil {
 		t.Fatal(err)
 	}
