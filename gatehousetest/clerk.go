@@ -56,8 +56,8 @@ func newKey() *rsa.PrivateKey {
 }
 
 // Provider returns the provider for guards whose users sign in with c. It is made by
-// clerk.New with a secret key, so that opaque tokens are accepted too. It does not
-// depend on the environment.
+// clerk.New with a secret key, so that opaque tokens are accepted too.
+// Environment variables that name another instance have no effect.
 func (c *ClerkServer) Provider() gatehouse.Provider {
 	return clerk.New(clerk.Config{
 		FrontendAPIURL: c.Issuer(),

@@ -316,4 +316,7 @@ func TestStopEndsStreams(t *testing.T) {
 	if took := time.Since(began); took > 8*time.Second {
 		t.Errorf("stopping took %s; want open streams to end at once", took)
 	}
+	if log := server.log.String(); !strings.Contains(log, `"msg":"stopping","reason":"context canceled"`) {
+		t.Errorf("the log does not say that the server stops:\n%s", log)
+	}
 }
