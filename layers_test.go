@@ -19,7 +19,6 @@ var layers = map[string]int{
 	"internal/cache":      0,
 	"internal/challenge":  0,
 	"internal/env":        0,
-	"internal/listen":     0,
 	"internal/quote":      0,
 	"internal/reason":     0,
 	"internal/strictjson": 0,
@@ -30,6 +29,7 @@ var layers = map[string]int{
 	"localclerk":          0,
 	"reply":               0,
 
+	"internal/listen": 1,
 	"internal/remote": 1,
 
 	"internal/keys":  2,
@@ -51,6 +51,7 @@ var layers = map[string]int{
 	"conformance": 9, // tests only
 
 	"examples/clerk":        9,
+	"examples/quickstart":   9,
 	"examples/organization": 9,
 	"examples/middleware":   9,
 }

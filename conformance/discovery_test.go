@@ -323,7 +323,7 @@ func testOtherMembers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cfg.Guard, cfg.Provider = guard, gatehouse.Provider{}
+		cfg.Guard, cfg.Provider, cfg.Requirements = guard, gatehouse.Provider{}, nil
 	})
 	want := wantMetadata(s, "https://mcp.example.com/mcp")
 	want["resource_name"] = "Notes"

@@ -61,7 +61,7 @@ func (s *server) wantRejected(t *testing.T, q request, want rejection) answer {
 		t.Errorf("%s %s: the rejection has Mcp-Session-Id %q", q.method, q.target, got)
 	}
 	if q.method != http.MethodHead {
-		wantBody := map[string]any{"error": want.code, "error_description": phrase(want.reason)}
+		wantBody := map[string]any{"error": want.code, "error_description": phrase(want.reason), "reason": string(want.reason)}
 		if diff := cmp.Diff(wantBody, a.object(t)); diff != "" {
 			t.Errorf("%s %s: body (-want +got):\n%s", q.method, q.target, diff)
 		}

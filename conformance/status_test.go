@@ -121,7 +121,8 @@ func wantUnavailable(t *testing.T, a answer) {
 	t.Helper()
 	body := a.object(t)
 	after := a.header.Get("Retry-After")
-	if a.status != http.StatusServiceUnavailable || after == "" || body["error"] != "temporarily_unavailable" || len(body) != 2 {
+	if a.status != http.StatusServiceUnavailable || after == "" || body["error"] != "temporarily_unavailable" ||
+		body["reason"] != "provider_unavailable" || len(body) != 3 {
 		t.Errorf("status %d, Retry-After %q, body %s; want 503", a.status, after, a.body)
 	}
 	if got := a.header.Get("WWW-Authenticate"); got != "" {

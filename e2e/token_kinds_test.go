@@ -121,7 +121,7 @@ func otherIssuerToken(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := clerk.Mint(localclerk.Token{})
+	token, err := clerk.IssueToken(localclerk.Token{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func run() error {
 	registerPrompts(server.MCP)
 	go watchedResourceUpdater(ctx, server.MCP)
 
-	token, err := local.Mint(localclerk.Token{Resource: server.URL()})
+	token, err := local.IssueToken(localclerk.Token{Resource: server.URL()})
 	if err != nil {
 		return err
 	}
