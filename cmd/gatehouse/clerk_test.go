@@ -6,26 +6,27 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
 
-func TestPartsOfAnError(t *testing.T) {
+func TestJoinedErrors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "clerk.yaml")
 	if err := os.WriteFile(path, []byte("settings: {dcr: 1}\nusers: [{}]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := loadClerk(4000, path, devLogger(newConsole(), true))
-	if got := parts(err); len(got) != 2 || !strings.Contains(got[0].Error(), ":1: ") || !strings.Contains(got[1].Error(), ":2: ") {
-		t.Errorf("parts = %q, want both faults with their lines", got)
+	_, err := loadClerk(4000, path, newLogger(newConsole(), true))
+	if got := joinedErrors(err); len(got) != 2 || !strings.Contains(got[0].Error(), ":1: ") || !strings.Contains(got[1].Error(), ":2: ") {
+		t.Errorf("joinedErrors = %q, want both faults with their lines", got)
 	}
-	one := fail("hint", "what a server wrote:\n%s", "gatehouse: hint: run this")
-	if got := parts(one); len(got) != 1 {
-		t.Errorf("parts = %q; text of others must stay one line", got)
+	one := failure.New("hint", "what a server wrote:\n%s", "gatehouse: hint: run this")
+	if got := joinedErrors(one); len(got) != 1 {
+		t.Errorf("joinedErrors = %q; text from a server must stay one error", got)
 	}
 }
 
 func TestClerkEnvironment(t *testing.T) {
-	server, err := loadClerk(4000, "", devLogger(newConsole(), true))
+	server, err := loadClerk(4000, "", newLogger(newConsole(), true))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,6 +37,6 @@ func TestClerkEnvironment(t *testing.T) {
 		}
 	}
 	if s := server.Settings(); !s.DynamicOAuthClientRegistration || !strings.Contains(strings.Join(s.DefaultScopes, " "), localclerk.ScopeOrganization) {
-		t.Errorf("settings %+v; want registration on, and the organization within reach", s)
+		t.Errorf("settings %+v; want registration enabled, and the organization scope among the defaults", s)
 	}
 }
