@@ -31,7 +31,7 @@ func newCallCommand(con *console) *cobra.Command {
 	var options callOptions
 	cmd := &cobra.Command{
 		Use:   "call URL TOOL [ARGUMENTS]",
-		Short: "call a tool of an MCP server, signing in if the server asks for it",
+		Short: "Call a tool of an MCP server, signing in if the server asks for it",
 		Long: `Call a tool of an MCP server and print its result. If the server asks for sign-in, the
 browser opens. The sign-in is saved for the next call.
 
@@ -57,6 +57,9 @@ file for each server, issuer and user. Only you can read them.`,
 		},
 	}
 	options.addFlags(cmd.Flags())
+	for _, name := range []string{"timeout", "scope", "user", "org", "client-id", "callback-port"} {
+		cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
+	}
 	return cmd
 }
 

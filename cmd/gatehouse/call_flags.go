@@ -43,7 +43,7 @@ func (o *callOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "print each step of the flow")
 	flags.BoolVar(&o.noBrowser, "no-browser", false, "print the sign-in link instead of opening a browser")
 	flags.DurationVar(&o.timeout, "timeout", defaultTimeout,
-		"how long to wait for the sign-in, and for each answer\nof the server")
+		"wait at most `DURATION`, such as 90s, for the sign-in\nand for each answer of the server")
 	flags.StringVar(&o.scope, "scope", "", "request these `SCOPES` too, separated by spaces")
 	flags.StringVar(&o.user, "user", "", "sign in as user `NAME` of a local Clerk, without a browser")
 	flags.StringVar(&o.org, "org", "", "with --user: the organization to choose, by `ID` or slug")

@@ -346,8 +346,9 @@ func TestCallFailures(t *testing.T) {
 					return true
 				}
 			},
-			wantErr:  "rejects the request with 401: wrong_audience: the token was issued for another server",
-			wantHint: "aud names other servers and not this resource: compare Resource with the URL that users type",
+			wantErr: "rejects the request with 401: wrong_audience: the token was issued for another server " +
+				"(aud names other servers and not this resource)",
+			wantHint: "what the operator of the server can do: compare Resource with the URL that users type",
 		},
 		{
 			name:     "scope that is not granted",

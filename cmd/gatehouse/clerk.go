@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/clerkfile"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
@@ -30,7 +29,7 @@ func newClerkCommand(con *console) *cobra.Command {
 	var options clerkOptions
 	cmd := &cobra.Command{
 		Use:   "clerk",
-		Short: "run a local Clerk alone, for a server in any language",
+		Short: "Run a local Clerk alone, for a server in any language",
 		Long: `Run a local Clerk and print the environment variables with which a server uses it, one
 NAME=value per line. The local Clerk listens on loopback only, and forgets everything
 when it stops.`,
@@ -48,16 +47,23 @@ when it stops.`,
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.IntVar(&options.port, "port", defaultClerkPort, "listen on `PORT`")
-	addClerkFlags(flags, &options.config, &options.quiet)
+	addClerkFlags(cmd, &options.config, &options.quiet)
 	flags.BoolVar(&options.printConfig, "print-config", false, "print an example of that file and exit")
 	return cmd
 }
 
 // addClerkFlags declares the flags that dev and clerk share.
-func addClerkFlags(flags *pflag.FlagSet, config *string, quiet *bool) {
+func addClerkFlags(cmd *cobra.Command, config *string, quiet *bool) {
+	flags := cmd.Flags()
 	flags.StringVar(config, "config", "",
 		"read settings, users and organizations of the local Clerk\nfrom the YAML `FILE`, again whenever it changes")
 	flags.BoolVar(quiet, "quiet", false, "do not log each request")
+	cmd.MarkFlagFilename("config", "yaml", "yml")
+	for _, name := range []string{"port", "clerk-port"} {
+		if flags.Lookup(name) != nil {
+			cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
+		}
+	}
 }
 
 // checkPort returns a usageError unless port is a port number.

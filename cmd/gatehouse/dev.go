@@ -30,7 +30,7 @@ func newDevCommand(con *console) *cobra.Command {
 	var options devOptions
 	cmd := &cobra.Command{
 		Use:   "dev [flags] [-- COMMAND [ARGUMENTS]]",
-		Short: "run a local Clerk and an MCP server that uses it",
+		Short: "Run a local Clerk and an MCP server that uses it",
 		Long: `Run a local Clerk and an MCP server with a few demo tools, to try sign-in without an
 account and without a network. The development window, a page on the port of the local
 Clerk, shows each sign-in step by step.
@@ -55,7 +55,7 @@ stops.`,
 	flags.SortFlags = false
 	flags.IntVar(&options.port, "port", defaultDevPort, "serve the MCP server on `PORT`")
 	flags.IntVar(&options.clerkPort, "clerk-port", defaultClerkPort, "serve the local Clerk on `PORT`")
-	addClerkFlags(flags, &options.config, &options.quiet)
+	addClerkFlags(cmd, &options.config, &options.quiet)
 	return cmd
 }
 

@@ -71,6 +71,9 @@ func newUsageError(hint, format string, args ...any) error {
 }
 
 func execute(ctx context.Context, con *console, args []string) error {
+	if len(args) == 0 {
+		return newUsageError(`"gatehouse help" lists the commands`, "no command given")
+	}
 	root := newRootCommand(con)
 	if err := checkCommand(root, args); err != nil {
 		return err
@@ -79,22 +82,16 @@ func execute(ctx context.Context, con *console, args []string) error {
 	return root.ExecuteContext(ctx)
 }
 
-const listHint = `"gatehouse help" lists the commands`
-
 func newRootCommand(con *console) *cobra.Command {
 	info := readVersions()
 	root := &cobra.Command{
-		Use:   "gatehouse COMMAND",
+		Use:   "gatehouse",
 		Short: "OAuth sign-in for MCP servers",
 		Long: `Gatehouse adds OAuth sign-in to MCP servers. This program helps to build and to try
 them: "gatehouse dev" runs a complete example on this machine, without an account.`,
-		Version: info.Gatehouse,
-		RunE: func(*cobra.Command, []string) error {
-			return newUsageError(listHint, "no command given")
-		},
-		SilenceErrors:         true, // run prints them
-		SilenceUsage:          true,
-		DisableFlagsInUseLine: true,
+		Version:       info.Gatehouse,
+		SilenceErrors: true, // run prints them
+		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate(info.String())
 	root.Flags().Bool("version", false, "print the versions of this program and its parts")
@@ -112,7 +109,7 @@ them: "gatehouse dev" runs a complete example on this machine, without an accoun
 func newHelpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:                   "help [COMMAND]",
-		Short:                 "explain a command",
+		Short:                 "Explain a command",
 		Long:                  "Print the help of a command, or the list of commands.",
 		DisableFlagsInUseLine: true,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {

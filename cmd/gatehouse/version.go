@@ -30,7 +30,7 @@ func newVersionCommand(con *console) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "version",
-		Short: "print the versions of this program and its parts",
+		Short: "Print the versions of this program and its parts",
 		Long: `Print the version of Gatehouse, the versions of Go and of the go-sdk that it was built
 with, and the revisions of the MCP specification that it implements.`,
 		ValidArgsFunction: cobra.NoFileCompletions,

@@ -16,15 +16,15 @@ func ExplainAnswer(a *trace.Answer, resource string, scopes []string) *failure.E
 	said := trace.IfSet(": %s", a.Description())
 	info, known := reason.InfoOf(a.Reason)
 	switch {
+	case a.Status == http.StatusUnauthorized && !a.WithToken:
+		return failure.New("run the command again to sign in", "%q asks for sign-in%s", resource, said)
 	case a.AsksForScope():
 		return explainScope(a, resource, scopes, said)
 	case known:
 		return explainReason(info, resource, said, a)
-	case a.Status == http.StatusUnauthorized && a.WithToken:
+	case a.Status == http.StatusUnauthorized:
 		return failure.New("the MCP server and the authorization server disagree: compare the issuer, the audience and the clocks; the log of the MCP server has the precise reason",
 			"%q rejects the token of the new sign-in%s", resource, said)
-	case a.Status == http.StatusUnauthorized:
-		return failure.New("run the command again to sign in", "%q asks for sign-in%s", resource, said)
 	case a.Status == http.StatusForbidden && !a.WithToken:
 		return failure.New("the server rejects the request before any sign-in: call it by its public URL, or ask its operator",
 			"%q rejects the request with 403%s", resource, said)
@@ -43,16 +43,14 @@ func ExplainAnswer(a *trace.Answer, resource string, scopes []string) *failure.E
 
 // explainReason explains a rejection by Gatehouse's guard.
 func explainReason(info reason.Info, resource, said string, a *trace.Answer) *failure.Error {
-	hint := info.When + ": " + info.Do
-	switch info.Status {
-	case http.StatusForbidden:
-		if a.WithToken {
-			hint += "; --logout, then sign in again to use another account"
-		}
-	case http.StatusServiceUnavailable:
+	hint := "what the operator of the server can do: " + info.Do
+	switch {
+	case info.Status == http.StatusForbidden && a.WithToken:
+		hint = "sign in as another user (--logout first); " + hint
+	case info.Status == http.StatusServiceUnavailable:
 		hint = retryHint(a.RetryAfter) + "; " + hint
 	}
-	return failure.New(hint, "%q rejects the request with %d%s", resource, a.Status, said)
+	return failure.New(hint, "%q rejects the request with %d%s (%s)", resource, a.Status, said, info.When)
 }
 
 func explainScope(a *trace.Answer, resource string, scopes []string, said string) *failure.Error {

@@ -2,6 +2,7 @@ package signin
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -34,6 +35,9 @@ func (c *Client) signInLocally(ctx context.Context, authURL, redirectURI string)
 		return authResponse{}, err
 	}
 	const hint = `--user works with the local Clerk of "gatehouse dev", which prints its users when it starts`
-	return authResponse{}, failure.New(hint, "signing in as %q: authorization server answered %d%s%s, want a redirect to this program",
-		account.User, resp.StatusCode, trace.RedirectTarget(location), trace.IfSet(": %s", trace.ErrorText(resp, body)))
+	said := fmt.Sprintf("%d%s", resp.StatusCode, trace.IfSet(": %s", trace.ErrorText(resp, body)))
+	if target := trace.RedirectTarget(location); target != "" {
+		said = fmt.Sprintf("%d%s, want a redirect to this program", resp.StatusCode, target)
+	}
+	return authResponse{}, failure.New(hint, "signing in as %q: authorization server answered %s", account.User, said)
 }
