@@ -104,7 +104,9 @@ func runCall(ctx context.Context, con *console, options *callOptions) error {
 	return nil
 }
 
-func newCall(ctx context.Context, con *console, options *callOptions, account savedsignin.Account, timeout *answerTimeout) (*call, error) {
+func newCall(
+	ctx context.Context, con *console, options *callOptions, account savedsignin.Account, timeout *answerTimeout,
+) (*call, error) {
 	store, err := openStore(con)
 	if err != nil {
 		return nil, err
@@ -142,7 +144,9 @@ func newCall(ctx context.Context, con *console, options *callOptions, account sa
 func openStore(con *console) (*savedsignin.Store, error) {
 	dir, err := con.configDir()
 	if err != nil {
-		return nil, failure.New("set HOME or XDG_CONFIG_HOME: sign-ins are saved there", "finding the configuration directory: %w", err)
+		return nil, failure.New(
+			"set HOME or XDG_CONFIG_HOME: sign-ins are saved there",
+			"finding the configuration directory: %w", err)
 	}
 	return savedsignin.NewStore(filepath.Join(dir, "gatehouse"), con.Note), nil
 }
@@ -304,7 +308,9 @@ func (c *call) explain(ctx context.Context, err error) error {
 		return f
 	}
 	if errors.Is(context.Cause(ctx), errNoAnswer) {
-		return failure.New("the server may be busy or stuck; --timeout waits longer", "%q: %w within %s", c.resource, errNoAnswer, c.options.timeout)
+		return failure.New(
+			"the server may be busy or stuck; --timeout waits longer",
+			"%q: %w within %s", c.resource, errNoAnswer, c.options.timeout)
 	}
 	if f := signin.ExplainNetwork(err); f != nil {
 		return f

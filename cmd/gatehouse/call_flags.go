@@ -143,7 +143,9 @@ func (o *callOptions) clientSecret() (savedsignin.Secret, error) {
 	}
 	text := strings.TrimSpace(string(data))
 	if text == "" || len(data) > maxSecretFile || strings.ContainsAny(text, "\r\n") {
-		return "", failure.New("write only the secret into it", "client secret file %q does not have one line of at most %d bytes", o.clientSecretFile, maxSecretFile)
+		return "", failure.New(
+			"write only the secret into it",
+			"client secret file %q does not have one line of at most %d bytes", o.clientSecretFile, maxSecretFile)
 	}
 	return savedsignin.Secret(text), nil
 }

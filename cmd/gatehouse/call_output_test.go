@@ -19,7 +19,11 @@ func TestDescribeResult(t *testing.T) {
 		want   string
 	}{
 		{"nothing", mcp.CallToolResult{}, ""},
-		{"texts", mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "one"}, &mcp.TextContent{Text: "two\n"}}}, "one\ntwo\n"},
+		{
+			"texts",
+			mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "one"}, &mcp.TextContent{Text: "two\n"}}},
+			"one\ntwo\n",
+		},
 		{"structured", mcp.CallToolResult{StructuredContent: structured}, "{\n  \"a\": 1,\n  \"b\": \"<&>\"\n}\n"},
 		{
 			"structured, and the same as text",
@@ -41,7 +45,13 @@ func TestDescribeResult(t *testing.T) {
 				&mcp.EmbeddedResource{Resource: &mcp.ResourceContents{URI: "file:///c", MIMEType: "a/b", Blob: []byte("12")}},
 				&mcp.EmbeddedResource{},
 			}},
-			"[image, image/png, 3 bytes; --json shows it]\n[audio, audio/wav, 1 bytes; --json shows it]\n[resource file:///a]\ninside\n[resource file:///c, a/b, 2 bytes; --json shows it]\n[empty resource]\n",
+			`[image, image/png, 3 bytes; --json shows it]
+[audio, audio/wav, 1 bytes; --json shows it]
+[resource file:///a]
+inside
+[resource file:///c, a/b, 2 bytes; --json shows it]
+[empty resource]
+`,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -70,7 +70,12 @@ func TestCallNoBrowser(t *testing.T) {
 		message string
 	}{
 		{"asked for", []string{"--no-browser"}, nil, "gatehouse: open this link to sign in: "},
-		{"no browser", nil, errors.New("no display"), "gatehouse: no browser opened (no display); open this link to sign in: "},
+		{
+			"no browser",
+			nil,
+			errors.New("no display"),
+			"gatehouse: no browser opened (no display); open this link to sign in: ",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -232,7 +237,8 @@ func TestCallFailures(t *testing.T) {
 					document["registration_endpoint"] = f.clerkURL + "/oauth/register"
 				}
 			},
-			wantErr:  "does not register clients: 422: feature_requires_dynamic_oauth_client_registration: dynamic client registration is not enabled",
+			wantErr: "does not register clients: 422: feature_requires_dynamic_oauth_client_registration: " +
+				"dynamic client registration is not enabled",
 			wantHint: "enable Dynamic Client Registration (Clerk: Dashboard",
 		},
 		{
@@ -250,7 +256,8 @@ func TestCallFailures(t *testing.T) {
 					q.Set("error_description", "The OAuth 2.0 Client is not allowed to request scope 'openid'.")
 				})
 			},
-			wantErr:  "does not give this client the scopes: invalid_scope: The OAuth 2.0 Client is not allowed to request scope 'openid'.",
+			wantErr: "does not give this client the scopes: invalid_scope: " +
+				"The OAuth 2.0 Client is not allowed to request scope 'openid'.",
 			wantHint: "a client holds only the scopes it registered",
 		},
 		{
@@ -324,7 +331,8 @@ func TestCallFailures(t *testing.T) {
 					if req.Header.Get("Authorization") == "" {
 						return false
 					}
-					w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="the token is for another audience"`)
+					w.Header().Set("WWW-Authenticate",
+						`Bearer error="invalid_token", error_description="the token is for another audience"`)
 					w.WriteHeader(http.StatusUnauthorized)
 					return true
 				}
@@ -340,9 +348,11 @@ func TestCallFailures(t *testing.T) {
 						return false
 					}
 					w.Header().Set("Content-Type", "application/json")
-					w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="the token was issued for another server"`)
+					w.Header().Set("WWW-Authenticate",
+						`Bearer error="invalid_token", error_description="the token was issued for another server"`)
 					w.WriteHeader(http.StatusUnauthorized)
-					io.WriteString(w, `{"error":"invalid_token","error_description":"the token was issued for another server","reason":"wrong_audience"}`)
+					io.WriteString(w,
+						`{"error":"invalid_token","error_description":"the token was issued for another server","reason":"wrong_audience"}`)
 					return true
 				}
 			},
@@ -959,21 +969,22 @@ func TestCallAsARegisteredClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	port := closedPort(t)
-	args := []string{f.mcpURL, "whoami", "-v", "--client-id", registered.ClientID, "--callback-port", port[strings.LastIndex(port, ":")+1:]}
+	port = port[strings.LastIndex(port, ":")+1:]
+	args := []string{f.mcpURL, "whoami", "-v", "--client-id", registered.ClientID, "--callback-port", port, "--client-secret-file", file}
 
 	f.resetCounts()
-	f.call(t, append(args, "--client-secret-file", file)...).want(t, exitOK, "the client must have http://127.0.0.1:", "/callback among its redirect URIs")
+	f.call(t, args...).want(t, exitOK, "the client must have http://127.0.0.1:", "/callback among its redirect URIs")
 	if n := f.count("POST /oauth/register"); n != 0 {
 		t.Errorf("registered %d clients, want 0", n)
 	}
 	f.edit(t, func(k *savedsignin.SignIn) { k.Tokens.Expiry = longAgo })
-	f.call(t, append(args, "--client-secret-file", file)...).want(t, exitOK, "refreshed the access token")
+	f.call(t, args...).want(t, exitOK, "refreshed the access token")
 
 	f.edit(t, func(k *savedsignin.SignIn) { k.Tokens = nil })
 	if err := os.WriteFile(file, []byte("wrong"), fileMode); err != nil {
 		t.Fatal(err)
 	}
-	f.call(t, append(args, "--client-secret-file", file)...).want(t, exitFailure,
+	f.call(t, args...).want(t, exitFailure,
 		"token endpoint rejects the client: invalid_client", "check --client-id and --client-secret-file")
 }
 
@@ -997,7 +1008,11 @@ func TestCallWithMinimalServers(t *testing.T) {
 		scope  string // that is granted
 	}{
 		{"control", func(*fixture) {}, "email offline_access profile"},
-		{"query in the URL", func(f *fixture) { f.mcpURL += "?tenant=7"; f.metadata.Resource = f.mcpURL }, "email offline_access profile"},
+		{
+			"query in the URL",
+			func(f *fixture) { f.mcpURL += "?tenant=7"; f.metadata.Resource = f.mcpURL },
+			"email offline_access profile",
+		},
 		{"server with sessions", func(f *fixture) { f.stateful = true }, "email offline_access profile"},
 		{"no metadata URL", func(f *fixture) { f.noMetadataURL = true }, "email offline_access profile"},
 		{"no scopes", func(f *fixture) { f.metadata.ScopesSupported = nil }, "email offline_access profile"},
@@ -1212,9 +1227,21 @@ func TestCallIgnoresInvalidFiles(t *testing.T) {
 		spoil func(path string) error
 		want  string
 	}{
-		{"garbage", func(path string) error { return os.WriteFile(path, []byte("{"), fileMode) }, "does not have the JSON that gatehouse writes"},
-		{"empty object", func(path string) error { return os.WriteFile(path, []byte("{}"), fileMode) }, "does not name a resource, an issuer and a client"},
-		{"too long", func(path string) error { return os.WriteFile(path, make([]byte, tooLarge), fileMode) }, "file is longer than"},
+		{
+			"garbage",
+			func(path string) error { return os.WriteFile(path, []byte("{"), fileMode) },
+			"does not have the JSON that gatehouse writes",
+		},
+		{
+			"empty object",
+			func(path string) error { return os.WriteFile(path, []byte("{}"), fileMode) },
+			"does not name a resource, an issuer and a client",
+		},
+		{
+			"too long",
+			func(path string) error { return os.WriteFile(path, make([]byte, tooLarge), fileMode) },
+			"file is longer than",
+		},
 		{"symbolic link", func(path string) error {
 			return errors.Join(os.Rename(path, path+".moved"), os.Symlink(path+".moved", path))
 		}, "want a regular file"},
@@ -1260,7 +1287,12 @@ func TestCallOutput(t *testing.T) {
 	}{
 		{name: "text", args: []string{"forecast", `{"city": "Rome", "days": 2}`}, want: "sun in Rome for 2 days\n"},
 		{name: "pairs", args: []string{"forecast", "city=7", "days=2"}, want: "sun in 7 for 2 days\n"},
-		{name: "standard input", stdin: ` {"city": "Bari"}`, args: []string{"forecast", "-"}, want: "sun in Bari for 0 days\n"},
+		{
+			name:  "standard input",
+			stdin: ` {"city": "Bari"}`,
+			args:  []string{"forecast", "-"},
+			want:  "sun in Bari for 0 days\n",
+		},
 		{name: "list", args: []string{"list"}, want: `fall
 
 forecast
@@ -1284,7 +1316,8 @@ whoami
 	whole := f.call(t, "--json", f.mcpURL, "forecast", "city=Rome", "--user", "ada")
 	whole.want(t, exitOK)
 	var result struct{ Content []struct{ Type, Text string } }
-	if err := json.Unmarshal([]byte(whole.stdout), &result); err != nil || len(result.Content) != 1 || result.Content[0].Text != "sun in Rome for 0 days" {
+	err := json.Unmarshal([]byte(whole.stdout), &result)
+	if err != nil || len(result.Content) != 1 || result.Content[0].Text != "sun in Rome for 0 days" {
 		t.Errorf("--json: %v, %s", err, whole.stdout)
 	}
 	listed := f.call(t, f.mcpURL, "list", "--json", "--user", "ada")
@@ -1295,7 +1328,8 @@ whoami
 			InputSchema map[string]any
 		}
 	}
-	if err := json.Unmarshal([]byte(listed.stdout), &tools); err != nil || len(tools.Tools) != 3 || tools.Tools[1].InputSchema["type"] != "object" {
+	err = json.Unmarshal([]byte(listed.stdout), &tools)
+	if err != nil || len(tools.Tools) != 3 || tools.Tools[1].InputSchema["type"] != "object" {
 		t.Errorf("list --json: %v, %s", err, listed.stdout)
 	}
 }

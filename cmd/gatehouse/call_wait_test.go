@@ -56,7 +56,8 @@ func TestWaitForRetry(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				con := &console{stderr: io.Discard}
-				c := &call{con: con, transport: trace.NewTransport(unavailable(test.status, test.retryAfter), "http://localhost/mcp", con.Step)}
+				next := unavailable(test.status, test.retryAfter)
+				c := &call{con: con, transport: trace.NewTransport(next, "http://localhost/mcp", con.Step)}
 				if test.status != 0 {
 					req := httptest.NewRequest(http.MethodPost, "http://localhost/mcp", nil)
 					if _, err := c.transport.RoundTrip(req); err != nil {

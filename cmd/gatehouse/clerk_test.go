@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,7 +17,8 @@ func TestJoinedErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := loadClerk(4000, path, newLogger(newConsole(), true))
-	if got := joinedErrors(err); len(got) != 2 || !strings.Contains(got[0].Error(), ":1: ") || !strings.Contains(got[1].Error(), ":2: ") {
+	got := joinedErrors(err)
+	if len(got) != 2 || !strings.Contains(got[0].Error(), ":1: ") || !strings.Contains(got[1].Error(), ":2: ") {
 		t.Errorf("joinedErrors = %q, want both faults with their lines", got)
 	}
 	one := failure.New("hint", "what a server wrote:\n%s", "gatehouse: hint: run this")
@@ -31,12 +33,17 @@ func TestClerkEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := strings.Join(clerkEnvironment(server), "\n")
-	for _, want := range []string{"MCP_USE_OAUTH_CLERK_FRONTEND_API_URL=http://localhost:4000", "CLERK_SECRET_KEY=sk_test_", "CLERK_API_URL=http://localhost:4000"} {
+	for _, want := range []string{
+		"MCP_USE_OAUTH_CLERK_FRONTEND_API_URL=http://localhost:4000",
+		"CLERK_SECRET_KEY=sk_test_",
+		"CLERK_API_URL=http://localhost:4000",
+	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("environment lacks %s:\n%s", want, got)
 		}
 	}
-	if s := server.Settings(); !s.DynamicOAuthClientRegistration || !strings.Contains(strings.Join(s.DefaultScopes, " "), localclerk.ScopeOrganization) {
+	s := server.Settings()
+	if !s.DynamicOAuthClientRegistration || !slices.Contains(s.DefaultScopes, localclerk.ScopeOrganization) {
 		t.Errorf("settings %+v; want registration enabled, and the organization scope among the defaults", s)
 	}
 }

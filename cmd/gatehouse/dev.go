@@ -68,7 +68,9 @@ func (o *devOptions) readArgs(args []string, dash int) error {
 	}
 	switch {
 	case len(before) > 0:
-		return newUsageError(`put a command after "--", like: gatehouse dev -- `+strings.Join(args, " "), "unexpected argument %q", before[0])
+		return newUsageError(
+			`put a command after "--", like: gatehouse dev -- `+strings.Join(args, " "),
+			"unexpected argument %q", before[0])
 	case dash >= 0 && len(o.command) == 0:
 		return newUsageError("name a command after it, like: gatehouse dev -- go run ./myserver", `nothing follows "--"`)
 	}
@@ -117,7 +119,9 @@ func runDev(ctx context.Context, con *console, options devOptions) error {
 func listenOn(port int, flag string) ([]net.Listener, error) {
 	listeners, err := listen.TCP(listen.Localhost, port)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, failure.New(fmt.Sprintf(`another "gatehouse dev" may be running; stop it, or pass %s with another number`, flag), "%w", err)
+		return nil, failure.New(
+			fmt.Sprintf(`another "gatehouse dev" may be running; stop it, or pass %s with another number`, flag),
+			"%w", err)
 	} else if err != nil {
 		return nil, failure.New(fmt.Sprintf("pass %s with another number", flag), "%w", err)
 	}

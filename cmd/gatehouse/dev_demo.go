@@ -53,11 +53,23 @@ func programName() string {
 }
 
 func addDemoTools(server *mcp.Server) {
-	mcp.AddTool(server, &mcp.Tool{Name: "whoami", Description: "Returns the signed-in user: name, email and organization"}, whoami)
-	mcp.AddTool(server, &mcp.Tool{Name: "organization", Description: "Returns the organization that was chosen on the consent page"}, organization)
-	mcp.AddTool(server, &mcp.Tool{Name: "token", Description: "Returns the claims of the access token: issuer, client, scopes, audience, expiry"}, tokenFacts)
+	mcp.AddTool(server, &mcp.Tool{
+		Name:        "whoami",
+		Description: "Returns the signed-in user: name, email and organization",
+	}, whoami)
+	mcp.AddTool(server, &mcp.Tool{
+		Name:        "organization",
+		Description: "Returns the organization that was chosen on the consent page",
+	}, organization)
+	mcp.AddTool(server, &mcp.Tool{
+		Name:        "token",
+		Description: "Returns the claims of the access token: issuer, client, scopes, audience, expiry",
+	}, tokenClaims)
 	notes := &notebook{}
-	mcp.AddTool(server, &mcp.Tool{Name: "note", Description: "Saves a note for the caller and lists the caller's notes; no one sees the notes of others"}, notes.note)
+	mcp.AddTool(server, &mcp.Tool{
+		Name:        "note",
+		Description: "Saves a note for the caller and lists the caller's notes; no one sees the notes of others",
+	}, notes.note)
 }
 
 func whoami(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
@@ -101,7 +113,7 @@ func profileProblem(err error) string {
 	return "Clerk did not answer. Try again."
 }
 
-func tokenFacts(_ context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+func tokenClaims(_ context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 	id, ok := gatehouse.IdentityOf(req)
 	if !ok {
 		return reply.Error("No one is signed in."), nil, nil

@@ -110,7 +110,8 @@ func (e *devEnvironment) runCommand(ctx context.Context, con *console, command [
 	port := strconv.Itoa(listen.Port(e.serverListener))
 	e.serverListener.Close() // the command listens on this port
 	e.announce(con)
-	con.Note("running %s with %s=%s, MCP_URL=%s and PORT=%s", strings.Join(command, " "), frontendAPIVariable, e.clerk.Issuer(), e.origin(), port)
+	con.Note("running %s with %s=%s, MCP_URL=%s and PORT=%s",
+		strings.Join(command, " "), frontendAPIVariable, e.clerk.Issuer(), e.origin(), port)
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stdout, cmd.Stderr = con.stdout, con.stderr
 	cmd.Env = slices.Concat(os.Environ(), clerkEnvironment(e.clerk), []string{"MCP_URL=" + e.origin(), "PORT=" + port})

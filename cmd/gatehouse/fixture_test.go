@@ -209,7 +209,9 @@ func (f *fixture) mcpHandler() http.Handler {
 		if f.interceptMCP != nil && f.interceptMCP(w, req) {
 			return
 		}
-		options := &auth.RequireBearerTokenOptions{ResourceMetadataURL: f.mcpOrigin() + "/.well-known/oauth-protected-resource/mcp"}
+		options := &auth.RequireBearerTokenOptions{
+			ResourceMetadataURL: f.mcpOrigin() + "/.well-known/oauth-protected-resource/mcp",
+		}
 		if f.noMetadataURL {
 			options.ResourceMetadataURL = ""
 		}

@@ -140,11 +140,21 @@ func TestUsageErrors(t *testing.T) {
 		{"help of two", "help call version", "got 2 arguments", "explains one command"},
 		{"unknown flag", "call --jsn http://localhost:1/mcp list", `unknown flag "--jsn"`, `did you mean "--json"?`},
 		{"unknown flag, nothing similar", "call --frobnicate", `unknown flag "--frobnicate"`, "gatehouse call --help"},
-		{"unknown command with a flag", "cal --json http://localhost:1/mcp", `unknown command "cal"`, `did you mean "gatehouse call"?`},
+		{
+			"unknown command with a flag",
+			"cal --json http://localhost:1/mcp",
+			`unknown command "cal"`,
+			`did you mean "gatehouse call"?`,
+		},
 		{"unknown flag of the program", "--verson", `unknown flag "--verson"`, `did you mean "--version"?`},
 		{"one dash", "call -json http://localhost:1/mcp list", `unknown flag "-json"`, `did you mean "--json"?`},
 		{"unknown shell", "completion bsh", `unknown command "bsh"`, `did you mean "gatehouse completion bash"?`},
-		{"flag with an invalid value", "call --timeout soon", `invalid argument "soon" for "--timeout" flag`, "gatehouse call --help"},
+		{
+			"flag with an invalid value",
+			"call --timeout soon",
+			`invalid argument "soon" for "--timeout" flag`,
+			"gatehouse call --help",
+		},
 		{"dev with a command", "dev go run .", `unexpected argument "go"`, "gatehouse dev -- go run ."},
 		{"dev with an argument before the dashes", "dev go -- run", `unexpected argument "go"`, `after "--"`},
 		{"dev with nothing after the dashes", "dev --", `nothing follows "--"`, "gatehouse dev -- go run ./myserver"},
@@ -152,23 +162,58 @@ func TestUsageErrors(t *testing.T) {
 		{"flag without value", "call --user", "flag needs an argument: --user", "gatehouse call --help"},
 		{"no URL", "call", "no URL given", "gatehouse help call"},
 		{"no tool", "call http://localhost:1/mcp", "no tool given", "call http://localhost:1/mcp list"},
-		{"no scheme", "call localhost:3000/mcp list", `URL "localhost:3000/mcp" has no scheme`, "http://localhost:3000/mcp"},
-		{"other scheme", "call ftp://localhost/mcp list", `has scheme "ftp", want http or https`, "http://localhost:3000/mcp"},
+		{
+			"no scheme",
+			"call localhost:3000/mcp list",
+			`URL "localhost:3000/mcp" has no scheme`,
+			"http://localhost:3000/mcp",
+		},
+		{
+			"other scheme",
+			"call ftp://localhost/mcp list",
+			`has scheme "ftp", want http or https`,
+			"http://localhost:3000/mcp",
+		},
 		{"no host", "call http:///mcp list", "has no host", "http://localhost:3000/mcp"},
 		{"user in the URL", "call http://me:pw@localhost/mcp list", "contains a user name", "before the @"},
 		{"fragment", "call http://localhost/mcp# list", "has a fragment", "remove the #"},
 		{"long URL", "call http://localhost/" + strings.Repeat("a", maxURL) + " list", "want at most 2048", "shorter"},
 		{"org without user", "call http://localhost/mcp list --org acme", "--org without --user", "--user"},
-		{"secret without client", "call http://localhost/mcp list --client-secret-file f", "--client-secret-file without --client-id", "--client-id"},
-		{"invalid port", "call http://localhost/mcp list --callback-port 70000", "--callback-port is 70000", "any free port"},
+		{
+			"secret without client",
+			"call http://localhost/mcp list --client-secret-file f",
+			"--client-secret-file without --client-id",
+			"--client-id",
+		},
+		{
+			"invalid port",
+			"call http://localhost/mcp list --callback-port 70000",
+			"--callback-port is 70000",
+			"any free port",
+		},
 		{"no timeout", "call http://localhost/mcp list --timeout 0s", "--timeout is 0s", "90s"},
-		{"logout with a tool", "call --logout http://localhost/mcp list", `got "list" after the URL`, "gatehouse help call"},
+		{
+			"logout with a tool",
+			"call --logout http://localhost/mcp list",
+			`got "list" after the URL`,
+			"gatehouse help call",
+		},
 		{"array", "call http://localhost/mcp t [1]", "arguments are not a JSON object: got a JSON array", "{"},
 		{"null", "call http://localhost/mcp t null", "arguments are not a JSON object: got null", "{"},
-		{"half an object", "call http://localhost/mcp t {", "arguments are not a JSON object: unexpected end of JSON input", "{"},
+		{
+			"half an object",
+			"call http://localhost/mcp t {",
+			"arguments are not a JSON object: unexpected end of JSON input",
+			"{",
+		},
 		{"word among pairs", "call http://localhost/mcp t a=b c", `argument "c" is not a key=value pair`, "pairs like"},
 		{"pair twice", "call http://localhost/mcp t a=b a=c", `argument "a" appears twice`, "once"},
-		{"long argument", "call http://localhost/mcp t " + strings.Repeat("x", maxArguments+1), "arguments are longer than", "less"},
+		{
+			"long argument",
+			"call http://localhost/mcp t " + strings.Repeat("x", maxArguments+1),
+			"arguments are longer than",
+			"less",
+		},
 		{"argument of version", "version x", `got argument "x", want none`, "gatehouse help version"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -275,7 +320,8 @@ func TestInterruptedReading(t *testing.T) {
 		select {}
 	}), stdout: &stdout, stderr: &stderr}
 	code := run(ctx, con, []string{"call", "http://localhost:1/mcp", "tool", "-"})
-	outcome{code, stdout.String(), stderr.String()}.want(t, exitInterrupted, "interrupted while reading arguments from standard input")
+	got := outcome{code, stdout.String(), stderr.String()}
+	got.want(t, exitInterrupted, "interrupted while reading arguments from standard input")
 }
 
 type readerFunc func(p []byte) (int, error)

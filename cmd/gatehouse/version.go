@@ -53,7 +53,9 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return newUsageError(fmt.Sprintf(`"gatehouse help %s" explains the command`, cmd.Name()), "got argument %q, want none", args[0])
+	return newUsageError(
+		fmt.Sprintf(`"gatehouse help %s" explains the command`, cmd.Name()),
+		"got argument %q, want none", args[0])
 }
 
 func readVersions() versions {
@@ -62,7 +64,8 @@ func readVersions() versions {
 
 // String formats the versions for people.
 func (v versions) String() string {
-	return fmt.Sprintf("gatehouse %s\ngo        %s\ngo-sdk    %s\nMCP spec  %s\n", v.Gatehouse, v.Go, v.SDK, strings.Join(v.Spec, ", "))
+	return fmt.Sprintf("gatehouse %s\ngo        %s\ngo-sdk    %s\nMCP spec  %s\n",
+		v.Gatehouse, v.Go, v.SDK, strings.Join(v.Spec, ", "))
 }
 
 // sdkVersion returns the version of the go-sdk in this build, or "unknown" if the build

@@ -169,7 +169,9 @@ func (s *Store) restrict(path string, want fs.FileMode) error {
 	if err := os.Chmod(path, want); err != nil {
 		return err
 	}
-	s.warn("warning: %q had mode %04o, which gives other users access; changed it to %04o; if someone may have read it, sign out with --logout",
+	s.warn(
+		"warning: %q had mode %04o, which gives other users access; changed it to %04o; if someone may have read it, "+
+			"sign out with --logout",
 		path, info.Mode().Perm(), want)
 	return nil
 }

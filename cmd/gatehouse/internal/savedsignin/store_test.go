@@ -220,7 +220,9 @@ func TestSecretsAreRedacted(t *testing.T) {
 	var log bytes.Buffer
 	slog.New(slog.NewTextHandler(&log, nil)).Info("saved", "access", k.Tokens.Access)
 	for _, shown := range []string{
-		fmt.Sprint(k.Tokens.Access), fmt.Sprintf("%v %+v %#v %q", k.Tokens.Refresh, *k.Tokens, *k.Tokens, k.Client.Secret), log.String(),
+		fmt.Sprint(k.Tokens.Access),
+		fmt.Sprintf("%v %+v %#v %q", k.Tokens.Refresh, *k.Tokens, *k.Tokens, k.Client.Secret),
+		log.String(),
 	} {
 		for _, value := range []string{`"at"`, `"rt"`, "hush", " at ", "=at"} {
 			if strings.Contains(shown, value) {

@@ -120,7 +120,9 @@ func (c *Client) await(ctx context.Context, cb *callback) (authResponse, error) 
 	case <-ctx.Done():
 	}
 	if errors.Is(context.Cause(ctx), errTimeout) {
-		return authResponse{}, failure.New("run the command again; --timeout waits longer, --no-browser prints the link; if the page reported a problem with the client, --logout forgets the client",
+		return authResponse{}, failure.New(
+			"run the command again; --timeout waits longer, --no-browser prints the link; if the page reported a problem "+
+				"with the client, --logout forgets the client",
 			"%w within %s", errTimeout, c.config.Timeout)
 	}
 	return authResponse{}, ctx.Err()

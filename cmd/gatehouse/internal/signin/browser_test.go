@@ -16,14 +16,29 @@ func TestBrowserCommands(t *testing.T) {
 		want       [][]string
 	}{
 		{"display", "linux", map[string]string{"DISPLAY": ":0"}, [][]string{{"xdg-open", url}, {"x-www-browser", url}}},
-		{"wayland", "linux", map[string]string{"WAYLAND_DISPLAY": "w"}, [][]string{{"xdg-open", url}, {"x-www-browser", url}}},
+		{
+			"wayland",
+			"linux",
+			map[string]string{"WAYLAND_DISPLAY": "w"},
+			[][]string{{"xdg-open", url}, {"x-www-browser", url}},
+		},
 		{"no display", "linux", nil, nil},
 		{"chosen without display", "linux", map[string]string{"BROWSER": "lynx"}, [][]string{{"lynx", url}}},
-		{"list", "linux", map[string]string{"BROWSER": "a -x:b %s -y::c"}, [][]string{{"a", "-x", url}, {"b", url, "-y"}, {"c", url}}},
+		{
+			"list",
+			"linux",
+			map[string]string{"BROWSER": "a -x:b %s -y::c"},
+			[][]string{{"a", "-x", url}, {"b", url, "-y"}, {"c", url}},
+		},
 		{"nothing chosen", "linux", map[string]string{"BROWSER": " "}, nil},
 		{"mac", "darwin", nil, [][]string{{"open", url}}},
 		{"windows", "windows", nil, [][]string{{"rundll32", "url.dll,FileProtocolHandler", url}}},
-		{"chosen on windows", "windows", map[string]string{"BROWSER": `C:\a.exe;b`}, [][]string{{`C:\a.exe`, url}, {"b", url}}},
+		{
+			"chosen on windows",
+			"windows",
+			map[string]string{"BROWSER": `C:\a.exe;b`},
+			[][]string{{`C:\a.exe`, url}, {"b", url}},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

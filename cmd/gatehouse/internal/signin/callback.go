@@ -61,7 +61,9 @@ func (c *Client) openCallback(saved *savedsignin.SignIn) (*callback, error) {
 	}
 	cb, err := listenAt(port)
 	if err != nil {
-		return nil, failure.New("free the port, or choose another with --callback-port", "listening for the authorization response: %w", err)
+		return nil, failure.New(
+			"free the port, or choose another with --callback-port",
+			"listening for the authorization response: %w", err)
 	}
 	if c.config.Account.ClientID != "" {
 		c.ui.Step("the client must have %s among its redirect URIs", cb.redirectURI)

@@ -21,10 +21,37 @@ func TestCallback(t *testing.T) {
 		wantText                   string
 	}{
 		{"control", "GET", host, "/callback?code=c&state=s", false, nil, 200, "You are signed in"},
-		{"failed", "GET", host, "/callback?code=c&state=s", false, failure.New("do <this>", "it is <broken>"), 400, "it is &lt;broken&gt;</p>\n<p>do &lt;this&gt;"},
-		{"failed without a hint", "GET", host, "/callback?error=x", false, errors.New("it is broken"), 400, "it is broken"},
+		{
+			"failed",
+			"GET",
+			host,
+			"/callback?code=c&state=s",
+			false,
+			failure.New("do <this>", "it is <broken>"),
+			400,
+			"it is &lt;broken&gt;</p>\n<p>do &lt;this&gt;",
+		},
+		{
+			"failed without a hint",
+			"GET",
+			host,
+			"/callback?error=x",
+			false,
+			errors.New("it is broken"),
+			400,
+			"it is broken",
+		},
 		{"second response", "GET", host, "/callback?code=c&state=s", true, nil, 409, "already answered"},
-		{"DNS rebinding", "GET", "evil.example.com:1234", "/callback?code=c&state=s", false, nil, 403, `want "127.0.0.1:1234"`},
+		{
+			"DNS rebinding",
+			"GET",
+			"evil.example.com:1234",
+			"/callback?code=c&state=s",
+			false,
+			nil,
+			403,
+			`want "127.0.0.1:1234"`,
+		},
 		{"no query", "GET", host, "/callback", false, nil, 400, "neither a code nor an error"},
 		{"code twice", "GET", host, "/callback?code=c&code=d", false, nil, 400, "twice"},
 		{"other path", "GET", host, "/favicon.ico", false, nil, 404, "not found"},
@@ -62,7 +89,13 @@ func TestListenAgain(t *testing.T) {
 		t.Error("listens twice on one port")
 	}
 	first.close()
-	for _, invalid := range []string{"", "http://127.0.0.1/callback", "http://127.0.0.1:0/callback", "http://127.0.0.1:99999/callback", "://"} {
+	for _, invalid := range []string{
+		"",
+		"http://127.0.0.1/callback",
+		"http://127.0.0.1:0/callback",
+		"http://127.0.0.1:99999/callback",
+		"://",
+	} {
 		if cb := listenAgain(invalid); cb != nil {
 			t.Errorf("listenAgain(%q) = %q, want nil", invalid, cb.redirectURI)
 		}

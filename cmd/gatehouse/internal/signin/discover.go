@@ -34,7 +34,9 @@ func (c *Client) discover(ctx context.Context, challenge map[string]string) (*au
 	issuer := resource.AuthorizationServers[0]
 	metadata, err := auth.GetAuthServerMetadata(ctx, issuer, c.http)
 	if err != nil {
-		return nil, failure.New("the MCP server names it as its authorization server: check that it is running, and that the MCP server's configuration has the right issuer",
+		return nil, failure.New(
+			"the MCP server names it as its authorization server: check that it is running, and that the MCP server's "+
+				"configuration has the right issuer",
 			"reading the metadata of the authorization server %q: %w", issuer, err)
 	}
 	if metadata == nil {
@@ -85,23 +87,33 @@ func checkResourceMetadata(metadata *oauthex.ProtectedResourceMetadata, metadata
 
 // withoutResourceMetadata falls back to the origin as the authorization server, as in
 // the 2025-03-26 revision, or explains why no protected resource metadata is usable.
-func (c *Client) withoutResourceMetadata(ctx context.Context, challengeURL, origin string, problem error) (*oauthex.ProtectedResourceMetadata, error) {
+func (c *Client) withoutResourceMetadata(
+	ctx context.Context, challengeURL, origin string, problem error,
+) (*oauthex.ProtectedResourceMetadata, error) {
 	resource := c.config.Account.Resource
 	named := c.config.Transport.Resource()
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case named != "":
-		return nil, failure.New("call the server by the URL in its metadata, or set the server's public URL to the one that you call: the two must be the same string",
+		return nil, failure.New(
+			"call the server by the URL in its metadata, or set the server's public URL to the one that you call: the two "+
+				"must be the same string",
 			"protected resource metadata is for %q, want %q", named, resource)
 	case challengeURL != "":
-		return nil, failure.New("the metadata must be public JSON (status 200, application/json) that needs no token", "reading the protected resource metadata: %w", problem)
+		return nil, failure.New(
+			"the metadata must be public JSON (status 200, application/json) that needs no token",
+			"reading the protected resource metadata: %w", problem)
 	}
 	if metadata, err := auth.GetAuthServerMetadata(ctx, origin, c.http); err == nil && metadata != nil {
 		return &oauthex.ProtectedResourceMetadata{Resource: resource, AuthorizationServers: []string{origin}}, nil
 	}
-	return nil, failure.New("the server needs protected resource metadata (RFC 9728) at "+origin+wellknown.ProtectedResourcePath+", and its URL as resource_metadata in WWW-Authenticate; Gatehouse's guard serves both",
-		"%q answers 401 but does not say where to sign in: its challenge has no resource_metadata, and %w", resource, problem)
+	return nil, failure.New(
+		"the server needs protected resource metadata (RFC 9728) at "+
+			""+origin+wellknown.ProtectedResourcePath+", and its URL as resource_metadata in WWW-Authenticate; Gatehouse's "+
+			"guard serves both",
+		"%q answers 401 but does not say where to sign in: its challenge has no resource_metadata, and "+
+			"%w", resource, problem)
 }
 
 // checkLocal returns an error unless the authorization endpoint is on this machine. For
@@ -112,6 +124,8 @@ func checkLocal(metadata *oauthex.AuthServerMeta) error {
 	if err == nil && wellknown.IsLoopback(u.Host) {
 		return nil
 	}
-	return failure.New("leave --user out and sign in with the browser",
-		"--user works only with a local Clerk; the authorization endpoint is %q, want one on localhost", metadata.AuthorizationEndpoint)
+	return failure.New(
+		"leave --user out and sign in with the browser",
+		"--user works only with a local Clerk; the authorization endpoint is %q, want one on "+
+			"localhost", metadata.AuthorizationEndpoint)
 }

@@ -32,13 +32,19 @@ func ExplainNetwork(err error) *failure.Error {
 	)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return failure.New(`check that the server is running and that the port is right; "gatehouse dev" starts a server to try`, "%s: connection refused", where)
+		return failure.New(
+			`check that the server is running and that the port is right; "gatehouse dev" starts a server to try`,
+			"%s: connection refused", where)
 	case errors.As(err, &dns):
 		return failure.New("check the spelling and the network", "%s: no address for host %q", where, dns.Name)
 	case errors.As(err, &notTLS), errors.Is(err, http.ErrSchemeMismatch):
-		return failure.New("write http:// if the server has no TLS, for example on localhost", "%s: the server does not speak TLS", where)
+		return failure.New(
+			"write http:// if the server has no TLS, for example on localhost",
+			"%s: the server does not speak TLS", where)
 	case errors.As(err, &unknownCA), errors.As(err, &wrongHost), errors.As(err, &invalid):
-		return failure.New("the certificate must be valid for that host and signed by an authority that this machine trusts", "%s: %v", where, certificateError(err))
+		return failure.New(
+			"the certificate must be valid for that host and signed by an authority that this machine trusts",
+			"%s: %v", where, certificateError(err))
 	}
 	return nil
 }

@@ -62,7 +62,8 @@ func TestMetadataCacheLimits(t *testing.T) {
 		return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(strings.Repeat("x", size)))}, nil
 	})}
 	for i := range maxCachedDocuments + 5 {
-		if _, err := cache.RoundTrip(httptest.NewRequest(http.MethodGet, "https://issuer.example.com/"+strings.Repeat("x", i), nil)); err != nil {
+		req := httptest.NewRequest(http.MethodGet, "https://issuer.example.com/"+strings.Repeat("x", i), nil)
+		if _, err := cache.RoundTrip(req); err != nil {
 			t.Fatal(err)
 		}
 	}

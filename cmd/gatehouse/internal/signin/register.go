@@ -18,6 +18,8 @@ import (
 const (
 	maxHostName   = 64 // bytes of the host in the client's name
 	offlineAccess = "offline_access"
+
+	enableRegistration = "enable Dynamic Client Registration (" + clerkSettings + "), or register a client by hand and pass --client-id"
 )
 
 // errUnknownClient reports that the authorization server does not know the client or
@@ -30,7 +32,8 @@ var errUnknownClient = errors.New("authorization server does not know the client
 func (c *Client) register(ctx context.Context, a *attempt) error {
 	metadata := a.server.metadata
 	if metadata.RegistrationEndpoint == "" {
-		return failure.New("enable Dynamic Client Registration ("+clerkSettings+"), or register a client by hand and pass --client-id",
+		return failure.New(
+			enableRegistration,
 			"authorization server %q does not register clients: its metadata has no registration_endpoint", metadata.Issuer)
 	}
 	c.ui.Begin("registering a client")
@@ -99,11 +102,16 @@ func (c *Client) explainRegistration(err error, issuer string) error {
 	rejection := c.config.Transport.Rejection(trace.RoleRegistration)
 	switch {
 	case strings.Contains(rejection, "feature_requires_dynamic_oauth_client_registration"): // an error code of Clerk
-		return failure.New("enable Dynamic Client Registration ("+clerkSettings+"), or register a client by hand and pass --client-id",
+		return failure.New(
+			enableRegistration,
 			"%q does not register clients: %s", issuer, rejection)
 	case rejection != "":
-		return failure.New("check that every scope that the MCP server asks for exists there; or register a client by hand and pass --client-id",
+		return failure.New(
+			"check that every scope that the MCP server asks for exists there; or register a client by hand and pass "+
+				"--client-id",
 			"%q rejects the client registration: %s", issuer, rejection)
 	}
-	return failure.New("register a client by hand and pass --client-id", "%q answers the client registration in another form than RFC 7591 section 3.2.1 defines", issuer)
+	return failure.New(
+		"register a client by hand and pass --client-id",
+		"%q answers the client registration in another form than RFC 7591 section 3.2.1 defines", issuer)
 }

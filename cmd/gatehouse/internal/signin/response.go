@@ -53,14 +53,17 @@ func (r authResponse) check(state string, metadata *oauthex.AuthServerMeta) erro
 	const again = "run the same command again, and sign in in the window that it opens"
 	switch {
 	case r.state != state && (r.state != "" || r.err == ""):
-		return failure.New(again, "authorization response has another state than the request; it belongs to another sign-in, or it is forged")
+		return failure.New(
+			again,
+			"authorization response has another state than the request; it belongs to another sign-in, or it is forged")
 	case r.iss != "" && r.iss != metadata.Issuer:
 		return failure.New("do not continue: one authorization server answered in the name of another (RFC 9207 section 2.4)",
 			"authorization response has issuer %q, want %q", r.iss, metadata.Issuer)
 	case r.err != "":
 		return explainAuthError(r.err, r.description)
 	case r.iss == "" && metadata.AuthorizationResponseIssParameterSupported:
-		return failure.New("report this to the operator of the authorization server: its metadata announces iss (RFC 9207 section 2.3)",
+		return failure.New(
+			"report this to the operator of the authorization server: its metadata announces iss (RFC 9207 section 2.3)",
 			"authorization response has no issuer, want %q", metadata.Issuer)
 	}
 	return nil

@@ -137,7 +137,12 @@ func TestCheckAuthResponse(t *testing.T) {
 // that it is the same after it was written and parsed again.
 func FuzzParseAuthResponse(f *testing.F) {
 	for _, seed := range []string{
-		"code=c&state=s&iss=https%3A%2F%2Fissuer", "error=access_denied&error_description=no+way&state=s", "code=a&code=b", "code=%zz", "", "code;error=x",
+		"code=c&state=s&iss=https%3A%2F%2Fissuer",
+		"error=access_denied&error_description=no+way&state=s",
+		"code=a&code=b",
+		"code=%zz",
+		"",
+		"code;error=x",
 	} {
 		f.Add(seed)
 	}
@@ -150,7 +155,11 @@ func FuzzParseAuthResponse(f *testing.F) {
 			t.Fatalf("parseAuthResponse(%q) has neither a code nor an error", query)
 		}
 		again, err := parseAuthResponse(url.Values{
-			"code": {string(got.code)}, "state": {got.state}, "iss": {got.iss}, "error": {got.err}, "error_description": {got.description},
+			"code":              {string(got.code)},
+			"state":             {got.state},
+			"iss":               {got.iss},
+			"error":             {got.err},
+			"error_description": {got.description},
 		}.Encode())
 		if err != nil || again != got {
 			t.Fatalf("parseAuthResponse(%q) = %+v, and parsed again %+v, %v", query, got, again, err)

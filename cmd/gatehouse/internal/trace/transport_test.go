@@ -212,9 +212,19 @@ func TestErrorText(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("é", maxErrorText/2)
 	for _, test := range []struct{ name, contentType, body, want string }{
-		{"RFC 6749", "application/json", `{"error":"invalid_grant","error_description":"it is old"}`, "invalid_grant: it is old"},
+		{
+			"RFC 6749",
+			"application/json",
+			`{"error":"invalid_grant","error_description":"it is old"}`,
+			"invalid_grant: it is old",
+		},
 		{"only a code", "application/json", `{"error":"invalid_grant"}`, "invalid_grant"},
-		{"Clerk", "application/json", `{"errors":[{"code":"a_code","message":"a message","long_message":"longer"}]}`, "a_code: a message"},
+		{
+			"Clerk",
+			"application/json",
+			`{"errors":[{"code":"a_code","message":"a message","long_message":"longer"}]}`,
+			"a_code: a message",
+		},
 		{"text", "text/plain; charset=utf-8", "no\n\x1b[2Jway", "no  [2Jway"},
 		{"long text", "text/plain", long + "é", long + "…"},
 		{"HTML", "text/html", "<h1>no</h1>", ""},
