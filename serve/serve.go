@@ -121,7 +121,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	srv := listen.NewServer(s.handler(), s.logger)
 	srv.RegisterOnShutdown(s.closeSessions)
 	waitForLog := s.logStop(ctx)
-	err := listen.Serve(ctx, srv, shutdownTimeout, listeners...)
+	err := listen.Serve(ctx, srv, listen.Shutdown{Grace: shutdownTimeout}, listeners...)
 	waitForLog()
 	if s.config.Guard == nil {
 		s.guard.Close()
