@@ -20,6 +20,10 @@ type Stats struct {
 	CacheHits uint64
 	// CachedTokens is the number of verified tokens in the cache.
 	CachedTokens int
+	// Sessions is the number of open sessions of the handler, as far as the guard knows.
+	Sessions int
+	// Streams is the number of open streams that have no end of their own.
+	Streams int
 	// Keys is the state of the provider's signing keys.
 	Keys KeyStats
 }
@@ -41,6 +45,8 @@ func (g *Guard) Stats() Stats {
 		Rejected:     make(map[Reason]uint64),
 		CacheHits:    g.verifier.hits.Load(),
 		CachedTokens: g.verifier.tokens.Len(),
+		Sessions:     g.sessions.table.len(),
+		Streams:      g.requests.openStreams(),
 	}
 	for i, info := range reason.All() {
 		if n := g.counters.rejected[i].Load(); n > 0 {
