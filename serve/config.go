@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
+	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -125,7 +126,7 @@ type Config struct {
 func newServer(cfg Config, settings *env.Env) (*Server, error) {
 	cfg, configErr := cfg.complete(settings)
 	resource, urlErr := cfg.publicURL(settings)
-	s := &Server{config: cfg, resource: resource, logger: cfg.Logger}
+	s := &Server{config: cfg, resource: resource, logger: cfg.Logger, bodies: listen.DefaultBodyTimeouts}
 	var guardErr error
 	s.guard, guardErr = s.configuredGuard()
 	if err := errors.Join(configErr, urlErr, guardErr); err != nil {

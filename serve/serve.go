@@ -69,6 +69,7 @@ type Server struct {
 	resource *url.URL // nil if no URL is configured: it then follows from the listener
 	guard    *gatehouse.Guard
 	logger   *slog.Logger
+	bodies   listen.BodyTimeouts // of every path; tests replace it
 
 	handler struct {
 		sync.Mutex
@@ -227,7 +228,7 @@ func (s *Server) newHandler() (http.Handler, error) {
 	if s.config.Middleware != nil {
 		handler = s.config.Middleware(handler)
 	}
-	return logRequests(s.logger, listen.LimitBodies(listen.DefaultBodyTimeouts, handler)), nil
+	return logRequests(s.logger, listen.LimitBodies(s.bodies, handler)), nil
 }
 
 // logStart logs the configuration, and a warning for each setting that carries a risk.
