@@ -173,7 +173,7 @@ func (cfg Config) complete(settings *env.Env) (Config, error) {
 		fault("Path", cfg.Path, "does not begin with a slash", "write it like "+defaultPath)
 		cfg.Path = defaultPath
 	}
-	cfg.SessionKey = cfg.sessionKey(settings)
+	cfg.completeSessionKey(settings, fault)
 	cfg.completeTimes(fault)
 	if cfg.ServerOptions != nil {
 		cfg.Instructions = cmp.Or(cfg.Instructions, cfg.ServerOptions.Instructions)

@@ -3,7 +3,9 @@ package serve
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse"
@@ -13,13 +15,22 @@ import (
 // sessionKeyVariable is the environment variable of [Config.SessionKey].
 const sessionKeyVariable = "MCP_SESSION_KEY"
 
-// sessionKey returns the configured key of session IDs. The variable has no effect where
-// there are no sessions, or where Guard has a key of its own.
-func (cfg Config) sessionKey(settings *env.Env) gatehouse.SessionKey {
+// minSessionKey is the least length of a session key in bytes; see [gatehouse.Config].
+const minSessionKey = 32
+
+// completeSessionKey sets the key of session IDs from the environment. The variable has no
+// effect where there are no sessions, or where Guard has a key of its own.
+func (cfg *Config) completeSessionKey(settings *env.Env, fault func(field, value, problem, fix string)) {
 	if len(cfg.SessionKey) > 0 || cfg.Stateless || cfg.Guard != nil {
-		return cfg.SessionKey
+		return
 	}
-	return gatehouse.SessionKey(settings.Get(sessionKeyVariable))
+	key := settings.Get(sessionKeyVariable)
+	if key != "" && len(key) < minSessionKey {
+		fault(sessionKeyVariable, "", fmt.Sprintf("has %d bytes, want at least %d", len(key), minSessionKey),
+			`set it to random text, like that of "openssl rand -base64 32", or leave it empty`)
+		return
+	}
+	cfg.SessionKey = gatehouse.SessionKey(key)
 }
 
 // completeTimes sets the defaults of the settings of shutdown and sessions, and reports the
@@ -58,14 +69,23 @@ func (s *Server) otherPaths() (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	s.config.Routes(mux, s.guard)
+	resource, err := url.Parse(s.guard.Resource())
+	if err != nil {
+		return nil, err
+	}
 	own := append(s.guard.MetadataPaths(), s.endpointPath(), "/healthz", "/readyz")
 	for _, path := range own {
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		hidden := path
+		if path == "/" { // a route for "/" still serves the other paths
+			hidden = "/{$}"
+		}
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete, http.MethodPut, http.MethodPatch} {
 			r, err := http.NewRequestWithContext(context.Background(), method, path, nil)
 			if err != nil {
 				return nil, err
 			}
-			if _, pattern := mux.Handler(r); pathOf(pattern) == path {
+			r.Host = resource.Host // a pattern may have it
+			if _, pattern := mux.Handler(r); pathOf(pattern) == hidden {
 				return nil, &gatehouse.ConfigError{
 					Field:   "Routes",
 					Value:   pattern,
