@@ -19,6 +19,7 @@ var layers = map[string]int{
 	"internal/cache":      0,
 	"internal/challenge":  0,
 	"internal/env":        0,
+	"internal/jose":       0,
 	"internal/listen":     0,
 	"internal/reason":     0,
 	"internal/strictjson": 0,

@@ -21,6 +21,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -68,12 +69,14 @@ func (m Member) CheckSpelling(names ...string) error {
 // It returns the first error, its own or that of visit. What visit has seen counts
 // only if Walk returns nil: an error can follow the last member.
 func Walk(data []byte, visit func(Member) error) error {
-	d := jsontext.NewDecoder(bytes.NewBuffer(data))
-	if kind := d.PeekKind(); kind != '{' {
-		if _, err := d.ReadValue(); err != nil {
+	d := newDecoder(data)
+	defer d.release()
+	if d.PeekKind() != '{' {
+		value, err := d.ReadValue()
+		if err != nil {
 			return readError(err)
 		}
-		return fmt.Errorf("got %s, want an object", kind)
+		return fmt.Errorf("got %s, want an object", Describe(value))
 	}
 	if _, err := d.ReadToken(); err != nil {
 		return readError(err)
@@ -97,7 +100,7 @@ func Walk(data []byte, visit func(Member) error) error {
 }
 
 // readMember reads the next name and value of the object that d reads from data.
-func readMember(d *jsontext.Decoder, data []byte) (m Member, err error) {
+func readMember(d *decoder, data []byte) (m Member, err error) {
 	quoted, err := readValue(d, data)
 	if err != nil {
 		return m, err
@@ -122,7 +125,7 @@ func readMember(d *jsontext.Decoder, data []byte) (m Member, err error) {
 
 // readValue returns the next value as a part of data: what the decoder returns may be
 // overwritten when it reads on.
-func readValue(d *jsontext.Decoder, data []byte) (jsontext.Value, error) {
+func readValue(d *decoder, data []byte) (jsontext.Value, error) {
 	value, err := d.ReadValue()
 	if err != nil {
 		return nil, readError(err)
@@ -145,10 +148,67 @@ func Members(data []byte) (map[string]jsontext.Value, error) {
 	return members, nil
 }
 
+// Text returns the characters of value, which must be a JSON string.
+func Text(value jsontext.Value) (string, error) {
+	if value.Kind() != '"' {
+		return "", fmt.Errorf("got %s, want a string", Describe(value))
+	}
+	if bytes.IndexByte(value, '\\') < 0 {
+		return string(value[1 : len(value)-1]), nil
+	}
+	text, err := jsontext.AppendUnquote(nil, value)
+	return string(text), err
+}
+
+// Describe returns the kind of value in words, for errors: "a number".
+func Describe(value jsontext.Value) string {
+	switch value.Kind() {
+	case 'n':
+		return "null"
+	case 't', 'f':
+		return "a boolean"
+	case '0':
+		return "a number"
+	case '"':
+		return "a string"
+	case '[':
+		return "an array"
+	case '{':
+		return "an object"
+	}
+	return "no value"
+}
+
+// decoder is a reusable decoder: a new one allocates a dozen objects, more than the
+// rest of the verification of a token.
+type decoder struct {
+	jsontext.Decoder
+	text bytes.Buffer
+}
+
+var decoders = sync.Pool{New: func() any { return new(decoder) }}
+
+// newDecoder returns a decoder of data with the default options: it rejects duplicate
+// names and invalid UTF-8. The caller must release it.
+func newDecoder(data []byte) *decoder {
+	d := decoders.Get().(*decoder)
+	d.text = *bytes.NewBuffer(data)
+	d.Reset(&d.text)
+	return d
+}
+
+// release keeps d for reuse, without the text that it has read.
+func (d *decoder) release() {
+	d.text = bytes.Buffer{}
+	d.Reset(&d.text)
+	decoders.Put(d)
+}
+
 // checkBounds checks that data is one JSON value whose outermost array or object is at
 // the given depth and whose innermost is at most at MaxDepth, and checks its numbers.
 func checkBounds(data []byte, depth int) error {
-	d := jsontext.NewDecoder(bytes.NewBuffer(data))
+	d := newDecoder(data)
+	defer d.release()
 	for {
 		token, err := d.ReadToken()
 		if err != nil {
@@ -178,7 +238,7 @@ func checkNumber(text string) error {
 }
 
 // expectEnd checks that only white space is left.
-func expectEnd(d *jsontext.Decoder) error {
+func expectEnd(d *decoder) error {
 	if _, err := d.ReadToken(); err != io.EOF {
 		return errors.New("text after the value")
 	}

@@ -180,3 +180,17 @@ func FuzzUnmarshal(f *testing.F) {
 		}
 	})
 }
+
+func TestText(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]string{`""`: "", `"x"`: "x", `"a\n\u00e9\/"`: "a\né/", `"é"`: "é"} {
+		if got, err := strictjson.Text([]byte(value)); got != want || err != nil {
+			t.Errorf("Text(%s) = %q, %v, want %q", value, got, err, want)
+		}
+	}
+	for _, value := range []string{"null", "1", "true", "[]", "{}", ""} {
+		if _, err := strictjson.Text([]byte(value)); err == nil {
+			t.Errorf("Text(%s) returns no error", value)
+		}
+	}
+}
