@@ -156,34 +156,45 @@ func (i *issuer) open(t testing.TB, mutate ...func(*keys.Config)) *keys.Set {
 	return s
 }
 
-// answer is what a caller makes of a Lookup.
+// answer is what a caller does with the result of Find and Newer.
 type answer string
 
 const (
 	accepted answer = "accepted" // by the key that signed
-	refused  answer = "refused"  // 401
+	rejected answer = "rejected" // 401
 	later    answer = "later"    // 503
 )
 
-// present looks up keys for a token signed by signer as internal/token does:
-// once, and again if none of the keys verifies.
+// present looks up keys for a token signed by signer as internal/token does: with Find,
+// and with Newer if none of the keys verifies.
 func present(ctx context.Context, s *keys.Set, kid string, signer *ecdsa.PublicKey) (answer, time.Duration) {
-	var tried uint64
-	for {
-		found, generation, err := s.Lookup(ctx, kid, "ES256", tried)
-		var unavailable interface{ RetryAfter() time.Duration }
-		switch {
-		case errors.As(err, &unavailable):
-			return later, unavailable.RetryAfter()
-		case err != nil:
-			return answer(err.Error()), 0
-		case verifies(found, signer):
-			return accepted, 0
-		case len(found) == 0 || generation == tried:
-			return refused, 0
-		}
-		tried = generation
+	found, generation, err := s.Find(ctx, kid, "ES256")
+	if err != nil {
+		return unavailable(err)
 	}
+	if verifies(found, signer) {
+		return accepted, 0
+	}
+	if len(found) == 0 {
+		return rejected, 0
+	}
+	found, newest, err := s.Newer(ctx, kid, "ES256", generation)
+	if err != nil {
+		return unavailable(err)
+	}
+	if newest != generation && verifies(found, signer) {
+		return accepted, 0
+	}
+	return rejected, 0
+}
+
+// unavailable returns the answer for an error of a set.
+func unavailable(err error) (answer, time.Duration) {
+	var hinted interface{ RetryAfter() time.Duration }
+	if errors.As(err, &hinted) {
+		return later, hinted.RetryAfter()
+	}
+	return answer(err.Error()), 0
 }
 
 func verifies(found []crypto.PublicKey, signer *ecdsa.PublicKey) bool {

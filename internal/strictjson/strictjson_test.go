@@ -132,7 +132,7 @@ func TestCheckSpelling(t *testing.T) {
 		`"\u0078"`:   true, // an escape in a name that nothing reads
 	} {
 		var spelling error
-		walked := strictjson.Walk([]byte(`{`+name+`:1}`), func(m strictjson.Member) error {
+		walked := strictjson.Walk(`{`+name+`:1}`, func(m strictjson.Member) error {
 			spelling = m.CheckSpelling("sub", "iss")
 			return nil
 		})
@@ -184,12 +184,12 @@ func FuzzUnmarshal(f *testing.F) {
 func TestText(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]string{`""`: "", `"x"`: "x", `"a\n\u00e9\/"`: "a\né/", `"é"`: "é"} {
-		if got, err := strictjson.Text([]byte(value)); got != want || err != nil {
+		if got, err := strictjson.Text(value); got != want || err != nil {
 			t.Errorf("Text(%s) = %q, %v, want %q", value, got, err, want)
 		}
 	}
 	for _, value := range []string{"null", "1", "true", "[]", "{}", ""} {
-		if _, err := strictjson.Text([]byte(value)); err == nil {
+		if _, err := strictjson.Text(value); err == nil {
 			t.Errorf("Text(%s) returns no error", value)
 		}
 	}

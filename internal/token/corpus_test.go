@@ -44,7 +44,7 @@ func (c collection) add(want reason.Reason, name, raw string) {
 	*c.all = append(*c.all, specimen{Name: c.theme + "/" + name, Raw: raw, Want: want})
 }
 
-// corpus returns every specimen. All are judged by strictRules.
+// corpus returns every specimen. All are checked by strictVerifier.
 var corpus = sync.OnceValue(func() []specimen {
 	var all []specimen
 	for _, theme := range []struct {
@@ -301,6 +301,8 @@ func texts(c collection) {
 		"half a pair in jti":    goodDraft().with("jti", raw(`"\udc00\ud800"`)),
 		"half a pair in aud":    goodDraft().with("aud", raw(`["`+resource+`","\ud83d"]`)),
 		"half a pair in a name": claimsWith(`"\ud83d":1`),
+		"half a pair elsewhere": claimsWith(`"name":"\ud83d"`),
+		"twice in a claim":      claimsWith(`"o":{"id":"org_1","id":"org_2"}`),
 		"half a pair in typ":    goodDraft().withHeader("typ", raw(`"at+jwt\ud83d"`)),
 	} {
 		c.add(reason.Malformed, name, d.sign())
@@ -738,8 +740,8 @@ var corpusFile = flag.String("corpus", "", "write the corpus and its keys to thi
 
 func TestCorpus(t *testing.T) {
 	t.Parallel()
-	rules := strictRules()
-	if err := rules.Validate(); err != nil {
+	v := strictVerifier()
+	if err := v.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	names, reasons := map[string]bool{}, map[reason.Reason]int{}
@@ -750,11 +752,11 @@ func TestCorpus(t *testing.T) {
 		names[s.Name] = true
 		reasons[s.Want]++
 		lookUps := 0
-		keys := func(ctx context.Context, kid, alg string, tried uint64) ([]crypto.PublicKey, uint64, error) {
+		keys := keyFunc(func(ctx context.Context, kid, alg string, tried uint64) ([]crypto.PublicKey, uint64, error) {
 			lookUps++
-			return find(ctx, kid, alg, tried)
-		}
-		_, err := rules.Verify(context.Background(), s.Raw, keys, now)
+			return published(ctx, kid, alg, tried)
+		})
+		_, err := v.Verify(context.Background(), s.Raw, keys, now)
 		if s.Want == accepted && err != nil {
 			t.Errorf("%s: %v, want it accepted", s.Name, err)
 		}
@@ -804,10 +806,10 @@ func writeCorpus(t *testing.T, path string) {
 	}
 	file := struct {
 		Now       time.Time
-		Rules     *token.Rules
+		Verifier  *token.Verifier
 		Keys      map[string][]byte // PKIX
 		Specimens []specimen
-	}{now, strictRules(), keys, corpus()}
+	}{now, strictVerifier(), keys, corpus()}
 	if err := os.WriteFile(path, must(json.Marshal(file)), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,9 @@ func TestPeekKinds(t *testing.T) {
 
 func TestPeekFields(t *testing.T) {
 	t.Parallel()
+	stranger := goodDraft().signedBy("stranger")
 	want := token.Unverified{
+		Payload:   goodDraft().claimsJSON(),
 		Kind:      "access token",
 		Type:      "at+jwt",
 		Algorithm: "RS256",
@@ -62,18 +64,25 @@ func TestPeekFields(t *testing.T) {
 		Expiry:    now.Add(time.Hour),
 		IssuedAt:  now.Add(-time.Hour),
 	}
-	if diff := cmp.Diff(want, token.Peek(goodDraft().signedBy("stranger"))); diff != "" {
+	if diff := cmp.Diff(want, token.Peek(stranger)); diff != "" {
 		t.Error(diff)
 	}
-	// After a fault, what stands before it is still told.
+	// What precedes a fault is still reported.
 	broken := goodDraft()
 	broken.claimsText = `{"iss":"https://a.example","sub":5}`
-	want = token.Unverified{Kind: "access token", Type: "at+jwt", Algorithm: "RS256", KeyID: "rsa", Issuer: "https://a.example"}
+	want = token.Unverified{
+		Payload:   broken.claimsText,
+		Kind:      "access token",
+		Type:      "at+jwt",
+		Algorithm: "RS256",
+		KeyID:     "rsa",
+		Issuer:    "https://a.example",
+	}
 	got := token.Peek(broken.sign())
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(token.Unverified{}, "Problem")); diff != "" {
 		t.Error(diff)
 	}
-	if want := `token is malformed: claim "sub": "5", want a string`; got.Problem == nil || got.Problem.Error() != want {
+	if want := `token is malformed: claim "sub": got a number, want a string`; got.Problem == nil || got.Problem.Error() != want {
 		t.Errorf("Problem is %v, want %v", got.Problem, want)
 	}
 }
