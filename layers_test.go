@@ -16,11 +16,13 @@ const module = "github.com/gatehouse-mcp/gatehouse"
 // may import packages of lower layers only: packages of one layer never import each
 // other.
 var layers = map[string]int{
+	"internal/atomicfile": 0,
 	"internal/cache":      0,
 	"internal/challenge":  0,
 	"internal/env":        0,
 	"internal/jose":       0,
 	"internal/listen":     0,
+	"internal/quote":      0,
 	"internal/reason":     0,
 	"internal/strictjson": 0,
 	"internal/wellknown":  0,

@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse"
 )
 
-// TestMain lets the test's own binary be the servers.
+// TestMain makes the test binary run the servers as well.
 func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVariable); role != "" {
 		if err := runChild(role); err != nil {
@@ -33,29 +33,29 @@ func testIssuer(t *testing.T) *issuer {
 	return i
 }
 
-// Every server that is measured answers in both eras, tells callers apart and, if
-// it has a gate, lets no bad token in.
+// Every server that is measured answers in both eras, distinguishes callers and, unless it
+// is open, rejects an invalid token.
 func TestServers(t *testing.T) {
 	i := testIssuer(t)
-	good, err := i.mint("RS256", 0, 2)
+	valid, err := i.mint("RS256", 0, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range measured {
-		t.Run(m.role, func(t *testing.T) {
-			server, err := startChild(m.role, i)
+		t.Run(m.name, func(t *testing.T) {
+			server, err := startChild(m, i)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer server.stop()
 			for _, version := range versions {
-				c, err := dial(server.address, version, good[0])
+				c, err := dial(server.address, version, valid[0])
 				if err != nil {
 					t.Fatalf("%s: %v", version, err)
 				}
 				defer c.close()
-				for n, raw := range good {
-					want := nobody(nil)
+				for n, raw := range valid {
+					want := anonymous(nil)
 					if !m.open {
 						want = described(userID, tokenID(n))
 					}
@@ -63,9 +63,9 @@ func TestServers(t *testing.T) {
 						t.Errorf("%s: %v", version, err)
 					}
 				}
-				err = c.call(spoilSignature(good[0]), nobody(nil))
-				if refused := err != nil && strings.Contains(err.Error(), "answered 401"); refused != !m.open {
-					t.Errorf("%s: bad token: %v, want it refused: %v", version, err, !m.open)
+				err = c.call(spoilSignature(valid[0]), anonymous(nil))
+				if rejected := err != nil && strings.Contains(err.Error(), "answered 401"); rejected != !m.open {
+					t.Errorf("%s: invalid token: got %v, want rejected %v", version, err, !m.open)
 				}
 			}
 			before, err := server.usage()
@@ -76,8 +76,8 @@ func TestServers(t *testing.T) {
 	}
 }
 
-// Each bad request is refused for the reason that it is measured for.
-func TestRefusals(t *testing.T) {
+// Each invalid request is rejected for the reason under which it is measured.
+func TestRejections(t *testing.T) {
 	i := testIssuer(t)
 	var last gatehouse.Reason
 	guard, err := newGuard(i, func(cfg *gatehouse.Config) {
@@ -88,20 +88,20 @@ func TestRefusals(t *testing.T) {
 	}
 	defer guard.Close()
 	handler := guard.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
-	good, err := i.sign(i.draft("RS256", 0))
+	valid, err := i.sign(i.draft("RS256", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status := ask(handler, question(good, nil)); status != http.StatusTeapot {
-		t.Fatalf("the good token: status %d, reason %q", status, last)
+	if status := statusOf(handler, newRequest(valid, nil)); status != http.StatusTeapot {
+		t.Fatalf("valid token: got status %d, reason %q", status, last)
 	}
-	for _, kind := range refusals() {
-		raw, err := i.refusedToken(kind, 0)
+	for _, kind := range rejections() {
+		raw, err := i.rejectedToken(kind, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		last = ""
-		status := ask(handler, question(raw, kind.tamper))
+		status := statusOf(handler, newRequest(raw, kind.tamper))
 		if !kind.is(last) || status < http.StatusBadRequest {
 			t.Errorf("status %d, reason %q, want %q", status, last, kind.reason)
 		}
@@ -130,8 +130,8 @@ func TestFlood(t *testing.T) {
 			t.Fatalf("token %d is not distinct", n)
 		}
 		seen[raw] = true
-		if status := ask(handler, question(raw, nil)); status == http.StatusNotFound {
-			t.Fatalf("token %d got through", n)
+		if status := statusOf(handler, newRequest(raw, nil)); status == http.StatusNotFound {
+			t.Fatalf("token %d was accepted", n)
 		}
 	}
 	if reasons["bad_signature"] != tokens/forgedShare {
@@ -139,7 +139,7 @@ func TestFlood(t *testing.T) {
 	}
 	for _, reason := range []gatehouse.Reason{"opaque", "wrong_issuer", "wrong_type"} {
 		if reasons[reason] == 0 {
-			t.Errorf("no token was refused as %q: %v", reason, reasons)
+			t.Errorf("no token was rejected as %q: %v", reason, reasons)
 		}
 	}
 }

@@ -11,40 +11,59 @@ const (
 	turnCalls   = 160 // of all connections together, in one turn of one server
 )
 
-// server is one of those that are measured.
+// server is one of the servers that are measured.
 type server struct {
-	role, name string
-	open       bool   // nobody signs in: whoami cannot tell whose token it was
-	program    string // that has the role; empty means this one
+	role, name  string
+	open        bool     // it has no sign-in, so whoami cannot know whose token it was
+	environment []string // of its process, as NAME=value
+	program     string   // the program that has the role; empty means this one
+
+	base string // name of the server that its ratios refer to; empty means the first
+	// What the CPU of a call may be at most, as a ratio to that of base: for a token
+	// that was seen before, and for one that is new. Zero means that there is no limit.
+	seenLimit, newLimit float64
 }
+
+const (
+	openName   = "go-sdk, no guard"
+	mcpgoName  = "mcp-go + golang-jwt + keyfunc"
+	tunedName  = "go-sdk, no guard, GOGC=400"
+	serveLimit = 1.20
+)
+
+// tuned are the collector settings that docs/performance.md recommends.
+var tuned = []string{"GOGC=400"}
 
 // measured are the servers in the order of the table. The first is the base.
 var measured = []server{
-	{role: "go-sdk", name: "go-sdk, no gate", open: true},
-	{role: "gate", name: "the same behind the guard"},
-	{role: "serve", name: "serve as it ships"},
-	{role: "serve, as-is", name: "serve, NoHeapFloor"},
-	{role: "mcp-go+keyfunc", name: "mcp-go + golang-jwt + keyfunc"},
+	{role: "go-sdk", name: openName, open: true},
+	{role: "guard", name: "the same behind the guard", seenLimit: 1.15, newLimit: 1.35},
+	{role: "serve", name: "serve", seenLimit: serveLimit},
 	{role: "go-sdk+keyfunc", name: "go-sdk + golang-jwt + keyfunc"},
+	{role: "go-sdk", name: tunedName, open: true, environment: tuned},
+	{role: "serve", name: "serve, GOGC=400", environment: tuned, base: tunedName, seenLimit: serveLimit},
+	{role: "mcp-go+keyfunc", name: mcpgoName},
+	{role: "mcp-go+guard", name: "mcp-go behind the guard", base: mcpgoName, seenLimit: 0.60, newLimit: 1.15},
 }
 
 // patchedServers are those of a program that was built with a changed go-sdk.
 func patchedServers(program string) []server {
 	return []server{
-		{role: "go-sdk", name: "go-sdk patched, no gate", open: true, program: program},
-		{role: "gate", name: "go-sdk patched, behind the guard", program: program},
+		{role: "go-sdk", name: "go-sdk patched, no guard", open: true, program: program},
+		{role: "guard", name: "go-sdk patched, behind the guard", program: program},
 		{role: "serve", name: "go-sdk patched, serve", program: program},
-		{role: "serve, as-is", name: "go-sdk patched, NoHeapFloor", program: program},
 	}
 }
 
-// limits say what the CPU of a call may be at most, of the base.
-var limits = map[string]struct{ seen, fresh float64 }{
-	"gate":  {1.03, 1.25},
-	"serve": {0.75, 0.75},
+// baseOf returns the index of the server that the ratios of contenders[n] refer to.
+func baseOf(contenders []server, n int) int {
+	if contenders[n].base == "" {
+		return 0
+	}
+	return slices.IndexFunc(contenders, func(s server) bool { return s.name == contenders[n].base })
 }
 
-// turn is one server with one kind of call: what is measured in a piece.
+// turn is one server with one kind of call: the unit that is measured.
 type turn struct {
 	server
 	version string
@@ -65,11 +84,11 @@ func measureCalls(i *issuer, t *table, rounds int, patched string) error {
 		return err
 	}
 	servers := map[bool][]*child{}
-	// New tokens go to processes of their own: what these come to remember changes
-	// how often their collector runs.
+	// New tokens go to processes of their own: the tokens that these keep change how
+	// often their collector runs.
 	for _, fresh := range []bool{false, true} {
 		for _, m := range contenders {
-			c, err := startProgram(m.program, m.role, i)
+			c, err := startChild(m, i)
 			if err != nil {
 				return err
 			}
@@ -84,7 +103,7 @@ func measureCalls(i *issuer, t *table, rounds int, patched string) error {
 		}
 		defer u.disconnect()
 	}
-	for round := range rounds + 1 { // the first warms up, and does not count
+	for round := range rounds + 1 { // the first is a warm-up and does not count
 		if err := takeRound(i, turns, known, round); err != nil {
 			return err
 		}
@@ -100,7 +119,7 @@ func measureCalls(i *issuer, t *table, rounds int, patched string) error {
 	return nil
 }
 
-// allTurns has the servers with one kind of call next to each other.
+// allTurns returns the turns, those with one kind of call next to each other.
 func allTurns(contenders []server) []*turn {
 	var turns []*turn
 	for _, version := range versions {
@@ -171,7 +190,7 @@ func (u *turn) take(tokens []string, first int) (float64, error) {
 	for k, c := range u.clients {
 		work.Go(func() {
 			for n := k; n < turnCalls && faults[k] == nil; n += len(u.clients) {
-				want := nobody(nil)
+				want := anonymous(nil)
 				if !u.open {
 					want = described(userID, tokenID(first+n%len(tokens)))
 				}
@@ -198,51 +217,47 @@ func kind(fresh bool) string {
 
 // addCalls adds the turns of all servers with one kind of call.
 func addCalls(t *table, turns []*turn) {
-	medians := make([]float64, len(turns))
-	rival := 0.0
+	medians, contenders := make([]float64, len(turns)), make([]server, len(turns))
 	for n, u := range turns {
-		medians[n] = median(u.cpu)
-		if u.role == "mcp-go+keyfunc" {
-			rival = medians[n]
-		}
+		medians[n], contenders[n] = median(u.cpu), u.server
 	}
 	for n, u := range turns {
-		m := u.server
 		r := row{
-			what:   fmt.Sprintf("CPU of a tools/call, %s, %s", turns[0].version, kind(turns[0].fresh)),
-			who:    m.name,
+			what:   fmt.Sprintf("CPU of a tools/call, %s, %s", u.version, kind(u.fresh)),
+			who:    u.name,
 			figure: micros(medians[n]),
-			ratio:  medians[n] / medians[0],
+			ratio:  medians[n] / medians[baseOf(contenders, n)],
+			base:   u.base,
+			limit:  u.seenLimit,
 		}
-		if limit, ok := limits[m.role]; ok && m.program == "" {
-			r.limit = limit.seen
-			if turns[0].fresh {
-				r.limit = limit.fresh
-			}
+		if u.fresh {
+			r.limit = u.newLimit
+		}
+		if r.limit != 0 {
 			r.goal = fmt.Sprintf("≤ %.2f", r.limit)
-		}
-		if m.role == "serve" && m.program == "" {
-			r.goal += ", below mcp-go"
-			if medians[n] >= rival {
-				r.fault = "not below mcp-go"
-			}
 		}
 		t.add(r)
 	}
 }
 
-// addMemoryOfCalls adds the most memory that the servers ever held.
+// addMemoryOfCalls adds the most memory that each server ever held.
 func addMemoryOfCalls(t *table, contenders []server, servers []*child, kind string) error {
-	base := 0.0
-	for n, m := range contenders {
+	peaks := make([]float64, len(servers))
+	for n := range servers {
 		u, err := servers[n].usage()
 		if err != nil {
 			return err
 		}
-		if n == 0 {
-			base = float64(u.Peak)
-		}
-		t.add(row{what: "most memory of the process, " + kind, who: m.name, figure: megabytes(float64(u.Peak)), ratio: float64(u.Peak) / base})
+		peaks[n] = float64(u.Peak)
+	}
+	for n, m := range contenders {
+		t.add(row{
+			what:   "most memory of the process, " + kind,
+			who:    m.name,
+			figure: megabytes(peaks[n]),
+			ratio:  peaks[n] / peaks[baseOf(contenders, n)],
+			base:   m.base,
+		})
 	}
 	return nil
 }

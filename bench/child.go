@@ -24,7 +24,7 @@ const (
 	stopTime = 5 * time.Second
 )
 
-// usage is what a child says about itself.
+// usage is what a child reports about itself.
 type usage struct {
 	CPU      time.Duration // user and system, since its start
 	Resident int64         // bytes of memory that it has now
@@ -32,8 +32,8 @@ type usage struct {
 	Heap     uint64        // bytes of live and not yet collected objects
 }
 
-// child is this program in another process, in one of its roles. It shares no
-// memory, collector or processor time with whoever measures it.
+// child is this program in another process, in one of its roles. It shares no memory,
+// collector or processor time with the process that measures it.
 type child struct {
 	role    string
 	address string // that it listens on
@@ -42,15 +42,9 @@ type child struct {
 	out     *bufio.Reader
 }
 
-// startChild starts the role. The listener is opened here, so that a connection
-// waits for the child rather than be refused.
-func startChild(role string, i *issuer, environment ...string) (*child, error) {
-	return startProgram("", role, i, environment...)
-}
-
-// startProgram is startChild with another program that has the role; an empty one
-// is this one.
-func startProgram(program, role string, i *issuer, environment ...string) (*child, error) {
+// startChild starts s. The listener is opened here, so that a connection waits for the
+// child instead of being refused.
+func startChild(s server, i *issuer) (*child, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -61,16 +55,17 @@ func startProgram(program, role string, i *issuer, environment ...string) (*chil
 		return nil, err
 	}
 	defer file.Close()
+	program := s.program
 	if program == "" {
 		if program, err = os.Executable(); err != nil {
 			return nil, err
 		}
 	}
-	c := &child{role: role, address: l.Addr().String(), process: exec.Command(program)}
+	c := &child{role: s.role, address: l.Addr().String(), process: exec.Command(program)}
 	c.process.Dir = os.TempDir()
-	// Nothing of the environment: neither GOGC nor settings of the server. One
-	// processor, since the collector would burn an idle second one for nothing.
-	c.process.Env = append([]string{roleVariable + "=" + role, issuerVariable + "=" + i.url, "GOMAXPROCS=1"}, environment...)
+	// The child inherits no environment: neither GOGC nor settings of the server. It has
+	// one processor, because the collector would use an idle second one without benefit.
+	c.process.Env = append([]string{roleVariable + "=" + s.role, issuerVariable + "=" + i.url, "GOMAXPROCS=1"}, s.environment...)
 	c.process.ExtraFiles = []*os.File{file}
 	if c.in, err = c.process.StdinPipe(); err != nil {
 		return nil, err
@@ -83,26 +78,26 @@ func startProgram(program, role string, i *issuer, environment ...string) (*chil
 	return c, c.process.Start()
 }
 
-// tell sends one command and decodes the answer into v.
-func (c *child) tell(command string, v any) error {
+// send sends one command and decodes the answer into v.
+func (c *child) send(command string, v any) error {
 	if _, err := fmt.Fprintln(c.in, command); err != nil {
-		return fmt.Errorf("%s: telling it %q: %w", c.role, command, err)
+		return fmt.Errorf("%s: sending command %q: %w", c.role, command, err)
 	}
 	line, err := c.out.ReadBytes('\n')
 	if err != nil {
-		return fmt.Errorf("%s: reading its answer to %q: %w", c.role, command, err)
+		return fmt.Errorf("%s: reading the answer to %q: %w", c.role, command, err)
 	}
 	return json.Unmarshal(line, v)
 }
 
 func (c *child) usage() (u usage, err error) {
-	err = c.tell("usage", &u)
+	err = c.send("usage", &u)
 	return u, err
 }
 
-// settled is usage after a full collection, with free memory given back.
+// settled returns the usage after a full collection that returned free memory to the system.
 func (c *child) settled() (u usage, err error) {
-	err = c.tell("settle", &u)
+	err = c.send("settle", &u)
 	return u, err
 }
 
@@ -114,8 +109,8 @@ func (c *child) stop() {
 	c.process.Wait()
 }
 
-// runChild is the child's side: it serves its role on the listener it was given
-// and answers commands until its input ends.
+// runChild runs in the child: it serves the role on the inherited listener and answers
+// commands until its input ends.
 func runChild(role string) error {
 	l, err := net.FileListener(os.NewFile(3, "listener"))
 	if err != nil {
@@ -126,13 +121,13 @@ func runChild(role string) error {
 		return fmt.Errorf("no role %q", role)
 	}
 	go func() {
-		obey(os.Stdin, os.Stdout)
+		answerCommands(os.Stdin, os.Stdout)
 		os.Exit(0)
 	}()
 	return serve(l, os.Getenv(issuerVariable))
 }
 
-func obey(in io.Reader, out io.Writer) {
+func answerCommands(in io.Reader, out io.Writer) {
 	answers := json.NewEncoder(out)
 	for commands := bufio.NewScanner(in); commands.Scan(); {
 		if commands.Text() == "settle" {
@@ -151,12 +146,12 @@ func ownUsage() usage {
 	return usage{
 		CPU:      time.Duration(r.Utime.Nano() + r.Stime.Nano()),
 		Resident: statusBytes("VmRSS"),
-		Peak:     statusBytes("VmHWM"), // that of getrusage is inherited from the parent
+		Peak:     statusBytes("VmHWM"), // getrusage would return the parent's
 		Heap:     m.HeapAlloc,
 	}
 }
 
-// statusBytes returns a field of /proc/self/status, or 0 where there is none.
+// statusBytes returns a field of /proc/self/status, or 0 if there is no such field.
 func statusBytes(field string) int64 {
 	status, _ := os.ReadFile("/proc/self/status")
 	for line := range strings.Lines(string(status)) {

@@ -24,8 +24,8 @@ const (
 	maxAnswer   = 1 << 20
 )
 
-// client is an MCP client on one connection: as little as can call a tool, so that
-// it takes little time from the server's machine.
+// client is an MCP client on one connection. It does as little as a tool call needs, so
+// that it takes little processor time from the server.
 type client struct {
 	version string
 	session string // of sessionVersion, once opened
@@ -64,7 +64,7 @@ func (c *client) initialize(raw string) error {
 	return err
 }
 
-// call calls whoami with raw and makes sure that the answer is want.
+// call calls whoami with raw and checks that the answer is want.
 func (c *client) call(raw, want string) error {
 	c.calls++
 	meta := ""

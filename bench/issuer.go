@@ -32,8 +32,8 @@ const (
 // algorithms are those that are measured, in the order of the table.
 var algorithms = []string{"RS256", "ES256", "EdDSA"}
 
-// issuer is an OAuth server on loopback as far as verifiers look: metadata and a
-// key set. Its tokens have the claims and the length of Clerk's.
+// issuer is as much of an OAuth server on loopback as verifiers need: metadata and a key
+// set. Its tokens have the claims and the length of Clerk's.
 type issuer struct {
 	url  string
 	keys map[string]crypto.Signer // by algorithm
@@ -96,7 +96,7 @@ func writeJSON(w http.ResponseWriter, v any) {
 // keyID is as long as Clerk's.
 func keyID(alg string) string { return "ins_37gTt6cGHQSQTzK1SsVdVs" + alg }
 
-// publicJWK is RFC 7517 and RFC 7518 §6, RFC 8037 §2.
+// publicJWK returns key as a JWK (RFC 7517, RFC 7518 section 6, RFC 8037 section 2).
 func publicJWK(key crypto.PublicKey) map[string]string {
 	text := base64.RawURLEncoding.EncodeToString
 	switch k := key.(type) {
@@ -117,7 +117,8 @@ type draft struct {
 	claims jwt.MapClaims
 }
 
-// draft returns the nth good token of one user: the same length, another jti.
+// draft returns the nth valid token of one user. They differ in jti and have the same
+// length.
 func (i *issuer) draft(alg string, n int) draft {
 	now := time.Now().Unix()
 	return draft{
@@ -139,14 +140,14 @@ func (i *issuer) draft(alg string, n int) draft {
 
 func tokenID(n int) string { return fmt.Sprintf("oat_%010d7HsKqPz8LmXcVbNjKw", n) }
 
-// sign signs d with the key of its algorithm, whatever the header says.
+// sign signs d with the key of its algorithm, regardless of the header.
 func (i *issuer) sign(d draft) (string, error) {
 	token := jwt.NewWithClaims(jwt.GetSigningMethod(d.alg), d.claims)
 	token.Header = d.header
 	return token.SignedString(i.keys[d.alg])
 }
 
-// mint returns count good tokens, from the nth on.
+// mint returns count valid tokens, starting with number from.
 func (i *issuer) mint(alg string, from, count int) ([]string, error) {
 	tokens, faults := make([]string, count), make([]error, count)
 	var work sync.WaitGroup
@@ -167,5 +168,5 @@ func (i *issuer) mint(alg string, from, count int) ([]string, error) {
 	return tokens, nil
 }
 
-// background is the context of everything that has no better one.
+// background is the context of everything that has no other.
 var background = context.Background()

@@ -1,13 +1,13 @@
-// Command bench measures what sign-in costs, beside the same server without it
-// and beside other libraries, and prints one table.
+// Command bench measures what sign-in costs, compared with the same server without it
+// and with other libraries, and prints one table.
 //
 //	go run .
 //	go run . -only calls -rounds 40
 //	go run . -only calls -patched PROGRAM
 //
-// Everything in one table comes from one run, in which all contenders take turns:
-// whatever else the machine does slows them alike. The ratios of the medians are
-// what counts; the times are those of one machine in one minute.
+// Everything in one table comes from one run, in which all contenders take turns, so that
+// other load on the machine slows all of them alike. The ratios of the medians are what
+// counts; the times are those of one machine in one minute.
 package main
 
 import (
@@ -32,7 +32,7 @@ func sections(rounds int, patched string) []section {
 	return []section{
 		{"first", measureFirstSeen},
 		{"seen", measureSeen},
-		{"refused", measureRefused},
+		{"rejected", measureRejected},
 		{"calls", func(i *issuer, t *table) error { return measureCalls(i, t, rounds, patched) }},
 		{"memory", measureMemory},
 		{"start", measureStart},
@@ -51,9 +51,9 @@ func main() {
 }
 
 func measure() error {
-	only := flag.String("only", "", "comma-separated sections: first, seen, refused, calls, memory, start (default all)")
+	only := flag.String("only", "", "comma-separated sections: first, seen, rejected, calls, memory, start (default all)")
 	rounds := flag.Int("rounds", 40, "rounds of the section calls")
-	patched := flag.String("patched", "", "program: this one, built with the changes to go-sdk of docs/upstream.md; its servers join the section calls")
+	patched := flag.String("patched", "", "path of this program built with the changes to go-sdk of docs/upstream.md; its servers join the section calls")
 	flag.Parse()
 
 	issuer, err := newIssuer()
@@ -64,20 +64,20 @@ func measure() error {
 	if err != nil {
 		return err
 	}
-	began := time.Now()
+	startedAt := time.Now()
 	var t table
 	for _, s := range chosen {
 		if err := s.measure(issuer, &t); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		fmt.Fprintf(os.Stderr, "bench: %s done after %s\n", s.name, time.Since(began).Round(time.Second))
+		fmt.Fprintf(os.Stderr, "bench: %s done after %s\n", s.name, time.Since(startedAt).Round(time.Second))
 	}
 	fmt.Printf("%s, %s/%s, %s, %d CPUs; %s\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH,
 		cmp.Or(processor(), "unknown processor"), runtime.NumCPU(), time.Now().Format(time.DateOnly))
 	return t.write(os.Stdout)
 }
 
-// choose returns the sections with the comma-separated names; all, without names.
+// choose returns the sections with the comma-separated names, or all of them if names is empty.
 func choose(all []section, names string) ([]section, error) {
 	if names == "" {
 		return all, nil
@@ -93,7 +93,7 @@ func choose(all []section, names string) ([]section, error) {
 	return chosen, nil
 }
 
-// processor is what Linux calls the processor, or nothing.
+// processor returns the name of the processor on Linux, or "".
 func processor() string {
 	info, _ := os.ReadFile("/proc/cpuinfo")
 	for line := range strings.Lines(string(info)) {

@@ -15,9 +15,9 @@ const (
 	liveTokens = 10_000
 	liveLimit  = 20 << 20 // bytes over idle
 
-	badTokens = 1_000_000
-	badLimit  = 1 << 20 // bytes of live heap more than before: what cannot be told from none
-	// forgedShare is one in how many bad tokens has a signature to check.
+	rejectedTokens = 1_000_000
+	rejectedLimit  = 1 << 20 // bytes of additional live heap that cannot be distinguished from none
+	// One in forgedShare rejected tokens has a signature that must be checked.
 	forgedShare = 20
 )
 
@@ -25,21 +25,21 @@ func measureMemory(i *issuer, t *table) error {
 	if err := measureLiveTokens(i, t); err != nil {
 		return err
 	}
-	return measureBadTokens(i, t)
+	return measureRejectedTokens(i, t)
 }
 
-// measureLiveTokens calls a server with ten thousand tokens, all of which it may
-// remember, and compares the memory of its process with that after one.
+// measureLiveTokens calls a server with ten thousand tokens, all of which it may keep,
+// and compares the memory of its process with that after one token.
 func measureLiveTokens(i *issuer, t *table) error {
 	tokens, err := i.mint("RS256", 0, liveTokens)
 	if err != nil {
 		return err
 	}
 	for _, m := range measured {
-		if m.role != "serve" && m.role != "go-sdk" {
+		if m.role != "serve" && m.role != "go-sdk" || m.environment != nil {
 			continue
 		}
-		grown, heap, err := growth(m.role, i, tokens)
+		grown, heap, err := growth(m, i, tokens)
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
@@ -59,9 +59,9 @@ func measureLiveTokens(i *issuer, t *table) error {
 	return nil
 }
 
-// growth is how much more memory the server holds after tokens than after one.
-func growth(role string, i *issuer, tokens []string) (resident, heap float64, err error) {
-	server, err := startChild(role, i)
+// growth returns how much more memory the server holds after all tokens than after one.
+func growth(s server, i *issuer, tokens []string) (resident, heap float64, err error) {
+	server, err := startChild(s, i)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -72,8 +72,8 @@ func growth(role string, i *issuer, tokens []string) (resident, heap float64, er
 	}
 	defer c.close()
 	want := func(n int) string {
-		if role == "go-sdk" {
-			return nobody(nil)
+		if s.open {
+			return anonymous(nil)
 		}
 		return described(userID, tokenID(n))
 	}
@@ -93,9 +93,9 @@ func growth(role string, i *issuer, tokens []string) (resident, heap float64, er
 	return float64(after.Resident - before.Resident), float64(after.Heap) - float64(before.Heap), err
 }
 
-// measureBadTokens sends a million distinct bad tokens through a guard and
-// compares the live heap before and after, and halfway.
-func measureBadTokens(i *issuer, t *table) error {
+// measureRejectedTokens sends a million distinct invalid tokens through a guard and
+// compares the live heap before, halfway and after.
+func measureRejectedTokens(i *issuer, t *table) error {
 	guard, err := newGuard(i, func(cfg *gatehouse.Config) {
 		cfg.OnReject = func(*http.Request, gatehouse.Rejection) {}
 	})
@@ -108,23 +108,23 @@ func measureBadTokens(i *issuer, t *table) error {
 	if err != nil {
 		return err
 	}
-	if err := flood.send(handler, 1, badTokens/100); err != nil {
+	if err := flood.send(handler, 1, rejectedTokens/100); err != nil {
 		return err
 	}
 	before := liveHeap()
-	if err := flood.send(handler, badTokens/100, badTokens/2); err != nil {
+	if err := flood.send(handler, rejectedTokens/100, rejectedTokens/2); err != nil {
 		return err
 	}
 	half := liveHeap()
-	if err := flood.send(handler, badTokens/2, badTokens); err != nil {
+	if err := flood.send(handler, rejectedTokens/2, rejectedTokens); err != nil {
 		return err
 	}
 	grown := liveHeap() - before
 	r := row{
-		what: "live heap after 1,000,000 distinct bad tokens", who: "gatehouse, whole guard", goal: "no growth (≤ " + megabytes(badLimit) + ")",
+		what: "live heap after 1,000,000 distinct rejected tokens", who: "gatehouse, whole guard", goal: "no growth (≤ " + megabytes(rejectedLimit) + ")",
 		figure: fmt.Sprintf("%+.1f KB, halfway %+.1f KB", grown/1e3, (half-before)/1e3),
 	}
-	if grown > badLimit {
+	if grown > rejectedLimit {
 		r.fault = megabytes(grown)
 	}
 	t.add(r)
@@ -133,13 +133,13 @@ func measureBadTokens(i *issuer, t *table) error {
 
 func liveHeap() float64 {
 	runtime.GC()
-	runtime.GC() // what finalizers and pools held until the first
+	runtime.GC() // frees what finalizers and pools held until the first
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return float64(m.HeapAlloc)
 }
 
-// flood makes distinct bad tokens out of the parts of a good one.
+// flood makes distinct invalid tokens out of the parts of a valid one.
 type flood struct{ header, claims, signature string }
 
 func newFlood(i *issuer) (*flood, error) {
@@ -156,7 +156,7 @@ func newFlood(i *issuer) (*flood, error) {
 	return &flood{string(header), string(claims), parts[2]}, err
 }
 
-// token returns the nth bad token.
+// token returns the nth invalid token.
 func (f *flood) token(n int) string {
 	header, claims := f.header, strings.Replace(f.claims, tokenID(0), tokenID(n), 1)
 	if n%forgedShare == 0 {
@@ -180,8 +180,7 @@ func (f *flood) assemble(header, claims string) string {
 	return text([]byte(header)) + "." + text([]byte(claims)) + "." + f.signature
 }
 
-// send sends the tokens from one number to another and makes sure that each is
-// refused.
+// send sends the tokens from one number to another and checks that each is rejected.
 func (f *flood) send(handler http.Handler, from, to int) error {
 	workers := runtime.GOMAXPROCS(0)
 	faults := make([]error, workers)
@@ -189,8 +188,8 @@ func (f *flood) send(handler http.Handler, from, to int) error {
 	for w := range workers {
 		work.Go(func() {
 			for n := from + w; n < to && faults[w] == nil; n += workers {
-				if status := ask(handler, question(f.token(n), nil)); status != http.StatusUnauthorized && status != http.StatusServiceUnavailable {
-					faults[w] = fmt.Errorf("bad token %d: status %d", n, status)
+				if status := statusOf(handler, newRequest(f.token(n), nil)); status != http.StatusUnauthorized && status != http.StatusServiceUnavailable {
+					faults[w] = fmt.Errorf("invalid token %d: got status %d, want 401 or 503", n, status)
 				}
 			}
 		})

@@ -21,29 +21,27 @@ import (
 
 // roles are the servers that are measured, each with the one tool "whoami".
 var roles = map[string]func(l net.Listener, issuer string) error{
-	"go-sdk": serveOpen,
-	"gate":   serveGate,
-	"serve":  func(l net.Listener, issuer string) error { return serveFramework(l, issuer, serve.Config{}) },
-	"serve, as-is": func(l net.Listener, issuer string) error {
-		return serveFramework(l, issuer, serve.Config{NoHeapFloor: true})
-	},
+	"go-sdk":         serveOpen,
+	"guard":          serveGuard,
+	"serve":          serveFramework,
 	"go-sdk+keyfunc": serveLibrary,
 	"mcp-go+keyfunc": serveMCPGo,
+	"mcp-go+guard":   serveMCPGoGuard,
 }
 
-// described is what whoami answers.
+// described is the answer of whoami.
 func described(user, tokenID string) string {
 	return fmt.Sprintf(`{"userId":%q,"tokenId":%q}`, user, tokenID)
 }
 
-// nobody is what whoami answers where nobody signs in: as long, and made in the
-// same way, as for somebody.
-func nobody(*mcp.CallToolRequest) string {
+// anonymous is the answer of whoami on a server without sign-in. It has the same
+// length as the others and is made in the same way.
+func anonymous(*mcp.CallToolRequest) string {
 	return described("user_000000000000000000000000000", "oat_0000000000000000000000000000")
 }
 
-// newMCPServer is the go-sdk server of all roles but mcp-go's. who finds out who
-// is calling.
+// newMCPServer returns the go-sdk server of all roles but mcp-go's. who describes the
+// caller.
 func newMCPServer(who func(*mcp.CallToolRequest) string) *mcp.Server {
 	s := mcp.NewServer(&mcp.Implementation{Name: "bench", Version: "1"}, nil)
 	addWhoami(s, who)
@@ -52,14 +50,14 @@ func newMCPServer(who func(*mcp.CallToolRequest) string) *mcp.Server {
 
 func addWhoami(s *mcp.Server, who func(*mcp.CallToolRequest) string) {
 	type noArguments struct{}
-	mcp.AddTool(s, &mcp.Tool{Name: "whoami", Description: "Tells who is signed in"},
+	mcp.AddTool(s, &mcp.Tool{Name: "whoami", Description: "Returns who is signed in"},
 		func(_ context.Context, req *mcp.CallToolRequest, _ noArguments) (*mcp.CallToolResult, any, error) {
 			return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: who(req)}}}, nil, nil
 		})
 }
 
-// bothEras is what go-sdk needs to serve the stateless revision and those with
-// sessions on one URL, and nothing more.
+// bothEras serves the stateless revision and those with sessions on one URL, with as
+// little code as go-sdk needs for that.
 func bothEras(s *mcp.Server) http.Handler {
 	get := func(*http.Request) *mcp.Server { return s }
 	stateless := mcp.NewStreamableHTTPHandler(get, &mcp.StreamableHTTPOptions{Stateless: true, DisableLocalhostProtection: true})
@@ -74,25 +72,29 @@ func bothEras(s *mcp.Server) http.Handler {
 }
 
 func serveOpen(l net.Listener, _ string) error {
-	s := newMCPServer(nobody)
+	s := newMCPServer(anonymous)
 	return http.Serve(l, bothEras(s))
 }
 
 func describeIdentity(req *mcp.CallToolRequest) string {
 	id, ok := gatehouse.IdentityOf(req)
 	if !ok {
-		return nobody(req)
+		return anonymous(req)
 	}
 	return described(id.Subject, id.TokenID)
 }
 
-// serveGate is serveOpen with the guard before it.
-func serveGate(l net.Listener, issuer string) error {
-	guard, err := gatehouse.New(gatehouse.Config{
+func newClerkGuard(issuer string) (*gatehouse.Guard, error) {
+	return gatehouse.New(gatehouse.Config{
 		Resource: resource,
 		Provider: clerk.Provider(issuer),
 		Logger:   slog.New(slog.DiscardHandler),
 	})
+}
+
+// serveGuard is serveOpen behind the guard.
+func serveGuard(l net.Listener, issuer string) error {
+	guard, err := newClerkGuard(issuer)
 	if err != nil {
 		return err
 	}
@@ -103,10 +105,9 @@ func serveGate(l net.Listener, issuer string) error {
 	return http.Serve(l, mux)
 }
 
-// serveFramework is package serve as it comes, with its log of every request.
-func serveFramework(l net.Listener, issuer string, cfg serve.Config) error {
-	cfg.Name, cfg.Version, cfg.Provider, cfg.URL = "bench", "1", clerk.Provider(issuer), resource
-	s, err := serve.New(cfg)
+// serveFramework is package serve with its defaults, which log every request.
+func serveFramework(l net.Listener, issuer string) error {
+	s, err := serve.New(serve.Config{Name: "bench", Version: "1", Provider: clerk.Provider(issuer), URL: resource})
 	if err != nil {
 		return err
 	}
@@ -139,21 +140,48 @@ func serveLibrary(l net.Listener, issuer string) error {
 	return http.Serve(l, auth.RequireBearerToken(verify, nil)(bothEras(s)))
 }
 
-type claimsKey struct{}
+type callerKey struct{}
 
-// serveMCPGo is the server of mark3labs/mcp-go with the same verifier before it.
+// newMCPGoHandler returns the server of mark3labs/mcp-go. who describes the caller of
+// the request whose context it is given.
+func newMCPGoHandler(who func(context.Context) string, options ...mcpgoserver.StreamableHTTPOption) http.Handler {
+	s := mcpgoserver.NewMCPServer("bench", "1", mcpgoserver.WithToolCapabilities(false))
+	s.AddTool(mcpgo.NewTool("whoami", mcpgo.WithDescription("Returns who is signed in")),
+		func(ctx context.Context, _ mcpgo.CallToolRequest) (*mcpgo.CallToolResult, error) {
+			return mcpgo.NewToolResultText(who(ctx)), nil
+		})
+	return mcpgoserver.NewStreamableHTTPServer(s, append(options, mcpgoserver.WithDisableLocalhostProtection(true))...)
+}
+
+// serveMCPGoGuard is the server of mark3labs/mcp-go behind the guard.
+func serveMCPGoGuard(l net.Listener, issuer string) error {
+	guard, err := newClerkGuard(issuer)
+	if err != nil {
+		return err
+	}
+	withCaller := func(ctx context.Context, r *http.Request) context.Context {
+		id, _ := gatehouse.IdentityOfHTTP(r)
+		return context.WithValue(ctx, callerKey{}, id)
+	}
+	who := func(ctx context.Context) string {
+		id := ctx.Value(callerKey{}).(gatehouse.Identity)
+		return described(id.Subject, id.TokenID)
+	}
+	mux := http.NewServeMux()
+	guard.Mount(mux, newMCPGoHandler(who, mcpgoserver.WithHTTPContextFunc(withCaller)))
+	return http.Serve(l, mux)
+}
+
+// serveMCPGo is the server of mark3labs/mcp-go behind golang-jwt and keyfunc.
 func serveMCPGo(l net.Listener, issuer string) error {
 	library, err := newGolangJWT(background, issuer)
 	if err != nil {
 		return err
 	}
-	s := mcpgoserver.NewMCPServer("bench", "1", mcpgoserver.WithToolCapabilities(false))
-	s.AddTool(mcpgo.NewTool("whoami", mcpgo.WithDescription("Tells who is signed in")),
-		func(ctx context.Context, _ mcpgo.CallToolRequest) (*mcpgo.CallToolResult, error) {
-			claims := ctx.Value(claimsKey{}).(*accessClaims)
-			return mcpgo.NewToolResultText(described(claims.Subject, claims.ID)), nil
-		})
-	handler := mcpgoserver.NewStreamableHTTPServer(s, mcpgoserver.WithDisableLocalhostProtection(true))
+	handler := newMCPGoHandler(func(ctx context.Context) string {
+		claims := ctx.Value(callerKey{}).(*accessClaims)
+		return described(claims.Subject, claims.ID)
+	})
 	return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		claims, err := library.verify(raw)
@@ -163,6 +191,6 @@ func serveMCPGo(l net.Listener, issuer string) error {
 			io.WriteString(w, "{}")
 			return
 		}
-		handler.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), claimsKey{}, claims)))
+		handler.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, claims)))
 	}))
 }

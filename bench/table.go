@@ -8,23 +8,24 @@ import (
 	"time"
 )
 
-// table is what is printed: Markdown, one row for each contender.
+// table is printed as Markdown, with one row for each contender.
 type table struct{ rows []row }
 
-// row is one contender. Ratio and limit are zero where there are none.
+// row is one contender. A ratio or limit of zero means that there is none.
 type row struct {
 	what   string  // what was measured: the same for all contenders of a group
 	who    string  // the contender
 	figure string  // medians with their units
-	ratio  float64 // to the base of the group
-	limit  float64 // what ratio may be at most
-	fault  string  // what another limit says, if it is broken
-	goal   string  // in words; empty for rivals and floors
+	ratio  float64 // to base
+	base   string  // name of the contender that ratio refers to; empty means the first of the group
+	limit  float64 // the largest allowed ratio
+	fault  string  // which other limit is exceeded, if any
+	goal   string  // the limits in words; empty for contenders without any
 }
 
 func (t *table) add(r row) { t.rows = append(t.rows, r) }
 
-// met says whether the row is within its limits.
+// met returns whether the row is within its limits, in words.
 func (r row) met() string {
 	switch {
 	case r.goal == "":
@@ -53,12 +54,15 @@ func (t *table) write(w io.Writer) error {
 				ratio = strconv.FormatFloat(r.ratio, 'f', 3, 64)
 			}
 		}
+		if r.base != "" {
+			ratio += " of " + r.base
+		}
 		cells = append(cells, []string{what, r.who, r.figure, ratio, r.goal, r.met()})
 	}
 	return writeMarkdown(w, cells)
 }
 
-// writeMarkdown pads the columns, so that the table reads well as plain text too.
+// writeMarkdown pads the columns, so that the table is readable as plain text as well.
 func writeMarkdown(w io.Writer, cells [][]string) error {
 	widths := make([]int, len(cells[0]))
 	for _, line := range cells {
@@ -83,7 +87,7 @@ func writeMarkdown(w io.Writer, cells [][]string) error {
 	return nil
 }
 
-// median returns the middle one of values, which must not be empty and get sorted.
+// median returns the median of values, which must not be empty. It sorts them.
 func median(values []float64) float64 {
 	slices.Sort(values)
 	if n := len(values); n%2 == 0 {
@@ -92,7 +96,7 @@ func median(values []float64) float64 {
 	return values[len(values)/2]
 }
 
-// micros writes nanoseconds with three digits that count.
+// micros formats nanoseconds with three significant digits.
 func micros(ns float64) string {
 	if ns >= float64(10*time.Millisecond) {
 		return fmt.Sprintf("%.3g ms", ns/1e6)

@@ -7,22 +7,22 @@ import (
 )
 
 const (
-	// batchTime is about how long a contender works before it is the next one's
-	// turn: short beside the time slices of the operating system, so that few
-	// batches are disturbed, and long beside reading the clock.
+	// batchTime is about how long a contender works before the next one's turn: short
+	// compared with the time slices of the operating system, so that few batches are
+	// disturbed, and long compared with reading the clock.
 	batchTime = 150 * time.Microsecond
 	maxBatch  = 512
 	// allocationRuns is how many runs the allocations are averaged over.
 	allocationRuns = 64
 )
 
-// contender does one thing in its own way. run does it once and reports whether it
-// came out right; n counts the runs of this contender.
+// contender is one way to do what is measured. run does it once and reports whether the
+// outcome is right; n counts the runs of this contender.
 type contender struct {
 	name string
 	run  func(n int) bool
 
-	batch  int // runs of a turn; 0 means as many as batchTime takes
+	batch  int // runs of a turn; 0 means as many as fit into batchTime
 	runs   int
 	times  []float64 // ns for one run, of each turn
 	allocs float64
@@ -57,7 +57,7 @@ func (c *contender) prepare() error {
 	runtime.ReadMemStats(&before)
 	took, err := c.turn(allocationRuns)
 	runtime.ReadMemStats(&after)
-	// What else the process allocates meanwhile is less than one a run.
+	// Anything else that the process allocates meanwhile is less than one a run.
 	c.allocs = float64((after.Mallocs - before.Mallocs) / allocationRuns)
 	c.bytes = float64((after.TotalAlloc - before.TotalAlloc) / allocationRuns)
 	if c.batch == 0 {
@@ -80,7 +80,7 @@ func (c *contender) turn(batch int) (time.Duration, error) {
 
 func (c *contender) median() float64 { return median(c.times) }
 
-// figure is time and allocations of one run.
+// figure returns the time and the allocations of one run.
 func (c *contender) figure() string {
 	return fmt.Sprintf("%s, %.0f allocs, %.0f B", micros(c.median()), c.allocs, c.bytes)
 }

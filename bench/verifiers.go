@@ -75,7 +75,7 @@ func (g *golangJWT) verify(raw string) (*accessClaims, error) {
 	return &claims, err
 }
 
-// goOIDC verifies with go-oidc, which takes an access token for an ID token.
+// goOIDC verifies with go-oidc, which treats the access token as an ID token.
 type goOIDC struct{ verifier *oidc.IDTokenVerifier }
 
 func newGoOIDC(ctx context.Context, i *issuer) *goOIDC {

@@ -262,7 +262,7 @@ func (s *server) refused(t *testing.T, q request, want refusal) answer {
 		t.Errorf("%s %s: a refusal has Mcp-Session-Id %q", q.method, q.target, got)
 	}
 	if q.method != http.MethodHead {
-		wantBody := map[string]any{"error": want.code, "error_description": phrase(want.reason)}
+		wantBody := map[string]any{"error": want.code, "error_description": phrase(want.reason), "reason": string(want.reason)}
 		if diff := cmp.Diff(wantBody, a.object(t)); diff != "" {
 			t.Errorf("%s %s: body (-want +got):\n%s", q.method, q.target, diff)
 		}
@@ -273,7 +273,7 @@ func (s *server) refused(t *testing.T, q request, want refusal) answer {
 	return a
 }
 
-// phrase is all that the outside may learn about a reason.
+// phrase is the error_description of a reason.
 func phrase(reason gatehouse.Reason) string {
 	for _, row := range gatehouse.Reasons() {
 		if row.Reason == reason {

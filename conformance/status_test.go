@@ -80,7 +80,8 @@ func testUnknownSchemeIsNotMalformed(t *testing.T) {
 func wantUnavailable(t *testing.T, a answer) {
 	t.Helper()
 	body := a.object(t)
-	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || body["error"] != "temporarily_unavailable" || len(body) != 2 {
+	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || body["error"] != "temporarily_unavailable" ||
+		body["reason"] != "provider_unavailable" || len(body) != 3 {
 		t.Errorf("status %d, Retry-After %q, body %s; want 503", a.status, a.header.Get("Retry-After"), a.body)
 	}
 	if got := a.header.Get("WWW-Authenticate"); got != "" {

@@ -1,4 +1,5 @@
-// Package listen opens the listeners of a server.
+// Package listen opens the listeners of an HTTP server, and serves on them until a
+// graceful shutdown.
 package listen
 
 import (
@@ -10,13 +11,13 @@ import (
 	"syscall"
 )
 
-// Localhost is the host that means both loopback addresses.
+// Localhost is the host for which [TCP] listens on both loopback addresses.
 const Localhost = "localhost"
 
-// TCP listens on host and port. [Localhost] means 127.0.0.1 and [::1], where the
-// machine has both: clients differ in which they try first. Port 0 chooses a free
-// one, the same for both. The error says which setting to change; it wraps the
-// system's own.
+// TCP listens on host and port. For [Localhost] it listens on 127.0.0.1 and, if the
+// machine has IPv6, on [::1]: clients differ in which they try first. Port 0 chooses
+// a free port, the same for both addresses. The error names the port or the address
+// and wraps the error of the operating system.
 func TCP(host string, port int) ([]net.Listener, error) {
 	if host != Localhost {
 		l, err := open("tcp", strings.Trim(host, "[]"), port)
@@ -40,7 +41,7 @@ func TCP(host string, port int) ([]net.Listener, error) {
 	return []net.Listener{four, six}, nil
 }
 
-// Port returns the port that l listens on.
+// Port returns the TCP port that l listens on, or 0 if l is not a TCP listener.
 func Port(l net.Listener) int {
 	if addr, ok := l.Addr().(*net.TCPAddr); ok {
 		return addr.Port
@@ -55,7 +56,7 @@ func open(network, host string, port int) (net.Listener, error) {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("port %d is in use: %w", port, err)
 	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("port %d is not open to this user: %w", port, err)
+		return nil, fmt.Errorf("this user may not listen on port %d: %w", port, err)
 	case err != nil:
 		return nil, fmt.Errorf("listening on %s: %w", address, err)
 	}

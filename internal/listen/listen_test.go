@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 )
 
-func TestLocalhostMeansBothAddresses(t *testing.T) {
+func TestLocalhostListensOnBothAddresses(t *testing.T) {
 	listeners, err := listen.TCP(listen.Localhost, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -34,10 +34,10 @@ func TestLocalhostMeansBothAddresses(t *testing.T) {
 }
 
 func TestPortInUse(t *testing.T) {
-	for _, taken := range []string{"127.0.0.1:0", "[::1]:0"} {
-		l, err := net.Listen("tcp", taken)
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		l, err := net.Listen("tcp", address)
 		if err != nil {
-			t.Logf("no %s here: %v", taken, err)
+			t.Logf("this machine has no %s: %v", address, err)
 			continue
 		}
 		defer l.Close()
@@ -46,7 +46,7 @@ func TestPortInUse(t *testing.T) {
 			l.Close()
 		}
 		if !errors.Is(err, syscall.EADDRINUSE) || !strings.HasPrefix(err.Error(), fmt.Sprintf("port %d is in use", listen.Port(l))) {
-			t.Errorf("TCP(localhost, port of %s) = %v, want port in use", taken, err)
+			t.Errorf("TCP(localhost, port of %s) = %v, want port in use", address, err)
 		}
 	}
 }

@@ -12,24 +12,24 @@ import (
 )
 
 const (
-	refusedRounds = 700
-	// garbageLimit is what refusals without a signature check may cost at most,
-	// of an accepted token.
+	rejectedRounds = 700
+	// garbageLimit is what a rejection without a signature check may cost at most, as a
+	// ratio to an accepted token.
 	garbageLimit = 0.5
 )
 
-// refusal is one bad request: a good one with one thing changed.
-type refusal struct {
+// rejection is one kind of invalid request: a valid one with one thing changed.
+type rejection struct {
 	reason gatehouse.Reason
-	signed bool // it takes a signature check to find out
+	signed bool // the guard checks the signature before it can reject it
 	change func(*draft)
 	spoil  func(raw string) string         // the token, after it is signed
 	tamper func(r *http.Request, t string) // the request; nil means a bearer token
 }
 
-// refusals has one row for each reason that a request and its token alone can be
-// refused for. The reasons that are missing depend on the configuration.
-func refusals() []refusal {
+// rejections returns one row for each reason for which a request and its token alone can
+// be rejected. The missing reasons depend on the configuration.
+func rejections() []rejection {
 	claim := func(name string, value any) func(*draft) {
 		return func(d *draft) { d.claims[name] = value }
 	}
@@ -37,7 +37,7 @@ func refusals() []refusal {
 		return func(d *draft) { d.header[name] = value }
 	}
 	bearer := func(r *http.Request, value string) { r.Header["Authorization"] = []string{value} }
-	return []refusal{
+	return []rejection{
 		{reason: "no_credentials", tamper: func(*http.Request, string) {}},
 		{reason: "wrong_scheme", tamper: func(r *http.Request, t string) { bearer(r, "Basic "+t) }},
 		{reason: "malformed_credentials", tamper: func(r *http.Request, t string) { bearer(r, "Bearer "+t+" "+t) }},
@@ -63,15 +63,15 @@ func refusals() []refusal {
 	}
 }
 
-// is reports whether got is what the request must be refused for. A key that
-// nobody has heard of is one that might just have been published, until the keys
-// were fetched again.
-func (r refusal) is(got gatehouse.Reason) bool {
+// is reports whether got is the reason for which the request must be rejected. An unknown
+// key may just have been published, so the answer is 503 until the keys were fetched
+// again.
+func (r rejection) is(got gatehouse.Reason) bool {
 	return got == r.reason || r.reason == "unknown_key" && got == "provider_unavailable"
 }
 
-// spoilSignature changes one bit: the signature stays one that takes all of the
-// mathematics to refuse.
+// spoilSignature changes one bit, so that all of the mathematics is needed to reject the
+// signature.
 func spoilSignature(raw string) string {
 	dot := strings.LastIndexByte(raw, '.')
 	signature, _ := base64.RawURLEncoding.DecodeString(raw[dot+1:])
@@ -79,8 +79,8 @@ func spoilSignature(raw string) string {
 	return raw[:dot+1] + base64.RawURLEncoding.EncodeToString(signature)
 }
 
-// refusedToken returns the token of the bad request.
-func (i *issuer) refusedToken(r refusal, n int) (string, error) {
+// rejectedToken returns the token of the invalid request.
+func (i *issuer) rejectedToken(r rejection, n int) (string, error) {
 	d := i.draft("RS256", n)
 	if r.change != nil {
 		r.change(&d)
@@ -92,7 +92,7 @@ func (i *issuer) refusedToken(r refusal, n int) (string, error) {
 	return raw, err
 }
 
-// answer is an http.ResponseWriter that keeps the status alone.
+// answer is an http.ResponseWriter that keeps only the status.
 type answer struct {
 	header http.Header
 	status int
@@ -102,8 +102,8 @@ func (a *answer) Header() http.Header         { return a.header }
 func (a *answer) WriteHeader(status int)      { a.status = status }
 func (a *answer) Write(p []byte) (int, error) { return len(p), nil }
 
-// question makes a request with raw as its token, changed by tamper if there is one.
-func question(raw string, tamper func(*http.Request, string)) *http.Request {
+// newRequest returns a request with raw as its token, changed by tamper if it is not nil.
+func newRequest(raw string, tamper func(*http.Request, string)) *http.Request {
 	r, _ := http.NewRequestWithContext(background, http.MethodPost, resource, http.NoBody)
 	if tamper != nil {
 		tamper(r, raw)
@@ -113,17 +113,17 @@ func question(raw string, tamper func(*http.Request, string)) *http.Request {
 	return r
 }
 
-// ask sends a copy of r through handler and returns the status of the answer.
-func ask(handler http.Handler, r *http.Request) int {
+// statusOf sends a copy of r through handler and returns the status of the answer.
+func statusOf(handler http.Handler, r *http.Request) int {
 	one := *r
 	a := &answer{header: http.Header{}, status: http.StatusOK}
 	handler.ServeHTTP(a, &one)
 	return a.status
 }
 
-// measureRefused sends each kind of bad request through the whole gate, and a new
-// good token beside it.
-func measureRefused(i *issuer, t *table) error {
+// measureRejected sends each kind of invalid request through the whole guard, and valid
+// tokens for comparison.
+func measureRejected(i *issuer, t *table) error {
 	var last gatehouse.Reason
 	guard, err := newGuard(i, func(cfg *gatehouse.Config) {
 		cfg.OnReject = func(_ *http.Request, r gatehouse.Rejection) { last = r.Reason }
@@ -133,36 +133,36 @@ func measureRefused(i *issuer, t *table) error {
 	}
 	defer guard.Close()
 	handler := guard.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "{}") }))
-	good, err := i.mint("RS256", 0, refusedRounds+allocationRuns+1)
+	valid, err := i.mint("RS256", 0, rejectedRounds+allocationRuns+1)
 	if err != nil {
 		return err
 	}
-	questions := make([]*http.Request, len(good))
-	for n, raw := range good {
-		questions[n] = question(raw, nil)
+	requests := make([]*http.Request, len(valid))
+	for n, raw := range valid {
+		requests[n] = newRequest(raw, nil)
 	}
 	accepted := &contender{name: "accepted, first seen", batch: 1, run: func(n int) bool {
-		return ask(handler, questions[n]) == http.StatusOK
+		return statusOf(handler, requests[n]) == http.StatusOK
 	}}
 	again := &contender{name: "accepted, seen before", batch: 1, run: func(n int) bool {
-		return ask(handler, questions[0]) == http.StatusOK
+		return statusOf(handler, requests[0]) == http.StatusOK
 	}}
-	contenders, kinds := []*contender{accepted, again}, refusals()
+	contenders, kinds := []*contender{accepted, again}, rejections()
 	for _, kind := range kinds {
-		raw, err := i.refusedToken(kind, 0)
+		raw, err := i.rejectedToken(kind, 0)
 		if err != nil {
 			return err
 		}
-		r := question(raw, kind.tamper)
+		r := newRequest(raw, kind.tamper)
 		contenders = append(contenders, &contender{name: string(kind.reason), batch: 1, run: func(int) bool {
 			last = ""
-			return ask(handler, r) >= http.StatusBadRequest && kind.is(last)
+			return statusOf(handler, r) >= http.StatusBadRequest && kind.is(last)
 		}})
 	}
-	if err := takeTurns(refusedRounds, contenders...); err != nil {
+	if err := takeTurns(rejectedRounds, contenders...); err != nil {
 		return err
 	}
-	const what = "whole gate, refused or accepted"
+	const what = "whole guard, rejected or accepted"
 	for _, c := range contenders[:2] {
 		t.add(row{what: what, who: c.name, figure: c.figure(), ratio: c.median() / accepted.median()})
 	}

@@ -1,7 +1,6 @@
 package gatehouse
 
 import (
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -10,40 +9,21 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
 
-// Headers of the MCP transports that a browser client sends and reads
-// (basic/transports, and SEP-2243 for Mcp-Param-*).
+// Headers of the MCP transports that a browser client sends and reads (basic/transports).
 const (
 	corsMethods = "GET, POST, DELETE, OPTIONS"
 	corsHeaders = "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Session-Id, Mcp-Method, Mcp-Name, Last-Event-ID"
 	corsExpose  = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After"
-	corsMaxAge  = "7200"
+	corsMaxAge  = "7200" // seconds
 
+	// corsParamPrefix begins the headers that carry arguments of a tool (SEP-2243).
+	corsParamPrefix = "mcp-param-"
+	// maxRequestedHeaders is how many names of Access-Control-Request-Headers are read.
 	maxRequestedHeaders = 64
 )
 
-// arrivedOnLoopback reports whether the connection of r came in on a loopback
-// address. Without a connection to ask, as in unit tests, it did not.
-func arrivedOnLoopback(r *http.Request) bool {
-	switch addr := r.Context().Value(http.LocalAddrContextKey).(type) {
-	case *net.TCPAddr:
-		return addr.IP.IsLoopback()
-	case net.Addr:
-		return wellknown.IsLoopback(addr.String())
-	}
-	return false
-}
-
-// hostAllowed defends a server on loopback against DNS rebinding: a page whose
-// name resolves to 127.0.0.1 sends that name as Host.
-func (g *Guard) hostAllowed(r *http.Request) bool {
-	if !g.loopback && !arrivedOnLoopback(r) {
-		return true
-	}
-	return strings.EqualFold(r.Host, g.resources[0].host) || wellknown.IsLoopback(r.Host)
-}
-
-// originAllowed follows the MCP transports: an Origin that is there must be one
-// that is expected. Clients that are not browsers send none.
+// originAllowed is the second half of check 1: if a request has an Origin, it must be an
+// allowed one (MCP, basic/transports). Only browsers send Origin.
 func (g *Guard) originAllowed(origin string) bool {
 	if slices.Contains(g.AllowedOrigins, "*") || slices.Contains(g.AllowedOrigins, origin) || origin == g.origin {
 		return true
@@ -52,8 +32,9 @@ func (g *Guard) originAllowed(origin string) bool {
 	return err == nil && g.loopback && (u.Scheme == "http" || u.Scheme == "https") && wellknown.IsLoopback(u.Host)
 }
 
-// allowOrigin lets a page of the allowed origin read the answer, refusals
-// included: a sign-in begins with one. Credentials stay off; there are no cookies.
+// allowOrigin lets a page of the allowed origin read the answer. That includes
+// rejections, since a sign-in begins with one. Credentials in the sense of CORS stay
+// disabled, since the guard uses no cookies.
 func allowOrigin(h http.Header, origin string) {
 	h.Add("Vary", "Origin")
 	if origin != "" {
@@ -66,7 +47,7 @@ func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// preflight answers before any token is looked at: browsers never send one here.
+// preflight answers a preflight request (check 2). Browsers send no token with those.
 func preflight(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Add("Vary", "Access-Control-Request-Headers")
@@ -76,17 +57,22 @@ func preflight(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// requestedParams echoes the Mcp-Param-* names that the browser asks for; they
-// depend on the tool and cannot be listed beforehand.
+// requestedParams returns the Mcp-Param-* names that the browser requests, each after
+// ", ". They depend on the tool, so a fixed list cannot name them.
 func requestedParams(r *http.Request) string {
 	var b strings.Builder
 	names := strings.SplitN(r.Header.Get("Access-Control-Request-Headers"), ",", maxRequestedHeaders+1)
 	for _, name := range names[:min(len(names), maxRequestedHeaders)] {
-		name = strings.TrimSpace(name)
-		if len(name) > len("mcp-param-") && strings.EqualFold(name[:len("mcp-param-")], "mcp-param-") && isToken68(strings.ReplaceAll(name, "-", "")) {
+		if name = strings.TrimSpace(name); isParamHeader(name) {
 			b.WriteString(", ")
 			b.WriteString(name)
 		}
 	}
 	return b.String()
+}
+
+func isParamHeader(name string) bool {
+	return len(name) > len(corsParamPrefix) &&
+		strings.EqualFold(name[:len(corsParamPrefix)], corsParamPrefix) &&
+		isToken68(strings.ReplaceAll(name, "-", ""))
 }

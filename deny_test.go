@@ -13,12 +13,13 @@ import (
 func TestDeny(t *testing.T) {
 	is := newIssuer(t)
 	later, before := time.Now().Add(time.Hour), time.Now().Add(-time.Minute)
+	old := gatehouse.Denial{Subject: "user_1", IssuedBefore: before, Until: later}
 	issued := func(at time.Time) change { return change{"claims", "iat", at.Unix()} }
 	tests := []struct {
 		name    string
 		denial  gatehouse.Denial
 		changes []change
-		shut    bool
+		denied  bool
 	}{
 		{"subject", gatehouse.Denial{Subject: "user_1", Until: later}, nil, true},
 		{"another subject", gatehouse.Denial{Subject: "user_2", Until: later}, nil, false},
@@ -26,12 +27,12 @@ func TestDeny(t *testing.T) {
 		{"another token", gatehouse.Denial{TokenID: "token-2", Until: later}, nil, false},
 		{"client", gatehouse.Denial{ClientID: "client-1", Until: later}, nil, true},
 		{"session", gatehouse.Denial{SessionID: "sess_1", Until: later}, []change{{"claims", "sid", "sess_1"}}, true},
-		{"session of a token without", gatehouse.Denial{SessionID: "sess_1", Until: later}, nil, false},
+		{"session, of a token without one", gatehouse.Denial{SessionID: "sess_1", Until: later}, nil, false},
 		{"subject at this client", gatehouse.Denial{Subject: "user_1", ClientID: "client-1", Until: later}, nil, true},
 		{"subject at another client", gatehouse.Denial{Subject: "user_1", ClientID: "client-2", Until: later}, nil, false},
-		{"issued before", gatehouse.Denial{Subject: "user_1", IssuedBefore: before, Until: later}, []change{issued(before.Add(-time.Minute))}, true},
-		{"issued after", gatehouse.Denial{Subject: "user_1", IssuedBefore: before, Until: later}, nil, false},
-		{"without iat", gatehouse.Denial{Subject: "user_1", IssuedBefore: before, Until: later}, []change{{"claims", "iat", nil}}, true},
+		{"issued before", old, []change{issued(before.Add(-time.Minute))}, true},
+		{"issued after", old, nil, false},
+		{"without iat", old, []change{{"claims", "iat", nil}}, true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -39,16 +40,16 @@ func TestDeny(t *testing.T) {
 			handler := guard.Wrap(behind)
 			rq := request{header: bearer(is.token(resource, test.changes...))}
 			if resp := send(handler, rq); resp.StatusCode != 200 {
-				t.Fatalf("before: status %d", resp.StatusCode)
+				t.Fatalf("before Deny: got status %d, want 200", resp.StatusCode)
 			}
 			if err := guard.Deny(test.denial); err != nil {
 				t.Fatal(err)
 			}
 			resp := send(handler, rq)
-			if shut := resp.StatusCode == 401; shut != test.shut {
-				t.Errorf("after: status %d, want shut out: %v", resp.StatusCode, test.shut)
+			if denied := resp.StatusCode == 401; denied != test.denied {
+				t.Errorf("after Deny: got status %d, want denied: %v", resp.StatusCode, test.denied)
 			}
-			if test.shut && guard.Stats().Rejected["revoked"] != 1 {
+			if test.denied && guard.Stats().Rejected["revoked"] != 1 {
 				t.Errorf("Stats %+v, want one revoked", guard.Stats())
 			}
 		})
@@ -63,11 +64,11 @@ func TestDenyEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !denials.Match(is.url, "user_1") {
-			t.Error("not in force")
+			t.Error("the denial has no effect")
 		}
 		time.Sleep(time.Hour)
 		if denials.Match(is.url, "user_1") {
-			t.Error("in force after its end")
+			t.Error("the denial has an effect after its end")
 		}
 	})
 }
@@ -75,10 +76,10 @@ func TestDenyEnds(t *testing.T) {
 func TestDenyIsBounded(t *testing.T) {
 	guard := newGuard(t, newIssuer(t))
 	if err := guard.Deny(gatehouse.Denial{Until: time.Now().Add(time.Hour)}); err == nil {
-		t.Error("a denial of everybody is accepted")
+		t.Error("Deny accepts a denial that matches every token")
 	}
 	if err := guard.Deny(gatehouse.Denial{Subject: "user_1", Until: time.Now()}); err == nil {
-		t.Error("a denial that has ended is accepted")
+		t.Error("Deny accepts a denial that has ended")
 	}
 	synctest.Test(t, func(t *testing.T) {
 		denials := gatehouse.NewDenials()
@@ -89,11 +90,11 @@ func TestDenyIsBounded(t *testing.T) {
 			return denials.Add(gatehouse.Denial{Subject: "one more", Until: time.Now().Add(time.Minute)})
 		}
 		if err := fill(); !errors.Is(err, gatehouse.ErrTooManyDenials) {
-			t.Errorf("one too many: %v", err)
+			t.Errorf("Add to a full list = %v, want ErrTooManyDenials", err)
 		}
 		time.Sleep(time.Minute)
 		if err := denials.Add(gatehouse.Denial{Subject: "one more", Until: time.Now().Add(time.Minute)}); err != nil {
-			t.Errorf("after the others ended: %v", err)
+			t.Errorf("Add after the others ended = %v, want nil", err)
 		}
 	})
 }
@@ -107,7 +108,8 @@ func TestRevokedHook(t *testing.T) {
 	if resp := send(handler, request{header: bearer(is.token(resource))}); resp.StatusCode != 200 {
 		t.Errorf("user_1: status %d, want 200", resp.StatusCode)
 	}
-	if resp := send(handler, request{header: bearer(is.token(resource, change{"claims", "sub", "user_2"}))}); resp.StatusCode != 401 {
+	denied := is.token(resource, change{"claims", "sub", "user_2"})
+	if resp := send(handler, request{header: bearer(denied)}); resp.StatusCode != 401 {
 		t.Errorf("user_2: status %d, want 401", resp.StatusCode)
 	}
 }
