@@ -22,11 +22,13 @@ var edKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 
 // edBench accepts the good header and claims above when edKey signs them.
 var edBench = &bench{
-	rules: &token.Rules{
-		Issuer:     "https://issuer.example",
-		Algorithms: []string{"EdDSA"},
-		Types:      []string{"at+jwt"},
-		Audiences:  []string{"https://mcp.example.com/mcp"},
+	verifier: &token.Verifier{
+		Rules: token.Rules{
+			Algorithms: []string{"EdDSA"},
+			Types:      []string{"at+jwt"},
+		},
+		Issuer:    "https://issuer.example",
+		Audiences: []string{"https://mcp.example.com/mcp"},
 	},
 	keys: map[string]crypto.PublicKey{"ed": edKey.Public()},
 	now:  time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
