@@ -95,6 +95,9 @@ func Members(data []byte) (map[string]jsontext.Value, error) {
 	return members, nil
 }
 
+// sureDigits is a number of digits that a float64 can always hold, if not exactly.
+const sureDigits = 300
+
 // span is a part of a text: the bytes from start up to end.
 type span struct{ start, end int }
 
@@ -158,6 +161,34 @@ func Text(value string) (string, error) {
 	}
 	text, err := jsontext.AppendUnquote(nil, value)
 	return string(text), err
+}
+
+// Texts returns the items of value, which must be a JSON array of strings.
+func Texts(value string) ([]string, error) {
+	if Kind(value) != '[' {
+		return nil, fmt.Errorf("got %s, want an array of strings", Describe(value))
+	}
+	d := newDecoder([]byte(value))
+	defer d.release()
+	if _, err := d.ReadToken(); err != nil {
+		return nil, readError(err)
+	}
+	list := []string{}
+	for d.PeekKind() != ']' {
+		item, err := d.next()
+		if err != nil {
+			return nil, err
+		}
+		text, err := Text(value[item.start:item.end])
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, text)
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return nil, readError(err)
+	}
+	return list, d.expectEnd()
 }
 
 // Kind returns the kind of value, which must be JSON.
@@ -257,6 +288,9 @@ func checkBounds(data []byte, depth int) error {
 // checkNumber rejects a number that a float64 cannot hold: readers disagree about it,
 // and some fail.
 func checkNumber(text string) error {
+	if len(text) <= sureDigits && !strings.ContainsAny(text, "eE") {
+		return nil
+	}
 	if _, err := strconv.ParseFloat(text, 64); err != nil {
 		return errors.New("number out of range")
 	}

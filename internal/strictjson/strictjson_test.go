@@ -194,3 +194,18 @@ func TestText(t *testing.T) {
 		}
 	}
 }
+
+func TestTexts(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string][]string{`[]`: {}, `["x"]`: {"x"}, ` ["a", "\u00e9" ] `: {"a", "é"}} {
+		got, err := strictjson.Texts(strings.TrimSpace(value))
+		if !reflect.DeepEqual(got, want) || err != nil {
+			t.Errorf("Texts(%s) = %q, %v, want %q", value, got, err, want)
+		}
+	}
+	for _, value := range []string{"", "null", `"x"`, "[null]", "[1]", `["x",1]`, `[["x"]]`, `["x"`, `["x",]`, `["x"]]`, `["\ud83d"]`} {
+		if got, err := strictjson.Texts(value); err == nil {
+			t.Errorf("Texts(%s) = %q, want an error", value, got)
+		}
+	}
+}

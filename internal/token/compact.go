@@ -36,7 +36,7 @@ func split(raw string, maxSize int) (compact, error) {
 	default:
 		return compact{}, &Error{Reason: reason.Opaque}
 	}
-	if strings.ContainsAny(raw, "\r\n") {
+	if strings.Contains(raw, "\r") || strings.Contains(raw, "\n") {
 		return compact{}, malformed("form", errors.New("line break"))
 	}
 	text := []byte(raw)

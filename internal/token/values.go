@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 )
 
@@ -35,21 +33,9 @@ func texts(v string) ([]string, error) {
 		s, err := strictjson.Text(v)
 		return []string{s}, err
 	case '[':
-	default:
-		return nil, fmt.Errorf("got %s, want a string or an array of strings", strictjson.Describe(v))
+		return strictjson.Texts(v)
 	}
-	var items []jsontext.Value
-	if err := strictjson.Unmarshal([]byte(v), &items); err != nil {
-		return nil, err
-	}
-	list := make([]string, len(items))
-	for i, item := range items {
-		var err error
-		if list[i], err = strictjson.Text(string(item)); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
+	return nil, fmt.Errorf("got %s, want a string or an array of strings", strictjson.Describe(v))
 }
 
 // scopes returns the words of a string, which only spaces separate (RFC 6749 §3.3),
