@@ -27,10 +27,10 @@ import (
 //  6. Invalid token: 401 invalid_token.
 //  7. The provider's keys or its introspection endpoint are unavailable: 503 with
 //     Retry-After.
-//  8. The caller lacks a scope, a role, a permission or an organization that the operation
-//     requires: 403, with the code insufficient_scope if another scope would help. A body
-//     that is too large: 413. A body that cannot be read, or that is not JSON-RPC although
-//     the requirements depend on it: 400.
+//  8. The caller lacks a scope, a role, a permission or an organization for the
+//     operation: 403, with insufficient_scope if another scope would help. A body that is
+//     too large is answered with 413. One that cannot be read, or that is not JSON-RPC
+//     although requirements depend on it, is answered with 400.
 //  9. The session was opened by another principal: 403.
 //
 // A rejection has a JSON body with the members error, error_description and reason; see

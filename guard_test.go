@@ -91,391 +91,183 @@ func body(t testing.TB, resp *http.Response) string {
 	return string(b)
 }
 
-// TestChecks tests the checks in their order: the answer of each, and next to a rejected
-// request one that differs in one thing and passes.
+// checkTest is a request and the answer of the checks.
+type checkTest struct {
+	name      string
+	request   request
+	reason    gatehouse.Reason // empty means that the request passes
+	status    int
+	code      string
+	challenge string
+}
+
+func passes(name string, rq request) checkTest {
+	return checkTest{name: name, request: rq, status: http.StatusOK}
+}
+
+func forbidden(name string, rq request, reason gatehouse.Reason) checkTest {
+	return checkTest{name: name, request: rq, reason: reason, status: http.StatusForbidden, code: "forbidden"}
+}
+
+// asksToSignIn expects a challenge without an error code (RFC 6750 §3.1).
+func asksToSignIn(name string, rq request, reason gatehouse.Reason) checkTest {
+	c := challenge
+	if rq.host != "" {
+		c = strings.ReplaceAll(challenge, "localhost:3000", rq.host)
+	}
+	return checkTest{name, rq, reason, http.StatusUnauthorized, "missing_token", c}
+}
+
+func invalidRequest(name string, rq request, reason gatehouse.Reason, phrase string) checkTest {
+	c := challenge + `, error="invalid_request", error_description="` + phrase + `"`
+	return checkTest{name, rq, reason, http.StatusBadRequest, "invalid_request", c}
+}
+
+func invalidToken(name, token string, reason gatehouse.Reason, phrase string) checkTest {
+	c := challenge + `, error="invalid_token", error_description="` + phrase + `"`
+	rq := request{header: bearer(token)}
+	return checkTest{name, rq, reason, http.StatusUnauthorized, "invalid_token", c}
+}
+
+func authorization(values ...string) request {
+	return request{header: http.Header{"Authorization": values}}
+}
+
+// requestTests are checks 1 to 5, in that order. Next to a rejected request there is one that
+// differs in one thing and passes.
+func requestTests(valid string) []checkTest {
+	const malformed, inQuery = "the Authorization header must be one bearer token", "a token in the query is not accepted"
+	from := func(origin string) request { return request{header: with(bearer(valid), "Origin", origin)} }
+	at := func(host string) request { return request{host: host, header: bearer(valid)} }
+	browser := http.Header{"Accept": {"text/html"}}
+	foreign := http.Header{"Origin": {"https://evil.example.com"}}
+	return []checkTest{
+		passes("control", request{header: bearer(valid)}),
+
+		forbidden("foreign Host", at("evil.example.com"), "forbidden_host"),
+		forbidden("look-alike Host", at("localhost.evil.example.com:3000"), "forbidden_host"),
+		passes("other loopback Host", at("127.0.0.1:3000")),
+		forbidden("foreign Origin", from("https://evil.example.com"), "forbidden_origin"),
+		forbidden("null Origin", from("null"), "forbidden_origin"),
+		passes("loopback Origin", from("http://localhost:6274")),
+		forbidden("foreign Origin without token", request{header: foreign}, "forbidden_origin"),
+
+		asksToSignIn("no credentials", request{}, "no_credentials"),
+		asksToSignIn("no credentials, GET", request{method: "GET"}, "no_credentials"),
+		asksToSignIn("no credentials, HEAD", request{method: "HEAD"}, "no_credentials"),
+		asksToSignIn("no credentials, DELETE", request{method: "DELETE"}, "no_credentials"),
+		asksToSignIn("no credentials, OPTIONS", request{method: "OPTIONS"}, "no_credentials"),
+		asksToSignIn("no credentials, unknown method", request{method: "BREW"}, "no_credentials"),
+		asksToSignIn("no credentials, browser", request{method: "GET", header: browser}, "no_credentials"),
+		asksToSignIn("no credentials, 127.0.0.1", request{host: "127.0.0.1:3000"}, "no_credentials"),
+		asksToSignIn("empty header", authorization(""), "no_credentials"),
+		asksToSignIn("Basic", authorization("Basic dTpw"), "wrong_scheme"),
+		asksToSignIn("DPoP", authorization("DPoP "+valid), "wrong_scheme"),
+		passes("lower case scheme", authorization("bearer "+valid)),
+		passes("upper case scheme", authorization("BEARER  "+valid)),
+
+		invalidRequest("Bearer alone", authorization("Bearer"), "malformed_credentials", malformed),
+		invalidRequest("two tokens", authorization("Bearer "+valid+" "+valid), "malformed_credentials", malformed),
+		invalidRequest("comma", authorization("Bearer "+valid+",Bearer x"), "malformed_credentials", malformed),
+		invalidRequest("two headers", authorization("Bearer "+valid, "Bearer "+valid), "malformed_credentials", malformed),
+		invalidRequest("binary", authorization("Bearer \x80\xff"), "malformed_credentials", malformed),
+		invalidRequest("token in the query", request{target: "/mcp?access_token=" + valid}, "token_in_query", inQuery),
+		invalidRequest("token in the query, escaped name",
+			request{target: "/mcp?%61ccess_token=" + valid}, "token_in_query", inQuery),
+		invalidRequest("token in the query and the header",
+			request{target: "/mcp?access_token=" + valid, header: bearer(valid)}, "token_in_query", inQuery),
+		passes("another query", request{target: "/mcp?token=1", header: bearer(valid)}),
+	}
+}
+
+// tokenTests are check 6.
+func tokenTests(is *issuer, valid string) []checkTest {
+	unsigned := valid[:strings.LastIndex(valid, ".")]
+	other := is.token(resource, change{"claims", "jti", "token-2"})
+	claim := func(name string, value any) string { return is.token(resource, change{"claims", name, value}) }
+	ago := func(d time.Duration) int64 { return time.Now().Add(-d).Unix() }
+	const tooLarge, opaque, expired, wrongAudience = "the token is too large", "this server does not accept opaque tokens",
+		"the token has expired", "the token was issued for another server"
+	return []checkTest{
+		invalidToken("not a JWT", "oat_8XOI", "opaque", opaque),
+		invalidToken("too long", strings.Repeat("x", 20<<10), "too_large", tooLarge),
+		invalidToken("too long, and binary", strings.Repeat("\xff", 20<<10), "too_large", tooLarge),
+		invalidToken("half a JWT", unsigned, "opaque", opaque),
+		invalidToken("signature of another token", unsigned+other[strings.LastIndex(other, "."):],
+			"bad_signature", "the token signature does not verify"),
+		invalidToken("expired", claim("exp", ago(time.Minute)), "expired", expired),
+		passes("expired within the leeway", request{header: bearer(claim("exp", ago(10*time.Second)))}),
+		invalidToken("expired and without scope",
+			is.token(resource, change{"claims", "exp", 1}, change{"claims", "scope", nil}), "expired", expired),
+		invalidToken("another audience", is.token("https://other.example.com/mcp"), "wrong_audience", wrongAudience),
+		passes("audience under another loopback name", request{header: bearer(is.token("http://127.0.0.1:3000/mcp"))}),
+		invalidToken("audience with a slash", is.token(resource+"/"), "wrong_audience", wrongAudience),
+		invalidToken("no audience", claim("aud", nil), "unbound", "the token was not issued for a particular server"),
+		invalidToken("ID token", is.token(resource, change{"header", "typ", "JWT"}),
+			"wrong_type", "this kind of token is not accepted"),
+		invalidToken("another issuer", claim("iss", is.url+"/"), "wrong_issuer", "the token is from another issuer"),
+		invalidToken("sender constrained", claim("cnf", map[string]string{"jkt": "x"}),
+			"sender_constrained", "a sender-constrained token is not accepted as a bearer token"),
+	}
+}
+
 func TestChecks(t *testing.T) {
 	is := newIssuer(t)
 	valid := is.token(resource)
-	unsigned := valid[:strings.LastIndex(valid, ".")]
-	other := is.token(resource, change{"claims", "jti", "token-2"})
-	withError := func(code, phrase string) string {
-		return challenge + `, error="` + code + `", error_description="` + phrase + `"`
-	}
-	tests := []struct {
-		name          string
-		request       request
-		wantReason    gatehouse.Reason // empty means that the request passes
-		wantStatus    int
-		wantCode      string
-		wantChallenge string
-	}{
-		{name: "control", request: request{header: bearer(valid)}, wantStatus: 200},
-
-		{
-			name:       "foreign Host",
-			request:    request{host: "evil.example.com", header: bearer(valid)},
-			wantReason: "forbidden_host",
-			wantStatus: 403,
-			wantCode:   "forbidden",
-		},
-		{
-			name:       "look-alike Host",
-			request:    request{host: "localhost.evil.example.com:3000", header: bearer(valid)},
-			wantReason: "forbidden_host",
-			wantStatus: 403,
-			wantCode:   "forbidden",
-		},
-		{name: "other loopback Host", request: request{host: "127.0.0.1:3000", header: bearer(valid)}, wantStatus: 200},
-		{
-			name:       "foreign Origin",
-			request:    request{header: with(bearer(valid), "Origin", "https://evil.example.com")},
-			wantReason: "forbidden_origin",
-			wantStatus: 403,
-			wantCode:   "forbidden",
-		},
-		{
-			name:       "null Origin",
-			request:    request{header: with(bearer(valid), "Origin", "null")},
-			wantReason: "forbidden_origin",
-			wantStatus: 403,
-			wantCode:   "forbidden",
-		},
-		{
-			name:       "loopback Origin",
-			request:    request{header: with(bearer(valid), "Origin", "http://localhost:6274")},
-			wantStatus: 200,
-		},
-		{
-			name:       "foreign Origin without token",
-			request:    request{header: http.Header{"Origin": {"https://evil.example.com"}}},
-			wantReason: "forbidden_origin",
-			wantStatus: 403,
-			wantCode:   "forbidden",
-		},
-
-		{
-			name:          "no credentials",
-			wantReason:    "no_credentials",
-			wantStatus:    401,
-			wantCode:      "missing_token",
-			wantChallenge: challenge,
-		},
-		{
-			name:          "no credentials, GET",
-			request:       request{method: "GET"},
-			wantReason:    "no_credentials",
-			wantStatus:    401,
-			wantCode:      "missing_token",
-			wantChallenge: challenge,
-		},
-		{
-			name:          "no credentials, HEAD",
-			request:       request{method: "HEAD"},
-			wantReason:    "no_credentials",
-			wantStatus:    401,
-			wantChallenge: challenge,
-		},
-		{
-			name:          "no credentials, DELETE",
-			request:       request{method: "DELETE"},
-			wantReason:    "no_credentials",
-			wantStatus:    401,
-			wantCode:      "missing_token",
-			wantChallenge: challenge,
-		},
-		{
-			name:          "no credentials, OPTIONS",
-			request:       request{method: "OPTIONS"},
-			wantReason:    "no_credentials",
-			wantStatus:    401,
-			wantCode:      "missing_token",
-			wantChallenge: challenge,
-		},
-		{
-			name:          "no credentials, made-up verb",
-			request:       request{method: "BREW"},
-			wantReason:    "no_credentials",
-			wantStatus:    401,
-			wantCode:      "missing_token",
-			wantChallenge: challenge,
-		},
-		{
-			name:          "no credentials, browser",
-			request:       request{method: "GET", header: http.Header{"Accept": {"text/html"}}},
-			wantReason:    "no_credentials",
-			wantStatus:    401,
-			wantCode:      "missing_token",
-			wantChallenge: challenge,
-		},
-		{
-			name:          "no credentials, 127.0.0.1",
-			request:       request{host: "127.0.0.1:3000"},
-			wantReason:    "no_credentials",
-			wantStatus:    401,
-			wantCode:      "missing_token",
-			wantChallenge: strings.ReplaceAll(challenge, "localhost", "127.0.0.1"),
-		},
-		{
-			name:          "empty header",
-			request:       request{header: http.Header{"Authorization": {""}}},
-			wantReason:    "no_credentials",
-			wantStatus:    401,
-			wantCode:      "missing_token",
-			wantChallenge: challenge,
-		},
-		{
-			name:          "Basic",
-			request:       request{header: http.Header{"Authorization": {"Basic dTpw"}}},
-			wantReason:    "wrong_scheme",
-			wantStatus:    401,
-			wantCode:      "missing_token",
-			wantChallenge: challenge,
-		},
-		{
-			name:          "DPoP",
-			request:       request{header: http.Header{"Authorization": {"DPoP " + valid}}},
-			wantReason:    "wrong_scheme",
-			wantStatus:    401,
-			wantCode:      "missing_token",
-			wantChallenge: challenge,
-		},
-		{
-			name:       "lower case scheme",
-			request:    request{header: http.Header{"Authorization": {"bearer " + valid}}},
-			wantStatus: 200,
-		},
-		{
-			name:       "upper case scheme",
-			request:    request{header: http.Header{"Authorization": {"BEARER  " + valid}}},
-			wantStatus: 200,
-		},
-
-		{
-			name:          "Bearer alone",
-			request:       request{header: http.Header{"Authorization": {"Bearer"}}},
-			wantReason:    "malformed_credentials",
-			wantStatus:    400,
-			wantCode:      "invalid_request",
-			wantChallenge: withError("invalid_request", "the Authorization header must be one bearer token"),
-		},
-		{
-			name:          "two tokens",
-			request:       request{header: http.Header{"Authorization": {"Bearer " + valid + " " + valid}}},
-			wantReason:    "malformed_credentials",
-			wantStatus:    400,
-			wantCode:      "invalid_request",
-			wantChallenge: withError("invalid_request", "the Authorization header must be one bearer token"),
-		},
-		{
-			name:          "comma",
-			request:       request{header: http.Header{"Authorization": {"Bearer " + valid + ",Bearer x"}}},
-			wantReason:    "malformed_credentials",
-			wantStatus:    400,
-			wantCode:      "invalid_request",
-			wantChallenge: withError("invalid_request", "the Authorization header must be one bearer token"),
-		},
-		{
-			name:          "two headers",
-			request:       request{header: http.Header{"Authorization": {"Bearer " + valid, "Bearer " + valid}}},
-			wantReason:    "malformed_credentials",
-			wantStatus:    400,
-			wantCode:      "invalid_request",
-			wantChallenge: withError("invalid_request", "the Authorization header must be one bearer token"),
-		},
-		{
-			name:          "binary",
-			request:       request{header: http.Header{"Authorization": {"Bearer \x80\xff"}}},
-			wantReason:    "malformed_credentials",
-			wantStatus:    400,
-			wantCode:      "invalid_request",
-			wantChallenge: withError("invalid_request", "the Authorization header must be one bearer token"),
-		},
-		{
-			name:          "token in the query",
-			request:       request{target: "/mcp?access_token=" + valid},
-			wantReason:    "token_in_query",
-			wantStatus:    400,
-			wantCode:      "invalid_request",
-			wantChallenge: withError("invalid_request", "a token in the query is not accepted"),
-		},
-		{
-			name:          "token in the query, escaped name",
-			request:       request{target: "/mcp?%61ccess_token=" + valid},
-			wantReason:    "token_in_query",
-			wantStatus:    400,
-			wantCode:      "invalid_request",
-			wantChallenge: withError("invalid_request", "a token in the query is not accepted"),
-		},
-		{
-			name:          "token in the query and the header",
-			request:       request{target: "/mcp?access_token=" + valid, header: bearer(valid)},
-			wantReason:    "token_in_query",
-			wantStatus:    400,
-			wantCode:      "invalid_request",
-			wantChallenge: withError("invalid_request", "a token in the query is not accepted"),
-		},
-		{name: "another query", request: request{target: "/mcp?token=1", header: bearer(valid)}, wantStatus: 200},
-
-		{
-			name:          "not a JWT",
-			request:       request{header: bearer("oat_8XOI")},
-			wantReason:    "opaque",
-			wantStatus:    401,
-			wantCode:      "invalid_token",
-			wantChallenge: withError("invalid_token", "this server does not accept opaque tokens"),
-		},
-		{
-			name:          "too long",
-			request:       request{header: bearer(strings.Repeat("x", 20<<10))},
-			wantReason:    "too_large",
-			wantStatus:    401,
-			wantCode:      "invalid_token",
-			wantChallenge: withError("invalid_token", "the token is too large"),
-		},
-		{
-			name:          "too long, and binary",
-			request:       request{header: bearer(strings.Repeat("\xff", 20<<10))},
-			wantReason:    "too_large",
-			wantStatus:    401,
-			wantCode:      "invalid_token",
-			wantChallenge: withError("invalid_token", "the token is too large"),
-		},
-		{
-			name:          "half a JWT",
-			request:       request{header: bearer(unsigned)},
-			wantReason:    "opaque",
-			wantStatus:    401,
-			wantCode:      "invalid_token",
-			wantChallenge: withError("invalid_token", "this server does not accept opaque tokens"),
-		},
-		{
-			name:          "signature of another token",
-			request:       request{header: bearer(unsigned + other[strings.LastIndex(other, "."):])},
-			wantReason:    "bad_signature",
-			wantStatus:    401,
-			wantCode:      "invalid_token",
-			wantChallenge: withError("invalid_token", "the token signature does not verify"),
-		},
-		{
-			name:          "expired",
-			request:       request{header: bearer(is.token(resource, change{"claims", "exp", time.Now().Add(-time.Minute).Unix()}))},
-			wantReason:    "expired",
-			wantStatus:    401,
-			wantCode:      "invalid_token",
-			wantChallenge: withError("invalid_token", "the token has expired"),
-		},
-		{
-			name:       "expired within the leeway",
-			request:    request{header: bearer(is.token(resource, change{"claims", "exp", time.Now().Add(-10 * time.Second).Unix()}))},
-			wantStatus: 200,
-		},
-		{
-			name:          "expired and without scope",
-			request:       request{header: bearer(is.token(resource, change{"claims", "exp", 1}, change{"claims", "scope", nil}))},
-			wantReason:    "expired",
-			wantStatus:    401,
-			wantCode:      "invalid_token",
-			wantChallenge: withError("invalid_token", "the token has expired"),
-		},
-		{
-			name:          "another audience",
-			request:       request{header: bearer(is.token("https://other.example.com/mcp"))},
-			wantReason:    "wrong_audience",
-			wantStatus:    401,
-			wantCode:      "invalid_token",
-			wantChallenge: withError("invalid_token", "the token was issued for another server"),
-		},
-		{
-			name:       "audience under another loopback name",
-			request:    request{header: bearer(is.token("http://127.0.0.1:3000/mcp"))},
-			wantStatus: 200,
-		},
-		{
-			name:          "audience with a slash",
-			request:       request{header: bearer(is.token(resource + "/"))},
-			wantReason:    "wrong_audience",
-			wantStatus:    401,
-			wantCode:      "invalid_token",
-			wantChallenge: withError("invalid_token", "the token was issued for another server"),
-		},
-		{
-			name:          "no audience",
-			request:       request{header: bearer(is.token(resource, change{"claims", "aud", nil}))},
-			wantReason:    "unbound",
-			wantStatus:    401,
-			wantCode:      "invalid_token",
-			wantChallenge: withError("invalid_token", "the token was not issued for a particular server"),
-		},
-		{
-			name:          "ID token",
-			request:       request{header: bearer(is.token(resource, change{"header", "typ", "JWT"}))},
-			wantReason:    "wrong_type",
-			wantStatus:    401,
-			wantCode:      "invalid_token",
-			wantChallenge: withError("invalid_token", "this kind of token is not accepted"),
-		},
-		{
-			name:          "another issuer",
-			request:       request{header: bearer(is.token(resource, change{"claims", "iss", is.url + "/"}))},
-			wantReason:    "wrong_issuer",
-			wantStatus:    401,
-			wantCode:      "invalid_token",
-			wantChallenge: withError("invalid_token", "the token is from another issuer"),
-		},
-		{
-			name:          "sender constrained",
-			request:       request{header: bearer(is.token(resource, change{"claims", "cnf", map[string]string{"jkt": "x"}}))},
-			wantReason:    "sender_constrained",
-			wantStatus:    401,
-			wantCode:      "invalid_token",
-			wantChallenge: withError("invalid_token", "a sender-constrained token is not accepted as a bearer token"),
-		},
-	}
-	for _, test := range tests {
+	for _, test := range append(requestTests(valid), tokenTests(is, valid)...) {
 		t.Run(test.name, func(t *testing.T) {
 			var rejections []gatehouse.Rejection
 			guard := newGuard(t, is, func(cfg *gatehouse.Config) {
 				cfg.OnReject = func(_ *http.Request, r gatehouse.Rejection) { rejections = append(rejections, r) }
 			})
 			resp := send(guard.Wrap(behind), test.request)
-			if resp.StatusCode != test.wantStatus {
-				t.Errorf("status %d, want %d", resp.StatusCode, test.wantStatus)
+			if resp.StatusCode != test.status {
+				t.Errorf("got status %d, want %d", resp.StatusCode, test.status)
 			}
-			if got := resp.Header.Get("WWW-Authenticate"); got != test.wantChallenge {
-				t.Errorf("challenge\n got %s\nwant %s", got, test.wantChallenge)
+			if got := resp.Header.Get("WWW-Authenticate"); got != test.challenge {
+				t.Errorf("challenge\n got %s\nwant %s", got, test.challenge)
 			}
-			if test.wantReason == "" {
+			if test.reason == "" {
 				if got := body(t, resp); got != "user_1" || len(rejections) != 0 {
-					t.Errorf("answer %q, rejections %v; want the subject and none", got, rejections)
+					t.Errorf("got answer %q and rejections %v, want the subject and none", got, rejections)
 				}
 				return
 			}
-			if len(rejections) != 1 || rejections[0].Reason != test.wantReason || rejections[0].Status != test.wantStatus {
-				t.Errorf("rejections %+v, want one with reason %q", rejections, test.wantReason)
+			if len(rejections) != 1 || rejections[0].Reason != test.reason || rejections[0].Status != test.status {
+				t.Errorf("got rejections %+v, want one with reason %q", rejections, test.reason)
 			}
-			if got := guard.Stats().Rejected[test.wantReason]; got != 1 {
-				t.Errorf("Stats().Rejected[%q] = %d, want 1", test.wantReason, got)
+			if got := guard.Stats().Rejected[test.reason]; got != 1 {
+				t.Errorf("Stats().Rejected[%q] = %d, want 1", test.reason, got)
 			}
 			if got := resp.Header.Get("Cache-Control"); got != "no-store" {
-				t.Errorf("Cache-Control %q, want no-store", got)
-			}
-			if test.wantCode == "" {
-				return
-			}
-			var answer struct {
-				Error       string           `json:"error"`
-				Description string           `json:"error_description"`
-				Reason      gatehouse.Reason `json:"reason"`
+				t.Errorf("got Cache-Control %q, want no-store", got)
 			}
 			text := body(t, resp)
-			if err := json.Unmarshal([]byte(text), &answer); err != nil ||
-				answer.Error != test.wantCode || answer.Description == "" || answer.Reason != test.wantReason {
-				t.Errorf("body %s, want JSON with error %q and reason %q (%v)", text, test.wantCode, test.wantReason, err)
-			}
 			if strings.Contains(text, valid[:20]) || strings.Contains(text, is.url) {
 				t.Errorf("body %s reveals the token or the issuer", text)
 			}
+			test.checkBody(t, text)
 		})
+	}
+}
+
+// checkBody checks the JSON body of a rejection. The answer to HEAD has none.
+func (test checkTest) checkBody(t *testing.T, text string) {
+	t.Helper()
+	if test.request.method == "HEAD" {
+		if text != "" {
+			t.Errorf("got body %s, want none", text)
+		}
+		return
+	}
+	var answer struct {
+		Error       string           `json:"error"`
+		Description string           `json:"error_description"`
+		Reason      gatehouse.Reason `json:"reason"`
+	}
+	if err := json.Unmarshal([]byte(text), &answer); err != nil ||
+		answer.Error != test.code || answer.Description == "" || answer.Reason != test.reason {
+		t.Errorf("got body %s, want JSON with error %q and reason %q (%v)", text, test.code, test.reason, err)
 	}
 }
 

@@ -2,7 +2,6 @@ package gatehouse_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -31,270 +30,43 @@ func requirements(cfg *gatehouse.Config) {
 	}
 }
 
-// members returns the text of n further members of an object.
-func members(n int) string {
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, `,"m%d":null`, i)
-	}
-	return b.String()
+// requirementTest is a message and the answer of check 8.
+type requirementTest struct {
+	name    string
+	body    string
+	changes []change
+	reason  gatehouse.Reason // empty means that the request passes
+	scope   string           // in the challenge, in addition to those of the guard
 }
 
-func TestRequirements(t *testing.T) {
+func allowed(name, body string, changes ...change) requirementTest {
+	return requirementTest{name: name, body: body, changes: changes}
+}
+
+func rejected(name string, reason gatehouse.Reason, body string, changes ...change) requirementTest {
+	return requirementTest{name: name, body: body, changes: changes, reason: reason}
+}
+
+func needsScopes(name, scope, body string, changes ...change) requirementTest {
+	return requirementTest{name: name, body: body, changes: changes, reason: "insufficient_scope", scope: scope}
+}
+
+// runRequirementTests sends the messages to a guard with the requirements of the tests.
+func runRequirementTests(t *testing.T, tests []requirementTest) {
+	t.Helper()
 	is := newIssuer(t)
-	nested := func(depth int) string {
-		list := strings.Repeat("[", depth) + strings.Repeat("]", depth)
-		return `{"method":"tools/call","params":{"name":"read","arguments":` + list + `}}`
-	}
-	listen := func(notifications string) string {
-		return `{"method":"subscriptions/listen","params":{"notifications":{` + notifications + `}}}`
-	}
-	call := func(tool string) string {
-		return `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + tool + `","arguments":{}}}`
-	}
-	scope := func(s string) change { return change{"claims", "scope", s} }
-	tests := []struct {
-		name       string
-		body       string
-		changes    []change
-		wantReason gatehouse.Reason
-		wantScope  string // in the challenge
-	}{
-		{name: "tool without requirements", body: call("read")},
-		{name: "another method", body: `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`},
-		{name: "scope held", body: call("write"), changes: []change{scope("profile email notes:write")}},
-		{
-			name:       "scope missing",
-			body:       call("write"),
-			wantReason: "insufficient_scope",
-			wantScope:  "profile email notes:write",
-		},
-		{
-			name:       "scope missing, prompt",
-			body:       `{"method":"prompts/get","params":{"name":"draft"}}`,
-			wantReason: "insufficient_scope",
-			wantScope:  "profile email notes:draft",
-		},
-		{
-			name:       "scope missing, resource",
-			body:       `{"method":"resources/read","params":{"uri":"notes://all"}}`,
-			wantReason: "insufficient_scope",
-			wantScope:  "profile email notes:read",
-		},
-		{
-			name:       "one of two scopes held",
-			body:       "[" + call("write") + `,{"method":"prompts/get","params":{"name":"draft"}}]`,
-			changes:    []change{scope("notes:write")},
-			wantReason: "insufficient_scope",
-			wantScope:  "profile email notes:write notes:draft",
-		},
-		{
-			name:    "role and scope held",
-			body:    call("purge"),
-			changes: []change{scope("notes:write"), {"claims", "roles", []string{"admin"}}},
-		},
-		{name: "role missing, a new scope would not help", body: call("purge"), wantReason: "insufficient_permission"},
-		{
-			name:       "role held, scope missing",
-			body:       call("purge"),
-			changes:    []change{{"claims", "roles", []string{"admin"}}},
-			wantReason: "insufficient_scope",
-			wantScope:  "profile email notes:write",
-		},
-		{name: "organization held", body: call("team"), changes: []change{{"claims", "org_id", "org_1"}}},
-		{
-			name:       "organization missing, may ask for one",
-			body:       call("team"),
-			wantReason: "insufficient_scope",
-			wantScope:  "profile email org:read",
-		},
-		{
-			name:       "organization missing, asked already",
-			body:       call("team"),
-			changes:    []change{scope("profile org:read")},
-			wantReason: "insufficient_permission",
-		},
-		{
-			name:       "member of another case",
-			body:       `{"method":"tools/call","Method":"ping","params":{"name":"write"}}`,
-			wantReason: "insufficient_scope",
-			wantScope:  "profile email notes:write",
-		},
-		{
-			name:       "params of another case",
-			body:       `{"method":"tools/call","params":{"name":"write"},"Params":{"name":"read"}}`,
-			wantReason: "insufficient_scope",
-			wantScope:  "profile email notes:write",
-		},
-		{
-			name:       "name of another case",
-			body:       `{"method":"tools/call","params":{"name":"write","NAME":"read"}}`,
-			wantReason: "insufficient_scope",
-			wantScope:  "profile email notes:write",
-		},
-		{
-			name:       "a URI next to the name",
-			body:       `{"method":"tools/call","params":{"name":"write","uri":"x"}}`,
-			wantReason: "insufficient_scope",
-			wantScope:  "profile email notes:write",
-		},
-		{
-			name:       "two names",
-			body:       `{"method":"tools/call","params":{"name":"write","name":"read"}}`,
-			wantReason: "body_malformed",
-		},
-		{
-			name:       "two names, the last of them null",
-			body:       `{"method":"tools/call","params":{"name":"write","name":null}}`,
-			wantReason: "body_malformed",
-		},
-		{
-			name:       "two names, one of them escaped",
-			body:       `{"method":"tools/call","params":{"name":"write","n\u0061me":null}}`,
-			wantReason: "body_malformed",
-		},
-		{
-			name:       "two URIs",
-			body:       `{"method":"resources/read","params":{"uri":"notes://all","uri":null}}`,
-			wantReason: "body_malformed",
-		},
-		{
-			name:       "two methods",
-			body:       `{"method":"tools/call","method":null,"params":{"name":"write"}}`,
-			wantReason: "body_malformed",
-		},
-		{
-			name:       "params twice",
-			body:       `{"method":"tools/call","params":{"name":"write"},"params":null}`,
-			wantReason: "body_malformed",
-		},
-		{
-			name:       "more members than allowed",
-			body:       `{"method":"tools/list"` + members(128) + `}`,
-			wantReason: "body_malformed",
-		},
-		{name: "many members", body: `{"method":"tools/list"` + members(127) + `}`},
-		{
-			name:       "params with more members than allowed",
-			body:       `{"method":"tools/call","params":{"name":"read"` + members(128) + `}}`,
-			wantReason: "body_malformed",
-		},
-		{name: "no name", body: `{"method":"tools/call","params":{"name":null}}`},
-		{
-			name:       "two arguments of one name",
-			body:       `{"method":"tools/call","params":{"name":"read","arguments":{"a":1,"a":2}}}`,
-			wantReason: "body_malformed",
-		},
-		{
-			name:       "not UTF-8",
-			body:       "{\"method\":\"tools/call\",\"params\":{\"name\":\"read\xff\"}}",
-			wantReason: "body_malformed",
-		},
-		{
-			name:       "nested deeply",
-			body:       nested(1000),
-			wantReason: "body_malformed",
-		},
-		{
-			name: "nested a little",
-			body: nested(20),
-		},
-		{name: "null", body: "null", wantReason: "body_malformed"},
-		{name: "string", body: `"tools/call"`, wantReason: "body_malformed"},
-		{name: "nothing", body: " ", wantReason: "body_malformed"},
-		{
-			name:       "escaped name",
-			body:       `{"method":"tools/c\u0061ll","params":{"name":"wr\u0069te"}}`,
-			wantReason: "insufficient_scope",
-			wantScope:  "profile email notes:write",
-		},
-		{
-			name:       "subscription to a resource",
-			body:       `{"method":"resources/subscribe","params":{"uri":"notes://all"}}`,
-			wantReason: "insufficient_scope",
-			wantScope:  "profile email notes:read",
-		},
-		{
-			name:       "listening to a resource",
-			body:       listen(`"resourceSubscriptions":["notes://one",null,"notes://all"]`),
-			wantReason: "insufficient_scope",
-			wantScope:  "profile email notes:read",
-		},
-		{
-			name: "listening to other resources",
-			body: listen(`"toolsListChanged":true,"resourceSubscriptions":["notes://one"]`),
-		},
-		{
-			name: "listening to nothing",
-			body: listen(`"resourceSubscriptions":null`),
-		},
-		{
-			name:       "listening twice",
-			body:       listen(`"resourceSubscriptions":["notes://all"],"resourceSubscriptions":null`),
-			wantReason: "body_malformed",
-		},
-		{
-			name:       "listening, no list",
-			body:       listen(`"resourceSubscriptions":"notes://all"`),
-			wantReason: "body_malformed",
-		},
-		{
-			name:       "completion for a prompt",
-			body:       `{"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"draft"}}}`,
-			wantReason: "insufficient_scope",
-			wantScope:  "profile email notes:draft",
-		},
-		{
-			name:       "completion for a resource",
-			body:       `{"method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"notes://all"}}}`,
-			wantReason: "insufficient_scope",
-			wantScope:  "profile email notes:read",
-		},
-		{
-			name: "completion for others",
-			body: `{"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"other","uri":"notes://all"}}}`,
-		},
-		{
-			name:       "completion for a name that is not a string",
-			body:       `{"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":["draft"]}}}`,
-			wantReason: "body_malformed",
-		},
-		{name: "trailing bytes", body: call("write") + "x", wantReason: "body_malformed"},
-		{name: "two messages", body: call("read") + call("write"), wantReason: "body_malformed"},
-		{
-			name:       "name that is not a string",
-			body:       `{"method":"tools/call","params":{"name":["write"]}}`,
-			wantReason: "body_malformed",
-		},
-		{name: "no params", body: `{"method":"tools/call"}`, wantReason: "body_malformed"},
-		{name: "batch in a batch", body: "[[" + call("write") + "]]", wantReason: "body_malformed"},
-		{name: "answer to the server", body: `{"jsonrpc":"2.0","id":1,"result":{}}`},
-		{
-			name:       "batch with one scope missing",
-			body:       "[" + call("read") + "," + call("write") + "]",
-			wantReason: "insufficient_scope",
-			wantScope:  "profile email notes:write",
-		},
-		{
-			name:       "batch, union of the missing",
-			body:       "[" + call("write") + `,{"method":"prompts/get","params":{"name":"draft"}}]`,
-			wantReason: "insufficient_scope",
-			wantScope:  "profile email notes:write notes:draft",
-		},
-		{name: "batch that is allowed", body: "\n [" + call("read") + "," + call("read") + "]"},
-	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			handler := newGuard(t, is, requirements).Wrap(behind)
 			resp := send(handler, request{body: test.body, header: bearer(is.token(resource, test.changes...))})
-			row := reasonRow(test.wantReason)
-			if resp.StatusCode != row.Status {
-				t.Errorf("status %d, want %d", resp.StatusCode, row.Status)
+			info := infoOf(test.reason)
+			if resp.StatusCode != info.Status {
+				t.Errorf("got status %d, want %d", resp.StatusCode, info.Status)
 			}
 			want := ""
-			if test.wantScope != "" {
-				want = `Bearer resource_metadata="` + metadataURL + `", scope="` + test.wantScope +
-					`", error="insufficient_scope", error_description="` + row.Phrase + `"`
+			if test.scope != "" {
+				want = `Bearer resource_metadata="` + metadataURL + `", scope="profile email ` + test.scope +
+					`", error="insufficient_scope", error_description="` + info.Phrase + `"`
 			}
 			if got := resp.Header.Get("WWW-Authenticate"); got != want {
 				t.Errorf("challenge\n got %s\nwant %s", got, want)
@@ -303,14 +75,45 @@ func TestRequirements(t *testing.T) {
 	}
 }
 
-// reasonRow returns the description of reason, or one with status 200 if reason is empty.
-func reasonRow(reason gatehouse.Reason) gatehouse.ReasonInfo {
-	for _, row := range gatehouse.Reasons() {
-		if row.Reason == reason {
-			return row
+// infoOf returns the description of reason, or one with status 200 if reason is empty.
+func infoOf(reason gatehouse.Reason) gatehouse.ReasonInfo {
+	for _, info := range gatehouse.Reasons() {
+		if info.Reason == reason {
+			return info
 		}
 	}
-	return gatehouse.ReasonInfo{Status: 200}
+	return gatehouse.ReasonInfo{Status: http.StatusOK}
+}
+
+// call returns a message that calls the tool.
+func call(tool string) string {
+	return `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + tool + `","arguments":{}}}`
+}
+
+func TestRequirements(t *testing.T) {
+	scope := func(s string) change { return change{"claims", "scope", s} }
+	admin := change{"claims", "roles", []string{"admin"}}
+	runRequirementTests(t, []requirementTest{
+		allowed("tool without requirements", call("read")),
+		allowed("another method", `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`),
+		allowed("scope held", call("write"), scope("profile email notes:write")),
+		needsScopes("scope missing", "notes:write", call("write")),
+		needsScopes("scope missing, prompt", "notes:draft",
+			`{"method":"prompts/get","params":{"name":"draft"}}`),
+		needsScopes("scope missing, resource", "notes:read",
+			`{"method":"resources/read","params":{"uri":"notes://all"}}`),
+		needsScopes("one of two scopes held", "notes:write notes:draft",
+			"["+call("write")+`,{"method":"prompts/get","params":{"name":"draft"}}]`, scope("notes:write")),
+		allowed("role and scope held", call("purge"), scope("notes:write"), admin),
+		rejected("role missing, a new scope would not help", "insufficient_permission", call("purge")),
+		needsScopes("role held, scope missing", "notes:write", call("purge"), admin),
+		allowed("organization held", call("team"), change{"claims", "org_id", "org_1"}),
+		needsScopes("organization missing, may ask for one", "org:read", call("team")),
+		rejected("organization missing, asked already", "insufficient_permission", call("team"), scope("profile org:read")),
+		needsScopes("batch with one scope missing", "notes:write", "["+call("read")+","+call("write")+"]"),
+		needsScopes("batch, union of the missing", "notes:write notes:draft",
+			"["+call("write")+`,{"method":"prompts/get","params":{"name":"draft"}}]`),
+	})
 }
 
 func TestImpliedScopes(t *testing.T) {

@@ -192,7 +192,7 @@ type minting struct {
 
 // mint is the one answer that holds a whole token: it was asked for.
 func (w *Window) mint(m minting) (any, error) {
-	token, err := w.clerk.Mint(localclerk.Token{
+	token, err := w.clerk.IssueToken(localclerk.Token{
 		Kind: m.Kind, User: m.User, Organization: m.Organization, Scopes: m.Scopes, ClientID: m.ClientID,
 		Resource: m.Resource, Lifetime: time.Duration(m.Lifetime), Opaque: m.Opaque,
 	})

@@ -166,7 +166,7 @@ func (w *Window) organizations() []Organization {
 func (w *Window) applications() []Application {
 	clients := []Application{}
 	for _, c := range newest(w.clerk.Clients()) {
-		clients = append(clients, Application{ID: c.ID, Name: scrub(c.Name), RedirectURIs: list(c.RedirectURIs), Scopes: list(c.Scopes), Dynamic: c.Dynamic, Public: c.Public, Created: c.Created})
+		clients = append(clients, Application{ID: c.ID, Name: scrub(c.Name), RedirectURIs: list(c.RedirectURIs), Scopes: list(c.Scopes), Dynamic: c.Dynamic, Public: c.Public, Created: c.CreatedAt})
 	}
 	return clients
 }
@@ -182,7 +182,7 @@ func (w *Window) tokens() []Token {
 		tokens = append(tokens, Token{
 			// The id of an opaque token is none of its value.
 			ID: t.ID, Form: "opaque", ClientID: t.ClientID, ClientName: names[t.ClientID], User: w.userName(t.User),
-			Organization: t.Organization, Scopes: list(t.Scopes), Issued: t.Issued, Expires: t.Expires, Revoked: t.Revoked,
+			Organization: t.Organization, Scopes: list(t.Scopes), Issued: t.IssuedAt, Expires: t.ExpiresAt, Revoked: t.Revoked,
 		})
 	}
 	slices.SortStableFunc(tokens, func(a, b Token) int { return a.Issued.Compare(b.Issued) })
