@@ -16,10 +16,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/jose"
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 )
-
-const maxShown = 64 // bytes of an outside value in a message
 
 // privateMembers are the members of a private or symmetric key (RFC 7518
 // sections 6.2.2, 6.3.2 and 6.4.1, RFC 8037 section 2).
@@ -52,7 +51,7 @@ func parseKey(raw jsontext.Value, algorithms []string) (name, crypto.PublicKey, 
 	}
 	alg, key, err := k.publicKey(algorithms)
 	if err != nil {
-		return name{}, nil, fmt.Errorf("kid %q: %w", shown(kid), err)
+		return name{}, nil, fmt.Errorf("kid %s: %w", quote.String(kid), err)
 	}
 	return name{kid, alg}, key, nil
 }
@@ -75,7 +74,7 @@ func (k jwk) publicKey(algorithms []string) (alg string, key crypto.PublicKey, e
 	case jose.OKP:
 		key, err = k.ed25519Key()
 	default:
-		err = fmt.Errorf("kty %q is not supported", shown(kty))
+		err = fmt.Errorf("kty %s is not supported", quote.String(kty))
 	}
 	if err != nil {
 		return "", nil, err
@@ -107,7 +106,7 @@ func (k jwk) checkUse() error {
 	case err != nil:
 		return err
 	case k.has("use") && use != "sig":
-		return fmt.Errorf("use is %q, want \"sig\"", shown(use))
+		return fmt.Errorf("use is %s, want \"sig\"", quote.String(use))
 	case !k.has("key_ops"):
 		return nil
 	}
@@ -116,7 +115,7 @@ func (k jwk) checkUse() error {
 		return errors.New(`"key_ops" is not an array of strings`)
 	}
 	if !slices.Contains(ops, "verify") {
-		return fmt.Errorf(`key_ops is %.64q, want "verify" among them`, ops)
+		return fmt.Errorf(`key_ops is %s, want "verify" among them`, quote.List(ops))
 	}
 	return nil
 }
@@ -138,7 +137,7 @@ func (k jwk) algorithm(suitable, wanted []string) (string, error) {
 	}
 	switch alg = jose.Canonical(alg); {
 	case !slices.Contains(suitable, alg):
-		return "", fmt.Errorf("alg %q does not fit its type", shown(alg))
+		return "", fmt.Errorf("alg %s does not fit its type", quote.String(alg))
 	case !slices.Contains(wanted, alg):
 		return "", fmt.Errorf("alg is %q, want one of %q", alg, wanted)
 	}
@@ -185,7 +184,7 @@ func (k jwk) ecKey() (elliptic.Curve, *ecdsa.PublicKey, error) {
 	}
 	curve, ok := curves[crv]
 	if !ok {
-		return nil, nil, fmt.Errorf("crv %q is not supported", shown(crv))
+		return nil, nil, fmt.Errorf("crv %s is not supported", quote.String(crv))
 	}
 	point := []byte{4} // uncompressed
 	for _, member := range []string{"x", "y"} {
@@ -212,7 +211,7 @@ func (k jwk) ed25519Key() (ed25519.PublicKey, error) {
 		return nil, err
 	}
 	if crv != "Ed25519" {
-		return nil, fmt.Errorf("crv %q is not supported", shown(crv))
+		return nil, fmt.Errorf("crv %s is not supported", quote.String(crv))
 	}
 	x, err := k.bytes("x")
 	switch {
@@ -273,12 +272,4 @@ func (k jwk) bytes(member string) ([]byte, error) {
 		return nil, fmt.Errorf("%q is not base64url", member)
 	}
 	return b, nil
-}
-
-// shown returns s, shortened for a message.
-func shown(s string) string {
-	if len(s) > maxShown {
-		return s[:maxShown] + "…"
-	}
-	return s
 }

@@ -97,7 +97,7 @@ func TestParseKey(t *testing.T) {
 		{"alg in another case", rsaKey, set("alg", "rs256"), "", `alg "rs256" does not fit`},
 		{"use enc", rsaKey, set("use", "enc"), "", `use is "enc", want "sig"`},
 		{"use empty", rsaKey, set("use", ""), "", `use is "", want "sig"`},
-		{"key_ops without verify", rsaKey, put("key_ops", []string{"sign", "encrypt"}), "", `key_ops is ["sign" "encrypt"], want "verify" among them`},
+		{"key_ops without verify", rsaKey, put("key_ops", []string{"sign", "encrypt"}), "", `key_ops is ["sign", "encrypt"], want "verify" among them`},
 		{"key_ops no array", rsaKey, put("key_ops", "verify"), "", `"key_ops" is not an array`},
 		{"kid absent", rsaKey, without("kid"), "", `it has no "kid"`},
 		{"kid empty", rsaKey, set("kid", ""), "", `it has no "kid"`},

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 )
@@ -30,7 +31,7 @@ func parseClaims(text string, required []string) (claims, error) {
 	err := strictjson.Walk(text, func(m strictjson.Member) error {
 		known, err := c.set(m)
 		if err != nil {
-			claimError = &Error{Reason: reason.Malformed, Claim: m.Name, Err: fmt.Errorf("claim %s: %w", quote(m.Name), err)}
+			claimError = &Error{Reason: reason.Malformed, Claim: m.Name, Err: fmt.Errorf("claim %s: %w", quote.String(m.Name), err)}
 			return claimError
 		}
 		if known && !m.Escaped {

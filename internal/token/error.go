@@ -2,9 +2,6 @@ package token
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
@@ -14,7 +11,7 @@ import (
 type Error struct {
 	Reason reason.Reason
 	Claim  string // the claim or header parameter at fault; empty if it is the token as a whole
-	Got    string // the token's value, as text for people: quoted and at most about maxQuoted bytes an item
+	Got    string // the token's value, as text for people: quoted and shortened by package quote
 	Want   string // the accepted values, as text for people
 	Err    error  // more detail, or nil
 }
@@ -82,42 +79,4 @@ func tooLarge(size, maxSize int) error {
 
 func malformed(where string, err error) error {
 	return &Error{Reason: reason.Malformed, Err: fmt.Errorf("%s: %w", where, err)}
-}
-
-const (
-	maxQuoted      = 128 // bytes of one quoted value before it is cut
-	maxQuotedItems = 4   // items of a quoted list before it is cut
-)
-
-// quote returns s as a Go string literal, cut at maxQuoted bytes.
-func quote(s string) string {
-	if len(s) <= maxQuoted {
-		return strconv.Quote(s)
-	}
-	cut := maxQuoted
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return strconv.Quote(s[:cut] + "…")
-}
-
-// quoteList returns items as ["a", "b"], cut at maxQuotedItems items.
-func quoteList(items []string) string {
-	quoted := make([]string, 0, maxQuotedItems+1)
-	for i, item := range items {
-		if i == maxQuotedItems {
-			quoted = append(quoted, fmt.Sprintf("%d more", len(items)-i))
-			break
-		}
-		quoted = append(quoted, quote(item))
-	}
-	return "[" + strings.Join(quoted, ", ") + "]"
-}
-
-// oneOf returns items as text for Error.Want: "a", or one of ["a", "b"].
-func oneOf(items []string) string {
-	if len(items) == 1 {
-		return quote(items[0])
-	}
-	return "one of " + quoteList(items)
 }

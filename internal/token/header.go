@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 )
@@ -35,7 +36,7 @@ func parseHeader(text string, rejected map[string]map[string]string) (header, er
 			err = h.setOther(m, rejected)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", quote(m.Name), err)
+			return fmt.Errorf("%s: %w", quote.String(m.Name), err)
 		}
 		return nil
 	})
@@ -92,9 +93,9 @@ func (r *Rules) checkHeader(h *header) error {
 	}
 	switch {
 	case h.kind != "":
-		return &Error{Reason: reason.WrongType, Claim: "typ", Got: quote(h.kind), Want: quote("access token")}
+		return &Error{Reason: reason.WrongType, Claim: "typ", Got: quote.String(h.kind), Want: quote.String("access token")}
 	case !r.acceptsType(h.typ):
-		return &Error{Reason: reason.WrongType, Claim: "typ", Got: quote(h.typ), Want: oneOf(r.Types)}
+		return &Error{Reason: reason.WrongType, Claim: "typ", Got: quote.String(h.typ), Want: quote.OneOf(r.Types)}
 	case h.keyID == "":
 		return &Error{Reason: reason.MissingKeyID, Claim: "kid"}
 	}
@@ -107,7 +108,7 @@ func (h *header) checkAlgorithm(allowed []string) error {
 		return &Error{Reason: reason.CriticalHeader, Claim: h.critical}
 	}
 	if !slices.Contains(allowed, h.algorithm) {
-		return &Error{Reason: reason.WrongAlgorithm, Claim: "alg", Got: quote(h.algorithm), Want: oneOf(allowed)}
+		return &Error{Reason: reason.WrongAlgorithm, Claim: "alg", Got: quote.String(h.algorithm), Want: quote.OneOf(allowed)}
 	}
 	return nil
 }

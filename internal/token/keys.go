@@ -5,6 +5,8 @@ import (
 	"crypto"
 	"fmt"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 )
 
 // Keys are the signing keys of one issuer. Its methods may be called concurrently.
@@ -34,7 +36,9 @@ type KeyError struct {
 }
 
 // Error returns the key id and the error of Keys.
-func (e *KeyError) Error() string { return fmt.Sprintf("looking up key %s: %v", quote(e.KeyID), e.Err) }
+func (e *KeyError) Error() string {
+	return fmt.Sprintf("looking up key %s: %v", quote.String(e.KeyID), e.Err)
+}
 
 // Unwrap returns the error of Keys.
 func (e *KeyError) Unwrap() error { return e.Err }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/jose"
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
@@ -152,7 +153,7 @@ func (v *Verifier) checkIssuer(c *claims) error {
 		return &Error{Reason: reason.MissingClaim, Claim: "iss"}
 	}
 	if c.issuer != v.Issuer {
-		return &Error{Reason: reason.WrongIssuer, Claim: "iss", Got: quote(c.issuer), Want: quote(v.Issuer)}
+		return &Error{Reason: reason.WrongIssuer, Claim: "iss", Got: quote.String(c.issuer), Want: quote.String(v.Issuer)}
 	}
 	return nil
 }
@@ -169,7 +170,7 @@ func (v *Verifier) checkClaims(c *claims, now time.Time) error {
 		return &Error{Reason: reason.SenderConstrained, Claim: "cnf"}
 	}
 	if rest, ok := strings.CutPrefix(c.subject, v.SubjectPrefix); !ok || rest == "" {
-		return &Error{Reason: reason.WrongSubject, Claim: "sub", Got: quote(c.subject), Want: quote(v.SubjectPrefix + "…")}
+		return &Error{Reason: reason.WrongSubject, Claim: "sub", Got: quote.String(c.subject), Want: quote.String(v.SubjectPrefix + "…")}
 	}
 	return v.checkAudience(c)
 }
@@ -208,12 +209,12 @@ func (v *Verifier) checkAudience(c *claims) error {
 		if v.Audience == AudienceIfPresent {
 			return nil
 		}
-		return &Error{Reason: reason.Unbound, Claim: "aud", Want: oneOf(v.Audiences)}
+		return &Error{Reason: reason.Unbound, Claim: "aud", Want: quote.OneOf(v.Audiences)}
 	}
 	for _, name := range c.audience {
 		if name != "" && slices.Contains(v.Audiences, name) {
 			return nil
 		}
 	}
-	return &Error{Reason: reason.WrongAudience, Claim: "aud", Got: quoteList(c.audience), Want: oneOf(v.Audiences)}
+	return &Error{Reason: reason.WrongAudience, Claim: "aud", Got: quote.List(c.audience), Want: quote.OneOf(v.Audiences)}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/jose"
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
@@ -31,7 +32,7 @@ func (c *compact) checkSignature(ctx context.Context, h *header, issued time.Tim
 	alg, _ := jose.Lookup(h.algorithm)
 	s := signed{algorithm: alg, input: c.signed, signature: signature, header: h}
 	if err := s.checkLength(); err != nil {
-		return 0, &Error{Reason: reason.BadSignature, Got: quote(h.keyID), Err: err}
+		return 0, &Error{Reason: reason.BadSignature, Got: quote.String(h.keyID), Err: err}
 	}
 	found, generation, err := keys.Find(ctx, h.keyID, h.algorithm)
 	if err != nil {
@@ -63,7 +64,7 @@ type signed struct {
 func (s *signed) checkAny(keys []crypto.PublicKey) error {
 	h := s.header
 	if len(keys) == 0 {
-		return &Error{Reason: reason.UnknownKey, Claim: "kid", Got: quote(h.keyID)}
+		return &Error{Reason: reason.UnknownKey, Claim: "kid", Got: quote.String(h.keyID)}
 	}
 	var unsuitable error
 	suitable := false
@@ -81,12 +82,12 @@ func (s *signed) checkAny(keys []crypto.PublicKey) error {
 		return &Error{
 			Reason: reason.WrongAlgorithm,
 			Claim:  "alg",
-			Got:    quote(h.algorithm),
-			Want:   "that of key " + quote(h.keyID),
+			Got:    quote.String(h.algorithm),
+			Want:   "that of key " + quote.String(h.keyID),
 			Err:    unsuitable,
 		}
 	}
-	return &Error{Reason: reason.BadSignature, Got: quote(h.keyID)}
+	return &Error{Reason: reason.BadSignature, Got: quote.String(h.keyID)}
 }
 
 // checkLength rejects a signature that no key can have made, before a key is looked up.
