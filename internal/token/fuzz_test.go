@@ -16,12 +16,12 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
-// Whatever is sent, only the tokens that were signed pass, in the one spelling they have.
+// FuzzVerify checks that only tokens that were signed are accepted, in one encoding only.
 func FuzzVerify(f *testing.F) {
-	good := map[string]bool{}
-	for _, d := range []draft{goodDraft(), goodDraft().with("aud", []string{"x", resource}), goodDraft().with("scope", nil)} {
+	valid := map[string]bool{}
+	for _, d := range []draft{validDraft(), validDraft().with("aud", []string{"x", resource}), validDraft().with("scope", nil)} {
 		raw := d.withHeader("alg", "EdDSA").withHeader("kid", "ed").sign()
-		good[raw] = true
+		valid[raw] = true
 		f.Add(raw)
 	}
 	for _, s := range corpus() {
@@ -33,7 +33,7 @@ func FuzzVerify(f *testing.F) {
 	rules.Algorithms = []string{"EdDSA"}
 	f.Fuzz(func(t *testing.T, raw string) {
 		got, err := verify(t, rules, raw)
-		if (err == nil) != good[raw] {
+		if (err == nil) != valid[raw] {
 			t.Fatalf("Verify(%q): %v, want it accepted only if it was signed", raw, err)
 		}
 		if err != nil {
@@ -54,14 +54,15 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// lenient reads claims as encoding/json does: last of its name wins, in any letter case.
+// lenient reads claims as encoding/json does: the last member of a name counts, in any
+// letter case.
 type lenient struct {
 	Iss, Sub, Jti, Client_id, Azp string
 	Exp, Nbf, Iat                 float64
 	Aud, Scope, Scp, Cnf          any
 }
 
-// What passes with a good signature means the same to encoding/json.
+// FuzzVerifySigned checks that encoding/json reads an accepted token in the same way.
 func FuzzVerifySigned(f *testing.F) {
 	for _, s := range corpus() {
 		if header, payload, ok := decoded(s.Raw); ok && len(payload) < 4096 {
@@ -155,10 +156,10 @@ func date(seconds float64) time.Time {
 	return time.Unix(int64(whole), int64(fraction*1e9))
 }
 
-// Peek reads anything, and of a good token what Verify reads.
+// FuzzPeek checks that Peek reads any text, and a valid token as Verify does.
 func FuzzPeek(f *testing.F) {
-	good := goodDraft().withHeader("alg", "EdDSA").withHeader("kid", "ed").sign()
-	f.Add(good)
+	valid := validDraft().withHeader("alg", "EdDSA").withHeader("kid", "ed").sign()
+	f.Add(valid)
 	for _, s := range corpus() {
 		if len(s.Raw) < 4096 {
 			f.Add(s.Raw)
@@ -167,7 +168,7 @@ func FuzzPeek(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw string) {
 		u := token.Peek(raw)
 		if u.Kind == "" {
-			t.Fatalf("Peek(%q) tells no kind", raw)
+			t.Fatalf("Peek(%q) has no kind", raw)
 		}
 		got, err := verify(t, strictVerifier(), raw)
 		if err != nil {

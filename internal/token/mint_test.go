@@ -26,7 +26,7 @@ const (
 	resource = "https://mcp.example.com/mcp"
 )
 
-// now is when every test token is judged.
+// now is the time of every verification.
 var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // strictVerifier checks the tokens of the test issuer.
@@ -53,7 +53,7 @@ var signingKeys = sync.OnceValue(func() map[string]crypto.Signer {
 		"rsa":      must(rsa.GenerateKey(rand.Reader, 2048)),
 		"ec":       must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)),
 		"ed":       ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), // the same in every fuzzing process
-		"stranger": must(rsa.GenerateKey(rand.Reader, 2048)),               // no key of the issuer
+		"stranger": must(rsa.GenerateKey(rand.Reader, 2048)),               // not a key of the issuer
 		"weak":     must(rsa.GenerateKey(rand.Reader, 1024)),
 		"p384":     must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)),
 		"p521":     must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)),
@@ -101,7 +101,7 @@ func always(keys ...crypto.PublicKey) token.Keys {
 	})
 }
 
-// draft is a token to be signed.
+// draft is a token that is not signed yet.
 type draft struct {
 	header, claims map[string]any
 	headerText     string // instead of header, if not empty
@@ -110,8 +110,9 @@ type draft struct {
 	key            any    // the key that signs; that of the header's "kid" if nil
 }
 
-// goodDraft becomes a token that strictVerifier accept. No two calls share a map.
-func goodDraft() draft {
+// validDraft returns a draft of a token that strictVerifier accepts. Each call returns
+// new maps.
+func validDraft() draft {
 	return draft{
 		header: map[string]any{"alg": "RS256", "kid": "rsa", "typ": "at+jwt"},
 		claims: map[string]any{
@@ -150,16 +151,16 @@ func set(m map[string]any, name string, v any) map[string]any {
 	return m
 }
 
-// claimsWith returns a good draft with members added at the end of the claims.
+// claimsWith returns a valid draft with members added at the end of the claims.
 func claimsWith(members string) draft {
-	d := goodDraft()
+	d := validDraft()
 	d.claimsText = strings.TrimSuffix(d.claimsJSON(), "}") + "," + members + "}"
 	return d
 }
 
-// headerWith returns a good draft with members added at the end of the header.
+// headerWith returns a valid draft with members added at the end of the header.
 func headerWith(members string) draft {
-	d := goodDraft()
+	d := validDraft()
 	d.headerText = strings.TrimSuffix(d.headerJSON(), "}") + "," + members + "}"
 	return d
 }
@@ -169,10 +170,10 @@ func nested(depth int) string {
 	return strings.Repeat("[", depth) + strings.Repeat("]", depth)
 }
 
-// raw is JSON as it stands.
+// raw is JSON that is written unchanged.
 type raw = json.RawMessage
 
-// null stands for a JSON null where nil means absence.
+// null is a JSON null; nil removes a member.
 var null = raw("null")
 
 // sign returns the token.

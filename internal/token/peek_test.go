@@ -13,10 +13,10 @@ import (
 
 func TestPeekKinds(t *testing.T) {
 	t.Parallel()
-	jwt := goodDraft().withHeader("typ", "JWT").with("client_id", nil).with("scope", nil)
+	jwt := validDraft().withHeader("typ", "JWT").with("client_id", nil).with("scope", nil)
 	for _, tt := range []struct{ want, raw string }{
-		{"access token", goodDraft().sign()},
-		{"access token", goodDraft().withHeader("typ", "JWT").sign()},
+		{"access token", validDraft().sign()},
+		{"access token", validDraft().withHeader("typ", "JWT").sign()},
 		{"access token", jwt.with("scp", []string{"a"}).sign()},
 		{"session token", jwt.withHeader("cat", "cl_B7d4PD111AAA").sign()},
 		{"session token", jwt.with("sid", "sess_1").sign()},
@@ -49,9 +49,9 @@ func TestPeekKinds(t *testing.T) {
 
 func TestPeekFields(t *testing.T) {
 	t.Parallel()
-	stranger := goodDraft().signedBy("stranger")
+	stranger := validDraft().signedBy("stranger")
 	want := token.Unverified{
-		Payload:   goodDraft().claimsJSON(),
+		Payload:   validDraft().claimsJSON(),
 		Kind:      "access token",
 		Type:      "at+jwt",
 		Algorithm: "RS256",
@@ -68,7 +68,7 @@ func TestPeekFields(t *testing.T) {
 		t.Error(diff)
 	}
 	// What precedes a fault is still reported.
-	broken := goodDraft()
+	broken := validDraft()
 	broken.claimsText = `{"iss":"https://a.example","sub":5}`
 	want = token.Unverified{
 		Payload:   broken.claimsText,
