@@ -69,7 +69,9 @@ func (m Member) CheckSpelling(names ...string) error {
 // It returns the first error, its own or that of visit. What visit has seen counts
 // only if Walk returns nil: an error can follow the last member.
 func Walk(text string, visit func(Member) error) error {
-	return walk([]byte(text), func(name, value span) (err error) {
+	d := decoderOfText(text)
+	defer d.release()
+	return d.walk(func(name, value span) (err error) {
 		m := Member{Value: text[value.start:value.end]}
 		quoted := text[name.start:name.end]
 		m.Escaped = strings.Contains(quoted, `\`)
@@ -83,8 +85,10 @@ func Walk(text string, visit func(Member) error) error {
 // Members returns the members of data, which must be one JSON object, by name. The
 // values are parts of data.
 func Members(data []byte) (map[string]jsontext.Value, error) {
+	d := decoderOf(data)
+	defer d.release()
 	members := map[string]jsontext.Value{}
-	err := walk(data, func(name, value span) error {
+	err := d.walk(func(name, value span) error {
 		text, err := Text(string(data[name.start:name.end]))
 		members[text] = data[value.start:value.end:value.end]
 		return err
@@ -102,9 +106,7 @@ const sureDigits = 300
 type span struct{ start, end int }
 
 // walk calls visit with the place of each member's name, in quotes, and value.
-func walk(data []byte, visit func(name, value span) error) error {
-	d := newDecoder(data)
-	defer d.release()
+func (d *decoder) walk(visit func(name, value span) error) error {
 	if d.PeekKind() != '{' {
 		value, err := d.ReadValue()
 		if err != nil {
@@ -127,7 +129,7 @@ func walk(data []byte, visit func(name, value span) error) error {
 		if err != nil {
 			return err
 		}
-		if err := checkMember(data[value.start:value.end]); err != nil {
+		if err := checkMember(d.data[value.start:value.end]); err != nil {
 			return err
 		}
 		if err := visit(name, value); err != nil {
@@ -168,7 +170,7 @@ func Texts(value string) ([]string, error) {
 	if Kind(value) != '[' {
 		return nil, fmt.Errorf("got %s, want an array of strings", Describe(value))
 	}
-	d := newDecoder([]byte(value))
+	d := decoderOfText(value)
 	defer d.release()
 	if _, err := d.ReadToken(); err != nil {
 		return nil, readError(err)
@@ -218,28 +220,48 @@ func Describe(value string) string {
 	return "no value"
 }
 
-// decoder is a reusable decoder: a new one allocates a dozen objects, more than the
-// rest of the verification of a token.
+// maxCopy is the largest copy of a text, in bytes, that a decoder keeps for reuse.
+const maxCopy = 16 << 10
+
+// decoder is a reusable decoder with the default options: it rejects duplicate names and
+// invalid UTF-8. A new one allocates a dozen objects, more than the rest of the
+// verification of a token.
 type decoder struct {
 	jsontext.Decoder
-	text bytes.Buffer
+	data   []byte // what it reads
+	reader bytes.Buffer
+	copied []byte // of a string that it reads
 }
 
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
-// newDecoder returns a decoder of data with the default options: it rejects duplicate
-// names and invalid UTF-8. The caller must release it.
-func newDecoder(data []byte) *decoder {
+// decoderOf returns a decoder of data. The caller must release it.
+func decoderOf(data []byte) *decoder {
 	d := decoders.Get().(*decoder)
-	d.text = *bytes.NewBuffer(data)
-	d.Reset(&d.text)
+	d.read(data)
 	return d
 }
 
-// release keeps d for reuse, without the text that it has read.
+// decoderOfText returns a decoder of text. The caller must release it.
+func decoderOfText(text string) *decoder {
+	d := decoders.Get().(*decoder)
+	d.copied = append(d.copied[:0], text...)
+	d.read(d.copied)
+	return d
+}
+
+func (d *decoder) read(data []byte) {
+	d.data = data
+	d.reader = *bytes.NewBuffer(data)
+	d.Reset(&d.reader)
+}
+
+// release keeps d for reuse.
 func (d *decoder) release() {
-	d.text = bytes.Buffer{}
-	d.Reset(&d.text)
+	d.read(nil)
+	if cap(d.copied) > maxCopy {
+		d.copied = nil
+	}
 	decoders.Put(d)
 }
 
@@ -264,7 +286,7 @@ func (d *decoder) expectEnd() error {
 // checkBounds checks that data is one JSON value whose outermost array or object is at
 // the given depth and whose innermost is at most at MaxDepth, and checks its numbers.
 func checkBounds(data []byte, depth int) error {
-	d := newDecoder(data)
+	d := decoderOf(data)
 	defer d.release()
 	for {
 		token, err := d.ReadToken()
