@@ -19,14 +19,14 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
-// bench is what every verifier is given: the same rules, keys and time.
+// bench is the input of every verifier: the same rules, keys and time.
 type bench struct {
 	verifier *token.Verifier
 	keys     map[string]crypto.PublicKey
 	now      time.Time
 }
 
-// oracle is another verifier, as strict as its options make it. It returns the claims.
+// oracle is an independent verifier, with its strictest options. It returns the claims.
 type oracle struct {
 	name   string
 	verify func(b *bench, raw string) (map[string]any, error)
@@ -116,7 +116,7 @@ func jwx(b *bench, raw string) (map[string]any, error) {
 	return all, json.Unmarshal(text, &all)
 }
 
-// jwxAlgorithm applies the list of algorithms, for which jwx has no option.
+// jwxAlgorithm checks the list of algorithms, for which jwx has no option.
 func jwxAlgorithm(b *bench, raw string) error {
 	message, err := jws.Parse([]byte(raw), jws.WithCompact())
 	if err != nil {
@@ -129,7 +129,7 @@ func jwxAlgorithm(b *bench, raw string) error {
 	return nil
 }
 
-// jwxAudience applies the list of audiences, of which jwx's option takes one.
+// jwxAudience checks the list of audiences; jwx's option accepts only one.
 func (b *bench) jwxAudience(_ context.Context, t jwxjwt.Token) error {
 	audience, _ := t.Audience()
 	if !slices.ContainsFunc(audience, func(name string) bool { return slices.Contains(b.verifier.Audiences, name) }) {
@@ -138,7 +138,7 @@ func (b *bench) jwxAudience(_ context.Context, t jwxjwt.Token) error {
 	return nil
 }
 
-// jwxKeys returns the keys that jwx takes: it refuses a weak one as soon as it sees it.
+// jwxKeys returns the keys that jwx accepts. It rejects a weak key on import.
 func (b *bench) jwxKeys() (jwk.Set, error) {
 	set := jwk.NewSet()
 	for kid, public := range b.keys {

@@ -22,7 +22,7 @@ import (
 
 const setURL = "https://issuer.example/.well-known/jwks.json"
 
-// Keys for all tests: different ones, so that a mix-up shows.
+// Keys for all tests. They differ, so that a test notices a wrong one.
 var (
 	ecA, ecB, ecC = newEC(elliptic.P256()), newEC(elliptic.P256()), newEC(elliptic.P256())
 	rsaA          = sync.OnceValue(func() *rsa.PublicKey {
@@ -75,22 +75,22 @@ func jwks(list ...member) string {
 	return string(text)
 }
 
-// issuer is an http.RoundTripper that answers without a socket, so that it
-// works under synctest.
+// issuer is an http.RoundTripper that answers without a socket, so that it works with
+// testing/synctest.
 type issuer struct {
-	mu     sync.Mutex
-	status int
-	body   string
-	err    error
-	delay  time.Duration
-	asked  []time.Time
+	mu        sync.Mutex
+	status    int
+	body      string
+	err       error
+	delay     time.Duration
+	fetchedAt []time.Time
 }
 
 func publishing(list ...member) *issuer { return &issuer{status: http.StatusOK, body: jwks(list...)} }
 
 func (i *issuer) RoundTrip(req *http.Request) (*http.Response, error) {
 	i.mu.Lock()
-	i.asked = append(i.asked, time.Now())
+	i.fetchedAt = append(i.fetchedAt, time.Now())
 	delay := i.delay
 	i.mu.Unlock()
 	select {
@@ -124,16 +124,16 @@ func (i *issuer) down() { i.change(func() { i.err = errors.New("connection refus
 func (i *issuer) slow(d time.Duration) { i.change(func() { i.delay = d }) }
 
 func (i *issuer) fetches() (n int) {
-	i.change(func() { n = len(i.asked) })
+	i.change(func() { n = len(i.fetchedAt) })
 	return n
 }
 
 // mostPerMinute returns the largest number of fetches within any minute.
 func (i *issuer) mostPerMinute() (most int) {
 	i.change(func() {
-		for a, from := range i.asked {
+		for a, from := range i.fetchedAt {
 			n := 0
-			for _, at := range i.asked[a:] {
+			for _, at := range i.fetchedAt[a:] {
 				if at.Sub(from) < time.Minute {
 					n++
 				}

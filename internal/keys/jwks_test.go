@@ -93,15 +93,15 @@ func TestParseKey(t *testing.T) {
 		{"alg none", rsaKey, set("alg", "none"), "", `alg "none" does not fit`},
 		{"alg empty", rsaKey, set("alg", ""), "", `alg "" does not fit`},
 		{"alg for encryption", rsaKey, set("alg", "RSA-OAEP"), "", `alg "RSA-OAEP" does not fit`},
-		{"alg no string", rsaKey, put("alg", 5), "", `"alg": got a number, want a string`},
+		{"alg not a string", rsaKey, put("alg", 5), "", `"alg": got a number, want a string`},
 		{"alg in another case", rsaKey, set("alg", "rs256"), "", `alg "rs256" does not fit`},
 		{"use enc", rsaKey, set("use", "enc"), "", `use is "enc", want "sig"`},
 		{"use empty", rsaKey, set("use", ""), "", `use is "", want "sig"`},
 		{"key_ops without verify", rsaKey, put("key_ops", []string{"sign", "encrypt"}), "", `key_ops is ["sign", "encrypt"], want "verify" among them`},
-		{"key_ops no array", rsaKey, put("key_ops", "verify"), "", `"key_ops" is not an array`},
+		{"key_ops not an array", rsaKey, put("key_ops", "verify"), "", `"key_ops" is not an array`},
 		{"kid absent", rsaKey, without("kid"), "", `it has no "kid"`},
 		{"kid empty", rsaKey, set("kid", ""), "", `it has no "kid"`},
-		{"kid no string", rsaKey, put("kid", 1), "", `"kid": got a number, want a string`},
+		{"kid not a string", rsaKey, put("kid", 1), "", `"kid": got a number, want a string`},
 		{"kid too long", rsaKey, set("kid", strings.Repeat("k", keys.MaxKeyID+1)), "", `"kid" is 257 bytes, want at most 256`},
 		{"kty absent", rsaKey, without("kty"), "", `kty "" is not supported`},
 		{"kty oct", rsaKey, set("kty", "oct"), "", `kty "oct" is not supported`},
@@ -112,7 +112,7 @@ func TestParseKey(t *testing.T) {
 		{"n absent", rsaKey, without("n"), "", `"n" is not base64url`},
 		{"n malformed", rsaKey, set("n", "!!!"), "", `"n" is not base64url`},
 		{"n padded", rsaKey, func(m member) { m["n"] = m["n"].(string) + "==" }, "", `"n" is not base64url`},
-		{"n no string", rsaKey, put("n", []int{1}), "", `"n": got an array, want a string`},
+		{"n not a string", rsaKey, put("n", []int{1}), "", `"n": got an array, want a string`},
 		{"n of 2047 bits", rsaKey, set("n", modulus(2047)), "", "modulus has 2047 bits, want 2048 to 8192"},
 		{"n of 8193 bits", rsaKey, set("n", modulus(8193)), "", "modulus has 8193 bits"},
 		{"n even", rsaKey, edit("n", func(b []byte) []byte { b[len(b)-1] &^= 1; return b }), "", "modulus is even"},
@@ -198,7 +198,7 @@ func TestParsedKeysAreThePublishedOnes(t *testing.T) {
 			same = ed.Equal(k.Public)
 		}
 		if !same {
-			t.Errorf("key %q is another one", k.KeyID)
+			t.Errorf("key %q is not the published one", k.KeyID)
 		}
 	}
 	if len(usable) != 5 {
@@ -257,8 +257,8 @@ func TestParseSet(t *testing.T) {
 		{"empty", `{"keys":[]}`, "key set has no usable key"},
 		{"unusable", `{"keys":[{"kty":"oct","kid":"a"}]}`, `key set has no usable key of 1; key 1: kid "a": kty "oct" is not supported`},
 		{"single key", key, `key set has no array "keys"`},
-		{"no object", `[]`, "key set is not a JSON object"},
-		{"no JSON", `x`, "key set is not a JSON object"},
+		{"not an object", `[]`, "key set is not a JSON object"},
+		{"not JSON", `x`, "key set is not a JSON object"},
 	} {
 		_, _, err := keys.Parse([]byte(tc.body))
 		switch {

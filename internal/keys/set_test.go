@@ -115,7 +115,7 @@ func TestFlood(t *testing.T) {
 				wantAnswer(t, s, "a", ecA, accepted)
 				over := flood(t, s, tc.n, 2*time.Minute, tc.kid)
 
-				for range 300 { // 30 s: the holders of known keys notice nothing
+				for range 300 { // 30 s: tokens of known keys are not affected
 					time.Sleep(100 * time.Millisecond)
 					wantAnswer(t, s, "a", ecA, accepted)
 				}
@@ -123,7 +123,7 @@ func TestFlood(t *testing.T) {
 				published := time.Now()
 				for got := later; got != accepted; time.Sleep(100 * time.Millisecond) {
 					if got, _ = present(t.Context(), s, "b", ecB); got == rejected {
-						t.Fatal("holder of a new key is rejected, want accepted or told to come back")
+						t.Fatal("a token of a new key is rejected, want it accepted or answered with later")
 					}
 				}
 				if late := time.Since(published); late > 5*time.Second {
@@ -137,8 +137,8 @@ func TestFlood(t *testing.T) {
 				if n := i.mostPerMinute(); n > 15 {
 					t.Errorf("%d fetches within a minute, want at most 15", n)
 				}
-				if asked, _ := s.Remembered(); asked > 2*keys.MaxSearched {
-					t.Errorf("%d names remembered, want at most %d", asked, 2*keys.MaxSearched)
+				if searched, _ := s.Remembered(); searched > 2*keys.MaxSearched {
+					t.Errorf("%d names remembered, want at most %d", searched, 2*keys.MaxSearched)
 				}
 			})
 		})
@@ -227,7 +227,7 @@ func TestUnknownKid(t *testing.T) {
 		time.Sleep(interval - time.Second)
 		wantAnswer(t, s, "x", ecC, rejected)
 		time.Sleep(time.Second)
-		wantAnswer(t, s, "x", ecC, rejected) // no new fetch: x was absent from one begun after it was first asked for
+		wantAnswer(t, s, "x", ecC, rejected) // no new fetch: the last one began after the first search for x
 		wantAnswer(t, s, "y", ecC, later)
 		if i.fetches() != 2 {
 			t.Errorf("%d fetches, want 2", i.fetches())
@@ -235,8 +235,8 @@ func TestUnknownKid(t *testing.T) {
 	})
 }
 
-// A fetch that began before a kid was first asked for does not settle whether
-// it exists, even when it ends after.
+// A fetch that began before the first search for a kid does not show whether the kid
+// exists, even if it ends later.
 func TestUnknownKidDuringAFetch(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -261,8 +261,8 @@ func TestUnknownKidDuringAFetch(t *testing.T) {
 	}
 }
 
-// Holders of a removed key get a clean 401 at once, even while a flood leaves
-// no room to remember what they ask for.
+// A token of a removed key is rejected at once, even while a flood fills the table of
+// searches.
 func TestRemovedKeyIsRejectedInAFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := publishing(ecJWK("a", ecA), ecJWK("b", ecB))
@@ -279,7 +279,7 @@ func TestRemovedKeyIsRejectedInAFlood(t *testing.T) {
 	})
 }
 
-// What a flood filled is free again two good fetches later.
+// The table of searches that a flood has filled is empty two successful fetches later.
 func TestUnknownKidsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := publishing(ecJWK("a", ecA))
@@ -288,8 +288,8 @@ func TestUnknownKidsAreForgotten(t *testing.T) {
 		for k := range 2 * keys.MaxSearched {
 			wantAnswer(t, s, fmt.Sprint(k), ecC, later)
 		}
-		if asked, _ := s.Remembered(); asked != keys.MaxSearched {
-			t.Errorf("%d names remembered, want %d", asked, keys.MaxSearched)
+		if searched, _ := s.Remembered(); searched != keys.MaxSearched {
+			t.Errorf("%d names remembered, want %d", searched, keys.MaxSearched)
 		}
 		time.Sleep(interval)
 		wantAnswer(t, s, "x", ecC, rejected)
@@ -298,8 +298,8 @@ func TestUnknownKidsAreForgotten(t *testing.T) {
 		wantAnswer(t, s, "y", ecC, rejected)
 		time.Sleep(interval)
 		wantAnswer(t, s, "y", ecC, rejected)
-		if asked, _ := s.Remembered(); asked > 2 {
-			t.Errorf("%d names remembered, want at most x and y", asked)
+		if searched, _ := s.Remembered(); searched > 2 {
+			t.Errorf("%d names remembered, want at most x and y", searched)
 		}
 	})
 }
@@ -371,7 +371,7 @@ func TestAlgorithmChangesUnderTheSameKid(t *testing.T) {
 		time.Sleep(interval)
 		wantAnswer(t, s, "ins_1", ecA, accepted)
 		if found, _, err := s.Find(t.Context(), "ins_1", "RS256"); len(found) != 0 || err != nil {
-			t.Errorf("Find = %v, %v, want none: the RSA key is gone", found, err)
+			t.Errorf("Find = %v, %v, want none: the RSA key was removed", found, err)
 		}
 	})
 }
@@ -407,8 +407,8 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// A kid that was found absent is told to come back while the issuer is away:
-// it may have been published since.
+// A kid that the issuer did not have is answered with later while the issuer is
+// unavailable: it may have been published since.
 func TestAbsentKidDuringAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := publishing(ecJWK("a", ecA))
@@ -463,8 +463,8 @@ func TestRequestRecoversAtOnce(t *testing.T) {
 	})
 }
 
-// Whatever a broken issuer sends, known keys verify on, unknown ones are told
-// to come back, and the next good set is taken.
+// Whatever a broken issuer sends, tokens of known keys are accepted, unknown kids are
+// answered with later, and the next usable set is adopted.
 func TestBadSetsDoNoHarm(t *testing.T) {
 	oct := member{"kty": "oct", "kid": "a", "alg": "HS256", "k": "c2VjcmV0"}
 	for _, tc := range []struct {
@@ -478,10 +478,10 @@ func TestBadSetsDoNoHarm(t *testing.T) {
 		{"10 MB", func(i *issuer) { i.answer(200, `{"keys":[],"x":"`+strings.Repeat("x", 10<<20)+`"}`) }, later},
 		{"empty set", func(i *issuer) { i.publish() }, later},
 		{"no set", func(i *issuer) { i.answer(200, `{"Keys":[]}`) }, later},
-		{"keys is no array", func(i *issuer) { i.answer(200, `{"keys":{}}`) }, later},
+		{"keys is not an array", func(i *issuer) { i.answer(200, `{"keys":{}}`) }, later},
 		{"only unusable keys", func(i *issuer) { i.publish(oct) }, later},
 		{"too many keys", func(i *issuer) { i.publish(make([]member, keys.MaxKeys+1)...) }, later},
-		{"hangs", func(i *issuer) { i.slow(time.Hour) }, later},
+		{"never answers", func(i *issuer) { i.slow(time.Hour) }, later},
 		{"down", (*issuer).down, later},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
