@@ -159,7 +159,7 @@ func (h *house) origin() string {
 // results it will send to ended.
 func (h *house) open(ctx context.Context, ended chan<- error) int {
 	target := &url.URL{Scheme: "http", Host: net.JoinHostPort(listen.Localhost, strconv.Itoa(listen.Port(h.behind)))}
-	clerk, proxy := h.window.Beside(h.clerk), h.window.Proxy(target, h.logger)
+	clerk, proxy := h.window.Handler(h.clerk), h.window.Proxy(target, h.logger)
 	for _, l := range h.clerkListeners {
 		go func() { ended <- serveHTTP(ctx, l, clerk, h.logger) }()
 	}

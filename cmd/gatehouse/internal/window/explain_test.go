@@ -11,36 +11,37 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
 
-// TestWhyATokenIsRefused presents one token after another to a server that only
-// says "no": what is wrong is read off the token.
-func TestWhyATokenIsRefused(t *testing.T) {
+// TestTokenOfServerWithoutReasons sends tokens to a server that rejects them without a reason:
+// the explanation comes from the token.
+func TestTokenOfServerWithoutReasons(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		name    string
-		token   localclerk.Token
-		raw     string
-		said    string
-		faults  localclerk.Faults
-		wantWhy string
+		name        string
+		token       localclerk.Token
+		raw         string
+		description string
+		faults      localclerk.Faults
+		wantWhy     string
 	}{
-		{name: "control: nothing to see", said: "no luck today", wantWhy: "No luck today."},
+		{name: "control: description of the server", description: "no luck today", wantWhy: "No luck today."},
 		{name: "session token", token: localclerk.Token{Kind: localclerk.SessionToken}, wantWhy: "This is a session token, not an OAuth access token."},
 		{name: "template token", token: localclerk.Token{Kind: localclerk.TemplateToken}, wantWhy: "This is a JWT template token"},
 		{name: "ID token", token: localclerk.Token{Kind: localclerk.IDToken, Claims: map[string]any{"nonce": "n"}}, wantWhy: "This is an ID token"},
 		{name: "M2M token", token: localclerk.Token{Kind: localclerk.M2MToken}, wantWhy: "This is an M2M token"},
-		{name: "opaque", token: localclerk.Token{Opaque: true}, wantWhy: "This server does not take opaque tokens."},
+		{name: "opaque", token: localclerk.Token{Opaque: true}, wantWhy: "This server does not accept opaque tokens."},
 		{name: "API key", token: localclerk.Token{Kind: localclerk.APIKey}, wantWhy: "This is an API key"},
 		{name: "malformed", raw: "a.b.c", wantWhy: "The token is malformed."},
 		{name: "foreign issuer", token: localclerk.Token{Claims: map[string]any{"iss": "https://other.clerk.accounts.dev"}}, wantWhy: `The token is from "https://other.clerk.accounts.dev"`},
 		{name: "expired", token: localclerk.Token{Lifetime: -time.Hour}, wantWhy: "The token expired "},
 		{name: "foreign audience", token: localclerk.Token{Resource: "https://elsewhere.example/mcp"}, wantWhy: `The token is for "https://elsewhere.example/mcp"`},
 		{name: "clock ahead", faults: localclerk.Faults{ClockOffset: time.Hour}, wantWhy: "Clerk's clock is 1h0m0s ahead"},
-		{name: "no audience", said: "the token was not issued for a particular server", wantWhy: "The token names no server (aud)"},
-		{name: "key gone", said: "the token key is not known", wantWhy: "The token's signing key is gone"},
+		{name: "clock behind", token: localclerk.Token{Lifetime: time.Minute}, faults: localclerk.Faults{ClockOffset: -time.Hour}, wantWhy: "Clerk's clock is 1h0m0s behind"},
+		{name: "unknown to Clerk", raw: "oat_0123456789abcdefghijklmnopqrstuv", wantWhy: "Clerk does not know this opaque token"},
+		{name: "nothing in the token", wantWhy: "The server rejected the token."},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, refuse401(test.said))
+			r := newRig(t, reject401(test.description))
 			if err := r.clerk.SetFaults(test.faults); err != nil {
 				t.Fatal(err)
 			}
@@ -57,9 +58,9 @@ func TestWhyATokenIsRefused(t *testing.T) {
 	}
 }
 
-func TestHowAnExchangeCameOut(t *testing.T) {
+func TestOutcomes(t *testing.T) {
 	t.Parallel()
-	card := func(resource, issuer string) http.HandlerFunc {
+	metadataOf := func(resource, issuer string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, `{"resource":%q,"authorization_servers":[%q]}`, strings.ReplaceAll(resource, "HOST", r.Host), issuer)
 		}
@@ -80,37 +81,37 @@ func TestHowAnExchangeCameOut(t *testing.T) {
 		want                     Outcome
 		wantWhy                  string
 	}{
-		{name: "control: a call", method: "POST", path: "/mcp", token: true, want: Good,
+		{name: "control: a call", method: "POST", path: "/mcp", token: true, want: Succeeded,
 			handler: func(*rig) http.HandlerFunc { return status(200, "") }},
-		{name: "control: the card", method: "GET", path: metadata, want: Good,
-			handler: func(r *rig) http.HandlerFunc { return card("http://HOST/mcp", r.clerk.Issuer()) }},
+		{name: "control: metadata", method: "GET", path: metadata, want: Succeeded,
+			handler: func(r *rig) http.HandlerFunc { return metadataOf("http://HOST/mcp", r.clerk.Issuer()) }},
 		{name: "resource mismatch", method: "GET", path: metadata, want: Failed, wantWhy: "Resource mismatch: ",
-			handler: func(r *rig) http.HandlerFunc { return card("https://mcp.example.com/mcp", r.clerk.Issuer()) }},
-		{name: "another Clerk", method: "GET", path: metadata, want: Failed, wantWhy: "The server sends people to ",
-			handler: func(*rig) http.HandlerFunc { return card("http://HOST/mcp", "https://clerk.example.com") }},
-		{name: "a card that is HTML", method: "GET", path: metadata, want: Failed, wantWhy: "The server's description is not a JSON object.",
+			handler: func(r *rig) http.HandlerFunc { return metadataOf("https://mcp.example.com/mcp", r.clerk.Issuer()) }},
+		{name: "another Clerk", method: "GET", path: metadata, want: Failed, wantWhy: "The metadata names the authorization server ",
+			handler: func(*rig) http.HandlerFunc { return metadataOf("http://HOST/mcp", "https://clerk.example.com") }},
+		{name: "metadata that is HTML", method: "GET", path: metadata, want: Failed, wantWhy: "The protected resource metadata is not a JSON object.",
 			handler: func(*rig) http.HandlerFunc {
 				return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<!doctype html>") }
 			}},
 		{name: "a probe", method: "GET", path: "/.well-known/oauth-authorization-server", want: Neutral,
 			handler: func(*rig) http.HandlerFunc { return status(404, "") }},
-		{name: "the first challenge", method: "POST", path: "/mcp", want: Good,
+		{name: "the first challenge", method: "POST", path: "/mcp", want: Succeeded,
 			handler: func(*rig) http.HandlerFunc { return status(401, `Bearer resource_metadata="http://localhost/x"`) }},
-		{name: "a challenge without a hint", method: "POST", path: "/mcp", want: Neutral, wantWhy: "The challenge does not say",
+		{name: "a challenge without resource metadata", method: "POST", path: "/mcp", want: Neutral, wantWhy: "The challenge does not have the URL",
 			handler: func(*rig) http.HandlerFunc { return status(401, "Bearer") }},
-		{name: "outage", method: "POST", path: "/mcp", token: true, want: Failed, wantWhy: "The server cannot check tokens now",
+		{name: "outage", method: "POST", path: "/mcp", token: true, want: Failed, wantWhy: "The server cannot verify tokens now",
 			handler: func(*rig) http.HandlerFunc { return status(503, "") }},
-		{name: "scope missing", method: "POST", path: "/mcp", token: true, want: Failed, wantWhy: `The token lacks a scope; needed are "notes:write".`,
+		{name: "scope missing", method: "POST", path: "/mcp", token: true, want: Failed, wantWhy: `The token lacks a scope; the request needs "notes:write".`,
 			handler: func(*rig) http.HandlerFunc {
 				return status(403, `Bearer error="insufficient_scope", scope="notes:write"`)
 			}},
-		{name: "permission missing", method: "POST", path: "/mcp", token: true, want: Failed, wantWhy: "The person may not do this",
+		{name: "permission missing", method: "POST", path: "/mcp", token: true, want: Failed, wantWhy: "The user is not allowed to do this",
 			handler: func(*rig) http.HandlerFunc { return status(403, "") }},
 		{name: "server error", method: "POST", path: "/mcp", token: true, want: Failed, wantWhy: "The server answered 500",
 			handler: func(*rig) http.HandlerFunc { return status(500, "") }},
-		{name: "no stream", method: "GET", path: "/mcp", token: true, want: Neutral, wantWhy: "This server offers no such stream",
+		{name: "no stream", method: "GET", path: "/mcp", token: true, want: Neutral, wantWhy: "This server does not offer such a stream",
 			handler: func(*rig) http.HandlerFunc { return status(405, "") }},
-		{name: "error in the answer", method: "POST", path: "/mcp", token: true, want: Neutral, wantWhy: "The answer is a JSON-RPC error: no such tool.",
+		{name: "error in the response", method: "POST", path: "/mcp", token: true, want: Neutral, wantWhy: "The response is a JSON-RPC error: no such tool.",
 			handler: func(*rig) http.HandlerFunc {
 				return func(w http.ResponseWriter, _ *http.Request) {
 					w.Header().Set("Content-Type", "text/event-stream")
@@ -132,13 +133,13 @@ func TestHowAnExchangeCameOut(t *testing.T) {
 				t.Errorf("got %s, %q, want %s, %q", step.Outcome, step.Why, test.want, test.wantWhy)
 			}
 			if test.want == Failed && step.Do == "" {
-				t.Error("got nothing to do about it")
+				t.Error("the step does not say how to fix it")
 			}
 		})
 	}
 }
 
-func TestWhyClerkRefuses(t *testing.T) {
+func TestHeadlinesOfClerkErrors(t *testing.T) {
 	t.Parallel()
 	register := func(t *testing.T, r *rig) string {
 		do(t, "POST", r.page.URL+"/oauth/register", `{"redirect_uris":["http://127.0.0.1:1/callback"],"scope":"profile email"}`, "Content-Type", "application/json")
@@ -155,26 +156,26 @@ func TestWhyClerkRefuses(t *testing.T) {
 	}{
 		{"control", func(t *testing.T, r *rig) {
 			authorize(t, r, "", localclerk.SignInHeader, "ada", localclerk.ConsentHeader, "allow")
-		}, 2, "signs in and allows, as Ada Lovelace; on the way back to the client"},
+		}, 2, "signs in and allows access as Ada Lovelace; returning to the client"},
 		{"registration off", func(t *testing.T, r *rig) {
 			if err := r.clerk.SetSettings(localclerk.Settings{}); err != nil {
 				t.Fatal(err)
 			}
 			do(t, "POST", r.page.URL+"/oauth/register", `{"redirect_uris":["http://127.0.0.1:1/callback"]}`, "Content-Type", "application/json")
-		}, 1, "stopped at registration: dynamic registration is off"},
+		}, 1, "stopped at registration: dynamic client registration is off"},
 		{"registration not offered", func(t *testing.T, r *rig) {
 			if err := r.clerk.SetSettings(localclerk.Settings{}); err != nil {
 				t.Fatal(err)
 			}
 			do(t, "GET", r.page.URL+"/.well-known/oauth-authorization-server", "")
-		}, 1, "stopped at registration: dynamic registration is off"},
+		}, 1, "stopped at registration: dynamic client registration is off"},
 		{"scope", func(t *testing.T, r *rig) { authorize(t, r, "&scope=openid") }, 2,
-			"stopped at authorization: a scope was asked for that the client does not hold"},
+			"stopped at authorization: the client is not allowed to request one of the scopes"},
 		{"resource twice", func(t *testing.T, r *rig) { authorize(t, r, "&resource=http://a&resource=http://b") }, 2,
-			"stopped at authorization: the resource is not acceptable"},
+			"stopped at authorization: the resource parameter is invalid"},
 		{"denied", func(t *testing.T, r *rig) {
 			authorize(t, r, "", localclerk.SignInHeader, "ada", localclerk.ConsentHeader, "deny")
-		}, 2, "stopped at authorization: consent was denied"},
+		}, 2, "stopped at authorization: the user denied consent"},
 		{"outage", func(t *testing.T, r *rig) {
 			if err := r.clerk.SetFaults(localclerk.Faults{Status: 503}); err != nil {
 				t.Fatal(err)

@@ -3,12 +3,13 @@ package window
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/gatehouse-mcp/gatehouse/internal/challenge"
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 )
 
 // Headers that are shown, in this order.
@@ -24,35 +25,39 @@ var (
 	}
 )
 
-// fromServer makes a step of an exchange with the MCP server.
-func (w *Window) fromServer(x *exchange) (Step, hint) {
+// stepOfServer returns the step of a request to the MCP server.
+func (w *Window) stepOfServer(x *roundTrip) (Step, owner) {
 	r := x.request
-	asked, _ := x.asked.kept()
-	call := readCall(r, asked)
+	body, _ := x.requestBody.read()
+	call := readCall(r, body)
+	k := x.kind()
 	s := Step{
 		Time: x.began, Took: milliseconds(time.Since(x.began)),
 		From: Client, To: Server,
-		Line:   r.Method + " " + scrubURL(r.URL),
-		Status: x.status,
+		Kind:    k,
+		Title:   kinds[k].title,
+		Purpose: kinds[k].purpose,
+		Line:    r.Method + " " + redactURL(r.URL),
+		Status:  x.status,
 	}
-	s.Kind = x.kind()
-	s.Title, s.Purpose = about[s.Kind].title, about[s.Kind].purpose
-	if s.Kind == kindCall {
+	if k == kindCall {
 		s.Title += " " + call.String()
 	}
 	x.show(&s)
-	s.Outcome, s.Why, s.Do = w.judge(x, s.Kind)
-	return s, hint{
+	var e explanation
+	s.Outcome, e = w.outcomeOf(x, k)
+	s.Why, s.Do = e.why, e.do
+	return s, owner{
 		userAgent: r.UserAgent(),
-		clientID:  w.clientOf(x.token),
+		clientID:  w.clientIDOf(x.token),
 		user:      w.userOf(x.token),
 		session:   cmp.Or(r.Header.Get("Mcp-Session-Id"), x.header.Get("Mcp-Session-Id")),
 		client:    call.client,
 	}
 }
 
-// kind tells by path, verb and answer what the exchange was for.
-func (x *exchange) kind() kind {
+// kind returns what the request was for, by its path, its method and the response.
+func (x *roundTrip) kind() kind {
 	path := x.request.URL.Path
 	switch {
 	case x.request.Method == http.MethodOptions:
@@ -66,79 +71,51 @@ func (x *exchange) kind() kind {
 	case x.request.Method == http.MethodPost:
 		return kindCall
 	case x.request.Method == http.MethodDelete && x.request.Header.Get("Mcp-Session-Id") != "":
-		return kindGoodbye
+		return kindSessionEnd
 	case x.request.Method == http.MethodGet && (x.token.raw != "" || strings.Contains(x.request.Header.Get("Accept"), "text/event-stream")):
 		return kindStream
 	}
 	return kindOther
 }
 
-// show fills in both messages.
-func (x *exchange) show(s *Step) {
+// show fills in the request and the response of s.
+func (x *roundTrip) show(s *Step) {
 	x.token.show(&s.Request)
-	if x.token.raw == "" && x.request.Header.Get("Authorization") != "" {
-		s.Request.add("Authorization", shorten(x.request.Header.Get("Authorization")))
+	if authorization := x.request.Header.Get("Authorization"); authorization != "" && x.token.raw == "" {
+		s.Request.add("Authorization", shorten(authorization))
 	}
 	for _, name := range requestHeaders {
 		value := x.request.Header.Get(name)
 		if name == "Host" {
 			value = x.request.Host
 		}
-		if value != "" {
-			s.Request.add(name, field(name, value))
-		}
+		s.Request.add(name, redactField(name, value))
 	}
-	body, cut := x.asked.kept()
-	s.Request.Body = scrubBody(body, cut, x.token.raw)
+	body, cut := x.requestBody.read()
+	s.Request.Body = redactBody(x.request.Header, body, cut, x.token.raw)
 	for _, name := range responseHeaders {
 		for _, value := range x.header.Values(name) {
-			s.Response.add(name, field(name, value))
+			s.Response.add(name, redactField(name, value))
 		}
 	}
 	for _, c := range x.challenges() {
-		for _, name := range slices.Sorted(keysOf(c.Params)) {
-			s.Response.add(c.Scheme+" "+name, field(name, c.Params[name]))
+		for _, name := range slices.Sorted(maps.Keys(c.Params)) {
+			s.Response.add(c.Scheme+" "+name, redactField(name, c.Params[name]))
 		}
 	}
 	if encoding := x.header.Get("Content-Encoding"); encoding != "" {
-		s.Response.Body = "(compressed: " + clip(encoding, maxValue) + ")"
+		s.Response.Body = "(compressed: " + quote.Clip(encoding, maxValue) + ")"
 		return
 	}
-	body, cut = x.answer.kept()
-	s.Response.Body = scrubBody(body, cut, x.token.raw)
-}
-
-// challenges are those of the answer, none if they are malformed.
-func (x *exchange) challenges() []challenge.Challenge {
-	challenges, _ := challenge.Parse(x.header.Values("WWW-Authenticate"))
-	return challenges
-}
-
-// bearer returns the parameters of the answer's Bearer challenge.
-func (x *exchange) bearer() map[string]string {
-	for _, c := range x.challenges() {
-		if strings.EqualFold(c.Scheme, "Bearer") {
-			return c.Params
-		}
-	}
-	return nil
-}
-
-func keysOf(m map[string]string) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for name := range m {
-			if !yield(name) {
-				return
-			}
-		}
-	}
+	body, cut = x.responseBody.read()
+	s.Response.Body = redactBody(x.header, body, cut, x.token.raw)
 }
 
 // call is what a JSON-RPC request asks for.
 type call struct {
-	method string // "tools/call"
+	method string // such as "tools/call"
 	name   string // of the tool, prompt or resource
-	client string // what the client calls itself
+	client string // the name that the client gives itself
 }
 
 func (c call) String() string {
@@ -151,9 +128,9 @@ func (c call) String() string {
 	return strings.TrimSpace(c.method + " " + c.name)
 }
 
-// readCall reads it from the headers of 2026-07-28 and from the body.
+// readCall reads a call from the headers of the 2026-07-28 revision and from the body.
 func readCall(r *http.Request, body []byte) call {
-	c := call{method: name(r.Header.Get("Mcp-Method")), name: name(r.Header.Get("Mcp-Name"))}
+	c := call{method: redactName(r.Header.Get("Mcp-Method")), name: redactName(r.Header.Get("Mcp-Name"))}
 	var m struct {
 		Method string `json:"method"`
 		Params struct {
@@ -168,18 +145,13 @@ func readCall(r *http.Request, body []byte) call {
 	if json.Unmarshal(body, &m) != nil {
 		return c
 	}
-	c.method = cmp.Or(c.method, name(m.Method))
-	c.name = cmp.Or(c.name, name(m.Params.Name), name(m.Params.URI))
-	c.client = name(cmp.Or(m.Params.ClientInfo.Title, m.Params.ClientInfo.Name, m.Params.Meta.ClientInfo.Title, m.Params.Meta.ClientInfo.Name))
+	c.method = cmp.Or(c.method, redactName(m.Method))
+	c.name = cmp.Or(c.name, redactName(m.Params.Name), redactName(m.Params.URI))
+	c.client = redactName(cmp.Or(m.Params.ClientInfo.Title, m.Params.ClientInfo.Name, m.Params.Meta.ClientInfo.Title, m.Params.Meta.ClientInfo.Name))
 	return c
 }
 
-// maxName bounds what is shown as a name.
-const maxName = 120
-
-// name is text as it may stand in a title.
-func name(text string) string { return scrub(clip(text, maxName)) }
-
+// implementation is MCP's description of a client or server.
 type implementation struct {
 	Name  string `json:"name"`
 	Title string `json:"title"`
@@ -187,20 +159,21 @@ type implementation struct {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// clientOf is the client a token was issued to, if that can be told.
-func (w *Window) clientOf(p presented) string {
-	if t, ok := w.clerk.OpaqueToken(p.raw); ok {
-		return t.ClientID
+// clientIDOf returns the ID of the client that t was issued to, or "" if it is unknown.
+func (w *Window) clientIDOf(t bearerToken) string {
+	if opaque, ok := w.clerk.OpaqueToken(t.raw); ok {
+		return opaque.ClientID
 	}
-	return clip(p.ClientID, maxName)
+	return redactName(t.ClientID)
 }
 
-func (w *Window) userOf(p presented) string {
-	if t, ok := w.clerk.OpaqueToken(p.raw); ok {
-		return w.userName(t.User)
+// userOf returns the name of the user that t was issued to, or "" if it is unknown.
+func (w *Window) userOf(t bearerToken) string {
+	if opaque, ok := w.clerk.OpaqueToken(t.raw); ok {
+		return w.userName(opaque.User)
 	}
-	if p.Subject == "" {
+	if t.Subject == "" {
 		return ""
 	}
-	return name(w.userName(p.Subject))
+	return redactName(w.userName(t.Subject))
 }
