@@ -21,6 +21,10 @@ const (
 	// and JSON or URLs inside strings. Anything deeper is not shown.
 	maxNesting = 64
 
+	// maxWork bounds how many bytes are searched in one text. Text that is written to be
+	// read in many ways would otherwise take exponential time.
+	maxWork = 1 << 20
+
 	// shownOfSecret is how many characters of a secret are shown, its last ones, so
 	// that two secrets can be told apart.
 	shownOfSecret = 4
@@ -68,15 +72,17 @@ func shorten(secret string) string {
 	return fmt.Sprintf("…%s (%d characters)", strings.ToValidUTF8(secret[len(secret)-shownOfSecret:], "?"), len(secret))
 }
 
-// redactor removes secrets from text. The zero value removes what has the name or the
-// shape of a secret.
+// redactor removes secrets from one text. Its copies are for the values inside the text.
 type redactor struct {
-	own   string // another secret to remove, whatever its shape; may be empty
+	own   string // another secret to remove, whatever its name and shape; may be empty
 	depth int    // how many values the current one is nested in
+	work  *int   // how many bytes have been read, those of nested values once for each level
 }
 
+func newRedactor(own string) redactor { return redactor{own: own, work: new(int)} }
+
 // redact returns text without anything that has the name or the shape of a secret.
-func redact(text string) string { return redactor{}.text(text) }
+func redact(text string) string { return newRedactor("").text(text) }
 
 // redactName returns text as part of a title or sentence.
 func redactName(text string) string { return quote.Clip(redact(text), maxName) }
@@ -93,17 +99,17 @@ func redactField(name, value string) string {
 func redactURL(u *url.URL) string {
 	shown := redact(u.EscapedPath())
 	if u.RawQuery != "" {
-		shown += "?" + redactor{}.query(u.RawQuery)
+		shown += "?" + newRedactor("").query(u.RawQuery)
 	}
 	return quote.Clip(shown, maxValue)
 }
 
 // text returns text without secrets. JSON loses its white space if it contains one.
 func (r redactor) text(text string) string {
-	if r.depth >= maxNesting {
+	*r.work += len(text)
+	if r.depth++; r.depth > maxNesting || *r.work > maxWork {
 		return withheld
 	}
-	r.depth++
 	text = strings.ToValidUTF8(text, "?")
 	if r.own != "" {
 		text = strings.ReplaceAll(text, r.own, shorten(r.own))

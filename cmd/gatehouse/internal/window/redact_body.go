@@ -15,7 +15,7 @@ import (
 // JSON is indented. Of a body that is cut off, the last value, parameter or word is
 // left out, since it may be half a secret.
 func redactBody(h http.Header, body []byte, cut bool, own string) string {
-	r := redactor{own: own}
+	r := newRedactor(own)
 	media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
 	text := strings.ToValidUTF8(string(body), "?")
 	var shown string
@@ -148,7 +148,7 @@ func (r redactor) value(decoder *json.Decoder, secret bool) ([]byte, error) {
 // container reads the rest of an object or array.
 func (r redactor) container(decoder *json.Decoder, open, end byte, secret bool) ([]byte, error) {
 	shown := []byte{open}
-	if r.depth++; r.depth >= maxNesting {
+	if r.depth++; r.depth > maxNesting {
 		return append(shown, end), errTooNested
 	}
 	for decoder.More() {

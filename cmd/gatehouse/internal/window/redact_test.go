@@ -131,6 +131,20 @@ func TestRedactURL(t *testing.T) {
 	}
 }
 
+// TestRedactTakesBoundedTime has malformed JSON in the values of parameters in malformed JSON,
+// and so on: each level is read once as JSON and once as words.
+func TestRedactTakesBoundedTime(t *testing.T) {
+	t.Parallel()
+	text := sampleSecret
+	for range 40 {
+		text = `["a=` + url.QueryEscape(text) + `" x`
+	}
+	got := redact(text)
+	if strings.Contains(got, sampleSecret) || !strings.Contains(got, withheld) {
+		t.Errorf("got %d bytes, want most of the text withheld", len(got))
+	}
+}
+
 // FuzzRedact hides tokens in text of all kinds and searches for them afterwards.
 func FuzzRedact(f *testing.F) {
 	for _, text := range []string{
