@@ -158,7 +158,7 @@ func TestRegistrationOff(t *testing.T) {
 		// Clients of 2025-03-26 read Clerk's document from the server, and Clerk
 		// never hears of them.
 		if !strings.HasSuffix(c.name, " 1.11.5") {
-			checkFailed(t, h, 0, "Dynamic client registration is switched off", "Configure → OAuth applications → Settings")
+			checkFailed(t, h, 0, "Dynamic client registration is turned off", "Configure → OAuth applications → Settings")
 		}
 		state, err := look[windowState](within(t, windowTime), h, "state")
 		if err != nil || len(state.Settings) == 0 {

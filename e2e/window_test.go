@@ -133,7 +133,7 @@ func TestWindow(t *testing.T) {
 	t.Run("sign-in with an organization", func(t *testing.T) {
 		o := o.in(t)
 		client := o.arrive(map[string]any{})
-		o.headline("waiting for the person")
+		o.headline("waiting for the user")
 		o.picture("page-sign-in", map[string]any{"of": "visit"})
 		text := see[string](o, "signIn", map[string]any{"name": "Ada Lovelace"})
 		if !strings.Contains(text, "Signed in as Ada Lovelace") {
@@ -144,9 +144,10 @@ func TestWindow(t *testing.T) {
 		o.ends(client, 0, "Bombe Works")
 		o.headline("signed in as Ada Lovelace, 2 calls")
 		got := see[[]string](o, "titles", nil)
-		for _, want := range []string{"Asks without a token", "Reads the server's card", "Reads Clerk's description", "Opens the sign-in",
-			"Shows the sign-in page", "Chooses an account", "Shows the consent page to Ada Lovelace", "Allows, as Ada Lovelace",
-			"Trades the code for a token", "Calls the tool whoami"} {
+		for _, want := range []string{"Sends a request without a token", "Fetches the protected resource metadata",
+			"Fetches the authorization server metadata", "Opens the authorization endpoint",
+			"Shows the sign-in page", "Chooses an account", "Shows the consent page to Ada Lovelace", "Allows access as Ada Lovelace",
+			"Exchanges the code for an access token", "Calls the tool whoami"} {
 			if !slices.Contains(got, want) {
 				t.Errorf("steps are %q, want %q among them", got, want)
 			}
@@ -172,7 +173,7 @@ func TestWindow(t *testing.T) {
 			t.Errorf("the client got %q, want access_denied", to)
 		}
 		o.ends(client, 1, "error")
-		o.headline("stopped at consent: consent was denied")
+		o.headline("stopped at consent: the user denied consent")
 	})
 
 	t.Run("dynamic registration off", func(t *testing.T) {
@@ -211,7 +212,7 @@ func TestWindow(t *testing.T) {
 		query := url.Values{"client_id": {client.ID}, "redirect_uri": {callback.URL}, "response_type": {"code"}, "scope": {"openid profile"},
 			"state": {"0123456789abcdef"}, "code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"}}
 		o.do("visit", map[string]any{"url": o.house.clerk() + "/oauth/authorize?" + query.Encode()})
-		o.headline("stopped at authorization: a scope was asked for that the client does not hold")
+		o.headline("stopped at authorization: the client is not allowed to request one of the scopes")
 		if why := strings.Join(see[[]string](o, "why", nil), " "); !strings.Contains(why, "'openid'") || !strings.Contains(why, "Default scopes for dynamic clients") {
 			t.Errorf("why = %q, want the scope and the setting", why)
 		}
@@ -240,13 +241,13 @@ func TestWindow(t *testing.T) {
 
 	t.Run("outage", func(t *testing.T) {
 		o := o.in(t)
-		o.do("press", map[string]any{"name": "Outage, 503"})
+		o.do("press", map[string]any{"name": "Outage (503)"})
 		o.do("said", map[string]any{"text": "Clerk answers 503"})
 		o.ends(o.call("--user", "alan"), 1, "error")
 		o.headline("Clerk has an outage")
 		o.picture("outage", nil)
-		o.do("press", map[string]any{"name": "Outage, 503"})
-		o.do("said", map[string]any{"text": "well again"})
+		o.do("press", map[string]any{"name": "Outage (503)"})
+		o.do("said", map[string]any{"text": "works again"})
 		o.ends(o.call("--user", "alan"), 0, "Alan Turing")
 		o.headline("signed in as Alan Turing")
 	})

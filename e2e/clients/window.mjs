@@ -100,7 +100,7 @@ await obey({
     return page.locator('#minted').inputValue();
   },
 
-  live: () => page.locator('#news').textContent(),
+  live: () => page.locator('#announcement').textContent(),
 
   // visit follows a link of a client to the local Clerk.
   async visit({ url, ...look }) {

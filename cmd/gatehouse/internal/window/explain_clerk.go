@@ -24,7 +24,7 @@ const registrationOff = "feature_requires_dynamic_oauth_client_registration"
 
 var clerkErrors = map[string]clerkError{
 	registrationOff: {
-		short: "dynamic client registration is off",
+		short: "dynamic registration is off",
 		why:   "Dynamic client registration is turned off, so a client that Clerk does not know cannot register itself.",
 		do:    "Turn on “Dynamic client registration” under Clerk settings on this page. In the Clerk Dashboard: Configure → OAuth applications → Settings.",
 	},

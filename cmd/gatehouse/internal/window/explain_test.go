@@ -162,13 +162,13 @@ func TestHeadlinesOfClerkErrors(t *testing.T) {
 				t.Fatal(err)
 			}
 			do(t, "POST", r.page.URL+"/oauth/register", `{"redirect_uris":["http://127.0.0.1:1/callback"]}`, "Content-Type", "application/json")
-		}, 1, "stopped at registration: dynamic client registration is off"},
+		}, 1, "stopped at registration: dynamic registration is off"},
 		{"registration not offered", func(t *testing.T, r *rig) {
 			if err := r.clerk.SetSettings(localclerk.Settings{}); err != nil {
 				t.Fatal(err)
 			}
 			do(t, "GET", r.page.URL+"/.well-known/oauth-authorization-server", "")
-		}, 1, "stopped at registration: dynamic client registration is off"},
+		}, 1, "stopped at registration: dynamic registration is off"},
 		{"scope", func(t *testing.T, r *rig) { authorize(t, r, "&scope=openid") }, 2,
 			"stopped at authorization: the client is not allowed to request one of the scopes"},
 		{"resource twice", func(t *testing.T, r *rig) { authorize(t, r, "&resource=http://a&resource=http://b") }, 2,
