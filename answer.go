@@ -1,142 +1,85 @@
 package gatehouse
 
 import (
-	"bufio"
-	"net"
 	"net/http"
-	"sync"
-	"time"
+	"slices"
 )
 
-// flushDelay is how long an answer that its handler flushes may wait for more. An
-// event stream with one event is flushed and then ends at once; without the wait
-// that is two packets and two system calls, which cost more than all of the guard.
-const flushDelay = time.Millisecond
-
-// answerWriter looks at the header of an answer to a signed-in caller before it
-// leaves: for the session it opens, and so that no cache keeps it.
+// answerWriter inspects the header of the handler's answer before it is sent: it
+// reports the session that the answer opens, and keeps the answer out of caches.
+//
+// Like every http.ResponseWriter, it must be used by one goroutine at a time.
 type answerWriter struct {
 	http.ResponseWriter
-	opened func(session string) // nil when none can be opened
-
-	mu      sync.Mutex // a flush may come while the handler writes
-	begun   bool
-	ended   bool // the handler has returned
-	waiting bool // a flush is due
-	timer   *time.Timer
+	opened    func(sessionID string) // nil if the request cannot open a session
+	inspected bool
 }
 
-// finish must be called when the handler has returned or panicked: it may have
-// written nothing, and no flush may come after it. What a handler had flushed before
-// it panicked still leaves; after its return, net/http sends everything.
-func (w *answerWriter) finish(panicked bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.begin()
-	if panicked {
-		w.send()
+// newAnswerWriter returns the writer for the answer to r. A session that the answer opens
+// is bound to c (check 9).
+func (s *sessions) newAnswerWriter(w http.ResponseWriter, r *http.Request, c *caller) *answerWriter {
+	aw := &answerWriter{ResponseWriter: w}
+	if current := r.Header[sessionHeader]; r.Method == http.MethodPost {
+		aw.opened = func(id string) {
+			if !slices.Contains(current, id) { // an answer may repeat the request's session
+				s.bind(id, c.principal)
+			}
+		}
 	}
-	w.end()
+	return aw
 }
 
-func (w *answerWriter) end() {
-	w.ended = true
-	if w.timer != nil {
-		w.timer.Stop()
-	}
-}
+// finish must be called when the handler has returned or panicked, since it may have
+// written nothing: net/http sends the header after a return, and a handler outside the
+// guard may send it after a panic.
+func (w *answerWriter) finish() { w.inspect() }
 
-// begin is called with the lock, before the header leaves.
-func (w *answerWriter) begin() {
-	if w.begun {
+// inspect must be called before the header is sent. Later calls do nothing: after the
+// first, the handler may use the header map for trailers.
+func (w *answerWriter) inspect() {
+	if w.inspected {
 		return
 	}
-	w.begun = true
+	w.inspected = true
 	h := w.Header()
 	if id := h.Get(sessionHeader); id != "" && w.opened != nil {
 		w.opened(id)
 	}
 	switch h.Get("Cache-Control") {
-	case "no-cache, no-transform": // go-sdk's, for streams
+	case "no-cache, no-transform": // go-sdk sets this for streams
 		h.Set("Cache-Control", "no-store, no-transform")
 	case "":
 		h.Set("Cache-Control", "no-store")
 	}
 }
 
+// WriteHeader inspects the header unless status is informational: another header
+// follows those (RFC 9110 §15.2), except for 101 Switching Protocols.
 func (w *answerWriter) WriteHeader(status int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	// Informational answers come before the answer (RFC 9110 §15.2).
 	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
-		w.begin()
+		w.inspect()
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *answerWriter) Write(b []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.begin()
+	w.inspect()
 	return w.ResponseWriter.Write(b)
 }
 
-// Flush is for handlers that ask for an http.Flusher, and for
-// http.ResponseController. It sends what was written within flushDelay.
-func (w *answerWriter) Flush() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.ended {
-		return
+// Flush implements [http.Flusher]. Like net/http, it ignores the error;
+// [http.ResponseController.Flush] returns it.
+func (w *answerWriter) Flush() { w.FlushError() }
+
+// FlushError is what [http.ResponseController.Flush] calls. A flush sends the header, so
+// it is written here if it has not been yet. That way it is final even if the underlying
+// writer does not support Flush, and a session ID that is set later is not sent.
+func (w *answerWriter) FlushError() error {
+	if !w.inspected {
+		w.WriteHeader(http.StatusOK)
 	}
-	if !w.begun {
-		// The header is read now. The timer would read it while the handler may
-		// go on to write to it.
-		w.begin()
-		w.ResponseWriter.WriteHeader(http.StatusOK)
-	}
-	switch {
-	case w.waiting:
-	case w.timer == nil:
-		w.waiting, w.timer = true, time.AfterFunc(flushDelay, w.sendLate)
-	default:
-		w.waiting = true
-		w.timer.Reset(flushDelay)
-	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// sendLate is the timer's. A writer of the handlers outside that panics here would
-// end the process, and not just the connection as in a handler.
-func (w *answerWriter) sendLate() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	defer func() {
-		if recover() != nil {
-			w.end()
-		}
-	}()
-	w.send()
-}
-
-// send sends what is due.
-func (w *answerWriter) send() {
-	if w.waiting && !w.ended {
-		w.waiting = false
-		http.NewResponseController(w.ResponseWriter).Flush()
-	}
-}
-
-// Hijack takes the connection from the timer too.
-func (w *answerWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.send()
-	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	if err == nil {
-		w.end()
-	}
-	return conn, rw, err
-}
-
-// Unwrap is for the rest of http.ResponseController.
+// Unwrap gives [http.ResponseController] access to deadlines, Hijack and the rest.
 func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -3,93 +3,90 @@ package gatehouse_test
 import (
 	"bufio"
 	"context"
-	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
+	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	"github.com/gatehouse-mcp/gatehouse"
 )
 
-// countingWriter counts the flushes that reach the connection.
-type countingWriter struct {
+// flushRecorder counts the flushes that reach it, and returns err for each.
+type flushRecorder struct {
 	*httptest.ResponseRecorder
 	flushes int
+	err     error
 }
 
-func (w *countingWriter) Flush() { w.flushes++ }
+func (w *flushRecorder) FlushError() error {
+	w.flushes++
+	return w.err
+}
 
-// A flush waits a moment for the end of the answer, and is then not needed.
-func TestFlushWaitsForMore(t *testing.T) {
-	const soon, later = time.Millisecond / 2, 2 * time.Millisecond
-	write := func(w http.ResponseWriter) { io.WriteString(w, "data: {}\n\n") }
-	flush := func(w http.ResponseWriter) {
-		if err := http.NewResponseController(w).Flush(); err != nil {
-			t.Error(err)
-		}
+// serveAnswer runs handler behind a guard, with w as the writer of the outer handlers.
+func serveAnswer(t *testing.T, w http.ResponseWriter, handler http.HandlerFunc) {
+	t.Helper()
+	is := newIssuer(t)
+	newGuard(t, is).Wrap(handler).ServeHTTP(w, request{header: bearer(is.token(resource))}.make())
+}
+
+func TestEachFlushIsPassedOn(t *testing.T) {
+	flush := map[string]func(w http.ResponseWriter){
+		"Flusher":            func(w http.ResponseWriter) { w.(http.Flusher).Flush() },
+		"ResponseController": func(w http.ResponseWriter) { http.NewResponseController(w).Flush() },
 	}
-	for name, test := range map[string]struct {
-		handler http.HandlerFunc
-		want    int
-	}{
-		"one event": {func(w http.ResponseWriter, _ *http.Request) { write(w); flush(w) }, 0},
-		"one event, then work": {func(w http.ResponseWriter, _ *http.Request) {
-			write(w)
-			flush(w)
-			time.Sleep(later)
-			w.Header().Set("Late", "too")
-		}, 1},
-		"two events at once": {func(w http.ResponseWriter, _ *http.Request) {
-			write(w)
-			flush(w)
-			time.Sleep(soon)
-			write(w)
-			flush(w)
-			time.Sleep(later)
-		}, 1},
-		"three events, the last at the end": {func(w http.ResponseWriter, _ *http.Request) {
-			for range 2 {
-				write(w)
-				flush(w)
-				time.Sleep(later)
-			}
-			write(w)
-			flush(w)
-		}, 2},
-		"header first": {func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(http.StatusAccepted)
-			flush(w)
-			time.Sleep(later)
-		}, 1},
-		"no flush": {func(w http.ResponseWriter, _ *http.Request) { write(w); time.Sleep(later) }, 0},
-		"after the end": {func(w http.ResponseWriter, _ *http.Request) {
-			write(w)
-			go func() {
-				time.Sleep(later)
-				flush(w)
-			}()
-		}, 0},
-	} {
+	for name, flush := range flush {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				issuer := newWire()
-				guard := newGuard(t, issuer.issuer, func(cfg *gatehouse.Config) { cfg.HTTPClient = &http.Client{Transport: issuer} })
-				w := &countingWriter{ResponseRecorder: httptest.NewRecorder()}
-				r := request{header: bearer(issuer.token(resource))}.make()
-				guard.Wrap(test.handler).ServeHTTP(w, r)
-				time.Sleep(10 * later)
-				if w.flushes != test.want || w.Code >= http.StatusBadRequest {
-					t.Errorf("%d flushes, status %d; want %d", w.flushes, w.Code, test.want)
+			w := &flushRecorder{ResponseRecorder: httptest.NewRecorder()}
+			serveAnswer(t, w, func(rw http.ResponseWriter, _ *http.Request) {
+				for want := 1; want <= 3; want++ {
+					io.WriteString(rw, "event")
+					if flush(rw); w.flushes != want {
+						t.Errorf("got %d flushes after %d events", w.flushes, want)
+					}
 				}
 			})
+			if w.Code != http.StatusOK || w.flushes != 3 {
+				t.Errorf("got status %d and %d flushes, want 200 and 3", w.Code, w.flushes)
+			}
 		})
 	}
 }
 
-// What a running handler flushes reaches the client while it runs.
+// plainWriter has no Flush.
+type plainWriter struct{ w *httptest.ResponseRecorder }
+
+func (w plainWriter) Header() http.Header         { return w.w.Header() }
+func (w plainWriter) Write(b []byte) (int, error) { return w.w.Write(b) }
+func (w plainWriter) WriteHeader(status int)      { w.w.WriteHeader(status) }
+
+func TestFailingFlushReportsItsError(t *testing.T) {
+	broken := errors.New("broken pipe")
+	recorder := httptest.NewRecorder()
+	for name, test := range map[string]struct {
+		writer http.ResponseWriter
+		want   error
+	}{
+		"error":         {&flushRecorder{ResponseRecorder: httptest.NewRecorder(), err: broken}, broken},
+		"not supported": {plainWriter{recorder}, http.ErrNotSupported},
+	} {
+		serveAnswer(t, test.writer, func(w http.ResponseWriter, _ *http.Request) {
+			if err := http.NewResponseController(w).Flush(); !errors.Is(err, test.want) {
+				t.Errorf("%s: Flush = %v, want %v", name, err, test.want)
+			}
+			// The header was inspected, so a session that is set now must not be sent.
+			w.Header().Set("Mcp-Session-Id", "late")
+			io.WriteString(w, "body")
+		})
+	}
+	if got := recorder.Result().Header; got.Get("Mcp-Session-Id") != "" || got.Get("Cache-Control") != "no-store" {
+		t.Errorf("header after a flush that is not supported: %v, want no-store and no session", got)
+	}
+}
+
+// Flushed data reaches the client while the handler runs.
 func TestFlushReachesTheClient(t *testing.T) {
 	is := newIssuer(t)
 	seen := make(chan bool)
@@ -100,7 +97,7 @@ func TestFlushReachesTheClient(t *testing.T) {
 			select {
 			case <-seen:
 			case <-r.Context().Done():
-				t.Error("the client never saw the event")
+				t.Error("the client did not receive the event")
 			}
 		}
 	}
@@ -123,12 +120,12 @@ func TestFlushReachesTheClient(t *testing.T) {
 		seen <- true
 	}
 	if events != 3 {
-		t.Errorf("%d events with status %d, want 3", events, resp.StatusCode)
+		t.Errorf("got %d events with status %d, want 3", events, resp.StatusCode)
 	}
 }
 
-// ask sends a POST of sub over a socket.
-func ask(t *testing.T, is *issuer, server *httptest.Server, sub string, sessions ...string) (*http.Response, string) {
+// post sends a POST with a token of sub over a connection.
+func post(t *testing.T, is *issuer, server *httptest.Server, sub string, sessions ...string) (*http.Response, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -147,14 +144,16 @@ func ask(t *testing.T, is *issuer, server *httptest.Server, sub string, sessions
 	return resp, string(body)
 }
 
-// The header of an answer is looked at before it leaves, however it begins.
-func TestHeaderIsLookedAtBeforeItLeaves(t *testing.T) {
+// The header of an answer is inspected before it is sent, whichever call sends it.
+func TestHeaderIsInspectedBeforeItIsSent(t *testing.T) {
 	is := newIssuer(t)
 	open := func(w http.ResponseWriter) { w.Header().Set("Mcp-Session-Id", "s1") }
 	for name, begin := range map[string]func(w http.ResponseWriter){
 		"written":       func(w http.ResponseWriter) { open(w); io.WriteString(w, "x") },
 		"header only":   func(w http.ResponseWriter) { open(w); w.WriteHeader(http.StatusAccepted) },
 		"nothing":       open,
+		"empty write":   func(w http.ResponseWriter) { open(w); w.Write(nil) },
+		"copied":        func(w http.ResponseWriter) { open(w); io.Copy(w, strings.NewReader("x")) },
 		"flushed first": func(w http.ResponseWriter) { open(w); w.(http.Flusher).Flush() },
 		"hints first": func(w http.ResponseWriter) {
 			w.WriteHeader(http.StatusEarlyHints)
@@ -175,47 +174,79 @@ func TestHeaderIsLookedAtBeforeItLeaves(t *testing.T) {
 				}
 			})))
 			defer server.Close()
-			resp, _ := ask(t, is, server, "user_1")
+			resp, _ := post(t, is, server, "user_1")
 			if got := resp.Header.Get("Cache-Control"); got != "no-store" {
-				t.Errorf("Cache-Control %q, want no-store", got)
+				t.Errorf("got Cache-Control %q, want no-store", got)
 			}
 			want := http.StatusOK
 			if resp.Header.Get("Mcp-Session-Id") != "" {
 				want = http.StatusForbidden
 			}
-			if name == "set too late, and not sent" != (want == http.StatusOK) {
-				t.Errorf("session %q in the answer", resp.Header.Get("Mcp-Session-Id"))
+			if tooLate := name == "set too late, and not sent"; tooLate != (want == http.StatusOK) {
+				t.Errorf("got session %q in the answer", resp.Header.Get("Mcp-Session-Id"))
 			}
 			for _, sessions := range [][]string{{"s1"}, {"x", "s1"}, {"", "s1"}, {"x, s1"}, {",,,,,,,s1"}} {
-				if resp, _ := ask(t, is, server, "user_2", sessions...); resp.StatusCode != want {
-					t.Errorf("another user with session %q: status %d, want %d", sessions, resp.StatusCode, want)
+				if resp, _ := post(t, is, server, "user_2", sessions...); resp.StatusCode != want {
+					t.Errorf("another user with session %q: got status %d, want %d", sessions, resp.StatusCode, want)
 				}
 			}
-			if resp, _ := ask(t, is, server, "user_1", "s1"); resp.StatusCode != http.StatusOK {
-				t.Errorf("the opener: status %d, want 200", resp.StatusCode)
+			if resp, _ := post(t, is, server, "user_1", "s1"); resp.StatusCode != http.StatusOK {
+				t.Errorf("the user who opened it: got status %d, want 200", resp.StatusCode)
 			}
 		})
 	}
 }
 
-// A handler may go on to use the header after a flush, as with net/http alone.
-func TestHeaderMayChangeAfterAFlush(t *testing.T) {
-	is := newIssuer(t)
-	server := httptest.NewServer(newGuard(t, is).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.(http.Flusher).Flush()
-		for end := time.Now().Add(3 * time.Millisecond); time.Now().Before(end); {
-			w.Header().Set(http.TrailerPrefix+"X-Sum", time.Now().String())
+// A status 101 is the last header of an answer, unlike other informational ones.
+func TestHeaderOfSwitchingProtocolsIsInspected(t *testing.T) {
+	w := httptest.NewRecorder()
+	serveAnswer(t, w, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusEarlyHints)
+		if got := w.Header().Get("Cache-Control"); got != "" {
+			t.Errorf("Cache-Control is %q after early hints, want it unset", got)
 		}
-	})))
-	defer server.Close()
-	for range 50 { // a map that is read meanwhile ends the process
-		ask(t, is, server, "user_1")
+		w.WriteHeader(http.StatusSwitchingProtocols)
+		if got := w.Header().Get("Cache-Control"); got != "no-store" {
+			t.Errorf("Cache-Control is %q after switching protocols, want no-store", got)
+		}
+	})
+}
+
+// After a flush, a handler may write to the header map: it sets trailers there.
+func TestTrailersAfterAFlush(t *testing.T) {
+	is := newIssuer(t)
+	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2.0": true} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewUnstartedServer(newGuard(t, is).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Trailer", "X-Sum")
+				for i := range 20 {
+					io.WriteString(w, "x")
+					w.(http.Flusher).Flush()
+					w.Header().Set("X-Sum", strconv.Itoa(i))
+					w.Header().Set(http.TrailerPrefix+"X-Late", strconv.Itoa(i))
+				}
+			})))
+			server.EnableHTTP2 = http2
+			server.StartTLS()
+			defer server.Close()
+			for range 20 {
+				resp, body := post(t, is, server, "user_1")
+				if resp.Proto != name || len(body) != 20 {
+					t.Errorf("got %s and a body of %d bytes, want %s and 20", resp.Proto, len(body), name)
+				}
+				if resp.Trailer.Get("X-Sum") != "19" || resp.Trailer.Get("X-Late") != "19" {
+					t.Errorf("got trailers %v, want X-Sum and X-Late 19", resp.Trailer)
+				}
+				if got := resp.Header.Get("Cache-Control"); got != "no-store" {
+					t.Errorf("got Cache-Control %q, want no-store", got)
+				}
+			}
+		})
 	}
 }
 
-// What was flushed leaves though the handler panics, and though it takes over the
-// connection.
-func TestFlushedIsSent(t *testing.T) {
+// Flushed data is sent even if the handler panics or takes over the connection later.
+func TestFlushedDataIsSent(t *testing.T) {
 	is := newIssuer(t)
 	for name, end := range map[string]func(w http.ResponseWriter){
 		"panic": func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
@@ -225,7 +256,6 @@ func TestFlushedIsSent(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			time.Sleep(5 * time.Millisecond) // longer than a flush waits
 			conn.Close()
 		},
 	} {
@@ -236,50 +266,55 @@ func TestFlushedIsSent(t *testing.T) {
 				end(w)
 			})))
 			defer server.Close()
-			if _, body := ask(t, is, server, "user_1"); body != "event" {
-				t.Errorf("the client got %q, want what was flushed", body)
+			if _, body := post(t, is, server, "user_1"); body != "event" {
+				t.Errorf("the client got %q, want the flushed event", body)
 			}
 		})
 	}
 }
 
-// brokenWriter is a writer of an outer handler that panics when it is flushed.
-type brokenWriter struct{ *httptest.ResponseRecorder }
-
-func (brokenWriter) Flush() { panic("broken") }
-
-// A panic while a late flush is sent must not end the process.
-func TestLateFlushSurvivesPanic(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		issuer := newWire()
-		guard := newGuard(t, issuer.issuer, func(cfg *gatehouse.Config) { cfg.HTTPClient = &http.Client{Transport: issuer} })
-		w := brokenWriter{httptest.NewRecorder()}
-		guard.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.(http.Flusher).Flush()
-			time.Sleep(time.Second)
-			io.WriteString(w, "alive")
-		})).ServeHTTP(w, request{header: bearer(issuer.token(resource))}.make())
-		if got := w.Body.String(); got != "alive" {
-			t.Errorf("body %q, want alive", got)
+// A handler outside the guard may recover from a panic and send the header.
+func TestHeaderIsInspectedAfterAPanic(t *testing.T) {
+	is := newIssuer(t)
+	inner := newGuard(t, is).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Mcp-Session-Id") == "" {
+			w.Header().Set("Mcp-Session-Id", "s1")
+			panic("bug")
 		}
+	}))
+	outer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if recover() != nil {
+				w.WriteHeader(http.StatusInternalServerError)
+			}
+		}()
+		inner.ServeHTTP(w, r)
 	})
+	resp := send(outer, request{header: bearer(is.token(resource))})
+	if got := resp.Header.Get("Cache-Control"); resp.StatusCode != http.StatusInternalServerError || got != "no-store" {
+		t.Errorf("got status %d and Cache-Control %q, want 500 and no-store", resp.StatusCode, got)
+	}
+	other := with(bearer(is.token(resource, change{"claims", "sub", "user_2"})), "Mcp-Session-Id", "s1")
+	if resp := send(outer, request{header: other}); resp.StatusCode != http.StatusForbidden {
+		t.Errorf("another user with the session: got status %d, want 403", resp.StatusCode)
+	}
 }
 
-// A bug in the provider's code costs the request that met it, not the process.
-func TestProviderMayPanic(t *testing.T) {
+func TestAnswersAreNotCached(t *testing.T) {
 	is := newIssuer(t)
-	for name, value := range map[string]any{"a nil map": map[string]any(nil), "a token": "opaque.token"} {
-		guard := newGuard(t, is, func(cfg *gatehouse.Config) {
-			cfg.Provider.Introspect = func(context.Context, string) (json.RawMessage, error) {
-				if m, ok := value.(map[string]any); ok {
-					m["x"] = 1
-				}
-				panic(value)
+	for given, want := range map[string]string{
+		"":                       "no-store",
+		"no-cache, no-transform": "no-store, no-transform",
+		"private, max-age=1":     "private, max-age=1",
+	} {
+		handler := newGuard(t, is).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if given != "" {
+				w.Header().Set("Cache-Control", given)
 			}
-		})
-		resp := send(guard.Wrap(behind), request{header: bearer("opaque")})
-		if resp.StatusCode != http.StatusServiceUnavailable {
-			t.Errorf("%s: status %d, want 503", name, resp.StatusCode)
+			w.(http.Flusher).Flush()
+		}))
+		if got := send(handler, request{header: bearer(is.token(resource))}).Header.Get("Cache-Control"); got != want {
+			t.Errorf("Cache-Control %q is sent as %q, want %q", given, got, want)
 		}
 	}
 }

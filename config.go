@@ -15,96 +15,98 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
 
-// DefaultLeeway is the clock difference that is forgiven between the provider
-// and this machine when [Config.Leeway] is zero.
+// DefaultLeeway is the tolerated clock difference between the provider and this
+// machine if [Config.Leeway] is zero.
 const DefaultLeeway = 30 * time.Second
 
-// maxLeeway is "no more than a few minutes" (RFC 9068 §4).
+// maxLeeway is the largest leeway: "usually no more than a few minutes" (RFC 9068 §4).
 const maxLeeway = 2 * time.Minute
 
-// Config says what a [Guard] protects and whose tokens it takes. The zero value
-// of every field but Resource and Provider is the safe default.
+// Config configures a [Guard]: the endpoint that it protects, and the provider whose tokens
+// it accepts. Resource and Provider are required. The zero value of every other field is
+// the safe default.
 type Config struct {
 	_ [0]func()
 
 	// Resource is the public URL of the MCP endpoint, as users type it into
 	// their client: "https://mcp.example.com/mcp". It is the resource
-	// identifier of RFC 9728 and the audience of RFC 8707. It never comes from
-	// a request. A loopback resource is served under localhost, 127.0.0.1 and
-	// [::1] alike.
+	// identifier of RFC 9728 and the audience of RFC 8707. It is never taken from
+	// a request. A loopback resource is accepted under each of the names localhost,
+	// 127.0.0.1 and [::1].
 	Resource string
 
 	// Provider is the identity provider, from one of the packages below
 	// provider or from [OIDC].
 	Provider Provider
 
-	// RequiredScopes are the scopes that every request must hold. Empty means
-	// that a valid token is enough.
+	// RequiredScopes are the scopes that the token of every request must have. Empty
+	// means that a valid token is enough.
 	RequiredScopes []string
 
-	// Requirements are what single tools, prompts and resources demand on top.
-	// They are enforced on the HTTP request, where a client can step up, and
-	// once more by [Guard.Middleware] inside the MCP server.
+	// Requirements are what individual tools, prompts and resources require in
+	// addition. They are enforced on the HTTP request, where a client can ask for
+	// more scopes, and again by [Guard.Middleware] inside the MCP server.
 	Requirements []Requirement
 
-	// ImpliedScopes says which narrower scopes a scope includes: with
-	// {"notes:write": {"notes:read"}}, a token with notes:write may do what demands
-	// notes:read. It holds over several steps.
+	// ImpliedScopes maps a scope to the narrower scopes that it includes: with
+	// {"notes:write": {"notes:read"}}, a token with notes:write may also do what
+	// requires notes:read. It is transitive.
 	ImpliedScopes map[string][]string
 
-	// ResourceName is the name of the server for people (RFC 9728 §2). Empty
-	// leaves it out.
+	// ResourceName is the name of the server for its users (RFC 9728 §2). If empty,
+	// the metadata has no name.
 	ResourceName string
 
-	// ResourceDocumentation is the URL of a page for developers (RFC 9728 §2).
-	// Empty leaves it out.
+	// ResourceDocumentation is the URL of a page for developers (RFC 9728 §2). If
+	// empty, the metadata has none.
 	ResourceDocumentation string
 
 	// AllowedOrigins are the web origins, like "https://app.example.com", whose
 	// pages may call the endpoint from a browser. The origin of Resource is
-	// always allowed, and every loopback origin when Resource is on loopback.
-	// "*" allows any origin, and is refused for a loopback resource, where it
-	// would open a local server to every page that the user visits.
+	// always allowed, and so is every loopback origin if Resource is on loopback.
+	// "*" allows every origin. It is an error for a loopback resource, because it
+	// would let every page that the user visits call a local server.
 	AllowedOrigins []string
 
-	// LandingPage, when set, answers a browser that opens the endpoint: a GET
-	// or HEAD whose Accept names text/html. It is public.
+	// LandingPage, if not nil, answers a browser that opens the endpoint: a GET
+	// or HEAD whose Accept header names text/html. It is public.
 	LandingPage http.Handler
 
-	// Leeway is the clock difference that is forgiven in exp, nbf and iat. Zero
-	// means [DefaultLeeway]; more than two minutes is refused.
+	// Leeway is the tolerated clock difference for exp, nbf and iat. Zero means
+	// [DefaultLeeway]; more than two minutes is an error.
 	Leeway time.Duration
 
-	// Revoked, when set, is asked about the caller of every request whose token is
-	// good, and shuts out those for whom it is true: for a store of revocations
-	// of your own. It must be fast and safe for concurrent use. See also
+	// Revoked, if not nil, is called for every request whose token is valid. If it
+	// returns true, the request is rejected with the reason "revoked". Use it for your
+	// own store of revocations. It must be fast and safe for concurrent use. See also
 	// [Guard.Deny].
 	Revoked func(Identity) bool
 
-	// KeyFile, when set, names a file in which the provider's last good signing
-	// keys are kept, so that a restart while the provider is away still serves.
+	// KeyFile, if not empty, is the path of a file in which the last valid signing keys
+	// of the provider are stored, so that a server that restarts while the provider is
+	// unavailable can still verify tokens.
 	KeyFile string
 
-	// HTTPClient fetches keys and metadata from the provider. Nil means a client
-	// of the guard's own. Time and size of each fetch are bounded either way.
+	// HTTPClient fetches keys and metadata from the provider. Nil means a default
+	// client. The guard limits time and size of each fetch in either case.
 	HTTPClient *http.Client
 
-	// Logger receives one line for each refused request and for each change in
+	// Logger receives one line for each rejected request and for each change in
 	// the state of the keys. It never receives a token. Nil means
 	// [slog.Default].
 	Logger *slog.Logger
 
-	// OnReject, when set, is called for each refused request, instead of the line
-	// in Logger, before the answer is written. It must be safe for concurrent
-	// use and return quickly.
+	// OnReject, if not nil, is called for each rejected request before the answer is
+	// written. It replaces the line in Logger. It must be safe for concurrent use
+	// and return quickly.
 	OnReject func(*http.Request, Rejection)
 }
 
-// ConfigError is one fault in a configuration. [New] joins all that it finds;
-// errors.As reaches the first of them.
+// ConfigError is one fault in a configuration. [New] returns all faults, joined by
+// [errors.Join]; errors.As finds the first of them.
 type ConfigError struct {
 	Field   string // name of the field or environment variable
-	Value   string // the value as given; empty when there is none
+	Value   string // the value as configured; empty if there is none
 	Problem string // what is wrong, as a verb phrase: "is not an absolute URL"
 	Fix     string // what to do, as an imperative: "set it to …"
 }
@@ -116,13 +118,14 @@ func (e *ConfigError) Error() string {
 	return fmt.Sprintf("gatehouse: %s %q %s; %s", e.Field, e.Value, e.Problem, e.Fix)
 }
 
-// faults collects every *ConfigError before any is reported.
+// faults collects faults, so that all of them are reported at once.
 type faults []error
 
 func (f *faults) add(field, value, problem, fix string) {
 	*f = append(*f, &ConfigError{Field: field, Value: value, Problem: problem, Fix: fix})
 }
 
+// addURL adds err, which package wellknown returned for value, unless it is nil.
 func (f *faults) addURL(field, value string, err error) {
 	var fault *wellknown.Fault
 	if errors.As(err, &fault) {
@@ -135,9 +138,9 @@ func (f *faults) addURL(field, value string, err error) {
 // settings is a Config after validation.
 type settings struct {
 	Config
-	resource *url.URL
-	loopback bool
-	scopes   []string // of challenges and of the resource metadata
+	resourceURL *url.URL
+	loopback    bool     // whether resourceURL is on loopback
+	scopes      []string // sent in challenges and in the resource metadata
 }
 
 func (cfg Config) validate() (*settings, error) {
@@ -149,7 +152,7 @@ func (cfg Config) validate() (*settings, error) {
 	} else if u, err := wellknown.Resource(cfg.Resource); err != nil {
 		f.addURL("Resource", cfg.Resource, err)
 	} else {
-		s.resource = u
+		s.resourceURL = u
 		s.loopback = wellknown.IsLoopback(u.Host)
 	}
 
@@ -157,9 +160,10 @@ func (cfg Config) validate() (*settings, error) {
 	s.scopes = union(cfg.RequiredScopes, cfg.Provider.ScopesSupported)
 	for _, scope := range s.scopes {
 		if scope == "offline_access" {
-			f.add("Provider.ScopesSupported", scope, "is not a scope of the resource", "leave it out; clients that keep refresh tokens ask for it themselves")
+			f.add("Provider.ScopesSupported", scope, "is not a scope of the resource",
+				"remove it; clients that use refresh tokens ask for it themselves")
 		} else if !validScope(scope) {
-			f.add("Provider.ScopesSupported", scope, "is not a scope", "use one word of printable ASCII for each scope (RFC 6749 section 3.3)")
+			f.add("Provider.ScopesSupported", scope, "is not a scope", fixScope)
 		}
 	}
 	for i, r := range cfg.Requirements {
@@ -174,7 +178,8 @@ func (cfg Config) validate() (*settings, error) {
 		s.validateOrigin(origin, &f)
 	}
 	if cfg.Leeway < 0 || cfg.Leeway > maxLeeway {
-		f.add("Leeway", cfg.Leeway.String(), "is out of range", "use 0 for the default of 30s, or at most 2m; a longer one needs the clock of this machine set right")
+		f.add("Leeway", cfg.Leeway.String(), "is out of range",
+			"use 0 for the default of 30s, or at most 2m; for a larger difference, set the clock of this machine")
 	}
 	s.Leeway = cmp.Or(cfg.Leeway, DefaultLeeway)
 	if s.Logger == nil {
@@ -190,30 +195,39 @@ func (s *settings) validateProvider(f *faults) {
 		return
 	}
 	if p.Issuer == "" {
-		f.add("Provider", "", "is missing", `set it to the identity provider, like clerk.FromEnv() or gatehouse.OIDC("https://issuer.example.com")`)
+		f.add("Provider", "", "is missing",
+			`set it to the identity provider, like clerk.FromEnv() or gatehouse.OIDC("https://issuer.example.com")`)
 		return
 	}
 	f.addURL("Provider.Issuer", p.Issuer, wellknown.Issuer(p.Issuer))
 	if p.JWKSURL != "" {
 		f.addURL("Provider.JWKSURL", p.JWKSURL, wellknown.Issuer(p.JWKSURL))
 	}
-	if p.DangerouslySkipVerification && s.resource != nil && !s.loopback {
-		f.add("Provider.DangerouslySkipVerification", "", "is set for "+s.resource.String(), "anybody could forge a token; unset it, or use a resource on localhost")
+	if p.DangerouslySkipVerification && s.resourceURL != nil && !s.loopback {
+		f.add("Provider.DangerouslySkipVerification", "", "is set for "+s.resourceURL.String(),
+			"unset it, or use a resource on localhost; without verification, anyone can forge a token")
 	}
 }
 
 func (s *settings) validateOrigin(origin string, f *faults) {
-	const fix = `name a scheme and a host, like "https://app.example.com"`
 	if origin == "*" {
 		if s.loopback {
-			f.add("AllowedOrigins", origin, "opens a local server to every web page", "name the origins; pages on localhost are allowed already")
+			f.add("AllowedOrigins", origin, "lets every web page call a local server",
+				"list the origins; pages on localhost are already allowed")
 		}
 		return
 	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || origin != strings.ToLower(origin) {
-		f.add("AllowedOrigins", origin, "is not a web origin", fix)
+	if !isWebOrigin(origin) {
+		f.add("AllowedOrigins", origin, "is not a web origin",
+			`write a scheme and a host in lower case, like "https://app.example.com"`)
 	}
+}
+
+// isWebOrigin reports whether a browser can send s as the Origin header.
+func isWebOrigin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme != "" && u.Host != "" && u.User == nil &&
+		u.Path == "" && u.RawQuery == "" && u.Fragment == "" && s == strings.ToLower(s)
 }
 
 // rules translates the provider's token rules for the token room.
@@ -223,7 +237,7 @@ func (s *settings) rules(audiences []string) *token.Rules {
 		Issuer:         p.Issuer,
 		Algorithms:     p.Tokens.algorithms(),
 		Types:          p.Tokens.types(),
-		RejectedHeader:  p.Tokens.RejectedHeader,
+		RejectedHeader: p.Tokens.RejectedHeader,
 		RequiredClaims: p.Tokens.RequiredClaims,
 		SubjectPrefix:  p.Tokens.SubjectPrefix,
 		Audience:       token.AudiencePolicy(p.Tokens.Audience),
@@ -231,6 +245,9 @@ func (s *settings) rules(audiences []string) *token.Rules {
 		Leeway:         s.Leeway,
 	}
 }
+
+// fixScope is the fix for a name that is not a scope.
+const fixScope = "use one word of printable ASCII for each scope (RFC 6749 section 3.3)"
 
 // validScope reports whether s is a scope-token of RFC 6749 §3.3.
 func validScope(s string) bool {
@@ -242,7 +259,7 @@ func validScope(s string) bool {
 	return s != ""
 }
 
-// union returns the members of all lists in order, each once.
+// union returns the elements of all lists in order, without duplicates.
 func union(lists ...[]string) []string {
 	var out []string
 	for _, list := range lists {

@@ -9,9 +9,9 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
-// credentials returns the bearer token of r (RFC 6750 §2.1), whose characters are
-// still to be looked at. Exactly one Authorization header counts; the query is never
-// read as a token, only refused.
+// credentials is checks 4 and 5: it returns the bearer token of r (RFC 6750 §2.1), or why
+// there is none. There must be exactly one Authorization header. The token's characters
+// are not checked yet; see isToken68.
 func credentials(r *http.Request) (raw string, why Reason) {
 	if tokenInQuery(r.URL) {
 		return "", reason.TokenInQuery
@@ -30,6 +30,8 @@ func credentials(r *http.Request) (raw string, why Reason) {
 	return strings.Trim(rest, " "), ""
 }
 
+// tokenInQuery reports whether the query has access_token (RFC 6750 §2.3). A query
+// without that text and without an escape is not parsed.
 func tokenInQuery(u *url.URL) bool {
 	if !strings.Contains(u.RawQuery, "access") && !strings.Contains(u.RawQuery, "%") {
 		return false
@@ -37,9 +39,12 @@ func tokenInQuery(u *url.URL) bool {
 	return u.Query().Has("access_token")
 }
 
-var errNotToken68 = &TokenError{Reason: reason.MalformedCredentials, err: errors.New("not one word of the characters of a bearer token (RFC 6750 section 2.1)")}
+var errNotToken68 = &TokenError{
+	Reason: reason.MalformedCredentials,
+	err:    errors.New("the credentials are not one word of the characters of a bearer token (RFC 6750 section 2.1)"),
+}
 
-// isToken68 reports whether s is a b64token of RFC 6750 §2.1.
+// isToken68 reports whether s is a b64token (RFC 6750 §2.1; called token68 in RFC 9110).
 func isToken68(s string) bool {
 	s = strings.TrimRight(s, "=")
 	for i := range len(s) {
@@ -50,7 +55,7 @@ func isToken68(s string) bool {
 	return s != ""
 }
 
-// token68 holds the characters of a b64token.
+// token68 is the set of characters of a token68, without the final "=".
 var token68 = func() (set [256]bool) {
 	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/") {
 		set[c] = true

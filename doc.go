@@ -1,10 +1,9 @@
-// Package gatehouse puts OAuth sign-in in front of an MCP server.
+// Package gatehouse adds OAuth sign-in to an MCP server.
 //
-// A [Guard] stands before any [http.Handler] that speaks MCP over HTTP. It
-// verifies the access token of every request against the keys of one identity
-// provider, answers those without a good one so that MCP clients can sign their
-// user in, serves the discovery documents that clients look for, and hands
-// tools the [Identity] of their caller.
+// A [Guard] protects an [http.Handler] that speaks MCP over HTTP. It verifies the access
+// token of every request with the keys of one identity provider. It answers a request
+// without a valid token so that an MCP client can sign its user in. It serves the metadata
+// documents with which clients find the provider. Tools get their caller from [IdentityOf].
 //
 //	guard, err := gatehouse.New(gatehouse.Config{
 //		Resource: "https://mcp.example.com/mcp",
@@ -16,11 +15,12 @@
 //	mux := http.NewServeMux()
 //	guard.Mount(mux, handler)
 //
-// The guard is an OAuth 2.1 resource server as the MCP authorization
-// specification describes it: RFC 6750 challenges, RFC 9728 metadata, RFC 9068
-// access tokens, RFC 8707 audiences. It never issues tokens and never sees a
-// password; clients register and sign in with the provider itself.
+// The guard is an OAuth 2.1 resource server as the MCP authorization specification
+// describes it: challenges (RFC 6750), protected resource metadata (RFC 9728), JWT access
+// tokens (RFC 9068) and audiences (RFC 8707). It does not issue tokens and does not see
+// passwords: clients register and sign in with the provider itself.
 //
-// Package serve is a small framework on top; the packages below provider know
-// the settings, the token rules and the user of one identity provider each.
+// The packages below provider each know the settings, the token rules and the user of one
+// identity provider; [OIDC] is for a provider that follows the standards. Package serve
+// builds a complete MCP server with a guard.
 package gatehouse

@@ -6,6 +6,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
@@ -13,7 +14,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// A plain go-sdk server with one tool.
+// newServer returns a go-sdk server with one tool.
 func newServer() *mcp.Server {
 	server := mcp.NewServer(&mcp.Implementation{Name: "notes", Version: "1.0.0"}, nil)
 	mcp.AddTool(server, &mcp.Tool{Name: "hello", Description: "Greet the caller"},
@@ -50,13 +51,13 @@ func ExampleGuard_Mount() {
 	// Bearer resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp", scope="profile email"
 }
 
-// Router is what chi, gorilla and most others have in common. With echo, wrap the
-// handlers in echo.WrapHandler; with gin, in gin.WrapH.
+// Router is the method that chi, gorilla and most other routers have. With echo, use
+// echo.WrapHandler for the handlers; with gin, gin.WrapH.
 type Router interface {
 	Handle(pattern string, handler http.Handler)
 }
 
-// With another router, the endpoint and the documents are mounted by hand.
+// With a router other than http.ServeMux, register the endpoint and the documents yourself.
 func ExampleGuard_Wrap_router() {
 	guard, err := gatehouse.New(gatehouse.Config{
 		Resource: "https://mcp.example.com/mcp",
@@ -77,8 +78,8 @@ func ExampleGuard_Wrap_router() {
 	// /.well-known/oauth-protected-resource/mcp
 }
 
-// A tool that only some callers may use: scopes are asked for when they are
-// missing, a role is not.
+// Some tools have requirements. If a scope is missing, the client asks the user for it; if
+// a role is missing, the call is rejected.
 func ExampleRequirement() {
 	server := newServer()
 	guard, err := gatehouse.New(gatehouse.Config{
@@ -93,12 +94,12 @@ func ExampleRequirement() {
 		log.Fatal(err)
 	}
 	defer guard.Close()
-	server.AddReceivingMiddleware(guard.Middleware()) // once more, inside the MCP server
+	server.AddReceivingMiddleware(guard.Middleware()) // enforce them inside the MCP server, too
 	mux := http.NewServeMux()
 	guard.Mount(mux, newHandler(server))
 }
 
-// Leaving, or beginning: the guard is a verifier for go-sdk's own middleware.
+// With go-sdk's own middleware, use the guard as its token verifier.
 func ExampleGuard_Verify() {
 	guard, err := gatehouse.New(gatehouse.Config{
 		Resource: "https://mcp.example.com/mcp",
@@ -110,4 +111,61 @@ func ExampleGuard_Verify() {
 	defer guard.Close()
 	protected := auth.RequireBearerToken(guard.Verify, nil)(newHandler(newServer()))
 	http.Handle("/mcp", protected)
+}
+
+// A webhook of the provider reports that a user was banned.
+func ExampleGuard_Deny() {
+	guard, err := gatehouse.New(gatehouse.Config{
+		Resource: "https://mcp.example.com/mcp",
+		Provider: clerk.Provider("https://verb-noun-42.clerk.accounts.dev"),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer guard.Close()
+	const tokenLifetime = 24 * time.Hour // of the provider's access tokens
+
+	// The user may sign in again as soon as the ban is lifted.
+	banned := time.Now()
+	err = guard.Deny(gatehouse.Denial{
+		Subject:      "user_2x4K",
+		IssuedBefore: banned,
+		Until:        banned.Add(tokenLifetime),
+	})
+	fmt.Println(err)
+
+	err = guard.Deny(gatehouse.Denial{Until: banned.Add(tokenLifetime)})
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// gatehouse: denial matches every token; set TokenID, SessionID, Subject or ClientID
+}
+
+// A handler that does not use go-sdk gets its caller from the HTTP request.
+func ExampleIdentityOfHTTP() {
+	guard, err := gatehouse.New(gatehouse.Config{
+		Resource: "https://mcp.example.com/mcp",
+		Provider: clerk.Provider("https://verb-noun-42.clerk.accounts.dev"),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer guard.Close()
+	hello := func(w http.ResponseWriter, r *http.Request) {
+		id, ok := gatehouse.IdentityOfHTTP(r)
+		if !ok { // this handler was registered without the guard
+			http.Error(w, "no caller", http.StatusInternalServerError)
+			return
+		}
+		fmt.Fprintf(w, "hello, %s", id.Subject)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/hello", guard.Wrap(http.HandlerFunc(hello)))
+
+	// Without a token, the guard answers, and the handler does not run.
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest("GET", "/hello", nil))
+	fmt.Println(w.Code, w.Body)
+	// Output:
+	// 401 {"error":"missing_token","error_description":"sign in to use this server","reason":"no_credentials"}
 }

@@ -5,13 +5,10 @@ import (
 	"time"
 )
 
-// MaxReasons is the size of the counters.
-const MaxReasons = maxReasons
-
-// Denials is the deny list alone, for tests with a clock of their own.
+// Denials is a deny list without a guard.
 type Denials struct{ list denials }
 
-// MaxDenials is the size of the deny list.
+// MaxDenials is the limit of the deny list.
 const MaxDenials = maxDenials
 
 // NewDenials returns an empty deny list.
@@ -20,7 +17,7 @@ func NewDenials() *Denials { return &Denials{} }
 // Add adds a denial as [Guard.Deny] does.
 func (d *Denials) Add(denial Denial) error { return d.list.add(denial) }
 
-// Put adds a denial without looking at the others.
+// Put adds a denial without checking the limit, which takes time for a long list.
 func (d *Denials) Put(denial Denial) {
 	if d.list.current.Load() == nil {
 		d.list.current.Store(&map[denialKey][]Denial{})
@@ -29,7 +26,7 @@ func (d *Denials) Put(denial Denial) {
 	current[denial.key()] = append(current[denial.key()], denial)
 }
 
-// Match reports whether a token of the subject is shut out now.
+// Match reports whether a token of the subject is denied now.
 func (d *Denials) Match(issuer, subject string) bool {
 	return d.list.match(&verified{identity: Identity{Issuer: issuer, Subject: subject}}, time.Now())
 }

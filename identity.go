@@ -1,11 +1,8 @@
 package gatehouse
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -14,71 +11,78 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// Identity is who made a request, as a verified access token says it. Its
-// slices are shared and must not be changed.
+// Identity is the caller of a request, as the verified access token describes it. Its
+// slices are shared between requests and must not be changed.
 type Identity struct {
 	// Issuer and Subject together are the principal: a subject is unique only
 	// within its issuer (RFC 9068 §5).
 	Issuer, Subject string
 
-	// ClientID is the OAuth client that the user signed in with: client_id, or
-	// azp where a provider uses that. It may be a URL.
+	// ClientID is the OAuth client with which the user signed in: the claim client_id,
+	// or azp for providers that use that. It may be a URL.
 	ClientID string
 
-	// TokenID is the jti claim; empty when there is none.
+	// TokenID is the claim jti. It is empty if the token has none.
 	TokenID string
 
-	// Scopes are what the user granted the client.
+	// Scopes are the scopes that the user granted to the client.
 	Scopes []string
 
-	// Roles and Permissions are what the provider says about the user; empty
-	// unless it puts them into access tokens.
+	// Roles and Permissions are those of the user. They are empty unless the provider
+	// adds them to access tokens.
 	Roles, Permissions []string
 
-	// Organization is the one that the token was issued for.
+	// Organization is the organization that the token was issued for.
 	Organization Organization
 
-	// Audience is the aud claim. Empty means that the token is bound to no
-	// server; see [AudienceIfPresent].
+	// Audience is the claim aud. It is empty if the token is not bound to a server;
+	// see [AudienceIfPresent].
 	Audience []string
 
-	// IssuedAt may be zero; Expiry never is.
-	IssuedAt, Expiry time.Time
+	// IssuedAt is the claim iat. It is zero if the token has none.
+	IssuedAt time.Time
 
-	// Fingerprint is the SHA-256 of the token in base64url: the same for the
-	// same token, useful to tell tokens apart in logs and as a cache key, and
-	// of no use to whoever finds it. Revoke by TokenID rather than by it: an
-	// ES256 signature can be written in two ways that both verify.
+	// Expiry is the claim exp. It is never zero.
+	Expiry time.Time
+
+	// Fingerprint is the SHA-256 of the token in base64url. Use it to distinguish tokens
+	// in logs and as a cache key; the token cannot be computed from it. To revoke a
+	// token, use TokenID: an ES256 signature has two valid forms, so the same token can
+	// have two fingerprints.
 	Fingerprint string
 
 	payload json.RawMessage
 }
 
-// Organization is the organization, tenant or workspace of an [Identity]. The
-// zero value means none.
+// Organization is the organization, tenant or workspace of an [Identity]. The zero
+// value means that there is none.
 type Organization struct {
-	ID, Slug, Role string
-	Permissions    []string
+	ID          string
+	Slug        string   // short name for URLs; may be empty
+	Role        string   // role of the user in the organization
+	Permissions []string // permissions of the user in the organization
 }
 
-// Principal identifies the user across issuers: issuer and subject.
-func (id Identity) Principal() string { return id.Issuer + principalSeparator + id.Subject }
-
+// principalSeparator is between issuer and subject. An issuer is a URL, which cannot
+// contain it.
 const principalSeparator = "|"
 
-// HasScope reports whether the token was granted the scope.
+// Principal returns issuer and subject, joined by "|". It is unique across issuers.
+func (id Identity) Principal() string { return id.Issuer + principalSeparator + id.Subject }
+
+// HasScope reports whether the token has the scope. [Config.ImpliedScopes] is not
+// considered.
 func (id Identity) HasScope(scope string) bool { return slices.Contains(id.Scopes, scope) }
 
-// Claims decodes the verified claims of the token into v, as [json.Unmarshal]
-// does.
+// Claims decodes all verified claims of the token into v, as [json.Unmarshal] does.
 func (id Identity) Claims(v any) error {
 	if id.payload == nil {
-		return errors.New("gatehouse: identity has no claims")
+		return errors.New("gatehouse: identity has no claims; it does not come from a verified token")
 	}
 	return json.Unmarshal(id.payload, v)
 }
 
-// LogValue tells the principal and the client, and none of the claims.
+// LogValue returns issuer, subject and client. Other claims are not logged.
 func (id Identity) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("issuer", id.Issuer),
@@ -87,13 +91,12 @@ func (id Identity) LogValue() slog.Value {
 	)
 }
 
-// IdentityOf returns the identity of the caller of one MCP request: a tool call,
-// a prompt, a read. ok is false when the request did not come through a
-// [Guard], as on stdio and in-memory transports.
+// IdentityOf returns the caller of one MCP request, such as a tool call. ok is false if
+// the request did not come through a [Guard], as with stdio and in-memory transports.
 //
-// It is taken from the request and never from a context: in a session of the
-// older transports, the context holds the identity of the session's first
-// request.
+// There is no function that takes the identity from a tool's context: in a session of the
+// older transports, that context belongs to the first request of the session, whose
+// caller or scopes may differ.
 func IdentityOf(req mcp.Request) (id Identity, ok bool) {
 	if c := callerOf(req); c != nil {
 		return c.identity, true
@@ -101,63 +104,11 @@ func IdentityOf(req mcp.Request) (id Identity, ok bool) {
 	return Identity{}, false
 }
 
-// IdentityOfHTTP is [IdentityOf] for a plain handler behind [Guard.Wrap].
+// IdentityOfHTTP returns the caller of an HTTP request, for handlers inside [Guard.Wrap]. ok
+// is false if the request did not come through a [Guard].
 func IdentityOfHTTP(r *http.Request) (id Identity, ok bool) {
 	if c := callerFromContext(r.Context()); c != nil {
 		return c.identity, true
 	}
 	return Identity{}, false
-}
-
-// IssuerClient returns an HTTP client that presents the caller's own token to
-// the issuer that minted it and to nobody else: a request to another origin
-// fails. It is for endpoints of the provider such as userinfo. ok is false when
-// the request did not come through a [Guard].
-func IssuerClient(req mcp.Request) (client *http.Client, ok bool) {
-	c := callerOf(req)
-	if c == nil {
-		return nil, false
-	}
-	return c.issuerClient(), true
-}
-
-// caller is one authenticated request.
-type caller struct {
-	verified
-	token string // never printed: see Format
-	guard *Guard
-}
-
-// Format prints a placeholder under every verb: a TokenInfo that is logged whole
-// has the caller in it, and fmt calls no methods of unexported fields.
-func (c *caller) Format(f fmt.State, _ rune) { io.WriteString(f, "[caller]") }
-
-// MarshalJSON is Format for JSON.
-func (c *caller) MarshalJSON() ([]byte, error) { return []byte(`"[caller]"`), nil }
-
-// LogValue is Format for slog.
-func (c *caller) LogValue() slog.Value { return c.identity.LogValue() }
-
-// tokenInfoKey is where a *caller lies in auth.TokenInfo.Extra.
-const tokenInfoKey = module + ".caller"
-
-const module = "github.com/gatehouse-mcp/gatehouse"
-
-func callerOf(req mcp.Request) *caller {
-	if req == nil {
-		return nil
-	}
-	extra := req.GetExtra()
-	if extra == nil || extra.TokenInfo == nil {
-		return nil
-	}
-	c, _ := extra.TokenInfo.Extra[tokenInfoKey].(*caller)
-	return c
-}
-
-type callerKey struct{}
-
-func callerFromContext(ctx context.Context) *caller {
-	c, _ := ctx.Value(callerKey{}).(*caller)
-	return c
 }

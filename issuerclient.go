@@ -5,10 +5,25 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// issuerClient sends the caller's token to its own issuer and to no other origin,
-// redirects included.
+// issuerTimeout is the limit of one request of an IssuerClient, with redirects and body.
+const issuerTimeout = 10 * time.Second
+
+// IssuerClient returns an HTTP client that adds the caller's access token to its requests,
+// for endpoints of the provider such as userinfo. A request to any other origin than the
+// token's issuer fails, and so does a redirect to one. ok is false if req did not come
+// through a [Guard].
+func IssuerClient(req mcp.Request) (client *http.Client, ok bool) {
+	c := callerOf(req)
+	if c == nil {
+		return nil, false
+	}
+	return c.issuerClient(), true
+}
+
 func (c *caller) issuerClient() *http.Client {
 	base := c.guard.HTTPClient
 	if base == nil {
@@ -21,16 +36,17 @@ func (c *caller) issuerClient() *http.Client {
 	}
 }
 
-const issuerTimeout = 10 * time.Second
-
+// issuerTransport adds the caller's token to requests to the origin of issuer, and fails
+// all others.
 type issuerTransport struct {
-	base   http.RoundTripper
+	base   http.RoundTripper // nil means http.DefaultTransport
 	issuer *url.URL
 	caller *caller
 }
 
-var errOtherOrigin = errors.New("gatehouse: the caller's token goes to its own issuer only")
+var errOtherOrigin = errors.New("gatehouse: the caller's token is sent to its own issuer only")
 
+// RoundTrip implements [http.RoundTripper].
 func (t *issuerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if t.issuer == nil || r.URL.Scheme != t.issuer.Scheme || r.URL.Host != t.issuer.Host {
 		if r.Body != nil {

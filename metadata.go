@@ -8,25 +8,38 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
 
+// codeNotFound is the error code of a document that does not exist.
+const codeNotFound = "not_found"
+
 // documentMaxAge is how long clients and proxies may keep a discovery document.
 const documentMaxAge = 5 * time.Minute
 
-// documents are the provider's own, passed through.
+// documents are the provider's own metadata documents, which the guard serves unchanged.
 type documents struct {
 	authorizationServer *remote.Document
 	openIDConfiguration *remote.Document
 }
 
-// describe writes what is told about the resource under one of its names: the
-// metadata of RFC 9728 §2. Empty members are left out (§3.2).
-func (s *settings) describe(alias string) (resource, error) {
+// resource is the endpoint under one of its names, with its metadata.
+type resource struct {
+	url         string
+	host        string
+	metadataURL string
+	metadata    []byte
+}
+
+// newResource returns the resource under one of its names, with its metadata (RFC 9728 §2).
+// Empty members are omitted (§3.2).
+func (s *settings) newResource(alias string) (resource, error) {
 	u, err := url.Parse(alias)
 	if err != nil {
 		return resource{}, err
@@ -50,6 +63,17 @@ func (s *settings) describe(alias string) (resource, error) {
 	}, nil
 }
 
+// resourceFor returns the resource whose host is the Host of r, or the canonical one if
+// there is none. The text of a request never becomes part of a URL.
+func (g *Guard) resourceFor(r *http.Request) *resource {
+	for i := range g.resources {
+		if strings.EqualFold(g.resources[i].host, r.Host) {
+			return &g.resources[i]
+		}
+	}
+	return &g.resources[0]
+}
+
 func (s *settings) openDocuments() (documents, error) {
 	as, err1 := wellknown.AuthorizationServer(s.Provider.Issuer)
 	oidc, err2 := wellknown.OpenIDConfiguration(s.Provider.Issuer)
@@ -66,8 +90,7 @@ func (s *settings) openDocument(url string) *remote.Document {
 	return remote.New(remote.Config{URL: url, Client: s.HTTPClient, Logger: s.Logger, Accept: s.checkIssuer})
 }
 
-// checkIssuer keeps a document of somebody else's from being passed on or
-// believed (RFC 8414 §3.3).
+// checkIssuer rejects a document of another issuer (RFC 8414 §3.3).
 func (s *settings) checkIssuer(document remote.Copy) error {
 	var doc struct {
 		Issuer string `json:"issuer"`
@@ -76,19 +99,19 @@ func (s *settings) checkIssuer(document remote.Copy) error {
 		return err
 	}
 	if doc.Issuer != s.Provider.Issuer {
-		return fmt.Errorf("metadata issuer is %q, want %q", doc.Issuer, s.Provider.Issuer)
+		return fmt.Errorf("metadata issuer is %s, want %q", quote.String(doc.Issuer), s.Provider.Issuer)
 	}
 	return nil
 }
 
-// locateKeys finds the jwks_uri in the issuer's metadata: RFC 8414 first, then
-// OpenID Connect Discovery.
+// locateKeys returns the jwks_uri of the issuer's metadata: that of RFC 8414, or else that
+// of OpenID Connect Discovery.
 func (d documents) locateKeys(ctx context.Context) (string, error) {
-	var faults []error
+	var errs []error
 	for _, document := range []*remote.Document{d.authorizationServer, d.openIDConfiguration} {
 		c, err := document.Get(ctx)
 		if err != nil {
-			faults = append(faults, err)
+			errs = append(errs, err)
 			continue
 		}
 		var metadata struct {
@@ -97,26 +120,28 @@ func (d documents) locateKeys(ctx context.Context) (string, error) {
 		if err := json.Unmarshal(c.Body, &metadata); err == nil && metadata.JWKSURI != "" {
 			return metadata.JWKSURI, nil
 		}
-		faults = append(faults, errors.New("metadata has no jwks_uri"))
+		errs = append(errs, errors.New("metadata has no jwks_uri"))
 	}
-	return "", errors.Join(faults...)
+	return "", errors.Join(errs...)
 }
 
-// MetadataPaths lists the paths that [Guard.MetadataHandler] answers.
+// MetadataPaths returns the paths that [Guard.MetadataHandler] serves, for routers other
+// than [http.ServeMux].
 func (g *Guard) MetadataPaths() []string {
 	return union(
-		[]string{wellknown.ProtectedResource(g.resource), wellknown.ProtectedResourcePath},
+		[]string{wellknown.ProtectedResource(g.resourceURL), wellknown.ProtectedResourcePath},
 		[]string{wellknown.AuthorizationServerPath, wellknown.OpenIDConfigurationPath},
 	)
 }
 
-// MetadataHandler serves the documents that clients look for before they have a
-// token, at the paths of [Guard.MetadataPaths]: the protected resource metadata
-// (RFC 9728), at the path of the endpoint and at the root, and the provider's
-// own authorization server metadata, unchanged, for clients of the MCP revision
-// of 2025-03-26, which look for it here. They are public.
+// MetadataHandler returns a handler for the paths of [Guard.MetadataPaths]. It serves the
+// documents that clients need before they have a token: the protected resource metadata
+// (RFC 9728), with the path of the endpoint and without it; and the provider's own
+// authorization server metadata (RFC 8414 and OpenID Connect Discovery), unchanged, for
+// clients of MCP 2025-03-26, which request it from the MCP server. The documents are
+// public, and pages of every web origin may read them.
 func (g *Guard) MetadataHandler() http.Handler {
-	inserted := wellknown.ProtectedResource(g.resource)
+	inserted := wellknown.ProtectedResource(g.resourceURL)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", "*")
@@ -130,39 +155,42 @@ func (g *Guard) MetadataHandler() http.Handler {
 			return
 		default:
 			h.Set("Allow", "GET, HEAD, OPTIONS")
-			writeError(w, r, http.StatusMethodNotAllowed, reason.CodeInvalidRequest, "this document is read with GET")
+			writeError(w, r, http.StatusMethodNotAllowed,
+				errorBody{Error: reason.CodeInvalidRequest, Description: "use GET to read this document"})
 			return
 		}
 		switch r.URL.Path {
 		case inserted, wellknown.ProtectedResourcePath:
 			h.Add("Vary", "Host")
-			writeDocument(w, r, "application/json", g.resourceFor(r).metadata)
+			writeDocument(w, r, g.resourceFor(r).metadata)
 		case wellknown.AuthorizationServerPath:
 			passThrough(w, r, g.documents.authorizationServer)
 		case wellknown.OpenIDConfigurationPath:
 			passThrough(w, r, g.documents.openIDConfiguration)
 		default:
-			writeError(w, r, http.StatusNotFound, "not_found", "there is no such document here")
+			writeError(w, r, http.StatusNotFound, errorBody{Error: codeNotFound, Description: "this server has no such document"})
 		}
 	})
 }
 
+// passThrough serves a document of the provider unchanged.
 func passThrough(w http.ResponseWriter, r *http.Request, doc *remote.Document) {
 	document, err := doc.Get(r.Context())
 	switch {
 	case remote.ClassOf(err) == remote.NotFound:
-		writeError(w, r, http.StatusNotFound, "not_found", "the provider has no such document")
+		writeError(w, r, http.StatusNotFound, errorBody{Error: codeNotFound, Description: "the provider has no such document"})
 	case err != nil:
-		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter(err).Seconds()+0.999)))
-		writeError(w, r, http.StatusServiceUnavailable, reason.CodeUnavailable, infoOf(reason.ProviderUnavailable).Phrase)
+		info := infoOf(reason.ProviderUnavailable)
+		setRetryAfter(w.Header(), err)
+		writeError(w, r, info.Status, errorBody{info.Code, info.Phrase, info.Reason})
 	default:
-		writeDocument(w, r, "application/json", document.Body)
+		writeDocument(w, r, document.Body)
 	}
 }
 
-func writeDocument(w http.ResponseWriter, r *http.Request, contentType string, body []byte) {
+func writeDocument(w http.ResponseWriter, r *http.Request, body []byte) {
 	h := w.Header()
-	h.Set("Content-Type", contentType)
+	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(documentMaxAge.Seconds())))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(body)))

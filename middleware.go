@@ -9,89 +9,104 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// codeForbiddenCall is the JSON-RPC code of a call that the middleware refuses:
-// of the range that JSON-RPC leaves to servers, used neither by MCP nor by go-sdk.
-const codeForbiddenCall = -32040
+// codeForbidden is the JSON-RPC error code of an operation that the middleware rejects. It
+// is in the range that JSON-RPC reserves for servers; neither MCP nor go-sdk uses it.
+const codeForbidden = -32040
 
-// Middleware enforces [Config.Requirements] inside the MCP server, on each
-// operation as the server itself has read it, and hides from the lists what the
-// caller may not use. Add it with [mcp.Server.AddReceivingMiddleware]; without
-// it the requirements are checked on the HTTP request alone.
+// cacheScopePrivate marks a result that depends on the caller, so that shared caches do
+// not store it (MCP 2026-07-28, utilities/caching).
+const cacheScopePrivate = "private"
+
+// Middleware enforces [Config.Requirements] inside the MCP server, on each operation as
+// the server parsed it, and removes from lists what the caller can never use. Add it with
+// [mcp.Server.AddReceivingMiddleware]. Without it, the requirements are enforced on the
+// HTTP request only.
+//
+// A rejected operation gets the JSON-RPC error code -32040. It is counted in [Stats], and
+// not passed to [Config.OnReject].
 func (g *Guard) Middleware() mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
-		if len(g.needs.of) == 0 {
+		if len(g.requirements.byOperation) == 0 {
 			return next
 		}
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-			if ops := operationsOf(req); len(ops) > 0 {
-				if err := g.permit(req, ops); err != nil {
-					return nil, err
-				}
+			if err := g.authorizeMCP(req); err != nil {
+				return nil, err
 			}
 			result, err := next(ctx, method, req)
 			if err == nil {
-				g.hide(req, result)
+				g.filterList(req, result)
 			}
 			return result, err
 		}
 	}
 }
 
+// authorizeMCP is check 8 on a request that the MCP server parsed.
+func (g *Guard) authorizeMCP(req mcp.Request) error {
+	ops := operationsOf(req)
+	if len(ops) == 0 {
+		return nil
+	}
+	id, ok := IdentityOf(req)
+	if !ok && slices.ContainsFunc(ops, g.requirements.apply) {
+		return &jsonrpc.Error{Code: codeForbidden, Message: infoOf(reason.NoCredentials).Phrase}
+	}
+	if rejection := g.requirements.authorize(&id, ops...); rejection != nil {
+		g.counters.reject(rejection.Reason)
+		return &jsonrpc.Error{Code: codeForbidden, Message: infoOf(rejection.Reason).Phrase}
+	}
+	return nil
+}
+
+// operationsOf returns the operations of a parsed request that requirements can name.
 func operationsOf(req mcp.Request) []operation {
 	switch params := req.GetParams().(type) {
 	case *mcp.CallToolParamsRaw:
-		return []operation{{"tools/call", params.Name}}
+		return []operation{{methodCallTool, params.Name}}
 	case *mcp.GetPromptParams:
-		return []operation{{"prompts/get", params.Name}}
+		return []operation{{methodGetPrompt, params.Name}}
 	case *mcp.ReadResourceParams:
-		return reads([]string{params.URI})
+		return readsOf(params.URI)
 	case *mcp.SubscribeParams:
-		return reads([]string{params.URI})
+		return readsOf(params.URI)
 	case *mcp.SubscriptionsListenParams:
 		if params.Notifications != nil {
-			return reads(params.Notifications.ResourceSubscriptions)
+			return readsOf(params.Notifications.ResourceSubscriptions...)
 		}
 	case *mcp.CompleteParams:
 		if params.Ref != nil {
-			return referred(params.Ref.Type, params.Ref.Name, params.Ref.URI)
+			return completionOf(params.Ref.Type, params.Ref.Name, params.Ref.URI)
 		}
 	}
 	return nil
 }
 
-func (g *Guard) permit(req mcp.Request, ops []operation) error {
-	id, ok := IdentityOf(req)
-	if !ok && slices.ContainsFunc(ops, func(op operation) bool { return len(g.needs.of[op]) > 0 }) {
-		return &jsonrpc.Error{Code: codeForbiddenCall, Message: infoOf(reason.NoCredentials).Phrase}
-	}
-	if rejection := g.needs.lacks(&id, ops...); rejection != nil {
-		g.counters.refuse(rejection.Reason)
-		return &jsonrpc.Error{Code: codeForbiddenCall, Message: infoOf(rejection.Reason).Phrase}
-	}
-	return nil
-}
-
-// hide takes from a list what stays denied to the caller; what a new scope would
-// open stays visible, or nobody could step up to it. The list then depends on the
-// caller, so no cache may share it (MCP 2026-07-28, utilities/caching).
-func (g *Guard) hide(req mcp.Request, result mcp.Result) {
+// filterList removes from a list what the caller lacks a role, permission or organization
+// for. What lacks only a scope stays in the list, because otherwise a client would never
+// learn that it can ask for the scope.
+func (g *Guard) filterList(req mcp.Request, result mcp.Result) {
 	id, _ := IdentityOf(req)
 	hidden := func(method, name string) bool {
-		return g.needs.denies(&id, operation{method, name}) != nil
+		return g.requirements.missingPermission(&id, operation{method, name}) != nil
 	}
 	switch list := result.(type) {
 	case *mcp.ListToolsResult:
-		list.Tools = slices.DeleteFunc(slices.Clone(list.Tools), func(t *mcp.Tool) bool { return hidden("tools/call", t.Name) })
-		list.CacheScope = private
+		list.Tools = without(list.Tools, func(t *mcp.Tool) bool { return hidden(methodCallTool, t.Name) })
+		list.CacheScope = cacheScopePrivate
 	case *mcp.ListPromptsResult:
-		list.Prompts = slices.DeleteFunc(slices.Clone(list.Prompts), func(p *mcp.Prompt) bool { return hidden("prompts/get", p.Name) })
-		list.CacheScope = private
+		list.Prompts = without(list.Prompts, func(p *mcp.Prompt) bool { return hidden(methodGetPrompt, p.Name) })
+		list.CacheScope = cacheScopePrivate
 	case *mcp.ListResourcesResult:
-		list.Resources = slices.DeleteFunc(slices.Clone(list.Resources), func(r *mcp.Resource) bool { return hidden("resources/read", r.URI) })
-		list.CacheScope = private
+		list.Resources = without(list.Resources, func(r *mcp.Resource) bool { return hidden(methodReadResource, r.URI) })
+		list.CacheScope = cacheScopePrivate
 	case *mcp.ReadResourceResult:
-		list.CacheScope = private
+		list.CacheScope = cacheScopePrivate
 	}
 }
 
-const private = "private"
+// without returns a copy of list without the hidden elements. The list itself belongs to
+// the server and may be shared.
+func without[T any](list []T, hidden func(T) bool) []T {
+	return slices.DeleteFunc(slices.Clone(list), hidden)
+}

@@ -1,18 +1,17 @@
 package gatehouse
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
-// Requirement is what a caller must hold for one operation: all of what is set.
-// Set exactly one of Tool, Prompt and Resource.
+// Requirement is what a caller must have to use one tool, prompt or resource: everything
+// that is set. Set exactly one of Tool, Prompt and Resource. If several requirements name
+// the same operation, all of them apply.
 type Requirement struct {
 	Tool     string // name of a tool, for tools/call
 	Prompt   string // name of a prompt, for prompts/get and completions of its arguments
@@ -21,7 +20,7 @@ type Requirement struct {
 	Scopes       []string // scopes of the token
 	Roles        []string // roles of the user, or of the user in the organization
 	Permissions  []string // permissions of the user, or of the user in the organization
-	Organization bool     // an active organization
+	Organization bool     // whether the token must be for an organization
 }
 
 func (r Requirement) validate(field string, f *faults) {
@@ -35,42 +34,71 @@ func (r Requirement) validate(field string, f *faults) {
 		f.add(field, "", "does not name one operation", "set exactly one of Tool, Prompt and Resource")
 	}
 	if len(r.Scopes)+len(r.Roles)+len(r.Permissions) == 0 && !r.Organization {
-		f.add(field, r.Tool+r.Prompt+r.Resource, "demands nothing", "set Scopes, Roles, Permissions or Organization, or leave the requirement out")
+		f.add(field, r.Tool+r.Prompt+r.Resource, "requires nothing",
+			"set Scopes, Roles, Permissions or Organization, or remove the requirement")
 	}
 	for _, scope := range r.Scopes {
 		if !validScope(scope) {
-			f.add(field+".Scopes", scope, "is not a scope", "use one word of printable ASCII for each scope (RFC 6749 section 3.3)")
+			f.add(field+".Scopes", scope, "is not a scope", fixScope)
 		}
 	}
 }
 
-// needs finds the requirements of an operation.
-type needs struct {
-	base              []string // scopes that every request needs
-	of                map[operation][]Requirement
-	broader           map[string][]string // scope to those that imply it
+func (r Requirement) operation() operation {
+	switch {
+	case r.Tool != "":
+		return operation{methodCallTool, r.Tool}
+	case r.Prompt != "":
+		return operation{methodGetPrompt, r.Prompt}
+	}
+	return operation{methodReadResource, r.Resource}
+}
+
+// missingPermission returns an error if id lacks a role, a permission or an organization. A
+// missing organization is not an error if the client can ask for the scope with which a
+// user chooses one.
+func (r Requirement) missingPermission(id *Identity, organizationScope string) error {
+	canAsk := organizationScope != "" && !id.HasScope(organizationScope)
+	if r.Organization && id.Organization.ID == "" && !canAsk {
+		return errors.New("requires an active organization")
+	}
+	for _, role := range r.Roles {
+		if !slices.Contains(id.Roles, role) && id.Organization.Role != role {
+			return fmt.Errorf("requires role %q", role)
+		}
+	}
+	for _, permission := range r.Permissions {
+		if !slices.Contains(id.Permissions, permission) && !slices.Contains(id.Organization.Permissions, permission) {
+			return fmt.Errorf("requires permission %q", permission)
+		}
+	}
+	return nil
+}
+
+// requirements are [Config.Requirements] by operation, with what applies to all of them.
+type requirements struct {
+	scopes            []string // scopes that every request requires
+	byOperation       map[operation][]Requirement
+	broader           map[string][]string // scope to the scopes that imply it
 	organizationScope string
 }
 
-func makeNeeds(s *settings) needs {
-	n := needs{s.RequiredScopes, make(map[operation][]Requirement), broaderScopes(s.ImpliedScopes), s.Provider.OrganizationScope}
-	for _, r := range s.Requirements {
-		var op operation
-		switch {
-		case r.Tool != "":
-			op = operation{"tools/call", r.Tool}
-		case r.Prompt != "":
-			op = operation{"prompts/get", r.Prompt}
-		default:
-			op = operation{"resources/read", r.Resource}
-		}
-		n.of[op] = append(n.of[op], r)
+func newRequirements(s *settings) requirements {
+	reqs := requirements{
+		scopes:            s.RequiredScopes,
+		byOperation:       make(map[operation][]Requirement),
+		broader:           broaderScopes(s.ImpliedScopes),
+		organizationScope: s.Provider.OrganizationScope,
 	}
-	return n
+	for _, r := range s.Requirements {
+		op := r.operation()
+		reqs.byOperation[op] = append(reqs.byOperation[op], r)
+	}
+	return reqs
 }
 
-// broaderScopes turns "implies" around, transitively: scope to every scope that
-// implies it.
+// broaderScopes inverts [Config.ImpliedScopes], transitively: it maps each scope to
+// every scope that implies it.
 func broaderScopes(implied map[string][]string) map[string][]string {
 	broader := make(map[string][]string)
 	for scope := range implied {
@@ -85,50 +113,53 @@ func broaderScopes(implied map[string][]string) map[string][]string {
 	return broader
 }
 
-// holds reports whether id has the scope or a broader one.
-func (n needs) holds(id *Identity, scope string) bool {
-	return id.HasScope(scope) || slices.ContainsFunc(n.broader[scope], id.HasScope)
+// apply reports whether there is a requirement for op.
+func (reqs *requirements) apply(op operation) bool { return len(reqs.byOperation[op]) > 0 }
+
+// hasScope reports whether id has the scope or one that implies it.
+func (reqs *requirements) hasScope(id *Identity, scope string) bool {
+	return id.HasScope(scope) || slices.ContainsFunc(reqs.broader[scope], id.HasScope)
 }
 
-// scopeError says which scopes an operation needs, and which of them the token
-// lacks.
+// scopeError says which scopes an operation needs, and which of them the token lacks.
 type scopeError struct{ needed, missing, granted []string }
 
 func (e *scopeError) Error() string {
-	return fmt.Sprintf("token has scopes %q, the operation needs %q as well", e.granted, e.missing)
+	return fmt.Sprintf("token has scopes %q, the operation also needs %q", e.granted, e.missing)
 }
 
-// lacks reports what id lacks for the operations, all of it at once. Scopes come
-// last: a client that steps up for an operation which stays denied has asked its
-// user in vain.
-func (n needs) lacks(id *Identity, ops ...operation) *Rejection {
-	if len(n.base) == 0 && len(n.of) == 0 {
+// authorize returns a rejection that names everything that id lacks for the operations, or
+// nil. Scopes are checked last: if a permission is missing as well, asking the user for
+// more scopes would not help.
+func (reqs *requirements) authorize(id *Identity, ops ...operation) *Rejection {
+	if len(reqs.scopes) == 0 && len(reqs.byOperation) == 0 {
 		return nil
 	}
-	if err := n.denies(id, ops...); err != nil {
+	if err := reqs.missingPermission(id, ops...); err != nil {
 		return &Rejection{Reason: reason.InsufficientPermission, Err: err, Identity: *id}
 	}
-	wanted := slices.Clone(n.base)
+	needed := slices.Clone(reqs.scopes)
 	for _, op := range ops {
-		for _, r := range n.of[op] {
-			wanted = union(wanted, r.Scopes)
+		for _, r := range reqs.byOperation[op] {
+			needed = union(needed, r.Scopes)
 			if r.Organization && id.Organization.ID == "" {
-				wanted = union(wanted, []string{n.organizationScope})
+				needed = union(needed, []string{reqs.organizationScope})
 			}
 		}
 	}
-	missing := slices.DeleteFunc(slices.Clone(wanted), func(scope string) bool { return n.holds(id, scope) })
+	missing := slices.DeleteFunc(slices.Clone(needed), func(scope string) bool { return reqs.hasScope(id, scope) })
 	if len(missing) > 0 {
-		return &Rejection{Reason: reason.InsufficientScope, Err: &scopeError{wanted, missing, id.Scopes}, Identity: *id}
+		return &Rejection{Reason: reason.InsufficientScope, Err: &scopeError{needed, missing, id.Scopes}, Identity: *id}
 	}
 	return nil
 }
 
-// denies reports what id lacks and no new scope would mend.
-func (n needs) denies(id *Identity, ops ...operation) error {
+// missingPermission returns an error for the first operation for which id lacks something
+// that another scope would not provide.
+func (reqs *requirements) missingPermission(id *Identity, ops ...operation) error {
 	for _, op := range ops {
-		for _, r := range n.of[op] {
-			if err := r.deny(id, n.organizationScope); err != nil {
+		for _, r := range reqs.byOperation[op] {
+			if err := r.missingPermission(id, reqs.organizationScope); err != nil {
 				return fmt.Errorf("%s %q %w", op.method, op.name, err)
 			}
 		}
@@ -136,45 +167,24 @@ func (n needs) denies(id *Identity, ops ...operation) error {
 	return nil
 }
 
-func (r Requirement) deny(id *Identity, organizationScope string) error {
-	canAsk := organizationScope != "" && !id.HasScope(organizationScope)
-	if r.Organization && id.Organization.ID == "" && !canAsk {
-		return errors.New("needs an active organization")
-	}
-	for _, role := range r.Roles {
-		if !slices.Contains(id.Roles, role) && id.Organization.Role != role {
-			return fmt.Errorf("needs role %q", role)
-		}
-	}
-	for _, permission := range r.Permissions {
-		if !slices.Contains(id.Permissions, permission) && !slices.Contains(id.Organization.Permissions, permission) {
-			return fmt.Errorf("needs permission %q", permission)
-		}
-	}
-	return nil
-}
-
-// authorize is check 8: may this caller do that? The body decides; headers that
-// name the method are checked by the server for the newest revision only.
+// authorize is check 8: it returns a rejection if c lacks something for the operations in
+// the body. Headers that name the method are not used: servers compare them with the body
+// in the newest MCP revision only.
 func (g *Guard) authorize(w http.ResponseWriter, r *http.Request, c *caller) *Rejection {
 	if r.Method != http.MethodPost || r.Body == nil || r.Body == http.NoBody {
-		return g.needs.lacks(&c.identity)
+		return g.requirements.authorize(&c.identity)
 	}
 	limitBody(w, r)
-	if len(g.needs.of) == 0 {
-		return g.needs.lacks(&c.identity)
+	if len(g.requirements.byOperation) == 0 {
+		return g.requirements.authorize(&c.identity)
 	}
-	body, err := io.ReadAll(r.Body)
-	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-		return &Rejection{Reason: reason.BodyTooLarge, Err: err, Identity: c.identity}
-	} else if err != nil {
-		return &Rejection{Reason: reason.BodyUnreadable, Err: err, Identity: c.identity}
+	body, rejection := readBody(r, c)
+	if rejection != nil {
+		return rejection
 	}
-	r.Body.Close()
-	r.Body = io.NopCloser(bytes.NewReader(body))
 	ops, err := operations(body)
 	if err != nil {
 		return &Rejection{Reason: reason.BodyMalformed, Err: err, Identity: c.identity}
 	}
-	return g.needs.lacks(&c.identity, ops...)
+	return g.requirements.authorize(&c.identity, ops...)
 }

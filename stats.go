@@ -7,54 +7,58 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
-// Stats are counts since the guard was made.
+// Stats are the counters of a guard since it was made, and its present state.
 type Stats struct {
-	// Accepted counts requests that got through; Unbound those of them whose
-	// token named no audience.
-	Accepted, Unbound uint64
-	// Rejected counts refusals by reason. Reasons that never occurred are absent.
+	// Accepted counts the requests that passed all checks.
+	Accepted uint64
+	// Unbound counts those of them whose token had no audience (see
+	// [AudienceIfPresent]).
+	Unbound uint64
+	// Rejected counts rejections by reason. Reasons that never occurred are absent.
 	Rejected map[Reason]uint64
-	// CacheHits counts tokens that were seen before and not verified again.
+	// CacheHits counts the verifications that were answered from the cache.
 	CacheHits uint64
-	// CachedTokens is how many verified tokens are kept now.
+	// CachedTokens is the number of verified tokens in the cache.
 	CachedTokens int
 	// Keys is the state of the provider's signing keys.
 	Keys KeyStats
 }
 
-// KeyStats is the state of the signing keys.
+// KeyStats is the state of the provider's signing keys.
 type KeyStats struct {
-	Count    int           // keys in force; 0 means that no JWT can be verified
-	Age      time.Duration // since they were last fetched; 0 before that
-	Fetches  uint64        // begun
-	Failures uint64        // of those, ended without keys
+	Count    int           // number of usable keys; with 0, no JWT can be verified
+	Age      time.Duration // time since they were last fetched; 0 before the first fetch
+	Fetches  uint64        // fetches that were started
+	Failures uint64        // fetches that returned no keys
 }
 
-// Stats returns the counts. It is safe for concurrent use and cheap.
+// Stats returns the counters. It is safe for concurrent use, and cheap enough to call
+// for each scrape of a metrics collector.
 func (g *Guard) Stats() Stats {
 	out := Stats{
-		Accepted: g.counters.accepted.Load(),
-		Unbound:  g.counters.unbound.Load(),
-		Rejected:  make(map[Reason]uint64),
+		Accepted:     g.counters.accepted.Load(),
+		Unbound:      g.counters.unbound.Load(),
+		Rejected:     make(map[Reason]uint64),
+		CacheHits:    g.verifier.hits.Load(),
+		CachedTokens: g.verifier.tokens.Len(),
 	}
 	for i, info := range reason.All() {
-		if n := g.counters.refused[i].Load(); n > 0 {
+		if n := g.counters.rejected[i].Load(); n > 0 {
 			out.Rejected[info.Reason] = n
 		}
 	}
-	out.CacheHits = g.verifier.hits.Load()
-	out.CachedTokens = g.verifier.tokens.Len()
 	k := g.verifier.keys.Stats()
 	out.Keys = KeyStats{Count: k.Keys, Age: k.Age, Fetches: k.Fetches, Failures: k.Failures}
 	return out
 }
 
-// maxReasons must be at least the number of reasons; TestReasonsDocument checks it.
-const maxReasons = 64
-
 type counters struct {
 	accepted, unbound atomic.Uint64
-	refused           [maxReasons]atomic.Uint64
+	rejected          []atomic.Uint64 // by reason.Index
+}
+
+func newCounters() counters {
+	return counters{rejected: make([]atomic.Uint64, len(reason.All()))}
 }
 
 func (c *counters) accept(by *caller) {
@@ -64,8 +68,8 @@ func (c *counters) accept(by *caller) {
 	}
 }
 
-func (c *counters) refuse(r Reason) {
+func (c *counters) reject(r Reason) {
 	if i, ok := reason.Index(r); ok {
-		c.refused[i].Add(1)
+		c.rejected[i].Add(1)
 	}
 }

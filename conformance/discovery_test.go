@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 	"github.com/gatehouse-mcp/gatehouse/serve"
 	"github.com/google/go-cmp/cmp"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -21,32 +22,129 @@ const (
 )
 
 var discoveryRows = []row{
-	{id: "A1", level: "MAY", requirement: "Authorization is optional; it is for HTTP, and a server on stdio takes its credentials from the environment", revisions: all, test: testNoGateWithoutHTTP},
-	{id: "A2", level: "MUST", requirement: "The server has protected resource metadata (RFC 9728)", revisions: since2506, test: testMetadata},
-	{id: "A3", level: "MUST", requirement: "The metadata names at least one authorization server", revisions: since2506, test: testAuthorizationServers},
-	{id: "A4", level: "MUST", requirement: "Clients find the metadata through the challenge of a 401 or at a well-known path", revisions: since2506, test: testMetadataIsFound},
-	{id: "A5", level: "MUST", requirement: "For clients of all revisions: through the challenge, at the path of the endpoint and at the root", revisions: since2506, test: testMetadataIsEverywhere},
-	{id: "A6", level: "MUST", requirement: "resource is the URL that the client called, to the letter", revisions: since2506, test: testResourceIsTheURLCalled,
-		except: "the document at the root names the endpoint too, not the origin: it is the one thing there is to sign in to, and one server then has one audience"},
-	{id: "A7", level: "MUST", requirement: "resource is absolute, without fragment or trailing slash; upper case in scheme and host is understood", revisions: since2506, test: testCanonicalResource},
-	{id: "A8", level: "MUST", requirement: "The metadata answers GET with 200 and application/json, and leaves empty members out", revisions: "RFC 9728 §3.2", test: testMetadataForm},
-	{id: "A9", level: "SHOULD", requirement: "scopes_supported is the least that basic use needs, not the catalogue", revisions: since2511, test: testLeastScopes},
-	{id: "A10", level: "SHOULD NOT", requirement: "offline_access is neither in the metadata nor in a challenge", revisions: stateless, test: testNoOfflineAccess},
-	{id: "A11", level: "SHOULD", requirement: "Other members of the metadata say what is true of the server", revisions: "RFC 9728 §2", test: testOtherMembers},
-	{id: "A12", level: "SHOULD", requirement: "Of several authorization servers the preferred one is first, since clients take the first", revisions: since2506, test: testAuthorizationServers},
-	{id: "A13", level: "SHOULD", requirement: "The metadata may be cached; refusals and MCP answers may not", revisions: "RFC 9728 §7.10", test: testCaching},
-	{id: "A14", level: "SHOULD", requirement: "The authorization server's metadata is at the origin of the server, where clients of 2025-03-26 look", revisions: "2025-03-26", test: testPassThrough},
-	{id: "A15", level: "SHOULD", requirement: "It is there unchanged and with 200: no redirect, no other issuer, the last good copy in an outage", revisions: "2025-03-26", test: testPassThroughIsUnchanged},
-	{id: "A16", level: "MUST", requirement: "Every OAuth URL is https, except on loopback", revisions: all, test: testHTTPS},
+	{
+		id:          "A1",
+		level:       "MAY",
+		requirement: "Authorization is optional and applies to HTTP only; a server on stdio takes its credentials from the environment",
+		revisions:   all,
+		test:        testNoAuthorizationWithoutHTTP,
+	},
+	{
+		id:          "A2",
+		level:       "MUST",
+		requirement: "The server publishes protected resource metadata (RFC 9728)",
+		revisions:   since2506,
+		test:        testMetadata,
+	},
+	{
+		id:          "A3",
+		level:       "MUST",
+		requirement: "The metadata names at least one authorization server",
+		revisions:   since2506,
+		test:        testAuthorizationServers,
+	},
+	{
+		id:          "A4",
+		level:       "MUST",
+		requirement: "Clients find the metadata through the challenge of a 401 or at a well-known URL",
+		revisions:   since2506,
+		test:        testMetadataIsFound,
+	},
+	{
+		id:          "A5",
+		level:       "MUST",
+		requirement: "The metadata is found in all three ways: through the challenge, at the well-known URL of the endpoint's path, and at that of the root",
+		revisions:   since2506,
+		test:        testMetadataIsEverywhere,
+	},
+	{
+		id:          "A6",
+		level:       "MUST",
+		requirement: "The metadata's resource is exactly the URL that the client called",
+		revisions:   since2506,
+		test:        testResourceIsTheURLCalled,
+		except:      "the document at the root names the endpoint too, not the origin, so that the server has a single audience",
+	},
+	{
+		id:          "A7",
+		level:       "MUST",
+		requirement: "The metadata's resource is an absolute URL without fragment or trailing slash; upper case in the configured scheme and host is normalized",
+		revisions:   since2506,
+		test:        testCanonicalResource,
+	},
+	{
+		id:          "A8",
+		level:       "MUST",
+		requirement: "The metadata is served on GET with 200 and application/json, and omits empty members",
+		revisions:   "RFC 9728 §3.2",
+		test:        testMetadataForm,
+	},
+	{
+		id:          "A9",
+		level:       "SHOULD",
+		requirement: "scopes_supported lists the scopes of basic use, not every scope that exists",
+		revisions:   since2511,
+		test:        testLeastScopes,
+	},
+	{
+		id:          "A10",
+		level:       "SHOULD NOT",
+		requirement: "offline_access appears neither in the metadata nor in a challenge",
+		revisions:   stateless,
+		test:        testNoOfflineAccess,
+	},
+	{
+		id:          "A11",
+		level:       "SHOULD",
+		requirement: "The optional members of the metadata describe what the server really offers",
+		revisions:   "RFC 9728 §2",
+		test:        testOtherMembers,
+	},
+	{
+		id:          "A12",
+		level:       "SHOULD",
+		requirement: "If there are several authorization servers, the preferred one comes first, because clients use the first",
+		revisions:   since2506,
+		test:        testAuthorizationServers,
+	},
+	{
+		id:          "A13",
+		level:       "SHOULD",
+		requirement: "The metadata may be cached; rejections and MCP responses may not",
+		revisions:   "RFC 9728 §7.10",
+		test:        testCaching,
+	},
+	{
+		id:          "A14",
+		level:       "SHOULD",
+		requirement: "The authorization server's metadata is available at the server's origin, where clients of 2025-03-26 look for it",
+		revisions:   "2025-03-26",
+		test:        testPassThrough,
+	},
+	{
+		id:          "A15",
+		level:       "SHOULD",
+		requirement: "That metadata is passed on unchanged and with 200: no redirect, no other issuer, and in an outage the last valid copy",
+		revisions:   "2025-03-26",
+		test:        testPassThroughIsUnchanged,
+	},
+	{
+		id:          "A16",
+		level:       "MUST",
+		requirement: "Every OAuth URL is https, except on loopback",
+		revisions:   all,
+		test:        testHTTPS,
+	},
 }
 
-func testNoGateWithoutHTTP(t *testing.T) {
+func testNoAuthorizationWithoutHTTP(t *testing.T) {
 	s := start(t)
-	here, there := mcp.NewInMemoryTransports()
-	if _, err := s.MCP.Connect(t.Context(), there, nil); err != nil {
+	clientTransport, serverTransport := mcp.NewInMemoryTransports()
+	if _, err := s.MCP.Connect(t.Context(), serverTransport, nil); err != nil {
 		t.Fatal(err)
 	}
-	session, err := mcp.NewClient(&mcp.Implementation{Name: "client", Version: "1"}, nil).Connect(t.Context(), here, nil)
+	client := mcp.NewClient(&mcp.Implementation{Name: "client", Version: "1"}, nil)
+	session, err := client.Connect(t.Context(), clientTransport, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,28 +154,29 @@ func testNoGateWithoutHTTP(t *testing.T) {
 		t.Fatalf("result %+v, error %v; want a call without sign-in", result, err)
 	}
 	if text, _ := json.Marshal(result.StructuredContent); !strings.Contains(string(text), `"Subject":""`) {
-		t.Errorf("the tool saw %s, want nobody", text)
+		t.Errorf("the tool saw %s, want no caller", text)
 	}
 	if result, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: notesTool}); err == nil {
-		t.Errorf("a tool that demands a scope answered %+v to nobody", result)
+		t.Errorf("a tool that requires a scope answered %+v without a caller", result)
 	}
-	s.refused(t, callTool(openTool), signIn)
+	s.wantRejected(t, callTool(openTool), noCredentials)
 }
 
-// wantMetadata is the document of a server under one of its names.
+// wantMetadata returns the metadata of s for one of its URLs.
 func wantMetadata(s *server, resource string) map[string]any {
 	return map[string]any{
 		"resource":                 resource,
-		"authorization_servers":    []any{s.issuer.url},
+		"authorization_servers":    []any{s.issuer.URL()},
 		"scopes_supported":         []any{"profile", "email"},
 		"bearer_methods_supported": []any{"header"},
 		"resource_name":            "conformance",
 	}
 }
 
+// wantDocument checks the metadata that s returns for q.
 func (s *server) wantDocument(t *testing.T, q request, resource string) {
 	t.Helper()
-	if diff := cmp.Diff(wantMetadata(s, resource), s.accepted(t, q).object(t)); diff != "" {
+	if diff := cmp.Diff(wantMetadata(s, resource), s.wantAccepted(t, q).object(t)); diff != "" {
 		t.Errorf("%s at %q (-want +got):\n%s", q.target, q.host, diff)
 	}
 }
@@ -89,17 +188,17 @@ func testMetadata(t *testing.T) {
 
 func testAuthorizationServers(t *testing.T) {
 	s := start(t)
-	got := s.accepted(t, get(insertedPath)).object(t)["authorization_servers"]
-	if diff := cmp.Diff([]any{s.issuer.url}, got); diff != "" {
+	got := s.wantAccepted(t, get(insertedPath)).object(t)["authorization_servers"]
+	if diff := cmp.Diff([]any{s.issuer.URL()}, got); diff != "" {
 		t.Errorf("authorization_servers (-want +got):\n%s", diff)
 	}
-	s.called(t, callTool(openTool).bearer(s.token()))
-	s.refused(t, callTool(openTool).bearer(s.token(claim("iss", s.issuer.url+"/"))), badToken("wrong_issuer"))
+	s.wantCall(t, callTool(openTool).bearer(s.token()))
+	s.wantRejected(t, callTool(openTool).bearer(s.token(claim("iss", s.issuer.URL()+"/"))), invalidToken("wrong_issuer"))
 }
 
 func testMetadataIsFound(t *testing.T) {
 	s := start(t)
-	a := s.refused(t, discover(), signIn)
+	a := s.wantRejected(t, discover(), noCredentials)
 	target, ok := strings.CutPrefix(parameters(t, a)["resource_metadata"], s.base)
 	if !ok {
 		t.Fatalf("resource_metadata is not a URL of %s", s.base)
@@ -121,14 +220,14 @@ func testResourceIsTheURLCalled(t *testing.T) {
 	s := start(t)
 	_, port, _ := strings.Cut(s.host, ":")
 	for _, host := range []string{"localhost:" + port, "127.0.0.1:" + port, "[::1]:" + port} {
-		s.refused(t, discover().at(host), signIn)
+		s.wantRejected(t, discover().withHost(host), noCredentials)
 		for _, path := range []string{insertedPath, rootPath} {
-			s.wantDocument(t, get(path).at(host), "http://"+host+"/mcp")
+			s.wantDocument(t, get(path).withHost(host), "http://"+host+"/mcp")
 		}
-		s.called(t, callTool(openTool).at(host).bearer(s.issuer.token("http://"+host+"/mcp")))
+		s.wantCall(t, callTool(openTool).withHost(host).bearer(s.issuer.Token("http://"+host+"/mcp")))
 	}
 	for _, host := range []string{"evil.example.com", "localhost:1", "LOCALHOST:" + port} {
-		s.wantDocument(t, get(insertedPath).at(host), s.URL())
+		s.wantDocument(t, get(insertedPath).withHost(host), s.URL())
 	}
 }
 
@@ -162,7 +261,7 @@ func testCanonicalResource(t *testing.T) {
 		t.Errorf("resource of an endpoint at the root is %q, want %q", s.URL(), s.base)
 	}
 	s.wantDocument(t, get(rootPath), s.base)
-	s.called(t, callTool(openTool).to("/").bearer(s.token()))
+	s.wantCall(t, callTool(openTool).withTarget("/").bearer(s.token()))
 }
 
 func testMetadataForm(t *testing.T) {
@@ -173,11 +272,12 @@ func testMetadataForm(t *testing.T) {
 			t.Errorf("GET %s: status %d, Content-Type %q", path, a.status, got)
 		}
 		if scopes, ok := a.object(t)["scopes_supported"]; ok {
-			t.Errorf("GET %s: scopes_supported is %v, want it left out", path, scopes)
+			t.Errorf("GET %s: scopes_supported is %v, want it omitted", path, scopes)
 		}
 		head := s.send(t, request{method: http.MethodHead, target: path})
-		if head.status != http.StatusOK || head.body != "" || head.header.Get("Content-Length") != a.header.Get("Content-Length") {
-			t.Errorf("HEAD %s: status %d, length %s, want those of GET", path, head.status, head.header.Get("Content-Length"))
+		got, want := head.header.Get("Content-Length"), a.header.Get("Content-Length")
+		if head.status != http.StatusOK || head.body != "" || got != want {
+			t.Errorf("HEAD %s: status %d, Content-Length %s, want 200 and %s, as for GET", path, head.status, got, want)
 		}
 		post := s.send(t, request{method: http.MethodPost, target: path})
 		if got := post.header.Get("Allow"); post.status != http.StatusMethodNotAllowed || got != "GET, HEAD, OPTIONS" {
@@ -189,25 +289,25 @@ func testMetadataForm(t *testing.T) {
 func testLeastScopes(t *testing.T) {
 	s := start(t)
 	want := []any{"profile", "email"}
-	if diff := cmp.Diff(want, s.accepted(t, get(insertedPath)).object(t)["scopes_supported"]); diff != "" {
+	if diff := cmp.Diff(want, s.wantAccepted(t, get(insertedPath)).object(t)["scopes_supported"]); diff != "" {
 		t.Errorf("scopes_supported (-want +got):\n%s", diff)
 	}
-	// What single tools demand is in requirements, and stays out.
-	s.refused(t, callTool(notesTool).bearer(s.token()), lacks("profile email notes:write"))
+	// scopes_supported has no scopes that only single tools require.
+	s.wantRejected(t, callTool(notesTool).bearer(s.token()), insufficientScope("profile email notes:write"))
 }
 
 func testNoOfflineAccess(t *testing.T) {
 	s := start(t)
 	for _, q := range []request{get(insertedPath), get(rootPath)} {
-		if a := s.accepted(t, q); strings.Contains(a.body, "offline_access") {
+		if a := s.wantAccepted(t, q); strings.Contains(a.body, "offline_access") {
 			t.Errorf("%s: %s", q.target, a.body)
 		}
 	}
-	s.refused(t, discover(), signIn)
+	s.wantRejected(t, discover(), noCredentials)
 	provider := gatehouse.OIDC("https://issuer.example.com", "profile", "offline_access")
 	_, err := gatehouse.New(gatehouse.Config{Resource: "https://mcp.example.com/mcp", Provider: provider})
 	if err == nil || !strings.Contains(err.Error(), `"offline_access" is not a scope of the resource`) {
-		t.Errorf("New = %v, want offline_access refused", err)
+		t.Errorf("New = %v, want offline_access rejected", err)
 	}
 }
 
@@ -223,13 +323,14 @@ func testOtherMembers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cfg.Guard, cfg.Provider = guard, gatehouse.Provider{}
+		cfg.Guard, cfg.Provider, cfg.Requirements = guard, gatehouse.Provider{}, nil
 	})
 	want := wantMetadata(s, "https://mcp.example.com/mcp")
 	want["resource_name"] = "Notes"
 	want["resource_documentation"] = "https://mcp.example.com/docs"
-	// Nothing of DPoP, of mutual TLS or of signed metadata, which are not offered.
-	if diff := cmp.Diff(want, s.accepted(t, get(insertedPath)).object(t)); diff != "" {
+	// The server does not offer DPoP, mutual TLS or signed metadata, so the metadata
+	// does not mention them.
+	if diff := cmp.Diff(want, s.wantAccepted(t, get(insertedPath)).object(t)); diff != "" {
 		t.Errorf("metadata (-want +got):\n%s", diff)
 	}
 }
@@ -237,15 +338,15 @@ func testOtherMembers(t *testing.T) {
 func testCaching(t *testing.T) {
 	s := start(t)
 	for _, path := range []string{insertedPath, rootPath, oauthPath} {
-		if got := s.accepted(t, get(path)).header.Get("Cache-Control"); got != "public, max-age=300" {
+		if got := s.wantAccepted(t, get(path)).header.Get("Cache-Control"); got != "public, max-age=300" {
 			t.Errorf("%s: Cache-Control %q, want public, max-age=300", path, got)
 		}
 	}
 	token := s.token()
-	s.refused(t, discover(), signIn)
-	s.refused(t, discover().with("Authorization", "Bearer"), malformed)
-	s.refused(t, callTool(notesTool).bearer(token), lacks("profile email notes:write"))
-	s.refused(t, callTool(bossTool).bearer(token), notAllowed)
+	s.wantRejected(t, discover(), noCredentials)
+	s.wantRejected(t, discover().with("Authorization", "Bearer"), malformedCredentials)
+	s.wantRejected(t, callTool(notesTool).bearer(token), insufficientScope("profile email notes:write"))
+	s.wantRejected(t, callTool(billingTool).bearer(token), insufficientPermission)
 	testAnswersAreNotStored(t, s)
 }
 
@@ -257,7 +358,7 @@ func testAnswersAreNotStored(t *testing.T, s *server) {
 		"stateless":           callTool(openTool),
 		"stateful":            callToolIn(session, openTool),
 		"initialize":          initialize(),
-		"stateful, malformed": callToolIn(session, openTool).saying("{"),
+		"stateful, malformed": callToolIn(session, openTool).withBody("{"),
 	} {
 		if got := s.send(t, q.bearer(token)).header.Get("Cache-Control"); !strings.Contains(got, "no-store") {
 			t.Errorf("%s: Cache-Control %q, want no-store", name, got)
@@ -267,43 +368,44 @@ func testAnswersAreNotStored(t *testing.T, s *server) {
 
 func testPassThrough(t *testing.T) {
 	s := start(t)
-	a := s.accepted(t, get(oauthPath).with("MCP-Protocol-Version", "2024-11-05"))
-	if a.body != s.issuer.metadata() || a.header.Get("Content-Type") != "application/json" {
-		t.Errorf("Content-Type %q\n got %s\nwant %s", a.header.Get("Content-Type"), a.body, s.issuer.metadata())
+	a := s.wantAccepted(t, get(oauthPath).with("MCP-Protocol-Version", "2024-11-05"))
+	if a.body != s.issuer.Metadata() || a.header.Get("Content-Type") != "application/json" {
+		t.Errorf("Content-Type %q\n got %s\nwant %s", a.header.Get("Content-Type"), a.body, s.issuer.Metadata())
 	}
 	if a := s.send(t, get(openIDPath)); a.status != http.StatusNotFound || a.object(t)["error"] != "not_found" {
-		t.Errorf("a document that the issuer lacks: status %d, body %s; want 404", a.status, a.body)
+		t.Errorf("a document that the issuer does not have: status %d, body %s; want 404", a.status, a.body)
 	}
 }
 
 func testPassThroughIsUnchanged(t *testing.T) {
 	s := start(t)
-	want := s.issuer.metadata()
+	want := s.issuer.Metadata()
 	for range 5 {
 		if a := s.send(t, get(oauthPath)); a.status != http.StatusOK || a.body != want {
 			t.Errorf("status %d\n got %s\nwant %s", a.status, a.body, want)
 		}
 	}
-	if got := s.issuer.metadataFetches.Load(); got != 1 {
-		t.Errorf("the issuer was asked %d times, want once", got)
+	if got := s.issuer.Requests(testissuer.MetadataPath); got != 1 {
+		t.Errorf("%d fetches from the issuer, want one", got)
 	}
-	s.issuer.down.Store(true)
+	s.issuer.SetDown(true)
 	if a := s.send(t, get(oauthPath)); a.status != http.StatusOK || a.body != want {
-		t.Errorf("in an outage: status %d, body %s; want the last good copy", a.status, a.body)
+		t.Errorf("in an outage: status %d, body %s; want the last valid copy", a.status, a.body)
 	}
 
-	for name, breakIt := range map[string]func(*issuer){
-		"outage without a copy":      func(is *issuer) { is.down.Store(true) },
-		"metadata of another issuer": func(is *issuer) { other := "https://evil.example.com"; is.foreign.Store(&other) },
+	for name, breakIt := range map[string]func(*testissuer.Issuer){
+		"outage without a copy":      func(is *testissuer.Issuer) { is.SetDown(true) },
+		"metadata of another issuer": func(is *testissuer.Issuer) { is.SetMetadataIssuer("https://evil.example.com") },
 	} {
 		s := start(t)
 		breakIt(s.issuer)
 		a := s.send(t, get(oauthPath))
-		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || a.object(t)["error"] != "temporarily_unavailable" {
-			t.Errorf("%s: status %d, Retry-After %q, body %s", name, a.status, a.header.Get("Retry-After"), a.body)
+		after := a.header.Get("Retry-After")
+		if a.status != http.StatusServiceUnavailable || after == "" || a.object(t)["error"] != "temporarily_unavailable" {
+			t.Errorf("%s: status %d, Retry-After %q, body %s", name, a.status, after, a.body)
 		}
 		if strings.Contains(a.body, "evil") || strings.Contains(a.body, "10.0.0.7") {
-			t.Errorf("%s: body %s tells what went wrong inside", name, a.body)
+			t.Errorf("%s: body %s reveals the internal error", name, a.body)
 		}
 	}
 }
@@ -312,7 +414,7 @@ func testHTTPS(t *testing.T) {
 	const resource, issuer = "https://mcp.example.com/mcp", "https://issuer.example.com"
 	for _, test := range []struct {
 		resource, issuer, keys string
-		wantField              string // empty means that it is taken
+		wantField              string // empty means that the configuration is valid
 	}{
 		{resource, issuer, "", ""},
 		{resource, issuer, issuer + "/keys", ""},
@@ -326,12 +428,12 @@ func testHTTPS(t *testing.T) {
 		provider.JWKSURL = test.keys
 		_, err := gatehouse.New(gatehouse.Config{Resource: test.resource, Provider: provider})
 		if got := faultyFields(err); !slices.Equal(got, nonEmpty(test.wantField)) {
-			t.Errorf("%q, %q, %q: faults in %q, want %q (%v)", test.resource, test.issuer, test.keys, got, test.wantField, err)
+			t.Errorf("%q, %q, %q: errors in %q, want %q (%v)", test.resource, test.issuer, test.keys, got, test.wantField, err)
 		}
 	}
 }
 
-// faultyFields lists the fields that a configuration error is about.
+// faultyFields returns the fields that a configuration error names.
 func faultyFields(err error) []string {
 	var fields []string
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {

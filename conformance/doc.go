@@ -1,11 +1,11 @@
-// Package conformance holds the server to MCP authorization, clause by clause.
-// It has tests only: one row for each requirement of the four revisions of the
-// specification on a resource server, over real sockets against serve, a provider
-// and an issuer. A row that does not apply says why.
+// Package conformance checks a server against the requirements of MCP authorization. It
+// has tests only, with one row for each requirement that the four revisions of the
+// specification place on a resource server. The tests run package serve with a provider
+// and an issuer over real sockets. A row that does not apply gives the reason.
 //
-//	go test ./conformance           # hold every row
-//	go test ./conformance -update   # and write docs/conformance.md
+//	go test ./conformance           # run all rows
+//	go test ./conformance -update   # also write docs/conformance.md
 //
-// The folder official runs the conformance suite of the MCP project through the
-// gate; see there.
+// The folder official runs the conformance suite of the MCP project against a guarded
+// server.
 package conformance

@@ -9,13 +9,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// row is one requirement on the server. Either test holds it, or notApplicable
-// says in one sentence why nothing here could break it.
+// row is one requirement on the server. It has either a test, or in notApplicable the
+// reason why this repository cannot violate it.
 type row struct {
 	id          string
-	level       string // of RFC 2119; empty where the specification has no word
-	requirement string // in our own words
-	revisions   string // of MCP, or the RFC
+	level       string // keyword of RFC 2119; empty if the specification has none
+	requirement string // paraphrased
+	revisions   string // revisions of MCP, or the section of an RFC
 	test        func(*testing.T)
 
 	notApplicable string
@@ -31,8 +31,9 @@ const (
 
 var rows = slices.Concat(discoveryRows, challengeRows, statusRows, tokenRows, transportRows, flowRows)
 
-// ids are the requirements there are: discovery, challenges, status codes, tokens,
-// transport, and the steps of a client's flow. A row cannot get lost.
+// ids lists all requirements: discovery (A), challenges (B), status codes (C), tokens (D),
+// transport (E), and the steps of a client (S). TestEveryRequirementHasARow compares the
+// rows with it, so that none is lost.
 var ids = []string{
 	"A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10", "A11", "A12", "A13", "A14", "A15", "A16",
 	"B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "B10", "B11",
@@ -44,15 +45,15 @@ var ids = []string{
 
 var update = flag.Bool("update", false, "write docs/conformance.md")
 
-func TestNoRequirementIsLost(t *testing.T) {
+func TestEveryRequirementHasARow(t *testing.T) {
 	var got []string
 	for _, r := range rows {
 		got = append(got, r.id)
 		if r.requirement == "" || r.revisions == "" {
-			t.Errorf("%s does not say what it requires and since when", r.id)
+			t.Errorf("%s has no requirement or no revisions", r.id)
 		}
 		if (r.test == nil) == (r.notApplicable == "") {
-			t.Errorf("%s needs a test or a reason why there is none, and not both", r.id)
+			t.Errorf("%s must have either a test or a reason in notApplicable", r.id)
 		}
 	}
 	if diff := cmp.Diff(ids, got); diff != "" {
@@ -60,7 +61,7 @@ func TestNoRequirementIsLost(t *testing.T) {
 	}
 }
 
-// TestRows holds every row. Run one with -run TestRows/B3.
+// TestRows runs the test of every row. To run one, use -run TestRows/B3.
 func TestRows(t *testing.T) {
 	for _, r := range rows {
 		if r.test != nil {
@@ -72,8 +73,8 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// TestDocument keeps the published table the same as the rows. That a row with a
-// test holds is TestRows's business: both pass, or neither is worth anything.
+// TestDocument checks that the published table matches the rows. It does not run them: the
+// table is true if TestRows passes too.
 func TestDocument(t *testing.T) {
 	const name = "../docs/conformance.md"
 	want, err := document()

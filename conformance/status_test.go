@@ -9,42 +9,82 @@ import (
 )
 
 var statusRows = []row{
-	{id: "C1", level: "MUST", requirement: "401 when sign-in is needed, or the token is invalid, expired, of another audience, issuer or kind", revisions: all, test: testUnauthorized},
-	{id: "C2", level: "MUST", requirement: "403 when a good token lacks a scope or a permission; bare when no new scope would help", revisions: all, test: testForbidden},
-	{id: "C3", level: "MUST", requirement: "400 for malformed credentials: not one token, or in two places", revisions: all, test: testMalformed},
-	{id: "C4", level: "", requirement: "400 for nothing but these: a client of both eras takes it for a server of the older one", revisions: stateless, test: testUnknownSchemeIsNotMalformed},
-	{id: "C5", level: "", requirement: "503 with Retry-After and without detail while tokens cannot be checked; never 401 or 500", revisions: all, test: testUnavailable},
-	{id: "C6", level: "MUST", requirement: "403 for an Origin that is not allowed", revisions: since2511, test: testForbiddenOrigin},
-	{id: "C7", level: "MUST", requirement: "Sessions: 400 without an id, 404 for an unknown or ended one, 405 for what is not offered", revisions: "until 2025-11-25", test: testSessionStatus},
+	{
+		id:          "C1",
+		level:       "MUST",
+		requirement: "401 if sign-in is needed, or if the token is invalid, expired, of another audience, another issuer or another kind",
+		revisions:   all,
+		test:        testUnauthorized,
+	},
+	{
+		id:          "C2",
+		level:       "MUST",
+		requirement: "403 if a valid token lacks a scope or a permission; without a challenge if no scope would help",
+		revisions:   all,
+		test:        testForbidden,
+	},
+	{
+		id:          "C3",
+		level:       "MUST",
+		requirement: "400 for malformed credentials: not exactly one token, or a token in two places",
+		revisions:   all,
+		test:        testMalformed,
+	},
+	{
+		id:          "C4",
+		requirement: "400 for nothing else, because a client that supports both kinds of revision takes it for an older server",
+		revisions:   stateless,
+		test:        testUnknownSchemeIsNotMalformed,
+	},
+	{
+		id:          "C5",
+		requirement: "503 with Retry-After and without details while tokens cannot be verified; never 401 or 500",
+		revisions:   all,
+		test:        testUnavailable,
+	},
+	{
+		id:          "C6",
+		level:       "MUST",
+		requirement: "403 for an Origin that is not allowed",
+		revisions:   since2511,
+		test:        testForbiddenOrigin,
+	},
+	{
+		id:          "C7",
+		level:       "MUST",
+		requirement: "Sessions: 400 without an ID, 404 for an unknown or ended session, 405 for a method that is not offered",
+		revisions:   "until 2025-11-25",
+		test:        testSessionStatus,
+	},
 }
 
 func testUnauthorized(t *testing.T) {
 	s := start(t)
-	s.refused(t, discover(), signIn)
-	s.refused(t, initialize(), signIn)
-	for reason, token := range badTokens(s) {
-		s.refused(t, callTool(openTool).bearer(token), badToken(reason))
+	s.wantRejected(t, discover(), noCredentials)
+	s.wantRejected(t, initialize(), noCredentials)
+	for reason, token := range invalidTokens(s) {
+		s.wantRejected(t, callTool(openTool).bearer(token), invalidToken(reason))
 	}
-	// Expiry counts before scope: a new token is needed, not a wider one.
-	s.refused(t, callTool(notesTool).bearer(s.token(claim("exp", 1))), badToken("expired"))
+	// Expiry is checked before scopes: the client needs a new token, not more scopes.
+	s.wantRejected(t, callTool(notesTool).bearer(s.token(claim("exp", 1))), invalidToken("expired"))
 	if n := s.calls(openTool); n != 0 {
 		t.Errorf("the tool ran %d times", n)
 	}
-	s.called(t, callTool(openTool).bearer(s.token()))
+	s.wantCall(t, callTool(openTool).bearer(s.token()))
 }
 
 func testForbidden(t *testing.T) {
 	s := start(t)
 	token := s.token()
 	session := s.open(t, token)
-	for _, q := range []request{callTool(bossTool), callToolIn(session, bossTool)} {
-		s.refused(t, q.bearer(token), notAllowed)
+	for _, q := range []request{callTool(billingTool), callToolIn(session, billingTool)} {
+		s.wantRejected(t, q.bearer(token), insufficientPermission)
 	}
 	for _, q := range []request{callTool(notesTool), callToolIn(session, notesTool)} {
-		s.refused(t, q.bearer(token), lacks("profile email notes:write"))
+		s.wantRejected(t, q.bearer(token), insufficientScope("profile email notes:write"))
 	}
-	s.called(t, callTool(bossTool).bearer(s.token(asBoss)))
-	s.called(t, callTool(notesTool).bearer(s.token(withNotes)))
+	s.wantCall(t, callTool(billingTool).bearer(s.token(withBilling)))
+	s.wantCall(t, callTool(notesTool).bearer(s.token(withNotes)))
 }
 
 func testMalformed(t *testing.T) {
@@ -60,31 +100,33 @@ func testMalformed(t *testing.T) {
 		{"Bearer token=" + token},
 		{`Bearer "` + token + `"`},
 	} {
-		s.refused(t, callTool(openTool).with("Authorization", header...), malformed)
+		s.wantRejected(t, callTool(openTool).with("Authorization", header...), malformedCredentials)
 	}
-	s.refused(t, callTool(openTool).bearer(token).to("/mcp?access_token="+token), inQuery)
-	s.called(t, callTool(openTool).bearer(token))
+	s.wantRejected(t, callTool(openTool).bearer(token).withTarget("/mcp?access_token="+token), tokenInQuery)
+	s.wantCall(t, callTool(openTool).bearer(token))
 }
 
 func testUnknownSchemeIsNotMalformed(t *testing.T) {
 	s := start(t)
 	for _, header := range []string{"Basic dXNlcjpwYXNz", "DPoP " + s.token(), "Negotiate", "x y z", s.token()} {
-		s.refused(t, discover().with("Authorization", header), otherWay)
+		s.wantRejected(t, discover().with("Authorization", header), wrongScheme)
 	}
-	for reason, token := range badTokens(s) {
-		s.refused(t, discover().bearer(token), badToken(reason))
+	for reason, token := range invalidTokens(s) {
+		s.wantRejected(t, discover().bearer(token), invalidToken(reason))
 	}
 }
 
-// wantUnavailable holds a 503 to say when to come back, and nothing else.
+// wantUnavailable checks that a is a 503 with Retry-After and without details.
 func wantUnavailable(t *testing.T, a answer) {
 	t.Helper()
 	body := a.object(t)
-	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || body["error"] != "temporarily_unavailable" || len(body) != 2 {
-		t.Errorf("status %d, Retry-After %q, body %s; want 503", a.status, a.header.Get("Retry-After"), a.body)
+	after := a.header.Get("Retry-After")
+	if a.status != http.StatusServiceUnavailable || after == "" || body["error"] != "temporarily_unavailable" ||
+		body["reason"] != "provider_unavailable" || len(body) != 3 {
+		t.Errorf("status %d, Retry-After %q, body %s; want 503", a.status, after, a.body)
 	}
 	if got := a.header.Get("WWW-Authenticate"); got != "" {
-		t.Errorf("challenge %q: the client would throw its tokens away", got)
+		t.Errorf("challenge %q: a client would discard its tokens", got)
 	}
 	for _, detail := range []string{"10.0.0.7", "127.0.0.1", "jwks", "dial", "http"} {
 		if strings.Contains(a.body, detail) {
@@ -95,58 +137,59 @@ func wantUnavailable(t *testing.T, a answer) {
 
 func testUnavailable(t *testing.T) {
 	s := start(t)
-	s.called(t, callTool(openTool).bearer(s.token()))
-	s.issuer.down.Store(true)
-	s.called(t, callTool(openTool).bearer(s.token(claim("jti", "oat_2")))) // by the keys at hand
+	s.wantCall(t, callTool(openTool).bearer(s.token()))
+	s.issuer.SetDown(true)
+	s.wantCall(t, callTool(openTool).bearer(s.token(claim("jti", "oat_2")))) // verified with the cached keys
 
-	lost := startInOutage(t)
+	outage := startInOutage(t)
 	for _, q := range []request{discover(), initialize()} {
-		wantUnavailable(t, lost.send(t, q.bearer(lost.token())))
+		wantUnavailable(t, outage.send(t, q.bearer(outage.token())))
 	}
-	lost.refused(t, discover(), signIn)
-	lost.refused(t, discover().bearer("oat_8XOIeoaNnGh5A4xx"), badToken("opaque"))
-	if n := lost.Guard().Stats().Rejected["provider_unavailable"]; n != 2 {
+	outage.wantRejected(t, discover(), noCredentials)
+	outage.wantRejected(t, discover().bearer("oat_8XOIeoaNnGh5A4xx"), invalidToken("opaque"))
+	if n := outage.Guard().Stats().Rejected["provider_unavailable"]; n != 2 {
 		t.Errorf("%d requests counted as provider_unavailable, want 2", n)
 	}
 	testRecovery(t)
 }
 
-// testRecovery is on a clock of its own: how long a client waits is not the test's
-// time to spend.
+// testRecovery uses the clock of synctest, so that the test does not have to wait for
+// Retry-After.
 func testRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := startInBubble(t)
-		b.issuer.down.Store(true)
-		a := b.send(t, bare(http.MethodPost).bearer(b.token()))
+		p := startInProcess(t)
+		p.issuer.SetDown(true)
+		a := p.send(t, endpointRequest(http.MethodPost).bearer(p.token()))
 		wantUnavailable(t, a)
-		b.issuer.down.Store(false)
-		time.Sleep(b.retryAfter(t, a))
-		b.wantStatus(t, b.token(), http.StatusOK)
+		p.issuer.SetDown(false)
+		time.Sleep(retryAfter(t, a))
+		p.wantStatus(t, p.token(), http.StatusOK)
 	})
 }
 
 func testForbiddenOrigin(t *testing.T) {
 	s := start(t)
 	for _, origin := range []string{"https://evil.example.com", "null", "http://localhost.evil.example.com", "file://", "http://"} {
-		for _, verb := range verbs {
-			s.refused(t, bare(verb).with("Origin", origin), badOrigin)
-			s.refused(t, bare(verb).with("Origin", origin).bearer(s.token()), badOrigin)
+		for _, method := range methods {
+			s.wantRejected(t, endpointRequest(method).with("Origin", origin), forbiddenOrigin)
+			s.wantRejected(t, endpointRequest(method).with("Origin", origin).bearer(s.token()), forbiddenOrigin)
 		}
 	}
-	s.called(t, callTool(openTool).with("Origin", s.base).bearer(s.token()))
+	s.wantCall(t, callTool(openTool).with("Origin", s.base).bearer(s.token()))
 }
 
 func testSessionStatus(t *testing.T) {
 	s := start(t)
 	token := s.token()
 	session := s.open(t, token)
-	inSession := func(verb, id string) request {
-		q := bare(verb).with("MCP-Protocol-Version", stateful).bearer(token)
+	inSession := func(method, id string) request {
+		q := endpointRequest(method).with("MCP-Protocol-Version", stateful).bearer(token)
 		if id != "" {
 			q = q.with("Mcp-Session-Id", id)
 		}
 		return q
 	}
+	statelessGet := endpointRequest(http.MethodGet).with("MCP-Protocol-Version", stateless).bearer(token)
 	for _, test := range []struct {
 		name string
 		q    request
@@ -158,7 +201,7 @@ func testSessionStatus(t *testing.T) {
 		{"GET of an unknown session", inSession(http.MethodGet, "unknown"), http.StatusNotFound},
 		{"DELETE of an unknown session", inSession(http.MethodDelete, "unknown"), http.StatusNotFound},
 		{"PUT", inSession(http.MethodPut, session), http.StatusMethodNotAllowed},
-		{"GET in the revision without sessions", bare(http.MethodGet).with("MCP-Protocol-Version", stateless).bearer(token), http.StatusMethodNotAllowed},
+		{"GET in the stateless revision", statelessGet, http.StatusMethodNotAllowed},
 		{"POST", inSession(http.MethodPost, session), http.StatusOK},
 		{"DELETE", inSession(http.MethodDelete, session), http.StatusNoContent},
 		{"POST of an ended session", inSession(http.MethodPost, session), http.StatusNotFound},

@@ -10,55 +10,151 @@ import (
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 	"github.com/gatehouse-mcp/gatehouse/serve"
 	"github.com/google/go-cmp/cmp"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-const theToolAuthors = "The tool author's: the gate gives a tool the verified principal of each call to bind to, and hands out nothing of the kind itself."
+const toolAuthorsTask = "This is up to the author of the tool: the guard supplies the verified principal of each call to bind to, and creates no such value itself."
 
 var transportRows = []row{
-	{id: "E1", level: "MUST", requirement: "Origin is validated on every connection; none is fine", revisions: all, test: testOrigin},
-	{id: "E2", level: "SHOULD", requirement: "A local server listens on loopback only", revisions: all, test: testListensOnLoopback},
-	{id: "E3", level: "", requirement: "A local server validates Host as well (DNS rebinding)", revisions: all, test: testHost},
-	{id: "E4", level: "", requirement: "Pages of allowed origins can read every answer, refusals and documents included, and preflights need no token", revisions: all, test: testCORS},
-	{id: "E5", level: "MUST NOT", requirement: "A session is no authentication: every request is verified, ids are random and bound to who opened them", revisions: "until 2025-11-25", test: testSessions},
-	{id: "E6", level: "MUST NOT", requirement: "Possession of a state handle is no authentication", revisions: stateless, notApplicable: theToolAuthors},
-	{id: "E7", level: "MUST", requirement: "requestState is protected against change where it decides on access", revisions: stateless, notApplicable: theToolAuthors},
-	{id: "E8", level: "MUST", requirement: "A URL elicitation is bound to the user who started it", revisions: since2511, notApplicable: theToolAuthors},
-	{id: "E9", level: "MUST", requirement: "A list that depends on the caller has cacheScope private on every page, and hiding is not the only defence", revisions: stateless, test: testLists},
-	{id: "E10", level: "MUST", requirement: "Headers that repeat the body must equal it; what decides on access is the body", revisions: stateless, test: testHeadersAndBody},
-	{id: "E11", level: "MUST", requirement: "The public URL is configuration, never Host or a forwarded header", revisions: "RFC 9700 §4.13", test: testPublicURL},
-	{id: "E12", level: "MAY", requirement: "Both eras answer on one endpoint", revisions: stateless, test: testBothEras},
-	{id: "E13", level: "SHOULD NOT", requirement: "Sensitive parameters of a tool are not marked x-mcp-header", revisions: stateless, notApplicable: "The tool author's: schemas of tools pass through the gate as they are."},
+	{
+		id:          "E1",
+		level:       "MUST",
+		requirement: "Origin is validated on every request; a request without Origin is accepted",
+		revisions:   all,
+		test:        testOrigin,
+	},
+	{
+		id:          "E2",
+		level:       "SHOULD",
+		requirement: "A local server listens on loopback only",
+		revisions:   all,
+		test:        testListensOnLoopback,
+	},
+	{
+		id:          "E3",
+		requirement: "A local server validates Host as well, against DNS rebinding",
+		revisions:   all,
+		test:        testHost,
+	},
+	{
+		id:          "E4",
+		requirement: "Pages of allowed origins can read every response, rejections and metadata included, and a preflight needs no token",
+		revisions:   all,
+		test:        testCORS,
+	},
+	{
+		id:          "E5",
+		level:       "MUST NOT",
+		requirement: "A session is not authentication: every request is verified, and session IDs are random and bound to the user who opened the session",
+		revisions:   "until 2025-11-25",
+		test:        testSessions,
+	},
+	{
+		id:            "E6",
+		level:         "MUST NOT",
+		requirement:   "Possession of a state handle is not authentication",
+		revisions:     stateless,
+		notApplicable: toolAuthorsTask,
+	},
+	{
+		id:            "E7",
+		level:         "MUST",
+		requirement:   "requestState is protected against modification where it affects access",
+		revisions:     stateless,
+		notApplicable: toolAuthorsTask,
+	},
+	{
+		id:            "E8",
+		level:         "MUST",
+		requirement:   "A URL elicitation is bound to the user who started it",
+		revisions:     since2511,
+		notApplicable: toolAuthorsTask,
+	},
+	{
+		id:          "E9",
+		level:       "MUST",
+		requirement: "A list that depends on the caller has cacheScope private on every page, and hiding a tool is not the only protection",
+		revisions:   stateless,
+		test:        testLists,
+	},
+	{
+		id:          "E10",
+		level:       "MUST",
+		requirement: "Headers that repeat the body must equal it; the access decision uses the body",
+		revisions:   stateless,
+		test:        testHeadersAndBody,
+	},
+	{
+		id:          "E11",
+		level:       "MUST",
+		requirement: "The public URL comes from the configuration, never from Host or a forwarded header",
+		revisions:   "RFC 9700 §4.13",
+		test:        testPublicURL,
+	},
+	{
+		id:          "E12",
+		level:       "MAY",
+		requirement: "Stateless and stateful revisions work at one endpoint",
+		revisions:   stateless,
+		test:        testBothKindsOfRevision,
+	},
+	{
+		id:            "E13",
+		level:         "SHOULD NOT",
+		requirement:   "Sensitive parameters of a tool are not marked x-mcp-header",
+		revisions:     stateless,
+		notApplicable: "This is up to the author of the tool: tool schemas are passed on unchanged.",
+	},
 }
 
 func testOrigin(t *testing.T) {
 	s := start(t, func(cfg *serve.Config) { cfg.AllowedOrigins = []string{"https://app.example.com"} })
 	_, port, _ := strings.Cut(s.host, ":")
-	for _, origin := range []string{s.base, "http://127.0.0.1:" + port, "http://[::1]:6274", "http://localhost:6274", "https://app.example.com"} {
-		s.called(t, callTool(openTool).with("Origin", origin).bearer(s.token()))
+	for _, origin := range []string{
+		s.base,
+		"http://127.0.0.1:" + port,
+		"http://[::1]:6274",
+		"http://localhost:6274",
+		"https://app.example.com",
+	} {
+		s.wantCall(t, callTool(openTool).with("Origin", origin).bearer(s.token()))
 	}
-	s.called(t, callTool(openTool).bearer(s.token()))
+	s.wantCall(t, callTool(openTool).bearer(s.token()))
 	session := s.open(t, s.token())
 	for _, origin := range []string{
-		"https://evil.example.com", "https://app.example.com.evil.example.com", "https://app.example.com:444", "http://app.example.com",
-		"http://localhost.evil.example.com", "null", "https://app.example.com/", "localhost",
+		"https://evil.example.com",
+		"https://app.example.com.evil.example.com",
+		"https://app.example.com:444",
+		"http://app.example.com",
+		"http://localhost.evil.example.com",
+		"null",
+		"https://app.example.com/",
+		"localhost",
 	} {
-		for _, q := range []request{callTool(openTool), initialize(), callToolIn(session, openTool), bare(http.MethodGet), bare(http.MethodDelete)} {
-			s.refused(t, q.with("Origin", origin), badOrigin)
-			s.refused(t, q.with("Origin", origin).bearer(s.token()), badOrigin)
+		for _, q := range []request{
+			callTool(openTool),
+			initialize(),
+			callToolIn(session, openTool),
+			endpointRequest(http.MethodGet),
+			endpointRequest(http.MethodDelete),
+		} {
+			s.wantRejected(t, q.with("Origin", origin), forbiddenOrigin)
+			s.wantRejected(t, q.with("Origin", origin).bearer(s.token()), forbiddenOrigin)
 		}
 	}
 	public := start(t, func(cfg *serve.Config) { cfg.URL = "https://mcp.example.com" })
 	const resource = "https://mcp.example.com/mcp"
-	public.called(t, callTool(openTool).at("mcp.example.com").with("Origin", "https://mcp.example.com").bearer(public.issuer.token(resource)))
-	public.refused(t, callTool(openTool).at("mcp.example.com").with("Origin", "http://localhost:6274").bearer(public.issuer.token(resource)), badOrigin)
+	call := callTool(openTool).withHost("mcp.example.com").bearer(public.issuer.Token(resource))
+	public.wantCall(t, call.with("Origin", "https://mcp.example.com"))
+	public.wantRejected(t, call.with("Origin", "http://localhost:6274"), forbiddenOrigin)
 }
 
 func testListensOnLoopback(t *testing.T) {
-	is := serveIssuer(t)
+	is := testissuer.Start(t)
 	cfg := serve.Config{Name: "conformance", Version: "1.0.0", Provider: strictClerk(is)}
 	s, err := serve.New(cfg)
 	if err != nil {
@@ -80,7 +176,7 @@ func testListensOnLoopback(t *testing.T) {
 	for _, host := range []string{"0.0.0.0", "::", "192.0.2.1"} {
 		cfg.Host = host
 		if _, err := serve.New(cfg); !slices.Equal(faultyFields(err), []string{"MCP_URL"}) {
-			t.Errorf("New on %s without a URL: %v, want a fault in MCP_URL", host, err)
+			t.Errorf("New on %s without a URL: %v, want an error about MCP_URL", host, err)
 		}
 	}
 	wide, err := net.Listen("tcp", "0.0.0.0:0")
@@ -90,27 +186,33 @@ func testListensOnLoopback(t *testing.T) {
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.Serve(stopped, wide); !slices.Equal(faultyFields(err), []string{"MCP_URL"}) {
-		t.Errorf("Serve on %s: %v, want a fault in MCP_URL", wide.Addr(), err)
+		t.Errorf("Serve on %s: %v, want an error about MCP_URL", wide.Addr(), err)
 	}
 }
 
 func testHost(t *testing.T) {
 	s := start(t)
 	_, port, _ := strings.Cut(s.host, ":")
-	for _, host := range []string{"evil.example.com", "localhost.evil.example.com:" + port, "127.0.0.1.evil.example.com", "0.0.0.0:" + port, "192.0.2.1"} {
-		for _, q := range []request{discover(), initialize(), bare(http.MethodGet), bare(http.MethodOptions)} {
-			s.refused(t, q.at(host), badHost)
-			s.refused(t, q.at(host).bearer(s.token()), badHost)
-			s.refused(t, q.at(host).with("Origin", "http://"+host).bearer(s.token()), badHost)
+	for _, host := range []string{
+		"evil.example.com",
+		"localhost.evil.example.com:" + port,
+		"127.0.0.1.evil.example.com",
+		"0.0.0.0:" + port,
+		"192.0.2.1",
+	} {
+		for _, q := range []request{discover(), initialize(), endpointRequest(http.MethodGet), endpointRequest(http.MethodOptions)} {
+			s.wantRejected(t, q.withHost(host), forbiddenHost)
+			s.wantRejected(t, q.withHost(host).bearer(s.token()), forbiddenHost)
+			s.wantRejected(t, q.withHost(host).with("Origin", "http://"+host).bearer(s.token()), forbiddenHost)
 		}
 	}
-	s.called(t, callTool(openTool).with("Origin", s.base).bearer(s.token()))
-	s.called(t, callTool(openTool).at("127.0.0.1:"+port).bearer(s.token()))
+	s.wantCall(t, callTool(openTool).with("Origin", s.base).bearer(s.token()))
+	s.wantCall(t, callTool(openTool).withHost("127.0.0.1:"+port).bearer(s.token()))
 }
 
 func testCORS(t *testing.T) {
 	s := start(t)
-	lost := startInOutage(t)
+	outage := startInOutage(t)
 	token := s.token()
 	session := s.open(t, token)
 	for name, a := range map[string]answer{
@@ -118,17 +220,18 @@ func testCORS(t *testing.T) {
 		"stateful call":      s.send(t, callToolIn(session, openTool).with("Origin", s.base).bearer(token)),
 		"no credentials":     s.send(t, discover().with("Origin", s.base)),
 		"malformed":          s.send(t, discover().with("Origin", s.base).with("Authorization", "Bearer")),
-		"bad token":          s.send(t, discover().with("Origin", s.base).bearer(s.token(claim("exp", 1)))),
+		"expired token":      s.send(t, discover().with("Origin", s.base).bearer(s.token(claim("exp", 1)))),
 		"insufficient scope": s.send(t, callTool(notesTool).with("Origin", s.base).bearer(token)),
-		"not allowed":        s.send(t, callTool(bossTool).with("Origin", s.base).bearer(token)),
+		"not allowed":        s.send(t, callTool(billingTool).with("Origin", s.base).bearer(token)),
 		"unknown session":    s.send(t, callToolIn("unknown", openTool).with("Origin", s.base).bearer(token)),
-		"unavailable":        lost.send(t, discover().with("Origin", s.base).bearer(lost.token())),
+		"unavailable":        outage.send(t, discover().with("Origin", s.base).bearer(outage.token())),
 		"preflight":          s.send(t, preflight(s.base)),
 	} {
 		if got := a.header.Values("Access-Control-Allow-Origin"); !slices.Equal(got, []string{s.base}) {
 			t.Errorf("%s: Access-Control-Allow-Origin %q, want %q", name, got, s.base)
 		}
-		if got := a.header.Get("Access-Control-Expose-Headers"); got != "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After" {
+		const exposed = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After"
+		if got := a.header.Get("Access-Control-Expose-Headers"); got != exposed {
 			t.Errorf("%s: Access-Control-Expose-Headers %q", name, got)
 		}
 		if got := a.header.Values("Vary"); !slices.Contains(got, "Origin") {
@@ -144,13 +247,13 @@ func testCORS(t *testing.T) {
 		}
 	}
 	testPreflight(t, s)
-	evil := s.refused(t, preflight("https://evil.example.com"), badOrigin)
+	evil := s.wantRejected(t, preflight("https://evil.example.com"), forbiddenOrigin)
 	if got := evil.header.Get("Access-Control-Allow-Origin"); got != "" {
-		t.Errorf("a foreign origin is told Access-Control-Allow-Origin %q", got)
+		t.Errorf("a foreign origin gets Access-Control-Allow-Origin %q", got)
 	}
 }
 
-// preflight is what a browser asks before a page may call the endpoint.
+// preflight returns the request that a browser sends before a page may call the endpoint.
 func preflight(origin string) request {
 	return request{method: http.MethodOptions, target: "/mcp"}.
 		with("Origin", origin).
@@ -162,7 +265,7 @@ func testPreflight(t *testing.T, s *server) {
 	t.Helper()
 	a := s.send(t, preflight(s.base))
 	if a.status != http.StatusNoContent || a.body != "" {
-		t.Errorf("preflight: status %d, body %q; want 204 and none", a.status, a.body)
+		t.Errorf("preflight: status %d, body %q; want 204 and no body", a.status, a.body)
 	}
 	if got := a.header.Get("Access-Control-Allow-Methods"); got != "GET, POST, DELETE, OPTIONS" {
 		t.Errorf("preflight: Access-Control-Allow-Methods %q", got)
@@ -172,8 +275,9 @@ func testPreflight(t *testing.T, s *server) {
 		t.Errorf("preflight: Access-Control-Allow-Headers\n got %s\nwant %s", got, want)
 	}
 	for _, path := range []string{insertedPath, rootPath, oauthPath} {
-		a := s.send(t, preflight("https://any.example.com").to(path))
-		if got := a.header.Get("Access-Control-Allow-Headers"); a.status != http.StatusNoContent || !strings.Contains(got, "MCP-Protocol-Version") {
+		a := s.send(t, preflight("https://any.example.com").withTarget(path))
+		got := a.header.Get("Access-Control-Allow-Headers")
+		if a.status != http.StatusNoContent || !strings.Contains(got, "MCP-Protocol-Version") {
 			t.Errorf("preflight of %s: status %d, Access-Control-Allow-Headers %q", path, a.status, got)
 		}
 	}
@@ -185,24 +289,24 @@ func testSessions(t *testing.T) {
 	for range 3 {
 		id := s.open(t, s.token())
 		if len(id) < 22 { // 128 bits in base64
-			t.Errorf("session id %q is short", id)
+			t.Errorf("session ID %q is short", id)
 		}
 		ids[id] = true
 	}
 	if len(ids) != 3 {
-		t.Errorf("session ids repeat: %v", ids)
+		t.Errorf("session IDs repeat: %v", ids)
 	}
 	info, err := s.Guard().Verify(t.Context(), s.token(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := s.issuer.url + "|user_ada"; info.UserID != want {
+	if want := s.issuer.URL() + "|user_ada"; info.UserID != want {
 		t.Errorf("sessions are bound to %q, want issuer and subject: %q", info.UserID, want)
 	}
 	testSessionTheft(t)
 }
 
-// list is the answer to tools/list, one page of it.
+// list is one page of the result of tools/list.
 type list struct {
 	Tools []struct {
 		Name string `json:"name"`
@@ -211,13 +315,14 @@ type list struct {
 	NextCursor string `json:"nextCursor"`
 }
 
-// listTools returns the names of all tools that the token may see, page by page.
+// listTools returns the names of all tools that tools/list shows to the token. page returns
+// the request for the page at a cursor, which is empty for the first one.
 func (s *server) listTools(t *testing.T, token string, page func(cursor string) request) []string {
 	t.Helper()
 	var names []string
 	for cursor, pages := "", 0; pages == 0 || cursor != ""; pages++ {
 		var l list
-		if r := s.accepted(t, page(cursor).bearer(token)).rpc(t); json.Unmarshal(r.Result, &l) != nil || r.Error != nil {
+		if r := s.wantAccepted(t, page(cursor).bearer(token)).rpc(t); json.Unmarshal(r.Result, &l) != nil || r.Error != nil {
 			t.Fatalf("tools/list: %s, error %+v", r.Result, r.Error)
 		}
 		if l.CacheScope != "private" {
@@ -227,7 +332,7 @@ func (s *server) listTools(t *testing.T, token string, page func(cursor string) 
 			names = append(names, tool.Name)
 		}
 		if cursor = l.NextCursor; pages > len(tools) {
-			t.Fatal("the pages have no end")
+			t.Fatal("tools/list does not stop returning cursors")
 		}
 	}
 	slices.Sort(names)
@@ -243,21 +348,23 @@ func testLists(t *testing.T) {
 		}
 		return map[string]any{"cursor": cursor}
 	}
-	for era, page := range map[string]func(string) request{
-		stateless: func(cursor string) request { return modern("tools/list", "", params(cursor)) },
+	for revision, page := range map[string]func(string) request{
+		stateless: func(cursor string) request { return statelessRequest("tools/list", "", params(cursor)) },
 		stateful: func(cursor string) request {
 			return post(message("tools/list", params(cursor))).with("MCP-Protocol-Version", stateful).with("Mcp-Session-Id", session)
 		},
 	} {
-		// What a new scope would open stays visible, or nobody could ask for it.
+		// A tool that a further scope would allow stays visible, so that clients can
+		// request the scope.
 		if diff := cmp.Diff([]string{bothTool, notesTool, openTool}, s.listTools(t, s.token(), page)); diff != "" {
-			t.Errorf("%s: tools of a user (-want +got):\n%s", era, diff)
+			t.Errorf("%s: tools without the permission (-want +got):\n%s", revision, diff)
 		}
-		if diff := cmp.Diff([]string{bossTool, bothTool, notesTool, openTool}, s.listTools(t, s.token(asBoss), page)); diff != "" {
-			t.Errorf("%s: tools of a boss (-want +got):\n%s", era, diff)
+		all := []string{billingTool, bothTool, notesTool, openTool}
+		if diff := cmp.Diff(all, s.listTools(t, s.token(withBilling), page)); diff != "" {
+			t.Errorf("%s: tools with the permission (-want +got):\n%s", revision, diff)
 		}
 	}
-	s.refused(t, callTool(bossTool).bearer(s.token()), notAllowed)
+	s.wantRejected(t, callTool(billingTool).bearer(s.token()), insufficientPermission)
 }
 
 func testHeadersAndBody(t *testing.T) {
@@ -267,16 +374,17 @@ func testHeadersAndBody(t *testing.T) {
 	notesSession := s.open(t, notes)
 
 	for name, q := range map[string]request{
-		"Mcp-Name":           callTool(notesTool).with("Mcp-Name", openTool),
-		"Mcp-Method":         callTool(notesTool).with("Mcp-Method", "ping"),
-		"no Mcp-Name":        callTool(notesTool).without("Mcp-Name"),
-		"no Mcp-Method":      callTool(notesTool).without("Mcp-Method"),
-		"no version":         callTool(notesTool).without("MCP-Protocol-Version"),
-		"version of the era": callTool(notesTool).with("MCP-Protocol-Version", "2026-07-29"),
+		"Mcp-Name":        callTool(notesTool).with("Mcp-Name", openTool),
+		"Mcp-Method":      callTool(notesTool).with("Mcp-Method", "ping"),
+		"no Mcp-Name":     callTool(notesTool).without("Mcp-Name"),
+		"no Mcp-Method":   callTool(notesTool).without("Mcp-Method"),
+		"no version":      callTool(notesTool).without("MCP-Protocol-Version"),
+		"unknown version": callTool(notesTool).with("MCP-Protocol-Version", "2026-07-29"),
 	} {
-		s.refused(t, q.bearer(token), lacks("profile email notes:write"))
+		s.wantRejected(t, q.bearer(token), insufficientScope("profile email notes:write"))
 		a := s.send(t, q.bearer(notes))
-		if r := a.rpc(t); a.status != http.StatusBadRequest || r.Error == nil || name != "version of the era" && r.Error.Code != -32020 {
+		r := a.rpc(t)
+		if a.status != http.StatusBadRequest || r.Error == nil || name != "unknown version" && r.Error.Code != -32020 {
 			t.Errorf("%s: status %d, error %+v; want 400 and -32020", name, a.status, r.Error)
 		}
 	}
@@ -284,17 +392,17 @@ func testHeadersAndBody(t *testing.T) {
 		t.Errorf("the tool ran %d times on headers that do not match", n)
 	}
 
-	lying := func(session string) request {
+	contradicting := func(session string) request {
 		return callToolIn(session, notesTool).with("Mcp-Method", "ping").with("Mcp-Name", openTool)
 	}
-	s.refused(t, lying(session).bearer(token), lacks("profile email notes:write"))
-	s.called(t, lying(notesSession).bearer(notes))
-	s.called(t, callTool(notesTool).bearer(notes))
+	s.wantRejected(t, contradicting(session).bearer(token), insufficientScope("profile email notes:write"))
+	s.wantCall(t, contradicting(notesSession).bearer(notes))
+	s.wantCall(t, callTool(notesTool).bearer(notes))
 	testAmbiguousBodies(t, s, session, token)
 }
 
-// testAmbiguousBodies calls a tool that the token may not call in bodies which two
-// parsers could read differently.
+// testAmbiguousBodies calls a tool that the token may not call, with bodies that two
+// parsers could read differently. The tool must never run.
 func testAmbiguousBodies(t *testing.T, s *server, session, token string) {
 	t.Helper()
 	before := s.calls(notesTool)
@@ -334,47 +442,47 @@ func testPublicURL(t *testing.T) {
 			with("X-Original-Host", "evil.example.com").with("Forwarded", "host=evil.example.com;proto=http")
 	}
 	for _, host := range []string{"mcp.example.com", "MCP.example.com", s.host} {
-		for _, q := range []request{discover().at(host), forged(discover()).at(host)} {
+		for _, q := range []request{discover().withHost(host), forged(discover()).withHost(host)} {
 			if got := parameters(t, s.send(t, q))["resource_metadata"]; got != document {
 				t.Errorf("Host %s: resource_metadata %q, want %q", host, got, document)
 			}
 		}
 	}
 	for _, host := range []string{"mcp.example.com", "evil.example.com", s.host} {
-		s.wantDocument(t, forged(get(insertedPath)).at(host), resource)
-		s.wantDocument(t, forged(get(rootPath)).at(host), resource)
+		s.wantDocument(t, forged(get(insertedPath)).withHost(host), resource)
+		s.wantDocument(t, forged(get(rootPath)).withHost(host), resource)
 	}
-	s.refused(t, discover().at("evil.example.com"), badHost)
-	call := callTool(openTool).at("mcp.example.com")
-	s.called(t, call.bearer(s.issuer.token(resource)))
+	s.wantRejected(t, discover().withHost("evil.example.com"), forbiddenHost)
+	call := callTool(openTool).withHost("mcp.example.com")
+	s.wantCall(t, call.bearer(s.issuer.Token(resource)))
 	for _, audience := range []string{"https://evil.example.com/mcp", s.base + "/mcp", "http://mcp.example.com/mcp"} {
-		a := s.send(t, forged(call).bearer(s.issuer.token(audience)))
+		a := s.send(t, forged(call).bearer(s.issuer.Token(audience)))
 		if a.status != http.StatusUnauthorized || parameters(t, a)["error"] != "invalid_token" {
 			t.Errorf("audience %s: status %d, body %s; want 401", audience, a.status, a.body)
 		}
 	}
 }
 
-func testBothEras(t *testing.T) {
+func testBothKindsOfRevision(t *testing.T) {
 	s := start(t)
 	token := s.token()
 	var discovered struct {
 		SupportedVersions []string `json:"supportedVersions"`
 	}
-	r := s.accepted(t, discover().bearer(token)).rpc(t)
+	r := s.wantAccepted(t, discover().bearer(token)).rpc(t)
 	if err := json.Unmarshal(r.Result, &discovered); err != nil || !slices.Contains(discovered.SupportedVersions, stateless) {
 		t.Errorf("server/discover: %s, error %+v; want %s among the versions", r.Result, r.Error, stateless)
 	}
 	session := s.open(t, token)
 	for range 2 {
 		for name, q := range map[string]request{stateless: callTool(openTool), stateful: callToolIn(session, openTool)} {
-			if got := s.called(t, q.bearer(token)); got.Subject != "user_ada" {
+			if got := s.wantCall(t, q.bearer(token)); got.Subject != "user_ada" {
 				t.Errorf("%s: the tool saw %q, want user_ada", name, got.Subject)
 			}
 		}
 	}
 	a := s.send(t, callTool(openTool).bearer(token))
 	if got := a.header["Mcp-Session-Id"]; got != nil {
-		t.Errorf("the revision without sessions got session %q", got)
+		t.Errorf("the stateless revision got session %q", got)
 	}
 }

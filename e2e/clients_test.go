@@ -15,63 +15,115 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// client is a client library, and what is to be seen of it on the wire.
+// client is a client library and the requests that it is expected to send.
 type client struct {
 	name     string
 	revision string // of MCP
 	start    func(t testing.TB, endpoint string) session
-	// way is every exchange from the first request to the token.
-	way []string
+	// wantRequests has every exchange from the first request up to the token.
+	wantRequests []string
 }
 
-// What a client does that follows the 2025-06-18 revision and later: the 401
-// names the metadata of the resource, that names the issuer, and nothing is
-// guessed or asked twice.
-var straightWay = []string{
+// directRequests are those of a client of the revision 2025-06-18 or later: the 401 names
+// the resource metadata, the resource metadata names the issuer, and the client neither
+// guesses nor repeats anything.
+var directRequests = []string{
 	"POST /mcp 401",
 	"GET /.well-known/oauth-protected-resource/mcp 200",
 	"clerk: GET /.well-known/oauth-authorization-server 200",
-	clientIsNew,
-	signInAsked,
+	clientRegistered,
+	signInRequested,
 	tokenIssued,
 }
 
 var clients = []client{
-	{name: "go-sdk 2026-07-28", revision: "2026-07-28", way: straightWay,
-		start: func(t testing.TB, endpoint string) session { return newGoSession(t, endpoint, "2026-07-28") }},
-	{name: "go-sdk 2025-11-25", revision: "2025-11-25", way: straightWay,
-		start: func(t testing.TB, endpoint string) session { return newGoSession(t, endpoint, "2025-11-25") }},
-	{name: "@modelcontextprotocol/sdk 1.32.2", revision: "2025-11-25", way: straightWay,
-		start: func(t testing.TB, endpoint string) session { return newScript(t, endpoint, "sdk-v1.mjs") }},
-	{name: "@modelcontextprotocol/client 2.4.0", revision: "2025-11-25", way: straightWay,
-		start: func(t testing.TB, endpoint string) session { return newScript(t, endpoint, "sdk-v2.mjs") }},
-	{name: "@modelcontextprotocol/client 2.4.0 auto", revision: "2026-07-28", way: straightWay,
-		start: func(t testing.TB, endpoint string) session { return newScript(t, endpoint, "sdk-v2.mjs", "auto") }},
-	// Clients of 2025-03-26 know no protected resource metadata: they take the
-	// server for its own issuer, and live on the documents passed through.
-	{name: "@modelcontextprotocol/sdk 1.11.5", revision: "2025-03-26", way: []string{
-		"POST /mcp 401",
-		"clerk: GET /.well-known/oauth-authorization-server 200", // by the gate
-		"GET /.well-known/oauth-authorization-server 200",
-		clientIsNew,
-		signInAsked,
-		"GET /.well-known/oauth-authorization-server 200",
-		tokenIssued,
+	{
+		name:         "go-sdk 2026-07-28",
+		revision:     "2026-07-28",
+		start:        startGoSession("2026-07-28"),
+		wantRequests: directRequests,
 	},
-		start: func(t testing.TB, endpoint string) session { return newScript(t, endpoint, "sdk-2025-03-26.mjs") }},
-	{name: "mcp-remote 0.15.1", revision: "2025-11-25", way: remoteWay, start: newRemoteSession},
-	// In a page every request has a preflight, but for those a form could make.
-	{name: "page in Chromium", revision: "2025-11-25", way: pageWay,
-		start: func(t testing.TB, endpoint string) session { return newScript(t, endpoint, "page.mjs", chromium(t)) }},
-	{name: "page in Chromium auto", revision: "2026-07-28", way: pageWay,
-		start: func(t testing.TB, endpoint string) session {
-			return newScript(t, endpoint, "page.mjs", chromium(t), "auto")
-		}},
+	{
+		name:         "go-sdk 2025-11-25",
+		revision:     "2025-11-25",
+		start:        startGoSession("2025-11-25"),
+		wantRequests: directRequests,
+	},
+	{
+		name:         "@modelcontextprotocol/sdk 1.32.2",
+		revision:     "2025-11-25",
+		start:        startScript("sdk-v1.mjs"),
+		wantRequests: directRequests,
+	},
+	{
+		name:         "@modelcontextprotocol/client 2.4.0",
+		revision:     "2025-11-25",
+		start:        startScript("sdk-v2.mjs"),
+		wantRequests: directRequests,
+	},
+	{
+		name:         "@modelcontextprotocol/client 2.4.0 auto",
+		revision:     "2026-07-28",
+		start:        startScript("sdk-v2.mjs", "auto"),
+		wantRequests: directRequests,
+	},
+	{
+		name:         "@modelcontextprotocol/sdk 1.11.5",
+		revision:     "2025-03-26",
+		start:        startScript("sdk-2025-03-26.mjs"),
+		wantRequests: firstRevisionRequests,
+	},
+	{
+		name:         "mcp-remote 0.15.1",
+		revision:     "2025-11-25",
+		start:        newRemoteSession,
+		wantRequests: mcpRemoteRequests,
+	},
+	{
+		name:         "page in Chromium",
+		revision:     "2025-11-25",
+		start:        startPage(),
+		wantRequests: crossOriginRequests,
+	},
+	{
+		name:         "page in Chromium auto",
+		revision:     "2026-07-28",
+		start:        startPage("auto"),
+		wantRequests: crossOriginRequests,
+	},
 }
 
-// mcp-remote looks for a server first, then for its sign-in, and both again when
-// the client behind it begins.
-var remoteWay = []string{
+func startGoSession(revision string) func(t testing.TB, endpoint string) session {
+	return func(t testing.TB, endpoint string) session { return newGoSession(t, endpoint, revision) }
+}
+
+func startScript(file string, args ...string) func(t testing.TB, endpoint string) session {
+	return func(t testing.TB, endpoint string) session { return newScript(t, endpoint, file, args...) }
+}
+
+// startPage starts an SDK in a web page, with a mode of its version negotiation.
+func startPage(mode ...string) func(t testing.TB, endpoint string) session {
+	return func(t testing.TB, endpoint string) session {
+		return newScript(t, endpoint, "page.mjs", append([]string{chromium(t)}, mode...)...)
+	}
+}
+
+// firstRevisionRequests are those of a client of 2025-03-26. It does not know protected
+// resource metadata: it takes the MCP server for the issuer, and needs the documents that
+// the guard passes on.
+var firstRevisionRequests = []string{
+	"POST /mcp 401",
+	"clerk: GET /.well-known/oauth-authorization-server 200", // from the guard
+	"GET /.well-known/oauth-authorization-server 200",
+	clientRegistered,
+	signInRequested,
+	"GET /.well-known/oauth-authorization-server 200",
+	tokenIssued,
+}
+
+// mcpRemoteRequests are those of mcp-remote: it discovers the server and its issuer when it
+// starts, and again when the client behind it connects.
+var mcpRemoteRequests = []string{
 	"GET /mcp 401",
 	"GET /.well-known/oauth-protected-resource/mcp 200",
 	"clerk: GET /.well-known/oauth-authorization-server 200",
@@ -79,13 +131,14 @@ var remoteWay = []string{
 	"POST /mcp 401",
 	"GET /.well-known/oauth-protected-resource/mcp 200",
 	"clerk: GET /.well-known/oauth-authorization-server 200",
-	clientIsNew,
-	signInAsked,
+	clientRegistered,
+	signInRequested,
 	tokenIssued,
 }
 
-// pageWay is pagesWay from another origin.
-var pageWay = []string{
+// crossOriginRequests are signInPageRequests from a web page of another origin: every request
+// has a preflight, except those that a form could send.
+var crossOriginRequests = []string{
 	"OPTIONS /mcp 204",
 	"POST /mcp 401",
 	"OPTIONS /.well-known/oauth-protected-resource/mcp 204",
@@ -93,8 +146,8 @@ var pageWay = []string{
 	"clerk: OPTIONS /.well-known/oauth-authorization-server 204",
 	"clerk: GET /.well-known/oauth-authorization-server 200",
 	"clerk: OPTIONS /oauth/register 204",
-	clientIsNew,
-	signInAsked,
+	clientRegistered,
+	signInRequested,
 	"clerk: GET /oauth/authorize/continue 200",
 	"clerk: POST /oauth/authorize/continue 303",
 	"clerk: GET /oauth/authorize/continue 200",
@@ -102,10 +155,15 @@ var pageWay = []string{
 	tokenIssued,
 }
 
-// afterwards is all that a signed-in client may be seen to do. A GET opens the
-// stream of a session and a DELETE ends it.
-var afterwards = []string{
-	"POST /mcp 200", "POST /mcp 202", "GET /mcp 200", "DELETE /mcp 204", "OPTIONS /mcp 204", userAsked,
+// allowedWithToken are the only exchanges that may follow the sign-in. A GET opens the stream
+// of a session and a DELETE ends the session.
+var allowedWithToken = []string{
+	"POST /mcp 200",
+	"POST /mcp 202",
+	"GET /mcp 200",
+	"DELETE /mcp 204",
+	"OPTIONS /mcp 204",
+	userInfoFetched,
 }
 
 var whoamiTools = []string{"note", "organization", "token", "whoami"}
@@ -114,17 +172,17 @@ func TestClients(t *testing.T) {
 	for _, c := range clients {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			travel(t, c)
+			runClient(t, c)
 		})
 	}
 }
 
-// travel takes one client through every step.
-func travel(t *testing.T, c client) {
-	h := openHouse(t)
-	s := c.start(t, h.url())
-	j := journey{t, c.name}
-	j.step("sign-in", func(t *testing.T) {
+// runClient runs all steps with one client.
+func runClient(t *testing.T, c client) {
+	dev := startDev(t)
+	s := c.start(t, dev.url())
+	sc := scenario{t, c.name}
+	sc.step("sign-in", func(t *testing.T) {
 		revision, err := s.connect(within(t, stepTime), ada)
 		if err != nil {
 			t.Fatal(err)
@@ -133,39 +191,24 @@ func travel(t *testing.T, c client) {
 			t.Errorf("got revision %s, want %s", revision, c.revision)
 		}
 	})
-	j.step("list", func(t *testing.T) {
-		names, err := s.tools(within(t, stepTime))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(whoamiTools, slices.Sorted(slices.Values(names))); diff != "" {
-			t.Errorf("tools (-want +got):\n%s", diff)
-		}
-	})
-	j.step("whoami", func(t *testing.T) { checkWhoami(t, s, ada) })
-	j.step("wire", func(t *testing.T) { checkWire(t, h, c.way) })
-	j.step("apart", func(t *testing.T) {
-		other := c.start(t, h.url())
+	sc.step("list", func(t *testing.T) { checkTools(t, s) })
+	sc.step("whoami", func(t *testing.T) { checkWhoami(t, s, ada) })
+	sc.step("requests", func(t *testing.T) { checkRequests(t, dev, c.wantRequests) })
+	sc.step("separate", func(t *testing.T) {
+		other := c.start(t, dev.url())
 		if _, err := other.connect(within(t, stepTime), grace); err != nil {
 			t.Fatal(err)
 		}
-		checkApart(t, s, other)
-		if err := other.close(within(t, stepTime)); err != nil {
-			t.Errorf("closing: %v", err)
+		checkSeparate(t, s, other)
+		closeSession(t, other)
+	})
+	sc.step("deny", func(t *testing.T) {
+		if got := connectDenying(t, dev, c.start(t, dev.url())); !strings.Contains(got, "denied") {
+			t.Errorf("got error %q, want the client's message for access_denied", got)
 		}
 	})
-	j.step("deny", func(t *testing.T) {
-		before := count(h.requests(), tokenIssued)
-		_, err := c.start(t, h.url()).connect(within(t, stepTime), ada.denying())
-		if err == nil || !strings.Contains(err.Error(), "denied") {
-			t.Errorf("got error %v, want the client's word for access_denied", err)
-		}
-		if n := count(h.requests(), tokenIssued) - before; n != 0 {
-			t.Errorf("%d tokens were issued after a denial, want none", n)
-		}
-	})
-	j.step("restart", func(t *testing.T) {
-		h.restart()
+	sc.step("restart", func(t *testing.T) {
+		dev.restart()
 		revision, err := reconnect(within(t, stepTime), s, ada)
 		if err != nil {
 			t.Fatal(err)
@@ -175,27 +218,23 @@ func travel(t *testing.T, c client) {
 		}
 		checkWhoami(t, s, ada)
 	})
-	j.step("close", func(t *testing.T) {
-		if err := s.close(within(t, stepTime)); err != nil {
-			t.Error(err)
-		}
-	})
+	sc.step("close", func(t *testing.T) { closeSession(t, s) })
 }
 
-// reconnect connects again after a restart of everything. The client brings a
-// token of keys that are gone. A gate that has fetched the keys a moment ago
-// cannot know whether that key is too new or too old, and answers 503 until it
-// may fetch them again; the clients report that, and their users try again.
-// Clients without a refresh token then ask the new Clerk for a sign-in of a
-// client that it never saw; their users have them forget the server.
-func reconnect(ctx context.Context, s session, p person) (revision string, err error) {
+// reconnect connects again after a restart of the server and its Clerk. The token of the
+// client was signed with a key that no longer exists. A guard that has just fetched the keys
+// cannot know whether such a key is new or old, so it answers 503 until it may fetch them
+// again. The clients report the 503, and their users try again. A client without a refresh
+// token then starts a sign-in at the new Clerk, which does not know the client. Its user
+// must make it discard what it knows about the server.
+func reconnect(ctx context.Context, s session, u user) (revision string, err error) {
 	for {
-		revision, err = s.connect(ctx, p)
-		switch forgetful, ok := s.(interface{ forget(context.Context) error }); {
+		revision, err = s.connect(ctx, u)
+		switch forgetter, ok := s.(interface{ forget(context.Context) error }); {
 		case err == nil:
 			return revision, nil
 		case ok && unknownClient.MatchString(err.Error()):
-			if err := forgetful.forget(ctx); err != nil {
+			if err := forgetter.forget(ctx); err != nil {
 				return "", err
 			}
 		case !unavailable.MatchString(err.Error()):
@@ -207,64 +246,99 @@ func reconnect(ctx context.Context, s session, p person) (revision string, err e
 	}
 }
 
-// unavailable is how the clients report a 503.
+// unavailable matches the errors with which the clients report a 503.
 var unavailable = regexp.MustCompile(`503|Service Unavailable|temporarily_unavailable`)
 
-// unknownClient is how the local Clerk refuses a client of its former life.
+// unknownClient matches the error of the local Clerk for a client that it does not know.
 var unknownClient = regexp.MustCompile(`OAuth 2\.0 Client '\w+' does not exist`)
 
-// retryPause is how long a person waits before trying again.
+// retryPause is the time that a user waits before trying again.
 const retryPause = 500 * time.Millisecond
 
-func checkWhoami(t *testing.T, s session, p person) {
+// checkTools checks that tools/list returns the tools of the demo server.
+func checkTools(t *testing.T, s session) {
 	t.Helper()
-	got, err := ask[whoami](within(t, stepTime), s, "whoami", nil)
+	names, err := s.tools(within(t, stepTime))
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkNamed(t, got, p)
+	if diff := cmp.Diff(whoamiTools, slices.Sorted(slices.Values(names))); diff != "" {
+		t.Errorf("tools (-want +got):\n%s", diff)
+	}
 }
 
-func checkNamed(t *testing.T, got whoami, p person) {
+// connectDenying connects as ada, who denies consent. It returns the text of the error that
+// the client reports, and checks that no token was issued.
+func connectDenying(t *testing.T, dev *devServer, s session) string {
 	t.Helper()
-	if want := (whoami{p.name, p.email}); got != want {
+	before := count(dev.requests(), tokenIssued)
+	_, err := s.connect(within(t, stepTime), ada.denying())
+	if n := count(dev.requests(), tokenIssued) - before; n != 0 {
+		t.Errorf("%d tokens were issued after a denial, want none", n)
+	}
+	if err == nil {
+		t.Fatal("the client connected after a denial")
+	}
+	return err.Error()
+}
+
+func closeSession(t *testing.T, s session) {
+	t.Helper()
+	if err := s.close(within(t, stepTime)); err != nil {
+		t.Errorf("closing: %v", err)
+	}
+}
+
+func checkWhoami(t *testing.T, s session, u user) {
+	t.Helper()
+	got, err := callTool[whoami](within(t, stepTime), s, "whoami", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkNamed(t, got, u)
+}
+
+func checkNamed(t *testing.T, got whoami, u user) {
+	t.Helper()
+	if want := (whoami{u.name, u.email}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
-// checkWire looks at everything that was asked until now.
-func checkWire(t *testing.T, h *house, way []string) {
+// checkRequests compares the requests up to the token with want, and checks that only
+// allowed ones follow.
+func checkRequests(t *testing.T, dev *devServer, want []string) {
 	t.Helper()
-	before, after := split(h.requests())
-	if diff := cmp.Diff(way, before); diff != "" {
-		t.Errorf("the way to the token (-want +got):\n%s", diff)
+	before, after := split(dev.requests())
+	if diff := cmp.Diff(want, before); diff != "" {
+		t.Errorf("requests up to the token (-want +got):\n%s", diff)
 	}
 	for _, got := range after {
-		if !slices.Contains(afterwards, got) {
-			t.Errorf("got %q after the token, want only %q", got, afterwards)
+		if !slices.Contains(allowedWithToken, got) {
+			t.Errorf("got %q after the token, want only %q", got, allowedWithToken)
 		}
 	}
-	if !slices.Contains(after, userAsked) {
-		t.Errorf("nobody asked Clerk for the user; got %q", after)
+	if !slices.Contains(after, userInfoFetched) {
+		t.Errorf("no request to Clerk for the user; got %q", after)
 	}
-	if n := count(h.requests(), keysFetched); n != 1 {
-		t.Errorf("keys were fetched %d times, want once", n)
+	if n := count(dev.requests(), keysFetched); n != 1 {
+		t.Errorf("%d fetches of the keys, want one", n)
 	}
 }
 
 const notesEach = 10
 
-// checkApart has two people write notes at the same time, and looks whether one
-// gets to see another's.
-func checkApart(t *testing.T, adas, graces session) {
+// checkSeparate writes notes as two users at the same time, and checks that neither of them
+// gets notes of the other.
+func checkSeparate(t *testing.T, adas, graces session) {
 	t.Helper()
 	ctx := within(t, stepTime)
 	var both sync.WaitGroup
-	write := func(s session, p person) {
+	write := func(s session, u user) {
 		for i := range notesEach {
-			text := fmt.Sprintf("%s %d", p.username, i)
-			if _, err := ask[notes](ctx, s, "note", map[string]any{"text": text}); err != nil {
-				t.Errorf("note of %s: %v", p.username, err)
+			text := fmt.Sprintf("%s %d", u.username, i)
+			if _, err := callTool[notes](ctx, s, "note", map[string]any{"text": text}); err != nil {
+				t.Errorf("note of %s: %v", u.username, err)
 				return
 			}
 		}
@@ -275,9 +349,9 @@ func checkApart(t *testing.T, adas, graces session) {
 	authors := map[string]bool{}
 	for _, who := range []struct {
 		session
-		person
+		user
 	}{{adas, ada}, {graces, grace}} {
-		got, err := ask[notes](ctx, who.session, "note", nil)
+		got, err := callTool[notes](ctx, who.session, "note", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -289,7 +363,7 @@ func checkApart(t *testing.T, adas, graces session) {
 			t.Errorf("notes of %s (-want +got):\n%s", who.username, diff)
 		}
 		authors[got.Author] = true
-		checkWhoami(t, who.session, who.person)
+		checkWhoami(t, who.session, who.user)
 	}
 	if len(authors) != 2 {
 		t.Errorf("got authors %v, want two", authors)

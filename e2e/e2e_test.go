@@ -1,14 +1,13 @@
 //go:build e2e
 
-// Package e2e drives real clients through the whole of Gatehouse over real
-// sockets: from a 401 to a tool that knows who called. The clients are those
-// that people use, in Go, in Node and in Chromium, each as its makers publish
-// it; only the person who signs in is played.
+// Package e2e tests Gatehouse with real clients over real sockets, from the first 401 to a
+// tool that knows its caller. The clients are the published ones, in Go, in Node and in
+// Chromium. Only the user who signs in is simulated.
 //
-// The tests install what they need: npm packages in this folder by "npm ci", a
-// newer Node from one of them where the installed one is too old, and Chromium
-// with apt-get where that may be done. What is then still missing fails the test
-// that needs it, and is named.
+// The tests install what they need: npm packages in this folder with "npm ci", a newer Node
+// as one of these packages if the installed Node is too old, and Chromium with apt-get if
+// the tests run as root. A test fails if something that it needs is still missing, and
+// names it.
 package e2e
 
 import (
@@ -22,12 +21,12 @@ import (
 )
 
 const (
-	// buildTime bounds building the programs, stepTime one step of a client.
+	// buildTime bounds the builds of the programs, stepTime one step of a client.
 	buildTime = 5 * time.Minute
 	stepTime  = 2 * time.Minute
 )
 
-// What TestMain built, as absolute paths.
+// Absolute paths of the repository, and of the programs that TestMain builds.
 var (
 	repository   string
 	gatehouse    string
@@ -53,7 +52,7 @@ func run(m *testing.M) int {
 	return status
 }
 
-// build builds the programs under test once for all tests.
+// build builds the programs under test, once for all tests.
 func build(folder string) error {
 	here, err := os.Getwd()
 	if err != nil {

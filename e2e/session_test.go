@@ -10,36 +10,36 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// session is one client at one MCP server.
+// session is a client that is connected to an MCP server.
 type session interface {
-	// connect signs the person in if the server asks, and returns the negotiated
-	// revision of MCP. It may be called again after the server went away.
-	connect(ctx context.Context, p person) (revision string, err error)
+	// connect signs the user in if the server requires it, and returns the negotiated
+	// revision of MCP. It may be called again after the server has stopped.
+	connect(ctx context.Context, u user) (revision string, err error)
 	tools(ctx context.Context) ([]string, error)
 	call(ctx context.Context, tool string, input map[string]any) (*mcp.CallToolResult, error)
 	close(ctx context.Context) error
 }
 
-// whoami is what the tool of that name says.
+// whoami is the result of the tool whoami.
 type whoami struct {
 	Name  string `json:"name"`
 	Email string `json:"email"`
 }
 
-// organization is what the tool of that name says.
+// organization is the result of the tool organization.
 type organization struct {
 	Name string `json:"name"`
 	Slug string `json:"slug"`
 }
 
-// notes is what the tool note says.
+// notes is the result of the tool note.
 type notes struct {
 	Author string   `json:"author"`
 	Notes  []string `json:"notes"`
 }
 
-// ask calls a tool and reads its structured answer.
-func ask[T any](ctx context.Context, s session, tool string, input map[string]any) (T, error) {
+// callTool calls a tool and returns its structured content.
+func callTool[T any](ctx context.Context, s session, tool string, input map[string]any) (T, error) {
 	var answer T
 	if input == nil {
 		input = map[string]any{}

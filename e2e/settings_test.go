@@ -17,53 +17,53 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// These tests take clients to instances of Clerk that are not as "gatehouse dev"
-// has them from the start: one setting is another, in the file that --config
-// takes.
+// These tests run clients against a local Clerk with one setting that differs from the
+// defaults of "gatehouse dev". The setting is in the file that --config names.
 
-// settled is a client among those that meet every setting.
-type settled struct {
+// settingClient is a client that the tests of every setting run.
+type settingClient struct {
 	name  string
 	start func(t *testing.T, endpoint string) session
 }
 
-// allSettled are the clients of the sign-in suite in Go and Node, and "gatehouse
-// call". A page and mcp-remote have the same SDKs in them.
-func allSettled() []settled {
-	all := []settled{{callName, func(t *testing.T, endpoint string) session { return newCallSession(t, endpoint) }}}
+// settingClients returns "gatehouse call" and the clients in Go and Node. It leaves out web
+// pages and mcp-remote, because they contain the same SDKs.
+func settingClients() []settingClient {
+	all := []settingClient{{callName, func(t *testing.T, endpoint string) session { return newCallSession(t, endpoint) }}}
 	for _, c := range clients {
 		if !strings.HasPrefix(c.name, "page in Chromium") && !strings.HasPrefix(c.name, "mcp-remote") {
-			all = append(all, settled{c.name, func(t *testing.T, endpoint string) session { return c.start(t, endpoint) }})
+			all = append(all, settingClient{c.name, func(t *testing.T, endpoint string) session { return c.start(t, endpoint) }})
 		}
 	}
 	return all
 }
 
-// eachSettled runs one step for every client, each in a house of its own.
-func eachSettled(t *testing.T, step, setting string, do func(t *testing.T, h *house, c settled)) {
+// forEachClient runs one step for every client, each with a "gatehouse dev" of its own.
+func forEachClient(t *testing.T, step, setting string, do func(t *testing.T, dev *devServer, c settingClient)) {
 	t.Helper()
-	for _, c := range allSettled() {
+	for _, c := range settingClients() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			journey{t, c.name}.step(step, func(t *testing.T) { do(t, settledHouse(t, setting), c) })
+			scenario{t, c.name}.step(step, func(t *testing.T) { do(t, startDevWith(t, setting), c) })
 		})
 	}
 }
 
-// settledHouse starts "gatehouse dev" with the file that "gatehouse clerk
-// --print-config" prints, in which the line of one setting is another.
-func settledHouse(t *testing.T, setting string) *house {
+// startDevWith starts "gatehouse dev" with one changed setting of the local Clerk.
+func startDevWith(t *testing.T, setting string) *devServer {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "clerk.yaml")
-	if err := os.WriteFile(file, changed(t, setting), 0o600); err != nil {
+	if err := os.WriteFile(file, configWith(t, setting), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, port: freePort(t), clerkPort: freePort(t), config: file}
-	h.open()
-	return h
+	dev := &devServer{t: t, port: freePort(t), clerkPort: freePort(t), config: file}
+	dev.start()
+	return dev
 }
 
-func changed(t *testing.T, setting string) []byte {
+// configWith returns the output of "gatehouse clerk --print-config" with the line of one
+// setting replaced.
+func configWith(t *testing.T, setting string) []byte {
 	t.Helper()
 	config, err := exec.CommandContext(within(t, stepTime), gatehouse, "clerk", "--print-config").Output()
 	if err != nil {
@@ -77,8 +77,8 @@ func changed(t *testing.T, setting string) []byte {
 	return line.ReplaceAllLiteral(config, []byte("  "+setting))
 }
 
-// enter signs ada in, and looks whether the server knows her.
-func enter(t *testing.T, s session) {
+// signInAda signs ada in, and checks that the server knows her.
+func signInAda(t *testing.T, s session) {
 	t.Helper()
 	if _, err := s.connect(within(t, stepTime), ada); err != nil {
 		t.Fatal(err)
@@ -86,15 +86,15 @@ func enter(t *testing.T, s session) {
 	checkWhoami(t, s, ada)
 }
 
-// TestOpaqueTokens has an instance whose access tokens are opaque: the server
-// asks Clerk, with its secret key, what each stands for.
+// TestOpaqueTokens uses an instance whose access tokens are opaque. The server verifies each
+// of them at Clerk, with its secret key.
 func TestOpaqueTokens(t *testing.T) {
-	eachSettled(t, "opaque", "oauth_jwt_access_tokens: false", func(t *testing.T, h *house, c settled) {
-		enter(t, c.start(t, h.url()))
-		if n := count(h.requests(), "clerk: POST /v1/oauth_applications/access_tokens/verify 200"); n != 1 {
-			t.Errorf("Clerk was asked %d times for a token, want once", n)
+	forEachClient(t, "opaque", "oauth_jwt_access_tokens: false", func(t *testing.T, dev *devServer, c settingClient) {
+		signInAda(t, c.start(t, dev.url()))
+		if n := count(dev.requests(), "clerk: POST /v1/oauth_applications/access_tokens/verify 200"); n != 1 {
+			t.Errorf("%d requests to verify the token at Clerk, want one", n)
 		}
-		state, err := look[windowState](within(t, windowTime), h, "state")
+		state, err := getWindow[windowState](within(t, windowTime), dev, "state")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,29 +104,29 @@ func TestOpaqueTokens(t *testing.T) {
 	})
 }
 
-// TestAudience has an instance whose access tokens name the server they are for,
-// if the client does. Those of 2025-03-26 do not.
+// TestAudience uses an instance whose access tokens name the server as their audience, if
+// the client sends it as the resource. Clients of 2025-03-26 do not.
 func TestAudience(t *testing.T) {
-	eachSettled(t, "audience", "aud_claim_enabled: true", func(t *testing.T, h *house, c settled) {
-		want := []string{h.url()}
+	forEachClient(t, "audience", "aud_claim_enabled: true", func(t *testing.T, dev *devServer, c settingClient) {
+		want := []string{dev.url()}
 		if strings.HasSuffix(c.name, " 1.11.5") {
 			want = nil
 		}
-		s := c.start(t, h.url())
-		enter(t, s)
+		s := c.start(t, dev.url())
+		signInAda(t, s)
 		checkAudience(t, s, want)
 	})
 	t.Run("control", func(t *testing.T) {
 		t.Parallel()
-		s := newGoSession(t, settledHouse(t, "aud_claim_enabled: false").url(), "2026-07-28")
-		enter(t, s)
+		s := newGoSession(t, startDevWith(t, "aud_claim_enabled: false").url(), "2026-07-28")
+		signInAda(t, s)
 		checkAudience(t, s, nil)
 	})
 }
 
 func checkAudience(t *testing.T, s session, want []string) {
 	t.Helper()
-	token, err := ask[struct {
+	token, err := callTool[struct {
 		Audience []string `json:"audience"`
 	}](within(t, stepTime), s, "token", nil)
 	if err != nil {
@@ -137,41 +137,43 @@ func checkAudience(t *testing.T, s session, want []string) {
 	}
 }
 
-// TestRegistrationOff has an instance that lets no client introduce itself.
-// Every client says so in its own words; the program and the window name the
-// switch.
+// TestRegistrationOff uses an instance without dynamic client registration. Every client
+// must report that. "gatehouse call" and the window must also name the setting to change.
 func TestRegistrationOff(t *testing.T) {
-	const sdkWords = "Incompatible auth server: does not support dynamic client registration"
-	const goWords = "no configured client registration methods are supported by the authorization server"
+	const sdkError = "Incompatible auth server: does not support dynamic client registration"
+	const goError = "no configured client registration methods are supported by the authorization server"
 	wantErr := map[string]string{
-		"go-sdk 2026-07-28":                       goWords,
-		"go-sdk 2025-11-25":                       goWords,
-		"@modelcontextprotocol/sdk 1.32.2":        sdkWords,
-		"@modelcontextprotocol/client 2.4.0":      sdkWords,
-		"@modelcontextprotocol/client 2.4.0 auto": sdkWords,
-		"@modelcontextprotocol/sdk 1.11.5":        sdkWords,
-		callName:                                  "gatehouse: hint: enable Dynamic Client Registration (Clerk: Dashboard → Configure → OAuth applications → Settings)",
+		"go-sdk 2026-07-28":                       goError,
+		"go-sdk 2025-11-25":                       goError,
+		"@modelcontextprotocol/sdk 1.32.2":        sdkError,
+		"@modelcontextprotocol/client 2.4.0":      sdkError,
+		"@modelcontextprotocol/client 2.4.0 auto": sdkError,
+		"@modelcontextprotocol/sdk 1.11.5":        sdkError,
+		callName: "gatehouse: hint: enable Dynamic Client Registration " +
+			"(Clerk: Dashboard → Configure → OAuth applications → Settings)",
 	}
-	eachSettled(t, "no registration", "dynamic_oauth_client_registration: false", func(t *testing.T, h *house, c settled) {
-		_, err := c.start(t, h.url()).connect(within(t, stepTime), ada)
+	const off = "dynamic_oauth_client_registration: false"
+	forEachClient(t, "no registration", off, func(t *testing.T, dev *devServer, c settingClient) {
+		_, err := c.start(t, dev.url()).connect(within(t, stepTime), ada)
 		checkError(t, err, wantErr[c.name])
-		// Clients of 2025-03-26 read Clerk's document from the server, and Clerk
-		// never hears of them.
+		// Clients of 2025-03-26 read Clerk's metadata from the MCP server, so they
+		// send no request to Clerk that the window could show.
 		if !strings.HasSuffix(c.name, " 1.11.5") {
-			checkFailed(t, h, 0, "Dynamic client registration is turned off", "Configure → OAuth applications → Settings")
+			checkFailed(t, dev, 0, "Dynamic client registration is turned off", "Configure → OAuth applications → Settings")
 		}
-		state, err := look[windowState](within(t, windowTime), h, "state")
+		state, err := getWindow[windowState](within(t, windowTime), dev, "state")
 		if err != nil || len(state.Settings) == 0 {
 			t.Fatalf("window has no settings (%v)", err)
 		}
 		setting := state.Settings[0]
-		if setting.Name != "dynamic_oauth_client_registration" || setting.Value != false || !strings.Contains(setting.Note, "stop at registration") {
-			t.Errorf("window has the first setting %+v, want registration off and what follows", setting)
+		const name, note = "dynamic_oauth_client_registration", "stop at registration"
+		if setting.Name != name || setting.Value != false || !strings.Contains(setting.Note, note) {
+			t.Errorf("window has the first setting %+v, want that registration is off, and the consequence", setting)
 		}
 	})
 }
 
-// checkError looks for what a client's user gets to read.
+// checkError checks that the error that the user of a client gets contains want.
 func checkError(t *testing.T, err error, want string) {
 	t.Helper()
 	if err == nil || want == "" || !strings.Contains(err.Error(), want) {
@@ -179,74 +181,78 @@ func checkError(t *testing.T, err error, want string) {
 	}
 }
 
-// checkFailed waits until the window shows a step that failed after the one with
-// the ID given, and looks whether it says why and what to do.
-func checkFailed(t *testing.T, h *house, after uint64, why, do string) {
+// checkFailed waits until the window shows a failed step after the one with an ID. The step
+// must contain the cause why and the remedy do.
+func checkFailed(t *testing.T, dev *devServer, after uint64, why, do string) {
 	t.Helper()
-	step, err := failed(within(t, windowTime), h, after, why)
+	step, err := failedStep(within(t, windowTime), dev, after, why)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(step.Do, do) {
-		t.Errorf("window says to do %q, want %q in it", step.Do, do)
+		t.Errorf("window shows the remedy %q, want %q in it", step.Do, do)
 	}
 }
 
-// fewerScopes is an instance whose dynamic clients hold fewer scopes than the
-// server names, unless they register with more: user:org:read is missing.
+// fewerScopes is the setting by which dynamic clients get fewer scopes than the server
+// names, unless they register with more: user:org:read is missing.
 const fewerScopes = "default_scopes: [profile, email, offline_access]"
 
-const scopeRefused = "The requested scope is invalid, unknown, or malformed. The OAuth 2.0 Client is not allowed to request scope 'user:org:read'."
+const scopeRejected = "The requested scope is invalid, unknown, or malformed. " +
+	"The OAuth 2.0 Client is not allowed to request scope 'user:org:read'."
 
-// TestFewerScopes has clients that register without scopes, and then ask for all
-// that the server names. The others register with those, or ask for none.
+// TestFewerScopes uses clients that register without scopes, and then request all scopes
+// that the server names. Clerk rejects that. The other clients register with these scopes,
+// or request none.
 func TestFewerScopes(t *testing.T) {
-	refused := []string{"go-sdk 2026-07-28", "go-sdk 2025-11-25"}
-	eachSettled(t, "fewer scopes", fewerScopes, func(t *testing.T, h *house, c settled) {
-		s := c.start(t, h.url())
-		if !slices.Contains(refused, c.name) {
-			enter(t, s)
+	rejected := []string{"go-sdk 2026-07-28", "go-sdk 2025-11-25"}
+	forEachClient(t, "fewer scopes", fewerScopes, func(t *testing.T, dev *devServer, c settingClient) {
+		s := c.start(t, dev.url())
+		if !slices.Contains(rejected, c.name) {
+			signInAda(t, s)
 			return
 		}
 		_, err := s.connect(within(t, stepTime), ada)
-		checkError(t, err, "invalid_scope: "+scopeRefused)
-		checkScopeFailed(t, h)
+		checkError(t, err, "invalid_scope: "+scopeRejected)
+		checkScopeFailed(t, dev)
 	})
 	t.Run("control", func(t *testing.T) {
 		t.Parallel()
-		enter(t, newGoSession(t, settledHouse(t, fewerScopes).url(), "2026-07-28", "profile", "email"))
+		signInAda(t, newGoSession(t, startDevWith(t, fewerScopes).url(), "2026-07-28", "profile", "email"))
 	})
-	t.Run("gatehouse call of a client that holds too few", func(t *testing.T) {
+	t.Run("gatehouse call with a client that has too few scopes", func(t *testing.T) {
 		t.Parallel()
-		h := settledHouse(t, fewerScopes)
-		_, err := newCallSession(t, h.url(), "--client-id", registered(t, h, "")).connect(within(t, stepTime), ada)
-		checkError(t, err, "gatehouse: error: authorization server does not give this client the scopes: invalid_scope: "+scopeRefused)
+		dev := startDevWith(t, fewerScopes)
+		_, err := newCallSession(t, dev.url(), "--client-id", register(t, dev, "")).connect(within(t, stepTime), ada)
+		checkError(t, err, "gatehouse: error: authorization server does not give this client the scopes: invalid_scope: "+scopeRejected)
 		checkError(t, err, "gatehouse: hint: a client holds only the scopes it registered; on Clerk: add the scope to the default scopes")
-		checkScopeFailed(t, h)
+		checkScopeFailed(t, dev)
 	})
-	t.Run("gatehouse call of a client that holds enough", func(t *testing.T) {
+	t.Run("gatehouse call with a client that has enough scopes", func(t *testing.T) {
 		t.Parallel()
-		h := settledHouse(t, fewerScopes)
-		enter(t, newCallSession(t, h.url(), "--client-id", registered(t, h, "profile email user:org:read")))
+		dev := startDevWith(t, fewerScopes)
+		signInAda(t, newCallSession(t, dev.url(), "--client-id", register(t, dev, "profile email user:org:read")))
 	})
 }
 
-func checkScopeFailed(t *testing.T, h *house) {
+func checkScopeFailed(t *testing.T, dev *devServer) {
 	t.Helper()
-	checkFailed(t, h, 0, scopeRefused, "Default scopes for dynamic clients")
+	checkFailed(t, dev, 0, scopeRejected, "Default scopes for dynamic clients")
 }
 
-// registered registers a client for "gatehouse call" by hand, with scopes if
-// they are not empty.
-func registered(t *testing.T, h *house, scopes string) (clientID string) {
+// register registers a client for "gatehouse call", with scopes unless they are empty.
+func register(t *testing.T, dev *devServer, scopes string) (clientID string) {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{
-		"client_name": "By hand", "redirect_uris": []string{"http://127.0.0.1/callback"}, "token_endpoint_auth_method": "none", "scope": scopes,
+		"client_name":                "By hand",
+		"redirect_uris":              []string{"http://127.0.0.1/callback"},
+		"token_endpoint_auth_method": "none",
+		"scope":                      scopes,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(within(t, stepTime), http.MethodPost, h.clerk()+"/oauth/register", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(within(t, stepTime), http.MethodPost, dev.clerk()+"/oauth/register", bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,14 +12,15 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
 )
 
-// ClerkServer is a local Clerk that listens for the length of a test. Make one
-// with [Clerk]. It is safe for concurrent use.
+// ClerkServer is a local Clerk that runs until its test ends. Make one with [Clerk]. It
+// is safe for concurrent use.
 type ClerkServer struct {
 	*localclerk.Server
 }
 
-// Clerk starts a local Clerk on a free loopback port, with the seeded people and
-// default settings, and stops it when t ends. It fails t if it cannot.
+// Clerk starts a local Clerk on a free loopback port, with the users of
+// [localclerk.SeedUsers] and default settings. It stops when t ends. If it cannot start,
+// Clerk fails t.
 func Clerk(t testing.TB) *ClerkServer {
 	t.Helper()
 	front := httptest.NewUnstartedServer(nil)
@@ -37,12 +38,12 @@ func Clerk(t testing.TB) *ClerkServer {
 	return &ClerkServer{server}
 }
 
-// signingKey is the first key of every ClerkServer: making one takes longer than
-// most tests. Tokens of one are refused at another for their issuer.
+// signingKey is the first key of every ClerkServer, because making a key takes longer
+// than most tests. The tokens of two of them differ in their issuer.
 var signingKey = sync.OnceValue(newKey)
 
-// strangersKey belongs to nobody.
-var strangersKey = sync.OnceValue(newKey)
+// unknownKey is in no key set.
+var unknownKey = sync.OnceValue(newKey)
 
 const keyBits = 2048
 
@@ -54,9 +55,9 @@ func newKey() *rsa.PrivateKey {
 	return key
 }
 
-// Provider is c as the provider of a guard, as clerk.New makes it of a Clerk
-// instance. Opaque tokens are taken as well, as with CLERK_SECRET_KEY. Variables
-// of the environment that name another instance do not count.
+// Provider returns the provider for guards whose users sign in with c. It is made by
+// clerk.New with a secret key, so that opaque tokens are accepted too.
+// Environment variables that name another instance have no effect.
 func (c *ClerkServer) Provider() gatehouse.Provider {
 	return clerk.New(clerk.Config{
 		FrontendAPIURL: c.Issuer(),

@@ -20,7 +20,38 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// greeting is what the tool hello says.
+// start serves an MCP server with the tool hello behind a guard, and returns the URL of
+// its endpoint. The listener is open before the guard is made, so that the URL is known.
+func start(t *testing.T, provider gatehouse.Provider, configure ...func(*gatehouse.Config)) string {
+	t.Helper()
+	front := httptest.NewUnstartedServer(nil)
+	cfg := gatehouse.Config{
+		Resource: "http://" + front.Listener.Addr().String() + "/mcp",
+		Provider: provider,
+	}
+	for _, c := range configure {
+		c(&cfg)
+	}
+	guard, err := gatehouse.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := mcp.NewServer(&mcp.Implementation{Name: "example", Version: "1.0.0"}, nil)
+	mcp.AddTool(server, &mcp.Tool{Name: "hello", Description: "Greet the caller"}, hello)
+	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
+		&mcp.StreamableHTTPOptions{Stateless: true})
+	mux := http.NewServeMux()
+	guard.Mount(mux, handler)
+	front.Config.Handler = mux
+	front.Start()
+	t.Cleanup(func() {
+		front.Close()
+		guard.Close()
+	})
+	return guard.Resource()
+}
+
+// greeting is the result of the tool hello.
 type greeting struct {
 	Name         string   `json:"name"`
 	Organization string   `json:"organization"`
@@ -56,11 +87,23 @@ func TestConnect(t *testing.T) {
 		who  gatehousetest.Person
 		want greeting
 	}{
-		{"control: nobody in particular", gatehousetest.Person{}, greeting{Name: "Ada Lovelace", Scopes: []string{"email", "profile"}}},
-		{"user", gatehousetest.Person{User: "grace"}, greeting{Name: "Grace Hopper", Scopes: []string{"email", "profile"}}},
+		{
+			"control: zero value",
+			gatehousetest.Person{},
+			greeting{Name: "Ada Lovelace", Scopes: []string{"email", "profile"}},
+		},
+		{
+			"user",
+			gatehousetest.Person{User: "grace"},
+			greeting{Name: "Grace Hopper", Scopes: []string{"email", "profile"}},
+		},
 		{"organization", gatehousetest.Person{Organization: "bombe-works"},
 			greeting{Name: "Ada Lovelace", Organization: organizations[1].ID, Scopes: []string{"email", "profile", "user:org:read"}}},
-		{"scopes", gatehousetest.Person{Scopes: []string{"openid"}}, greeting{Name: "Ada Lovelace", Scopes: []string{"email", "openid", "profile"}}},
+		{
+			"scopes",
+			gatehousetest.Person{Scopes: []string{"openid"}},
+			greeting{Name: "Ada Lovelace", Scopes: []string{"email", "openid", "profile"}},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -71,8 +114,8 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// TestConnectStepsUp has a server that wants a scope for its tool which clients
-// are not told to ask for beforehand.
+// TestConnectStepsUp has a server whose tool needs a scope that clients do not request
+// beforehand.
 func TestConnectStepsUp(t *testing.T) {
 	t.Parallel()
 	clerk := gatehousetest.Clerk(t)
@@ -173,15 +216,15 @@ func TestFlaws(t *testing.T) {
 	for _, flaw := range gatehousetest.Flaws() {
 		t.Run(string(flaw), func(t *testing.T) {
 			_, err := guard.Verify(t.Context(), clerk.Token(t, resource, gatehousetest.Person{}, flaw), nil)
-			var refused *gatehouse.TokenError
-			if !errors.As(err, &refused) || refused.Reason != wantReason[flaw] {
+			var rejected *gatehouse.TokenError
+			if !errors.As(err, &rejected) || rejected.Reason != wantReason[flaw] {
 				t.Errorf("error %v, want reason %q", err, wantReason[flaw])
 			}
 		})
 	}
 }
 
-// TestFaults reaches those of the local Clerk inside.
+// TestFaults calls methods of the local Clerk in a ClerkServer.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	clerk := gatehousetest.Clerk(t)
@@ -196,8 +239,8 @@ func TestFaults(t *testing.T) {
 	if err := clerk.SetFaults(localclerk.Faults{Status: http.StatusInternalServerError}); err != nil {
 		t.Fatal(err)
 	}
-	var refused *gatehouse.TokenError
-	if err := verify(); err == nil || errors.As(err, &refused) {
+	var rejected *gatehouse.TokenError
+	if err := verify(); err == nil || errors.As(err, &rejected) {
 		t.Errorf("in an outage: error %v, want one that is not about the token", err)
 	}
 	if err := clerk.SetFaults(localclerk.Faults{}); err != nil {
@@ -206,18 +249,18 @@ func TestFaults(t *testing.T) {
 	if err := clerk.RotateKey(localclerk.Rotation{SameKeyID: true}); err != nil {
 		t.Fatal(err)
 	}
-	if err := verify(); !errors.As(err, &refused) || refused.Reason != "bad_signature" {
+	if err := verify(); !errors.As(err, &rejected) || rejected.Reason != "bad_signature" {
 		t.Errorf("after a rotation: error %v, want reason bad_signature", err)
 	}
 }
 
-// TestOneClerkIsNotAnother has two that share their first key.
+// TestOneClerkIsNotAnother has two local Clerks that share their first key.
 func TestOneClerkIsNotAnother(t *testing.T) {
 	t.Parallel()
 	here, elsewhere := gatehousetest.Clerk(t), gatehousetest.Clerk(t)
 	_, err := newGuard(t, here.Provider()).Verify(t.Context(), elsewhere.Token(t, resource, gatehousetest.Person{}), nil)
-	var refused *gatehouse.TokenError
-	if !errors.As(err, &refused) || refused.Reason != "wrong_issuer" {
+	var rejected *gatehouse.TokenError
+	if !errors.As(err, &rejected) || rejected.Reason != "wrong_issuer" {
 		t.Errorf("error %v, want reason wrong_issuer", err)
 	}
 }
@@ -237,23 +280,23 @@ func TestOpaqueTokens(t *testing.T) {
 	}
 }
 
-// failing is a testing.TB that notes how it failed.
+// failing is a testing.TB that records its failure.
 type failing struct {
 	testing.TB
-	said chan string
+	message chan string
 }
 
 func (f *failing) Helper() {}
 
 func (f *failing) Fatalf(format string, args ...any) {
-	f.said <- fmt.Sprintf(format, args...)
+	f.message <- fmt.Sprintf(format, args...)
 	runtime.Goexit()
 }
 
-// failureOf returns how body failed its test, or nothing.
+// failureOf returns the message with which body failed its test, or "".
 func failureOf(t *testing.T, body func(testing.TB)) string {
 	t.Helper()
-	f := &failing{TB: t, said: make(chan string, 1)}
+	f := &failing{TB: t, message: make(chan string, 1)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -261,8 +304,8 @@ func failureOf(t *testing.T, body func(testing.TB)) string {
 	}()
 	<-done
 	select {
-	case said := <-f.said:
-		return said
+	case message := <-f.message:
+		return message
 	default:
 		return ""
 	}
@@ -274,26 +317,42 @@ func TestFailures(t *testing.T) {
 	url := start(t, clerk.Provider())
 	open := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(open.Close)
-	ada, nobody := gatehousetest.Person{}, gatehousetest.Person{User: "nobody"}
+	ada, unknown := gatehousetest.Person{}, gatehousetest.Person{User: "unknown"}
 	for _, test := range []struct {
 		name    string
 		body    func(testing.TB)
 		wantErr string // empty for none
 	}{
 		{"control: Token", func(t testing.TB) { clerk.Token(t, url, ada) }, ""},
-		{"Token of nobody", func(t testing.TB) { clerk.Token(t, url, nobody) }, `no user "nobody"; there are ada`},
-		{"Token of no member", func(t testing.TB) {
+		{
+			"Token of an unknown user",
+			func(t testing.TB) { clerk.Token(t, url, unknown) },
+			`no user "unknown"; the users are ada`,
+		},
+		{"Token of a user who is not a member", func(t testing.TB) {
 			clerk.Token(t, url, gatehousetest.Person{User: "katherine", Organization: "bombe-works"})
-		}, `Katherine Johnson is no member of "bombe-works"`},
-		{"Token with an unknown flaw", func(t testing.TB) { clerk.Token(t, url, ada, "a scratch") }, `with "a scratch": there is no such flaw`},
+		}, `Katherine Johnson is not a member of "bombe-works"`},
+		{
+			"Token with an unknown flaw",
+			func(t testing.TB) { clerk.Token(t, url, ada, "a scratch") },
+			`with "a scratch": unknown flaw`,
+		},
 		{"control: SignIn", func(t testing.TB) { clerk.SignIn(t, url, ada) }, ""},
-		{"SignIn of nobody", func(t testing.TB) { clerk.SignIn(t, url, nobody) }, `status 400: Localclerk-Sign-In: no user "nobody"`},
-		{"SignIn where there is no guard", func(t testing.TB) { clerk.SignIn(t, open.URL, ada) }, "without a token: status 404, want 401; is there a guard?"},
-		{"SignIn with a scope there is not", func(t testing.TB) {
+		{
+			"SignIn of an unknown user",
+			func(t testing.TB) { clerk.SignIn(t, url, unknown) },
+			`status 400: Localclerk-Sign-In: no user "unknown"`,
+		},
+		{
+			"SignIn without a guard",
+			func(t testing.TB) { clerk.SignIn(t, open.URL, ada) },
+			"request without a token: status 404, want 401; check that a guard protects",
+		},
+		{"SignIn with an unknown scope", func(t testing.TB) {
 			clerk.SignIn(t, url, gatehousetest.Person{Scopes: []string{"notes:write"}})
 		}, "notes:write"},
 		{"control: Connect", func(t testing.TB) { clerk.Connect(t, url, ada) }, ""},
-		{"Connect of nobody", func(t testing.TB) { clerk.Connect(t, url, nobody) }, `no user "nobody"`},
+		{"Connect of an unknown user", func(t testing.TB) { clerk.Connect(t, url, unknown) }, `no user "unknown"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := failureOf(t, test.body)
@@ -310,7 +369,7 @@ func TestBannedUsersCannotSignIn(t *testing.T) {
 	url := start(t, clerk.Provider())
 	users := clerk.Users()
 	users[0].Banned = true
-	if err := clerk.SetPeople(users, clerk.Organizations()); err != nil {
+	if err := clerk.SetUsers(users, clerk.Organizations()); err != nil {
 		t.Fatal(err)
 	}
 	got := failureOf(t, func(t testing.TB) { clerk.SignIn(t, url, gatehousetest.Person{}) })

@@ -1,26 +1,44 @@
-// Package gatehousetest is for the tests of your server: a Clerk of its own for
-// each test, people who sign in there, and tokens that are good or wrong in one
-// thing. Nothing leaves the machine.
+// Package gatehousetest helps to test MCP servers with sign-in. It provides a local
+// Clerk for each test, users who sign in there, and access tokens that are valid or
+// have a single flaw. Nothing is sent beyond this machine.
+//
+// A test of a server with the tool hello:
 //
 //	clerk := gatehousetest.Clerk(t)
-//	url := start(t, clerk.Provider())
+//
+//	// Your server, on a free port. Its users sign in with the local Clerk.
+//	listener, err := net.Listen("tcp", "127.0.0.1:0")
+//	if err != nil {
+//		t.Fatal(err)
+//	}
+//	server, err := serve.New(serve.Config{
+//		Name:     "greeter",
+//		Version:  "1.0.0",
+//		URL:      "http://" + listener.Addr().String(),
+//		Provider: clerk.Provider(),
+//	})
+//	if err != nil {
+//		t.Fatal(err)
+//	}
+//	mcp.AddTool(server.MCP, &mcp.Tool{Name: "hello"}, hello)
+//	go server.Serve(t.Context(), listener)
 //
 //	// Ada signs in and calls a tool.
-//	session := clerk.Connect(t, url, gatehousetest.Person{User: "ada"})
+//	session := clerk.Connect(t, server.URL(), gatehousetest.Person{User: "ada"})
 //	result, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "hello"})
 //	if err != nil || result.IsError {
 //		t.Errorf("hello = %v, %v", result, err)
 //	}
 //
-//	// Every token that is wrong in one thing stays outside.
+//	// Every invalid token is rejected.
 //	for _, flaw := range gatehousetest.Flaws() {
-//		token := clerk.Token(t, url, gatehousetest.Person{}, flaw)
-//		if got := status(t, url, token); got != http.StatusUnauthorized {
-//			t.Errorf("token with %s: status %d, want 401", flaw, got)
+//		token := clerk.Token(t, server.URL(), gatehousetest.Person{}, flaw)
+//		if _, err := server.Guard().Verify(t.Context(), token, nil); !errors.Is(err, auth.ErrInvalidToken) {
+//			t.Errorf("token with %s: error %v, want auth.ErrInvalidToken", flaw, err)
 //		}
 //	}
 //
-// The people are those of [localclerk.SeedUsers], until SetPeople changes them.
-// Outages, key rotation, settings and clocks that are wrong are methods of the
-// [localclerk.Server] inside: SetFaults, RotateKey, SetSettings.
+// The users are [localclerk.SeedUsers] until SetUsers changes them. To test outages,
+// wrong clocks, key rotation and other settings of Clerk, call SetFaults, RotateKey and
+// SetSettings, methods of the [localclerk.Server] in a [ClerkServer].
 package gatehousetest

@@ -6,11 +6,11 @@ import (
 	"testing"
 )
 
-// TestDocumentationIsTheExample keeps the code of the package documentation the
-// same as that of TestHello, which runs it.
+// TestDocumentationIsTheExample checks that the code of the package documentation is
+// that of Example, which runs.
 func TestDocumentationIsTheExample(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("doc.go")
+	doc, err := os.ReadFile("doc.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -18,16 +18,16 @@ func TestDocumentationIsTheExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var snippet strings.Builder
-	for line := range strings.Lines(string(text)) {
-		if code, ok := strings.CutPrefix(line, "//\t"); ok {
-			snippet.WriteString("\t" + code)
-		} else if line == "//\n" && snippet.Len() > 0 {
-			snippet.WriteString("\n")
+	var code strings.Builder
+	for line := range strings.Lines(string(doc)) {
+		if indented, ok := strings.CutPrefix(line, "//\t"); ok {
+			code.WriteString("\t" + indented)
+		} else if line == "//\n" && code.Len() > 0 {
+			code.WriteString("\n")
 		}
 	}
-	want := strings.TrimRight(snippet.String(), "\n")
+	want := strings.TrimRight(code.String(), "\n")
 	if want == "" || !strings.Contains(string(example), want) {
-		t.Errorf("example_test.go does not have the code of doc.go:\n%s", want)
+		t.Errorf("example_test.go does not contain the code of doc.go:\n%s", want)
 	}
 }

@@ -21,21 +21,23 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// Person is somebody who signs in. The zero value is the first user there is,
-// Ada Lovelace unless SetPeople was called, in no organization.
+// Person is a user who signs in. The zero value is the first user, Ada Lovelace unless
+// SetUsers was called, in no organization.
 type Person struct {
-	// User is an id, username, email or first name.
+	// User is an ID, username, email or first name. Empty means the first user.
 	User string
 
-	// Organization is the id or slug of the one to choose on the consent page.
-	// The scope user:org:read comes with it.
+	// Organization is the ID or slug of the organization to choose on the consent
+	// page. The scope user:org:read is requested with it. Empty means none.
 	Organization string
 
-	// Scopes are asked for beyond those that the server tells its clients to ask
-	// for. With [ClerkServer.Token], nil means profile and email.
+	// Scopes are requested in addition to those that the server tells its clients to
+	// request. With [ClerkServer.Token] they are the scopes of the token, and nil
+	// means profile and email.
 	Scopes []string
 }
 
+// scopes returns the scopes that p requests at least, without those of the server.
 func (p Person) scopes() []string {
 	if p.Organization == "" {
 		return p.Scopes
@@ -43,13 +45,18 @@ func (p Person) scopes() []string {
 	return append(slices.Clone(p.Scopes), localclerk.ScopeOrganization)
 }
 
+// scopesWith returns others and the scopes of p, each once.
+func (p Person) scopesWith(others []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(others, p.scopes()))))
+}
+
 // signInTimeout bounds each request of a sign-in.
 const signInTimeout = 30 * time.Second
 
-// SignIn signs who in at the MCP endpoint with the URL resource, as a client
-// does that never was there: the 401 and the documents it leads to, dynamic
-// registration, authorization code with PKCE. It returns a client that sends the
-// token, to whatever URL it is used for. It fails t if any step fails.
+// SignIn signs who in at the MCP endpoint with the URL resource, like a client that
+// connects for the first time: it reads the 401 and the metadata, registers, and gets a
+// token with an authorization code and PKCE. It returns an HTTP client that sends the
+// token with every request, whatever its URL. If a step fails, SignIn fails t.
 func (c *ClerkServer) SignIn(t testing.TB, resource string, who Person) *http.Client {
 	t.Helper()
 	source, err := c.signIn(t.Context(), resource, who)
@@ -75,7 +82,7 @@ func (c *ClerkServer) signIn(ctx context.Context, resource string, who Person) (
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusUnauthorized {
-		return nil, fmt.Errorf("without a token: status %d, want 401; is there a guard?", resp.StatusCode)
+		return nil, fmt.Errorf("request without a token: status %d, want 401; check that a guard protects %s", resp.StatusCode, resource)
 	}
 	if err := handler.Authorize(ctx, req, resp); err != nil {
 		return nil, err
@@ -83,10 +90,10 @@ func (c *ClerkServer) signIn(ctx context.Context, resource string, who Person) (
 	return handler.TokenSource(ctx)
 }
 
-// Connect returns a session of go-sdk's client at the MCP endpoint with the URL
-// resource. who signs in when the server first asks for it, as with
-// [ClerkServer.SignIn], and again when a call needs more scopes. The session is
-// closed when t ends. Connect fails t if it cannot.
+// Connect returns a session of the go-sdk's client at the MCP endpoint with the URL
+// resource. who signs in as with [ClerkServer.SignIn] when the server first asks for a
+// token, and again when a call needs more scopes. The session is closed when t ends. If
+// connecting fails, Connect fails t.
 func (c *ClerkServer) Connect(t testing.TB, resource string, who Person) *mcp.ClientSession {
 	t.Helper()
 	handler, err := c.oauthHandler(who)
@@ -102,7 +109,8 @@ func (c *ClerkServer) Connect(t testing.TB, resource string, who Person) *mcp.Cl
 	return session
 }
 
-// redirectURI is where nobody listens: the code is read off the redirect.
+// redirectURI is the redirect URI of the client. Nothing listens there: the code is read
+// from the redirect itself.
 const redirectURI = "http://127.0.0.1:9/callback"
 
 func (c *ClerkServer) oauthHandler(who Person) (*auth.AuthorizationCodeHandler, error) {
@@ -111,18 +119,18 @@ func (c *ClerkServer) oauthHandler(who Person) (*auth.AuthorizationCodeHandler, 
 		RedirectURIs:            []string{redirectURI},
 		TokenEndpointAuthMethod: "none",
 	}
-	if more := who.scopes(); len(more) > 0 {
-		registration.Scope = strings.Join(union(c.defaultScopes(), more), " ")
+	if len(who.scopes()) > 0 {
+		registration.Scope = strings.Join(who.scopesWith(c.defaultScopes()), " ")
 	}
 	return auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
 		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{Metadata: registration},
 		AuthorizationCodeFetcher:        c.fetchCode(who),
-		ScopeFilter:                     func(told []string) []string { return union(told, who.scopes()) },
+		ScopeFilter:                     who.scopesWith,
 		Client:                          &http.Client{Timeout: signInTimeout},
 	})
 }
 
-// defaultScopes are those of a client that registers without naming any.
+// defaultScopes returns the scopes of a client that registers without naming any.
 func (c *ClerkServer) defaultScopes() []string {
 	if scopes := c.Settings().DefaultScopes; scopes != nil {
 		return scopes
@@ -130,7 +138,8 @@ func (c *ClerkServer) defaultScopes() []string {
 	return []string{localclerk.ScopeProfile, localclerk.ScopeEmail}
 }
 
-// fetchCode is what happens in the browser.
+// fetchCode does what a browser does during a sign-in: it opens the authorization
+// endpoint as who, and returns what the redirect contains.
 func (c *ClerkServer) fetchCode(who Person) auth.AuthorizationCodeFetcher {
 	return func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, args.URL, nil)
@@ -148,34 +157,23 @@ func (c *ClerkServer) fetchCode(who Person) auth.AuthorizationCodeFetcher {
 	}
 }
 
-// maxSaid bounds what is told of an answer that is no redirect, in bytes.
-const maxSaid = 1 << 10
+// maxErrorBody bounds, in bytes, what an error shows of a response that is not a redirect.
+const maxErrorBody = 1 << 10
 
-// authorizationResult reads the answer of the authorization endpoint off its
-// redirect (RFC 6749 section 4.1.2, RFC 9207).
+// authorizationResult reads the redirect of the authorization endpoint (RFC 6749 §4.1.2,
+// RFC 9207).
 func authorizationResult(resp *http.Response) (*auth.AuthorizationResult, error) {
 	to, err := url.Parse(resp.Header.Get("Location"))
 	if err != nil {
 		return nil, err
 	}
-	answer := to.Query()
+	params := to.Query()
 	switch {
-	case answer.Has("error"):
-		return nil, errors.New(answer.Get("error_description"))
-	case !answer.Has("code"):
-		said, _ := io.ReadAll(io.LimitReader(resp.Body, maxSaid))
-		return nil, fmt.Errorf("authorization endpoint: status %d: %s", resp.StatusCode, bytes.TrimSpace(said))
+	case params.Has("error"):
+		return nil, errors.New(params.Get("error_description"))
+	case !params.Has("code"):
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+		return nil, fmt.Errorf("authorization endpoint: status %d: %s", resp.StatusCode, bytes.TrimSpace(body))
 	}
-	return &auth.AuthorizationResult{Code: answer.Get("code"), State: answer.Get("state"), Iss: answer.Get("iss")}, nil
-}
-
-// union returns the members of a, then those of b that a has not.
-func union(a, b []string) []string {
-	out := slices.Clone(a)
-	for _, s := range b {
-		if !slices.Contains(out, s) {
-			out = append(out, s)
-		}
-	}
-	return out
+	return &auth.AuthorizationResult{Code: params.Get("code"), State: params.Get("state"), Iss: params.Get("iss")}, nil
 }

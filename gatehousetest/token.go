@@ -12,12 +12,13 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
 
-// Token returns an access token for the server with the resource identifier
-// resource, as who would get it with aud_claim_enabled, or one that has flaws.
-// Nobody signs in and nothing needs to listen. It fails t if who is nobody.
+// Token returns an access token of who for the server with the resource identifier
+// resource. Its aud is resource, as from an instance with aud_claim_enabled. With flaws,
+// it is invalid in just these. There is no sign-in, and no server needs to listen at
+// resource. If who does not exist, Token fails t.
 //
-// For a token without audience, as Clerk issues them from the factory, and for
-// claims of your own, see [localclerk.Server.Mint].
+// For tokens without aud, as Clerk issues them by default, and for other claims, see
+// [localclerk.Server.IssueToken].
 func (c *ClerkServer) Token(t testing.TB, resource string, who Person, flaws ...Flaw) string {
 	t.Helper()
 	d := draft{
@@ -32,7 +33,7 @@ func (c *ClerkServer) Token(t testing.TB, resource string, who Person, flaws ...
 		signer: c.Server,
 	}
 	for _, flaw := range flaws {
-		if err := flaw.spoil(&d); err != nil {
+		if err := flaw.apply(&d); err != nil {
 			t.Fatalf("gatehousetest: making a token with %q: %v", flaw, err)
 		}
 	}
@@ -43,29 +44,29 @@ func (c *ClerkServer) Token(t testing.TB, resource string, who Person, flaws ...
 	return token
 }
 
-// Flaw is one thing that is wrong with a token of [ClerkServer.Token], in words
-// that follow "with".
+// Flaw is one reason why a token of [ClerkServer.Token] is invalid. Its text completes
+// "a token with …".
 type Flaw string
 
-// The flaws there are. All but Forged, Tampered and Unsigned leave a token that
-// Clerk itself signed.
+// Flaws. A token with Forged, Tampered or Unsigned has no valid signature. Tokens with
+// the other flaws are signed by the local Clerk itself.
 const (
 	Expired       Flaw = "an exp that has passed"
-	NotYetValid   Flaw = "an nbf to come"
+	NotYetValid   Flaw = "an nbf in the future"
 	WrongAudience Flaw = "the aud of another server" // RFC 8707
-	WrongIssuer   Flaw = "another iss"
-	Forged        Flaw = "a stranger's signature" // under the kid of the right key
+	WrongIssuer   Flaw = "the iss of another instance"
+	Forged        Flaw = "a signature by another key" // with the kid of the right key
 	Tampered      Flaw = "claims changed after it was signed"
-	Unsigned      Flaw = "alg none" // RFC 7519 section 6
+	Unsigned      Flaw = "alg none" // RFC 7519 §6
 
 	// Clerk's other kinds of JWT, with the aud of an access token.
 	IDToken       Flaw = "the type of an ID token"
 	SessionToken  Flaw = "the type of a session token"
 	TemplateToken Flaw = "the type of a JWT template"
-	MachineToken  Flaw = "the type of a machine's token"
+	MachineToken  Flaw = "the type of a machine token"
 )
 
-// Flaws returns every flaw. A guard answers 401 to each.
+// Flaws returns every flaw. A guard answers 401 to a token with any of them.
 func Flaws() []Flaw {
 	return []Flaw{
 		Expired, NotYetValid, WrongAudience, WrongIssuer, Forged, Tampered, Unsigned,
@@ -73,8 +74,8 @@ func Flaws() []Flaw {
 	}
 }
 
-// spoil puts f into d.
-func (f Flaw) spoil(d *draft) error {
+// apply changes d so that its token has the flaw.
+func (f Flaw) apply(d *draft) error {
 	switch f {
 	case Expired:
 		d.Lifetime = -time.Hour
@@ -87,13 +88,13 @@ func (f Flaw) spoil(d *draft) error {
 	case Forged:
 		return forge(d)
 	case Tampered:
-		d.finish = append(d.finish, tamper)
+		d.changes = append(d.changes, tamper)
 	case Unsigned:
-		d.finish = append(d.finish, unsign)
+		d.changes = append(d.changes, unsign)
 	case IDToken, SessionToken, TemplateToken, MachineToken:
 		d.Kind, d.Claims["aud"] = kinds[f], d.Resource
 	default:
-		return errors.New("there is no such flaw")
+		return errors.New("unknown flaw")
 	}
 	return nil
 }
@@ -105,16 +106,16 @@ var kinds = map[Flaw]localclerk.TokenKind{
 	MachineToken:  localclerk.M2MToken,
 }
 
-// draft is a token before it is written.
+// draft describes a token that is not signed yet.
 type draft struct {
 	localclerk.Token
-	signer *localclerk.Server
-	finish []func(token string) (string, error) // after it was signed
+	signer  *localclerk.Server
+	changes []func(token string) (string, error) // made after it is signed
 }
 
 func (d *draft) write() (string, error) {
-	token, err := d.signer.Mint(d.Token)
-	for _, change := range d.finish {
+	token, err := d.signer.IssueToken(d.Token)
+	for _, change := range d.changes {
 		if err == nil {
 			token, err = change(token)
 		}
@@ -122,9 +123,9 @@ func (d *draft) write() (string, error) {
 	return token, err
 }
 
-// forge has a twin of the local Clerk sign, which differs in its key alone.
+// forge makes another local Clerk sign the token, which differs only in its key.
 func forge(d *draft) error {
-	genuine, err := d.signer.Mint(localclerk.Token{})
+	genuine, err := d.signer.IssueToken(localclerk.Token{})
 	if err != nil {
 		return err
 	}
@@ -132,16 +133,16 @@ func forge(d *draft) error {
 	if err != nil {
 		return err
 	}
-	twin, err := localclerk.New(localclerk.Config{
+	other, err := localclerk.New(localclerk.Config{
 		Issuer:        d.signer.Issuer(),
 		Users:         d.signer.Users(),
 		Organizations: d.signer.Organizations(),
-		SigningKey:    strangersKey(),
+		SigningKey:    unknownKey(),
 	})
 	if err != nil {
 		return err
 	}
-	d.signer, d.Header["kid"] = twin, header["kid"]
+	d.signer, d.Header["kid"] = other, header["kid"]
 	return nil
 }
 
@@ -167,7 +168,7 @@ func unsign(token string) (string, error) {
 	return parts[0] + "." + parts[1] + ".", err
 }
 
-// decode reads one part of a compact JWS (RFC 7515 section 3.1).
+// decode reads one part of a compact JWS (RFC 7515 §3.1).
 func decode(part string) (map[string]any, error) {
 	text, err := base64.RawURLEncoding.DecodeString(part)
 	if err != nil {

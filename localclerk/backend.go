@@ -1,15 +1,10 @@
 package localclerk
 
 import (
-	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
-
-	"github.com/golang-jwt/jwt/v5"
 )
 
 const (
@@ -18,31 +13,32 @@ const (
 	maxLimit       = 500
 )
 
-// SecretKey returns the key of the Backend API, sk_test_…, which this server
-// answers beside the Frontend API.
+// SecretKey returns the secret key of the Backend API, sk_test_… . This server
+// serves the Backend API at the same URL as the Frontend API. Each Server has
+// its own random key.
 func (s *Server) SecretKey() string { return string(s.secretKey) }
 
-// backendRoutes are the parts of Clerk's Backend API that resource servers and
-// tools ask. Verification is there with and without /v1, as at Clerk.
+// backendRoutes registers the parts of Clerk's Backend API that resource servers and
+// tools use. As at Clerk, token verification exists with and without /v1.
 func (s *Server) backendRoutes(mux *http.ServeMux) {
 	for pattern, handler := range map[string]http.HandlerFunc{
 		"POST /oauth_applications/access_tokens/verify":    s.verifyAccessToken,
 		"POST /v1/oauth_applications/access_tokens/verify": s.verifyAccessToken,
-		"GET /v1/instance": s.showInstance,
-		"GET /v1/instance/oauth_application_settings":   s.showSettings,
-		"PATCH /v1/instance/oauth_application_settings": s.changeSettings,
+		"GET /v1/instance": s.getInstance,
+		"GET /v1/instance/oauth_application_settings":   s.getSettings,
+		"PATCH /v1/instance/oauth_application_settings": s.updateSettings,
 		"GET /v1/jwks":                                s.serveJWKS,
 		"GET /v1/oauth_applications":                  s.listApplications,
 		"POST /v1/oauth_applications":                 s.createApplication,
-		"GET /v1/users/{id}":                          s.showUser,
+		"GET /v1/users/{id}":                          s.getUser,
 		"GET /v1/users/{id}/organization_memberships": s.listUserMemberships,
 		"GET /v1/organizations/{id}/memberships":      s.listOrganizationMemberships,
 	} {
-		mux.HandleFunc(pattern, s.withSecretKey(handler))
+		mux.HandleFunc(pattern, s.requireSecretKey(handler))
 	}
 }
 
-func (s *Server) withSecretKey(next http.HandlerFunc) http.HandlerFunc {
+func (s *Server) requireSecretKey(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		key := bearer(r)
 		if key == "" {
@@ -55,13 +51,13 @@ func (s *Server) withSecretKey(next http.HandlerFunc) http.HandlerFunc {
 			})
 			return
 		}
-		if !s.secretKey.is(key) {
+		if !s.secretKey.matches(key) {
 			s.writeClerkError(w, r, clerkError{
 				status:      http.StatusUnauthorized,
 				Code:        "clerk_key_invalid",
 				Message:     "The provided Clerk Secret Key is invalid. Make sure that your Clerk Secret Key is correct.",
 				LongMessage: "The provided Clerk Secret Key is invalid. Make sure that your Clerk Secret Key is correct.",
-				fix:         "set the secret key to this server's own",
+				fix:         "use the secret key of this local Clerk",
 			})
 			return
 		}
@@ -70,8 +66,8 @@ func (s *Server) withSecretKey(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// readBackendBody reads a JSON object into v, and answers itself if there is
-// none. Members v does not have are refused.
+// readBackendBody decodes a JSON object into v and rejects members that v does not
+// have. If it fails, it writes the error response and returns false.
 func (s *Server) readBackendBody(w http.ResponseWriter, r *http.Request, v any) bool {
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBackendBody))
 	decoder.DisallowUnknownFields()
@@ -81,7 +77,7 @@ func (s *Server) readBackendBody(w http.ResponseWriter, r *http.Request, v any) 
 			Code:        "request_body_invalid",
 			Message:     "Request body invalid",
 			LongMessage: "The request body is invalid: " + err.Error() + ".",
-			fix:         "send a JSON object with the members the Backend API names",
+			fix:         "send a JSON object with the members that the Backend API defines",
 		})
 		return false
 	}
@@ -94,7 +90,7 @@ func (s *Server) invalidParameter(w http.ResponseWriter, r *http.Request, name s
 		Code:        "form_param_value_invalid",
 		Message:     "is invalid",
 		LongMessage: name + " is invalid: " + problem.Error() + ".",
-		fix:         "send another " + name,
+		fix:         "correct " + name,
 	})
 }
 
@@ -104,121 +100,17 @@ func (s *Server) resourceNotFound(w http.ResponseWriter, r *http.Request, what s
 		Code:        "resource_not_found",
 		Message:     "not found",
 		LongMessage: "There is no such " + what + ".",
-		fix:         "ask for one that this server has; ids of another instance are unknown here",
+		fix:         "use an ID of this server; it does not have the IDs of other instances",
 	})
 }
 
-// verifiedToken is a token as verification answers with it. For a token that
-// is revoked the status is 200 all the same.
-type verifiedToken struct {
-	Object           string   `json:"object"`
-	ID               string   `json:"id"`
-	ClientID         string   `json:"client_id"`
-	Subject          string   `json:"subject"`
-	Scopes           []string `json:"scopes"`
-	Audience         []string `json:"aud,omitempty"`
-	Revoked          bool     `json:"revoked"`
-	RevocationReason *string  `json:"revocation_reason"`
-	Expired          bool     `json:"expired"`
-	Expiration       *int64   `json:"expiration"` // seconds; null for opaque tokens
-	CreatedAt        int64    `json:"created_at"`
-	UpdatedAt        int64    `json:"updated_at"`
-}
-
-// verifyAccessToken answers 404 for a token it does not know, active false for
-// a JWT that has expired, and the token itself for every other.
-func (s *Server) verifyAccessToken(w http.ResponseWriter, r *http.Request) {
-	var body struct {
-		AccessToken string `json:"access_token"`
-		Secret      string `json:"secret"` // its name before
-	}
-	if !s.readBackendBody(w, r, &body) {
-		return
-	}
-	value := cmp.Or(body.AccessToken, body.Secret)
-	if value == "" {
-		s.invalidParameter(w, r, "access_token", errors.New("it is empty"))
-		return
-	}
-	t, err := s.readAccessToken(value)
-	if errors.Is(err, jwt.ErrTokenExpired) {
-		writeJSON(w, http.StatusOK, tokenInfo{})
-		return
-	}
-	if err != nil {
-		s.resourceNotFound(w, r, "access token: "+err.Error())
-		return
-	}
-	writeJSON(w, http.StatusOK, s.verified(t, strings.HasPrefix(value, opaquePrefix)))
-}
-
-func (s *Server) verified(t accessToken, opaque bool) verifiedToken {
-	answer := verifiedToken{
-		Object:    "clerk_idp_oauth_access_token",
-		ID:        t.id,
-		ClientID:  t.grant.clientID,
-		Subject:   t.grant.user,
-		Scopes:    t.scopes,
-		Revoked:   t.revoked,
-		Expired:   !s.now().Before(t.expires),
-		CreatedAt: t.issued.Unix(),
-		UpdatedAt: t.issued.Unix(),
-	}
-	if t.grant.resource != "" && s.currentSettings().AudClaimEnabled {
-		answer.Audience = []string{t.grant.resource}
-	}
-	if !opaque {
-		expiration := t.expires.Unix()
-		answer.Expiration = &expiration
-	}
-	if user, ok := s.currentPeople().user(t.grant.user); !ok || user.Banned {
-		answer.Revoked = true
-	}
-	if answer.Revoked {
-		reason := "revoked"
-		answer.RevocationReason = &reason
-	}
-	return answer
-}
-
-func (s *Server) showInstance(w http.ResponseWriter, r *http.Request) {
-	writeJSON(w, http.StatusOK, map[string]any{
-		"object":           "instance",
-		"id":               s.instance,
-		"environment_type": "development",
-		"allowed_origins":  nil,
-	})
-}
-
-type settingsObject struct {
-	Object string `json:"object"`
-	Settings
-}
-
-func (s *Server) showSettings(w http.ResponseWriter, r *http.Request) {
-	writeJSON(w, http.StatusOK, settingsObject{"oauth_application_settings", s.currentSettings()})
-}
-
-// changeSettings changes the settings the body names.
-func (s *Server) changeSettings(w http.ResponseWriter, r *http.Request) {
-	settings := s.Settings()
-	if !s.readBackendBody(w, r, &settings) {
-		return
-	}
-	if err := s.SetSettings(settings); err != nil {
-		s.invalidParameter(w, r, "default_scopes", err)
-		return
-	}
-	s.showSettings(w, r)
-}
-
-// collection is one page of a list, as Clerk answers with it.
+// collection is one page of a list in Clerk's format.
 type collection struct {
 	Data       any `json:"data"`
 	TotalCount int `json:"total_count"`
 }
 
-// writePage answers with the part of all that limit and offset ask for.
+// writePage writes the part of all that the parameters limit and offset select.
 func writePage[T any](s *Server, w http.ResponseWriter, r *http.Request, all []T) {
 	limit, err := countParameter(r, "limit", defaultLimit, 1, maxLimit)
 	if err != nil {
@@ -235,10 +127,10 @@ func writePage[T any](s *Server, w http.ResponseWriter, r *http.Request, all []T
 	writeJSON(w, http.StatusOK, collection{page, len(all)})
 }
 
-func countParameter(r *http.Request, name string, unset, least, most int) (int, error) {
+func countParameter(r *http.Request, name string, fallback, least, most int) (int, error) {
 	text := r.URL.Query().Get(name)
 	if text == "" {
-		return unset, nil
+		return fallback, nil
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < least || n > most {

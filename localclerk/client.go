@@ -8,20 +8,27 @@ import (
 	"time"
 )
 
-// Token endpoint authentication methods of RFC 7591 section 2 that Clerk has.
+// The token endpoint authentication methods of RFC 7591 section 2 that Clerk
+// supports.
 const (
 	authNone  = "none"
 	authBasic = "client_secret_basic"
 	authPost  = "client_secret_post"
 )
 
-const maxURILength = 1024
+// The limits of what a client may register.
+const (
+	maxURILength    = 1024
+	maxRedirectURIs = 50
+	maxClientName   = 256
+	maxClientScope  = 1024
+)
 
-// client is an OAuth application. It never changes once it is known.
+// client is an OAuth application, also called OAuth client. It is immutable.
 type client struct {
 	id            string
-	secret        secret // empty: a public client
-	application   string // oauthapp_…, its name in the Backend API
+	secret        secret // empty for a public client
+	applicationID string // oauthapp_…, its ID in the Backend API
 	name          string
 	uri, logoURI  string
 	redirectURIs  []string
@@ -29,47 +36,61 @@ type client struct {
 	dynamic       bool
 	consentScreen bool
 	pkceRequired  bool
-	created       time.Time
-	freshUntil    time.Time // of a metadata document; zero for other clients
+	createdAt     time.Time
+	freshUntil    time.Time // for clients of a metadata document; zero for others
 }
 
 func (c *client) public() bool { return c.secret == "" }
 
 func newClientSecret() secret { return secret(randomString(base62, clientSecretLength)) }
 
-// redirect returns the redirect URI to answer to. An empty requested one
-// stands for the only one registered (RFC 6749 section 3.1.2.3).
-func (c *client) redirect(requested string) (string, bool) {
+// resolveRedirectURI returns the redirect URI for the authorization response and
+// reports whether it is registered. If requested is empty and only one URI is
+// registered, it returns that one (RFC 6749 section 3.1.2.3).
+func (c *client) resolveRedirectURI(requested string) (string, bool) {
 	if requested == "" && len(c.redirectURIs) == 1 {
 		return c.redirectURIs[0], true
 	}
 	matches := func(registered string) bool {
-		return registered == requested || sameButPort(registered, requested)
+		return registered == requested || equalExceptPort(registered, requested)
 	}
 	return requested, slices.ContainsFunc(c.redirectURIs, matches)
 }
 
-// sameButPort reports whether two http URIs on one loopback host differ in
-// nothing but the port, which RFC 8252 section 7.3 leaves to the client. That
-// section is about 127.0.0.1 and [::1]; localhost is treated alike here,
-// because MCP clients register it and then take whatever port is free.
-func sameButPort(registered, requested string) bool {
+// equalExceptPort reports whether two http URIs with the same loopback host differ
+// at most in the port, which RFC 8252 section 7.3 allows clients to choose. That
+// section covers 127.0.0.1 and [::1]. localhost is treated the same way here,
+// because MCP clients register it and then listen on any free port.
+func equalExceptPort(registered, requested string) bool {
 	a, errA := url.Parse(registered)
 	b, errB := url.Parse(requested)
 	if errA != nil || errB != nil || !isLoopbackHost(a.Hostname()) || !strings.HasPrefix(requested, "http://") {
 		return false
 	}
-	a.Host, b.Host = portless(a), portless(b)
+	a.Host, b.Host = hostWithoutPort(a), hostWithoutPort(b)
 	return a.String() == b.String()
 }
 
-func portless(u *url.URL) string { return strings.TrimSuffix(u.Host, ":"+u.Port()) }
+func hostWithoutPort(u *url.URL) string { return strings.TrimSuffix(u.Host, ":"+u.Port()) }
 
-// checkRedirectURI says what keeps uri from being registered: it must be
-// absolute, without fragment, and not plain http to another machine.
+// checkRedirectURIs checks the number of redirect URIs of a client and each of them.
+func checkRedirectURIs(uris []string) error {
+	if n := len(uris); n == 0 || n > maxRedirectURIs {
+		return fmt.Errorf("got %d redirect_uris, want 1 to %d", n, maxRedirectURIs)
+	}
+	for _, uri := range uris {
+		if err := checkRedirectURI(uri); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkRedirectURI checks that uri may be registered: it must be absolute, without
+// a fragment, and must not be plain http to another machine.
 func checkRedirectURI(uri string) error {
 	if len(uri) > maxURILength {
-		return fmt.Errorf("redirect URI of %d bytes, want at most %d", len(uri), maxURILength)
+		return fmt.Errorf("redirect URI has %d bytes, want at most %d", len(uri), maxURILength)
 	}
 	u, err := url.Parse(uri)
 	if err != nil {
@@ -85,9 +106,9 @@ func checkRedirectURI(uri string) error {
 	case (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() == "":
 		return fmt.Errorf("redirect URI %q has no host", uri)
 	case u.Scheme == "http" && !isLoopbackHost(u.Hostname()):
-		return fmt.Errorf("redirect URI %q sends codes over plain http; use https, or a loopback host", uri)
+		return fmt.Errorf("redirect URI %q would send codes over plain http; use https, or a loopback host", uri)
 	case u.User != nil:
-		return fmt.Errorf("redirect URI %q has a user name in it", uri)
+		return fmt.Errorf("redirect URI %q has a user name", uri)
 	}
 	return nil
 }

@@ -17,20 +17,23 @@ const (
 	retryAfter     = 5 * time.Second
 )
 
-// Faults are what a Server does wrong on purpose. The zero value is none.
+// Faults are failures that a Server simulates. The zero value means no faults.
 type Faults struct {
-	// Latency is waited before each answer, at most a minute.
+	// Latency is the delay before each response, at most a minute.
 	Latency time.Duration
 
-	// Status, 500 to 599, is answered instead of everything. Zero means none.
+	// Status, 500 to 599, is the status of every response, with an error as
+	// body. Zero means normal responses. 503 comes with a
+	// Retry-After of 5 seconds.
 	Status int
 
-	// Paths narrow Latency and Status to request paths that start with one of
-	// them, such as "/.well-known/jwks.json". None means all.
+	// Paths limit Latency and Status to request paths that start with one of
+	// them, such as "/.well-known/jwks.json". Empty means all paths. There may
+	// be at most 100.
 	Paths []string
 
-	// ClockOffset sets the server's clock ahead, or behind if negative: new
-	// tokens and all expiry follow it.
+	// ClockOffset is added to the server's clock, which new tokens and expiry
+	// checks use. It is between -10 and 10 years.
 	ClockOffset time.Duration
 }
 
@@ -43,7 +46,8 @@ func (f Faults) check() error {
 		errs = append(errs, fmt.Errorf("localclerk: Faults.Status is %d, want 500 to 599, or 0 for none", f.Status))
 	}
 	if f.ClockOffset.Abs() > maxClockOffset {
-		errs = append(errs, fmt.Errorf("localclerk: Faults.ClockOffset is %s, want at most %s either way", f.ClockOffset, maxClockOffset))
+		errs = append(errs, fmt.Errorf("localclerk: Faults.ClockOffset is %s, want at most %s either way",
+			f.ClockOffset, maxClockOffset))
 	}
 	if len(f.Paths) > maxFaultPaths {
 		errs = append(errs, fmt.Errorf("localclerk: Faults.Paths has %d paths, want at most %d", len(f.Paths), maxFaultPaths))
@@ -51,11 +55,11 @@ func (f Faults) check() error {
 	return errors.Join(errs...)
 }
 
-func (f Faults) hits(path string) bool {
+func (f Faults) appliesTo(path string) bool {
 	return len(f.Paths) == 0 || slices.ContainsFunc(f.Paths, func(prefix string) bool { return strings.HasPrefix(path, prefix) })
 }
 
-// Faults returns the faults in force.
+// Faults returns a copy of the current faults.
 func (s *Server) Faults() Faults {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,8 +68,8 @@ func (s *Server) Faults() Faults {
 	return faults
 }
 
-// SetFaults puts faults in force for every request from now on, in place of
-// those before.
+// SetFaults replaces the faults for all later requests. If faults is invalid, it
+// returns an error and changes nothing.
 func (s *Server) SetFaults(faults Faults) error {
 	if err := faults.check(); err != nil {
 		return err
@@ -77,18 +81,18 @@ func (s *Server) SetFaults(faults Faults) error {
 	return nil
 }
 
-// now is the server's clock.
+// now returns the time of the server's clock.
 func (s *Server) now() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return time.Now().Add(s.faults.ClockOffset)
 }
 
-// withFaults suffers the faults in force before next answers.
-func (s *Server) withFaults(next http.Handler) http.Handler {
+// applyFaults applies the current faults before next serves a request.
+func (s *Server) applyFaults(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		faults := s.Faults()
-		if !faults.hits(r.URL.Path) {
+		if !faults.appliesTo(r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -98,7 +102,9 @@ func (s *Server) withFaults(next http.Handler) http.Handler {
 			select {
 			case <-timer.C:
 			case <-r.Context().Done():
-				note(r, "canceled", "the client went away while it waited", "switch the latency off, or wait longer")
+				recordError(r, "canceled",
+					"the client closed the connection before the simulated latency ended",
+					"turn off the simulated latency, or increase the timeout of the client")
 				return
 			}
 		}
@@ -114,7 +120,7 @@ func (s *Server) withFaults(next http.Handler) http.Handler {
 			Code:        "internal_clerk_error",
 			Message:     "there was an internal error on our servers",
 			LongMessage: "There was an internal error on our servers. We've been notified and are working on fixing it.",
-			fix:         "switch the fault off; it was asked for",
+			fix:         "turn off the simulated fault",
 		})
 	})
 }

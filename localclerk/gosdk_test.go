@@ -15,7 +15,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 )
 
-// listen serves a Server whose issuer is where it listens.
+// listen starts a Server whose issuer is the URL on which it listens.
 func listen(t *testing.T, change func(*Settings)) *Server {
 	t.Helper()
 	settings := DefaultSettings()
@@ -58,8 +58,8 @@ func signInAs(user string) auth.AuthorizationCodeFetcher {
 	}
 }
 
-// TestGoSDKClientSignsIn drives the MCP SDK's own OAuth client: discovery,
-// registration, authorization and token, from nothing but a 401.
+// TestGoSDKClientSignsIn runs the OAuth client of the MCP SDK: discovery,
+// registration, authorization and token request, starting from a 401.
 func TestGoSDKClientSignsIn(t *testing.T) {
 	t.Parallel()
 	s := listen(t, func(s *Settings) { s.AudClaimEnabled = true })

@@ -5,34 +5,34 @@ import (
 	"time"
 )
 
-// Client is a registered OAuth application, without its secret.
+// Client is an OAuth application without its secret.
 type Client struct {
 	ID           string
 	Name         string
 	RedirectURIs []string
 	Scopes       []string
-	Dynamic      bool // registered itself
-	Public       bool // has no secret
-	Created      time.Time
+	Dynamic      bool // the client registered itself
+	Public       bool // the client has no secret
+	CreatedAt    time.Time
 }
 
-// OpaqueToken is an opaque access token that was issued, without its value.
+// OpaqueToken is the record of an opaque access token, without the value of the token.
 type OpaqueToken struct {
-	ID           string
+	ID           string // oat_…
 	ClientID     string
 	User         string // user_…
 	Organization string // org_…, or empty
 	Scopes       []string
-	Issued       time.Time
-	Expires      time.Time
-	Revoked      bool
+	IssuedAt     time.Time
+	ExpiresAt    time.Time
+	Revoked      bool // the token or its grant was revoked
 }
 
-// Clients returns the clients there are, oldest first. Those of metadata
-// documents are among them once they came.
+// Clients returns all clients, oldest first. A client with a client ID metadata
+// document is included after its first request.
 func (s *Server) Clients() []Client {
 	var clients []Client
-	for _, c := range s.vault.allClients() {
+	for _, c := range s.store.allClients() {
 		clients = append(clients, Client{
 			ID:           c.id,
 			Name:         c.name,
@@ -40,46 +40,47 @@ func (s *Server) Clients() []Client {
 			Scopes:       slices.Clone(c.scopes),
 			Dynamic:      c.dynamic,
 			Public:       c.public(),
-			Created:      c.created,
+			CreatedAt:    c.createdAt,
 		})
 	}
 	return clients
 }
 
-// OpaqueTokens returns the opaque access tokens that have not expired, oldest
-// first. JWTs are not kept: [Event.Response] has the claims of each.
+// OpaqueTokens returns the opaque access tokens that have not expired, oldest first.
+// JWTs are not stored; [Event.Response] contains their claims.
 func (s *Server) OpaqueTokens() []OpaqueToken {
 	now := s.now()
-	s.vault.mu.Lock()
-	defer s.vault.mu.Unlock()
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
 	var tokens []OpaqueToken
-	for _, t := range s.vault.access.all() {
-		if now.Before(t.expires) {
-			tokens = append(tokens, t.inspect())
+	for _, t := range s.store.accessTokens.all() {
+		if now.Before(t.expiresAt) {
+			tokens = append(tokens, t.describe())
 		}
 	}
 	return tokens
 }
 
-// OpaqueToken returns what an opaque access token stands for, and whether this
-// server issued it.
+// OpaqueToken returns the record of an opaque access token, even if it has expired or
+// is revoked. It returns false if this server did not issue the token or has
+// evicted it.
 func (s *Server) OpaqueToken(value string) (OpaqueToken, bool) {
-	t, ok := s.vault.opaque(value)
+	t, ok := s.store.opaqueToken(value)
 	if !ok {
 		return OpaqueToken{}, false
 	}
-	return t.inspect(), true
+	return t.describe(), true
 }
 
-func (t *accessToken) inspect() OpaqueToken {
+func (t *accessToken) describe() OpaqueToken {
 	return OpaqueToken{
 		ID:           t.id,
 		ClientID:     t.grant.clientID,
 		User:         t.grant.user,
 		Organization: t.grant.organization,
 		Scopes:       slices.Clone(t.scopes),
-		Issued:       t.issued,
-		Expires:      t.expires,
+		IssuedAt:     t.issuedAt,
+		ExpiresAt:    t.expiresAt,
 		Revoked:      t.revoked || t.grant.revoked,
 	}
 }

@@ -12,17 +12,17 @@ func TestOpaqueTokensAreListed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mint := func(token Token) string {
+	issueToken := func(token Token) string {
 		t.Helper()
-		value, err := s.Mint(token)
+		value, err := s.IssueToken(token)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return value
 	}
-	live := mint(Token{User: "grace", Opaque: true, ClientID: "client"})
-	mint(Token{User: "grace", Opaque: true, Lifetime: -time.Hour})
-	mint(Token{User: "grace"})
+	live := issueToken(Token{User: "grace", Opaque: true, ClientID: "client"})
+	issueToken(Token{User: "grace", Opaque: true, Lifetime: -time.Hour})
+	issueToken(Token{User: "grace"})
 
 	listed := s.OpaqueTokens()
 	if len(listed) != 1 || listed[0].ClientID != "client" || listed[0].Revoked {
@@ -51,7 +51,13 @@ func TestClientsAreListed(t *testing.T) {
 	if got := s.Clients(); len(got) != 0 {
 		t.Fatalf("Clients() of a new server = %+v, want none", got)
 	}
-	s.vault.addClient(&client{id: "one", name: "One", redirectURIs: []string{"https://one.example/callback"}, dynamic: true, secret: "hidden"})
+	s.store.addClient(&client{
+		id:           "one",
+		name:         "One",
+		redirectURIs: []string{"https://one.example/callback"},
+		dynamic:      true,
+		secret:       "hidden",
+	})
 	got := s.Clients()
 	if len(got) != 1 || got[0].ID != "one" || got[0].Public || !got[0].Dynamic {
 		t.Fatalf("Clients() = %+v, want the confidential dynamic client one", got)

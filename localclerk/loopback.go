@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// isLoopbackHost reports whether a host name without port, brackets removed,
-// always means this machine (RFC 6761 section 6.3 for the localhost names).
+// isLoopbackHost reports whether host always refers to this machine. host has no
+// port and no brackets. For the localhost names see RFC 6761 section 6.3.
 func isLoopbackHost(host string) bool {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
@@ -27,11 +27,11 @@ func isLoopbackAddr(addr net.Addr) bool {
 	return err == nil && isLoopbackHost(host)
 }
 
-// onlyLocal lets nothing in that is not of this machine.
-func onlyLocal(next http.Handler) http.Handler {
+// requireLoopback responds 403 to every request that is not from this machine.
+func requireLoopback(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if problem := notLocal(r); problem != "" {
-			note(r, "host_invalid", problem, "use the issuer's own URL")
+		if problem := loopbackProblem(r); problem != "" {
+			recordError(r, "host_invalid", problem, "use the URL of the issuer")
 			http.Error(w, problem, http.StatusForbidden)
 			return
 		}
@@ -39,19 +39,21 @@ func onlyLocal(next http.Handler) http.Handler {
 	})
 }
 
-// notLocal returns why r may not be answered, or "".
-func notLocal(r *http.Request) string {
+// loopbackProblem returns why r is not accepted, or "". It checks the local
+// address of the connection, because the handler may be served on a listener
+// that also accepts connections from the network.
+func loopbackProblem(r *http.Request) string {
 	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && !isLoopbackAddr(addr) {
-		return fmt.Sprintf("this local Clerk answers loopback connections only; got one on %q", addr)
+		return fmt.Sprintf("this local Clerk accepts loopback connections only; got one on %q", addr)
 	}
 	if !isLoopbackHost(hostname(r.Host)) {
-		return fmt.Sprintf("this local Clerk answers loopback hosts only; got Host %q, want localhost, 127.0.0.1 or [::1]", r.Host)
+		return fmt.Sprintf("this local Clerk accepts loopback hosts only; got Host %q, want localhost, 127.0.0.1 or [::1]", r.Host)
 	}
 	return ""
 }
 
-// hostname strips the port and the brackets of an IPv6 address from a Host
-// header or URL host.
+// hostname returns a Host header or URL host without its port and without the
+// brackets of an IPv6 address.
 func hostname(hostport string) string {
 	if host, _, err := net.SplitHostPort(hostport); err == nil {
 		return host

@@ -7,8 +7,8 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// Image returns an image: its bytes, not their base64 form, which the go-sdk
-// makes. An empty type is image/png.
+// Image returns an image. data is the image itself; the go-sdk encodes it as base64. An
+// empty mimeType means image/png.
 func Image(data []byte, mimeType string) *mcp.CallToolResult {
 	mimeType = cmp.Or(mimeType, "image/png")
 	result := withContent(&mcp.ImageContent{Data: data, MIMEType: mimeType})
@@ -16,8 +16,8 @@ func Image(data []byte, mimeType string) *mcp.CallToolResult {
 	return result
 }
 
-// Audio returns a sound: its bytes, not their base64 form, which the go-sdk
-// makes. An empty type is audio/wav.
+// Audio returns audio. data is the audio itself; the go-sdk encodes it as base64. An
+// empty mimeType means audio/wav.
 func Audio(data []byte, mimeType string) *mcp.CallToolResult {
 	mimeType = cmp.Or(mimeType, "audio/wav")
 	result := withContent(&mcp.AudioContent{Data: data, MIMEType: mimeType})
@@ -25,8 +25,8 @@ func Audio(data []byte, mimeType string) *mcp.CallToolResult {
 	return result
 }
 
-// Binary returns bytes of any type as base64 text, for lack of a content type of
-// MCP's own. An empty type is application/octet-stream.
+// Binary returns data as base64 text, because MCP has no content type for other data
+// than images and audio. An empty mimeType means application/octet-stream.
 func Binary(data []byte, mimeType string) *mcp.CallToolResult {
 	result := text(base64.StdEncoding.EncodeToString(data), cmp.Or(mimeType, "application/octet-stream"))
 	result.Meta["isBinary"] = true

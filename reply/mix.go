@@ -7,11 +7,11 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// Mix returns one reply made of several: their contents one after the other,
-// the members of their structured contents and of their _meta merged, where the
-// later one wins. Structured content that is no JSON object takes the place of
-// what came before it. The mix is an error if one of them is. Nil results are
-// skipped, and none of them is changed.
+// Mix combines several results into one. It concatenates their contents, and merges the
+// members of their structured contents and of their _meta; of members with the same
+// name, the last one is kept. Structured content that is not a JSON object replaces the
+// structured content before it. The combined result is an error if one of results is.
+// Nil results are skipped. Mix does not change results.
 func Mix(results ...*mcp.CallToolResult) *mcp.CallToolResult {
 	mixed := &mcp.CallToolResult{Content: []mcp.Content{}}
 	var merged mergedContent
@@ -21,7 +21,7 @@ func Mix(results ...*mcp.CallToolResult) *mcp.CallToolResult {
 		}
 		mixed.Content = append(mixed.Content, result.Content...)
 		if err := merged.add(result.StructuredContent); err != nil {
-			return unwritable(err)
+			return encodingError(err)
 		}
 		if len(result.Meta) > 0 && mixed.Meta == nil {
 			mixed.Meta = mcp.Meta{}
@@ -36,7 +36,7 @@ func Mix(results ...*mcp.CallToolResult) *mcp.CallToolResult {
 	return mixed
 }
 
-// mergedContent is an object, or else one other value.
+// mergedContent is structured content: an object, another value, or neither.
 type mergedContent struct {
 	object map[string]json.RawMessage
 	other  json.RawMessage
@@ -59,7 +59,7 @@ func (m *mergedContent) add(content any) error {
 	return json.Unmarshal(data, &m.object)
 }
 
-// value returns nil if there is nothing to say.
+// value returns the merged content, or nil if there is none or an object without members.
 func (m *mergedContent) value() any {
 	switch {
 	case len(m.object) > 0:

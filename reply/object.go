@@ -9,43 +9,43 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-const unwritablePhrase = "The tool's result could not be written as JSON."
+const encodingFailed = "The tool's result could not be encoded as JSON."
 
-// Object returns a value that [json.Marshal] writes as a JSON object: as
-// structured content, and as indented text for clients without that. A nil map
-// is the empty object; what is an array in JSON goes to [Array].
+// Object returns v, which [json.Marshal] must encode as a JSON object, as structured
+// content and, for clients that do not read that, as indented text. A nil map is the
+// empty object. If v is a JSON array, the result is that of [Array].
 //
-// Any other value, and one that cannot be marshaled, becomes an [Error] with a
-// fixed phrase. The cause stays on the server, where middleware finds it with
-// the result's GetError.
+// If v is any other value, or cannot be encoded, the result is an [Error] with a fixed
+// message. The cause is not sent to the client. Middleware gets it from the GetError
+// method of the result.
 func Object(v any) *mcp.CallToolResult {
 	data, err := marshal(v)
 	switch {
 	case err != nil:
-		return unwritable(err)
+		return encodingError(err)
 	case data[0] == '[':
 		return array(data)
 	case data[0] != '{':
-		return unwritable(fmt.Errorf("got a %T, want a JSON object or array", v))
+		return encodingError(fmt.Errorf("got a %T, want a JSON object or array", v))
 	}
 	result := structured(data, data)
 	result.Meta = mcp.Meta{metaType: "application/json"}
 	return result
 }
 
-// Array returns a value that [json.Marshal] writes as a JSON array: as indented
-// text, and as structured content in the member "result" of an object. A nil
-// slice is the empty array. Any other value becomes an [Error], as in [Object].
+// Array returns v, which [json.Marshal] must encode as a JSON array, as indented text
+// and as structured content, there as the member "result" of an object. A nil slice is
+// the empty array. If v is any other value, the result is an [Error], as in [Object].
 //
-// MCP allows a bare array there only since revision 2026-07-28; clients of
-// earlier ones refuse the whole result.
+// Structured content may be an array itself only since revision 2026-07-28 of MCP.
+// Clients of earlier revisions would reject the whole result.
 func Array(v any) *mcp.CallToolResult {
 	data, err := marshal(v)
 	switch {
 	case err != nil:
-		return unwritable(err)
+		return encodingError(err)
 	case data[0] != '[':
-		return unwritable(fmt.Errorf("got a %T, want a JSON array", v))
+		return encodingError(fmt.Errorf("got a %T, want a JSON array", v))
 	}
 	return array(data)
 }
@@ -54,19 +54,19 @@ func array(data []byte) *mcp.CallToolResult {
 	return structured(data, fmt.Appendf(nil, `{"result":%s}`, data))
 }
 
-// structured returns the text, indented, beside the structured content.
+// structured returns a result with text, which it indents, and structured content.
 func structured(text, content []byte) *mcp.CallToolResult {
 	var indented bytes.Buffer
 	if err := json.Indent(&indented, text, "", "  "); err != nil {
-		return unwritable(err)
+		return encodingError(err)
 	}
 	result := withContent(&mcp.TextContent{Text: indented.String()})
 	result.StructuredContent = json.RawMessage(content)
 	return result
 }
 
-// marshal writes v compactly, without the escapes for HTML, which are noise to a
-// model. Nil maps and slices are empty ones.
+// marshal returns v as compact JSON, without the escapes for HTML, which do not help a
+// model. Nil maps and slices are encoded as empty ones.
 func marshal(v any) ([]byte, error) {
 	var buf bytes.Buffer
 	encoder := json.NewEncoder(&buf)
@@ -85,8 +85,8 @@ func marshal(v any) ([]byte, error) {
 	return data, nil
 }
 
-func unwritable(err error) *mcp.CallToolResult {
-	result := Error(unwritablePhrase)
-	result.SetError(fmt.Errorf("writing the reply: %w", err))
+func encodingError(err error) *mcp.CallToolResult {
+	result := Error(encodingFailed)
+	result.SetError(fmt.Errorf("encoding the reply: %w", err))
 	return result
 }

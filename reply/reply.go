@@ -1,20 +1,19 @@
 // Package reply makes the results of MCP tools.
 //
-// Its functions compose with the handlers of [mcp.AddTool]: return one beside a
-// nil output and a nil error, with any as the handler's output type.
+// A handler of [mcp.AddTool] returns such a result together with a nil output and a nil
+// error. Its output type is any:
 //
 //	func whoami(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 //		return reply.Object(map[string]any{"userId": "user_1"}), nil, nil
 //	}
 //
-// A handler that returns an output of its own, for which the go-sdk derives a
-// schema, needs no reply: that output would take the place of the reply's
-// structured content.
+// A handler with a typed output, for which the go-sdk derives a schema, does not need
+// this package: its output would replace the structured content of the result.
 //
-// The functions never return nil and never fail: what goes wrong becomes an
-// [Error] that the model reads. Each call makes a new result, which the caller
-// may change. Where the content has a type that MCP has no field for, it stands
-// in the _meta.mimeType of the result.
+// The functions never return nil. If something goes wrong, the result is an [Error],
+// which the model reads. Each call returns a new result, which the caller may change.
+// MCP has no field for the media type of a text; the functions put it into
+// _meta.mimeType of the result.
 package reply
 
 import "github.com/modelcontextprotocol/go-sdk/mcp"
@@ -37,9 +36,9 @@ func CSS(s string) *mcp.CallToolResult { return text(s, "text/css") }
 // JavaScript returns a script, as text of type text/javascript.
 func JavaScript(s string) *mcp.CallToolResult { return text(s, "text/javascript") }
 
-// Error returns a failure of the tool, with a message for the model. Clients and
-// models see it, so it should say what to do next and nothing of what went wrong
-// inside: no error values, no tokens.
+// Error returns a failure of the tool (isError), with a message for the model. Clients
+// and models see the message. It should say what to do next, and contain no internal
+// errors and no tokens.
 func Error(message string) *mcp.CallToolResult {
 	result := withContent(&mcp.TextContent{Text: message})
 	result.IsError = true
@@ -56,4 +55,5 @@ func withContent(content mcp.Content) *mcp.CallToolResult {
 	return &mcp.CallToolResult{Content: []mcp.Content{content}}
 }
 
+// metaType is the member of _meta that holds the media type of a result.
 const metaType = "mimeType"

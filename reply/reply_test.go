@@ -15,7 +15,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/reply"
 )
 
-const unwritable = `{"content": [{"type": "text", "text": "The tool's result could not be written as JSON."}], "isError": true}`
+const encodingError = `{"content": [{"type": "text", "text": "The tool's result could not be encoded as JSON."}], "isError": true}`
 
 type goldenCase struct {
 	name   string
@@ -23,18 +23,46 @@ type goldenCase struct {
 	want   string
 }
 
-// golden returns every helper's result with its JSON. Each test has its own: a
-// server adds to results.
+// golden returns the result of every function with its JSON. Each test makes its own,
+// because a server changes results.
 func golden() []goldenCase {
 	return []goldenCase{
-		{"text", reply.Text("hello"), `{"_meta": {"mimeType": "text/plain"}, "content": [{"type": "text", "text": "hello"}]}`},
-		{"empty text", reply.Text(""), `{"_meta": {"mimeType": "text/plain"}, "content": [{"type": "text", "text": ""}]}`},
-		{"markdown", reply.Markdown("# hi"), `{"_meta": {"mimeType": "text/markdown"}, "content": [{"type": "text", "text": "# hi"}]}`},
-		{"html", reply.HTML("<b>&</b>"), `{"_meta": {"mimeType": "text/html"}, "content": [{"type": "text", "text": "<b>&</b>"}]}`},
-		{"xml", reply.XML("<a/>"), `{"_meta": {"mimeType": "text/xml"}, "content": [{"type": "text", "text": "<a/>"}]}`},
+		{
+			"text",
+			reply.Text("hello"),
+			`{"_meta": {"mimeType": "text/plain"}, "content": [{"type": "text", "text": "hello"}]}`,
+		},
+		{
+			"empty text",
+			reply.Text(""),
+			`{"_meta": {"mimeType": "text/plain"}, "content": [{"type": "text", "text": ""}]}`,
+		},
+		{
+			"markdown",
+			reply.Markdown("# hi"),
+			`{"_meta": {"mimeType": "text/markdown"}, "content": [{"type": "text", "text": "# hi"}]}`,
+		},
+		{
+			"html",
+			reply.HTML("<b>&</b>"),
+			`{"_meta": {"mimeType": "text/html"}, "content": [{"type": "text", "text": "<b>&</b>"}]}`,
+		},
+		{
+			"xml",
+			reply.XML("<a/>"),
+			`{"_meta": {"mimeType": "text/xml"}, "content": [{"type": "text", "text": "<a/>"}]}`,
+		},
 		{"css", reply.CSS("a{}"), `{"_meta": {"mimeType": "text/css"}, "content": [{"type": "text", "text": "a{}"}]}`},
-		{"javascript", reply.JavaScript("f()"), `{"_meta": {"mimeType": "text/javascript"}, "content": [{"type": "text", "text": "f()"}]}`},
-		{"error", reply.Error("no such city"), `{"content": [{"type": "text", "text": "no such city"}], "isError": true}`},
+		{
+			"javascript",
+			reply.JavaScript("f()"),
+			`{"_meta": {"mimeType": "text/javascript"}, "content": [{"type": "text", "text": "f()"}]}`,
+		},
+		{
+			"error",
+			reply.Error("no such city"),
+			`{"content": [{"type": "text", "text": "no such city"}], "isError": true}`,
+		},
 
 		{
 			"object", reply.Object(map[string]any{"name": "Ada <ada@example.com>", "tags": []string{"a"}, "none": nil, "big": 9007199254740993}),
@@ -48,36 +76,112 @@ func golden() []goldenCase {
 			}{"user_1"}),
 			`{"_meta": {"mimeType": "application/json"}, "content": [{"type": "text", "text": "{\n  \"id\": \"user_1\"\n}"}], "structuredContent": {"id": "user_1"}}`,
 		},
-		{"object without members", reply.Object(struct{}{}), `{"_meta": {"mimeType": "application/json"}, "content": [{"type": "text", "text": "{}"}], "structuredContent": {}}`},
-		{"object of a nil map", reply.Object(map[string]int(nil)), `{"_meta": {"mimeType": "application/json"}, "content": [{"type": "text", "text": "{}"}], "structuredContent": {}}`},
-		{"object of raw JSON", reply.Object(json.RawMessage(" { } ")), `{"_meta": {"mimeType": "application/json"}, "content": [{"type": "text", "text": "{}"}], "structuredContent": {}}`},
-		{"object of a slice", reply.Object([]int{1, 2}), `{"content": [{"type": "text", "text": "[\n  1,\n  2\n]"}], "structuredContent": {"result": [1, 2]}}`},
-		{"object of a string", reply.Object("text"), unwritable},
-		{"object of nothing", reply.Object(nil), unwritable},
-		{"object of a nil pointer", reply.Object((*struct{})(nil)), unwritable},
-		{"object of a channel", reply.Object(map[string]any{"c": make(chan int)}), unwritable},
-		{"object of broken raw JSON", reply.Object(json.RawMessage("{")), unwritable},
+		{
+			"object without members",
+			reply.Object(struct{}{}),
+			`{"_meta": {"mimeType": "application/json"}, "content": [{"type": "text", "text": "{}"}], "structuredContent": {}}`,
+		},
+		{
+			"object of a nil map",
+			reply.Object(map[string]int(nil)),
+			`{"_meta": {"mimeType": "application/json"}, "content": [{"type": "text", "text": "{}"}], "structuredContent": {}}`,
+		},
+		{
+			"object of raw JSON",
+			reply.Object(json.RawMessage(" { } ")),
+			`{"_meta": {"mimeType": "application/json"}, "content": [{"type": "text", "text": "{}"}], "structuredContent": {}}`,
+		},
+		{
+			"object of a slice",
+			reply.Object([]int{1, 2}),
+			`{"content": [{"type": "text", "text": "[\n  1,\n  2\n]"}], "structuredContent": {"result": [1, 2]}}`,
+		},
+		{"object of a string", reply.Object("text"), encodingError},
+		{"object of nil", reply.Object(nil), encodingError},
+		{"object of a nil pointer", reply.Object((*struct{})(nil)), encodingError},
+		{"object of a channel", reply.Object(map[string]any{"c": make(chan int)}), encodingError},
+		{"object of broken raw JSON", reply.Object(json.RawMessage("{")), encodingError},
 
-		{"array", reply.Array([]string{"<a>"}), `{"content": [{"type": "text", "text": "[\n  \"<a>\"\n]"}], "structuredContent": {"result": ["<a>"]}}`},
-		{"array of a nil slice", reply.Array([]string(nil)), `{"content": [{"type": "text", "text": "[]"}], "structuredContent": {"result": []}}`},
-		{"array of an object", reply.Array(struct{}{}), unwritable},
-		{"array of null", reply.Array(json.RawMessage("null")), unwritable},
-		{"array of a channel", reply.Array([]any{make(chan int)}), unwritable},
+		{
+			"array",
+			reply.Array([]string{"<a>"}),
+			`{"content": [{"type": "text", "text": "[\n  \"<a>\"\n]"}], "structuredContent": {"result": ["<a>"]}}`,
+		},
+		{
+			"array of a nil slice",
+			reply.Array([]string(nil)),
+			`{"content": [{"type": "text", "text": "[]"}], "structuredContent": {"result": []}}`,
+		},
+		{"array of an object", reply.Array(struct{}{}), encodingError},
+		{"array of null", reply.Array(json.RawMessage("null")), encodingError},
+		{"array of a channel", reply.Array([]any{make(chan int)}), encodingError},
 
-		{"image", reply.Image([]byte{0xfb, 0xff}, "image/jpeg"), `{"_meta": {"mimeType": "image/jpeg", "isImage": true}, "content": [{"type": "image", "data": "+/8=", "mimeType": "image/jpeg"}]}`},
-		{"image by default", reply.Image(nil, ""), `{"_meta": {"mimeType": "image/png", "isImage": true}, "content": [{"type": "image", "data": "", "mimeType": "image/png"}]}`},
-		{"audio", reply.Audio([]byte("ab"), "audio/mpeg"), `{"_meta": {"mimeType": "audio/mpeg", "isAudio": true}, "content": [{"type": "audio", "data": "YWI=", "mimeType": "audio/mpeg"}]}`},
-		{"audio by default", reply.Audio([]byte("ab"), ""), `{"_meta": {"mimeType": "audio/wav", "isAudio": true}, "content": [{"type": "audio", "data": "YWI=", "mimeType": "audio/wav"}]}`},
-		{"binary", reply.Binary([]byte("ab"), "application/zip"), `{"_meta": {"mimeType": "application/zip", "isBinary": true}, "content": [{"type": "text", "text": "YWI="}]}`},
-		{"binary by default", reply.Binary([]byte("ab"), ""), `{"_meta": {"mimeType": "application/octet-stream", "isBinary": true}, "content": [{"type": "text", "text": "YWI="}]}`},
+		{
+			"image",
+			reply.Image([]byte{0xfb, 0xff}, "image/jpeg"),
+			`{"_meta": {"mimeType": "image/jpeg", "isImage": true}, "content": [{"type": "image", "data": "+/8=", "mimeType": "image/jpeg"}]}`,
+		},
+		{
+			"image by default",
+			reply.Image(nil, ""),
+			`{"_meta": {"mimeType": "image/png", "isImage": true}, "content": [{"type": "image", "data": "", "mimeType": "image/png"}]}`,
+		},
+		{
+			"audio",
+			reply.Audio([]byte("ab"), "audio/mpeg"),
+			`{"_meta": {"mimeType": "audio/mpeg", "isAudio": true}, "content": [{"type": "audio", "data": "YWI=", "mimeType": "audio/mpeg"}]}`,
+		},
+		{
+			"audio by default",
+			reply.Audio([]byte("ab"), ""),
+			`{"_meta": {"mimeType": "audio/wav", "isAudio": true}, "content": [{"type": "audio", "data": "YWI=", "mimeType": "audio/wav"}]}`,
+		},
+		{
+			"binary",
+			reply.Binary([]byte("ab"), "application/zip"),
+			`{"_meta": {"mimeType": "application/zip", "isBinary": true}, "content": [{"type": "text", "text": "YWI="}]}`,
+		},
+		{
+			"binary by default",
+			reply.Binary([]byte("ab"), ""),
+			`{"_meta": {"mimeType": "application/octet-stream", "isBinary": true}, "content": [{"type": "text", "text": "YWI="}]}`,
+		},
 
-		{"resource", reply.Resource("docs://a", "text/markdown", "# A"), `{"content": [{"type": "resource", "resource": {"uri": "docs://a", "mimeType": "text/markdown", "text": "# A"}}]}`},
-		{"resource without type", reply.Resource("docs://a", "", "A"), `{"content": [{"type": "resource", "resource": {"uri": "docs://a", "text": "A"}}]}`},
-		{"resource without text", reply.Resource("docs://a", "text/plain", ""), `{"content": [{"type": "resource", "resource": {"uri": "docs://a", "mimeType": "text/plain", "text": ""}}]}`},
-		{"resource of a reply", reply.ResourceOf("docs://a", reply.CSS("a{}")), `{"content": [{"type": "resource", "resource": {"uri": "docs://a", "mimeType": "text/css", "text": "a{}"}}]}`},
-		{"resource of an image", reply.ResourceOf("docs://a", reply.Image([]byte("ab"), "")), `{"content": [{"type": "resource", "resource": {"uri": "docs://a", "mimeType": "image/png", "text": ""}}]}`},
-		{"resource of a mix", reply.ResourceOf("docs://a", reply.Mix(reply.Audio(nil, ""), reply.Text("a"), reply.Text("b"))), `{"content": [{"type": "resource", "resource": {"uri": "docs://a", "mimeType": "text/plain", "text": "a"}}]}`},
-		{"resource of nothing", reply.ResourceOf("docs://a", nil), `{"content": [{"type": "resource", "resource": {"uri": "docs://a", "text": ""}}]}`},
+		{
+			"resource",
+			reply.Resource("docs://a", "text/markdown", "# A"),
+			`{"content": [{"type": "resource", "resource": {"uri": "docs://a", "mimeType": "text/markdown", "text": "# A"}}]}`,
+		},
+		{
+			"resource without type",
+			reply.Resource("docs://a", "", "A"),
+			`{"content": [{"type": "resource", "resource": {"uri": "docs://a", "text": "A"}}]}`,
+		},
+		{
+			"resource without text",
+			reply.Resource("docs://a", "text/plain", ""),
+			`{"content": [{"type": "resource", "resource": {"uri": "docs://a", "mimeType": "text/plain", "text": ""}}]}`,
+		},
+		{
+			"resource of a reply",
+			reply.ResourceOf("docs://a", reply.CSS("a{}")),
+			`{"content": [{"type": "resource", "resource": {"uri": "docs://a", "mimeType": "text/css", "text": "a{}"}}]}`,
+		},
+		{
+			"resource of an image",
+			reply.ResourceOf("docs://a", reply.Image([]byte("ab"), "")),
+			`{"content": [{"type": "resource", "resource": {"uri": "docs://a", "mimeType": "image/png", "text": ""}}]}`,
+		},
+		{
+			"resource of a mix",
+			reply.ResourceOf("docs://a", reply.Mix(reply.Audio(nil, ""), reply.Text("a"), reply.Text("b"))),
+			`{"content": [{"type": "resource", "resource": {"uri": "docs://a", "mimeType": "text/plain", "text": "a"}}]}`,
+		},
+		{
+			"resource of nil",
+			reply.ResourceOf("docs://a", nil),
+			`{"content": [{"type": "resource", "resource": {"uri": "docs://a", "text": ""}}]}`,
+		},
 
 		{
 			"mix", reply.Mix(reply.Text("a"), reply.Object(map[string]int{"x": 1, "y": 1}), nil, reply.Object(map[string]int{"y": 2}), reply.Image([]byte("ab"), "")),
@@ -85,14 +189,42 @@ func golden() []goldenCase {
 		  "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "{\n  \"x\": 1,\n  \"y\": 1\n}"}, {"type": "text", "text": "{\n  \"y\": 2\n}"}, {"type": "image", "data": "YWI=", "mimeType": "image/png"}],
 		  "structuredContent": {"x": 1, "y": 2}}`,
 		},
-		{"mix of nothing", reply.Mix(), `{"content": []}`},
-		{"mix without members", reply.Mix(reply.Object(struct{}{})), `{"_meta": {"mimeType": "application/json"}, "content": [{"type": "text", "text": "{}"}]}`},
-		{"mix without meta", reply.Mix(reply.Resource("docs://a", "", "A")), `{"content": [{"type": "resource", "resource": {"uri": "docs://a", "text": "A"}}]}`},
-		{"mix with an error", reply.Mix(reply.Text("a"), reply.Error("b"), reply.Text("c")), `{"_meta": {"mimeType": "text/plain"}, "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}, {"type": "text", "text": "c"}], "isError": true}`},
-		{"mix with foreign content", reply.Mix(&mcp.CallToolResult{StructuredContent: map[string]int{"x": 1}}, reply.Object(map[string]int{"y": 2})), `{"_meta": {"mimeType": "application/json"}, "content": [{"type": "text", "text": "{\n  \"y\": 2\n}"}], "structuredContent": {"x": 1, "y": 2}}`},
-		{"mix that ends in a number", reply.Mix(reply.Array([]int{1}), &mcp.CallToolResult{StructuredContent: 7}), `{"content": [{"type": "text", "text": "[\n  1\n]"}], "structuredContent": 7}`},
-		{"mix that begins with a number", reply.Mix(&mcp.CallToolResult{StructuredContent: 7}, reply.Array([]int{1})), `{"content": [{"type": "text", "text": "[\n  1\n]"}], "structuredContent": {"result": [1]}}`},
-		{"mix with a channel", reply.Mix(reply.Text("a"), &mcp.CallToolResult{StructuredContent: make(chan int)}), unwritable},
+		{"mix of no results", reply.Mix(), `{"content": []}`},
+		{
+			"mix without members",
+			reply.Mix(reply.Object(struct{}{})),
+			`{"_meta": {"mimeType": "application/json"}, "content": [{"type": "text", "text": "{}"}]}`,
+		},
+		{
+			"mix without meta",
+			reply.Mix(reply.Resource("docs://a", "", "A")),
+			`{"content": [{"type": "resource", "resource": {"uri": "docs://a", "text": "A"}}]}`,
+		},
+		{
+			"mix with an error",
+			reply.Mix(reply.Text("a"), reply.Error("b"), reply.Text("c")),
+			`{"_meta": {"mimeType": "text/plain"}, "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}, {"type": "text", "text": "c"}], "isError": true}`,
+		},
+		{
+			"mix with foreign content",
+			reply.Mix(&mcp.CallToolResult{StructuredContent: map[string]int{"x": 1}}, reply.Object(map[string]int{"y": 2})),
+			`{"_meta": {"mimeType": "application/json"}, "content": [{"type": "text", "text": "{\n  \"y\": 2\n}"}], "structuredContent": {"x": 1, "y": 2}}`,
+		},
+		{
+			"mix that ends in a number",
+			reply.Mix(reply.Array([]int{1}), &mcp.CallToolResult{StructuredContent: 7}),
+			`{"content": [{"type": "text", "text": "[\n  1\n]"}], "structuredContent": 7}`,
+		},
+		{
+			"mix that begins with a number",
+			reply.Mix(&mcp.CallToolResult{StructuredContent: 7}, reply.Array([]int{1})),
+			`{"content": [{"type": "text", "text": "[\n  1\n]"}], "structuredContent": {"result": [1]}}`,
+		},
+		{
+			"mix with a channel",
+			reply.Mix(reply.Text("a"), &mcp.CallToolResult{StructuredContent: make(chan int)}),
+			encodingError,
+		},
 	}
 }
 
@@ -112,8 +244,8 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// TestSession calls each helper as a tool and reads what the server writes, in
-// both eras of the protocol.
+// TestSession returns each result from a tool and reads what the server sends, in a
+// revision with sessions and in a stateless one.
 func TestSession(t *testing.T) {
 	t.Parallel()
 	for _, revision := range []string{"2025-11-25", "2026-07-28"} {
@@ -141,8 +273,8 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// connect returns a session of the revision, and a function that returns the
-// result of the server's last message, without what the protocol adds to each.
+// connect returns a session of the revision, and a function that returns the result in
+// the server's last message, without the members that the protocol adds.
 func connect(t *testing.T, server *mcp.Server, revision string) (*mcp.ClientSession, func() any) {
 	t.Helper()
 	ours, theirs := mcp.NewInMemoryTransports()
@@ -174,7 +306,7 @@ func connect(t *testing.T, server *mcp.Server, revision string) (*mcp.ClientSess
 	}
 }
 
-// decode keeps numbers as they are written.
+// decode reads JSON and keeps numbers as text.
 func decode(t *testing.T, text string) any {
 	t.Helper()
 	decoder := json.NewDecoder(strings.NewReader(text))
@@ -186,7 +318,7 @@ func decode(t *testing.T, text string) any {
 	return value
 }
 
-// TestTypedOutput pins what the package documentation says of outputs.
+// TestTypedOutput checks what the package documentation says about typed outputs.
 func TestTypedOutput(t *testing.T) {
 	t.Parallel()
 	type output struct {
@@ -215,13 +347,13 @@ func TestCauseStaysOnTheServer(t *testing.T) {
 		"mix":    reply.Mix(reply.Text("a"), reply.Object(make(chan int))),
 	} {
 		if err := result.GetError(); !errors.As(err, &unsupported) {
-			t.Errorf("%s: GetError = %v, want what encoding/json says", name, err)
+			t.Errorf("%s: GetError = %v, want the error of encoding/json", name, err)
 		}
 		if data, err := json.Marshal(result); err != nil || strings.Contains(string(data), "chan") {
-			t.Errorf("%s: JSON = %s, %v, want nothing of the cause", name, data, err)
+			t.Errorf("%s: JSON = %s, %v, want it without the cause", name, data, err)
 		}
 	}
-	const want = `writing the reply: got a string, want a JSON object or array`
+	const want = `encoding the reply: got a string, want a JSON object or array`
 	if err := reply.Object("x").GetError(); err == nil || err.Error() != want {
 		t.Errorf("GetError = %v, want %s", err, want)
 	}
@@ -230,7 +362,7 @@ func TestCauseStaysOnTheServer(t *testing.T) {
 	}
 }
 
-func TestMixLeavesItsParts(t *testing.T) {
+func TestMixDoesNotChangeItsParts(t *testing.T) {
 	t.Parallel()
 	parts := []*mcp.CallToolResult{reply.Object(map[string]int{"x": 1}), reply.Image(nil, "")}
 	before := fmt.Sprint(decodeResult(t, parts[0]), decodeResult(t, parts[1]))
@@ -259,7 +391,7 @@ func FuzzObject(f *testing.F) {
 		result := reply.Object(json.RawMessage(text))
 		got, _ := decodeResult(t, result).(map[string]any)
 		if result.IsError {
-			if diff := cmp.Diff(decode(t, unwritable), any(got)); diff != "" {
+			if diff := cmp.Diff(decode(t, encodingError), any(got)); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 			return

@@ -6,7 +6,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// Resource returns an embedded text resource. An empty type is left out.
+// Resource returns an embedded text resource. An empty mimeType is omitted.
 func Resource(uri, mimeType, text string) *mcp.CallToolResult {
 	embedded := &mcp.EmbeddedResource{Resource: &mcp.ResourceContents{URI: uri, MIMEType: mimeType, Text: text}}
 	if text == "" {
@@ -15,9 +15,8 @@ func Resource(uri, mimeType, text string) *mcp.CallToolResult {
 	return withContent(embedded)
 }
 
-// ResourceOf returns an embedded text resource that wraps another reply: its
-// text is that of the reply's first text content, its type the reply's. A reply
-// without text makes an empty resource.
+// ResourceOf returns an embedded text resource with the first text content of result and
+// its media type. If result has no text content, or is nil, the text is empty.
 func ResourceOf(uri string, result *mcp.CallToolResult) *mcp.CallToolResult {
 	if result == nil {
 		return Resource(uri, "", "")
@@ -31,9 +30,9 @@ func ResourceOf(uri string, result *mcp.CallToolResult) *mcp.CallToolResult {
 	return Resource(uri, mimeType, "")
 }
 
-// emptyResource is an embedded resource with the text "", which the go-sdk
-// leaves out. MCP requires it ("TextResourceContents" of the schema): without it
-// TypeScript clients refuse the whole result.
+// emptyResource is an embedded resource whose text is "". The go-sdk omits an empty
+// text, but MCP requires the member (TextResourceContents in its schema), and
+// TypeScript clients reject the whole result without it.
 type emptyResource struct{ *mcp.EmbeddedResource }
 
 // MarshalJSON writes the resource with its empty text.

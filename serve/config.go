@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -16,28 +17,30 @@ import (
 )
 
 // Config describes a server. Name, Version and Provider are required; the zero
-// value of everything else is the default. Explicit values win over the
-// environment, and the environment over a .env file in the working directory.
+// value of every other field is its default. Explicit values override the
+// environment, and the environment overrides a .env file in the working directory.
 type Config struct {
 	_ [0]func()
 
-	// Name and Version are what clients learn about the server.
+	// Name and Version identify the server to clients.
 	Name, Version string
 
-	// Title is the name for people. Empty means Name.
+	// Title is the name that people see. Empty means Name.
 	Title string
 
-	// Instructions tell a model how to use the server. They may be empty.
+	// Instructions tell a model how to use the server. They may be empty. They are
+	// public: the landing page shows them.
 	Instructions string
 
-	// Provider is where users sign in, like clerk.FromEnv().
+	// Provider is where users sign in, for example clerk.FromEnv().
 	Provider gatehouse.Provider
 
-	// Guard, instead of Provider, is a guard made beforehand. The server then
-	// takes its endpoint from it and none of the guard's settings below.
+	// Guard, if set, is used in place of a guard made from Provider. The server then has
+	// the guard's resource as its URL. Provider, URL and the guard's settings below must
+	// be empty.
 	Guard *gatehouse.Guard
 
-	// These configure the guard; see [gatehouse.Config].
+	// These are settings of the guard; see [gatehouse.Config].
 	RequiredScopes []string
 	ImpliedScopes  map[string][]string
 	Requirements   []gatehouse.Requirement
@@ -46,41 +49,62 @@ type Config struct {
 	KeyFile        string
 
 	// URL is the public URL of the server, as users type it: an origin like
-	// "https://mcp.example.com", to which Path is appended, or the whole URL of
-	// the endpoint. Empty means the environment variable MCP_URL, and without
-	// that the loopback address that is listened on. A server that listens
-	// elsewhere must have it.
+	// "https://mcp.example.com", to which Path is appended, or the full URL of the
+	// endpoint. Empty means the environment variable MCP_URL, or else the loopback
+	// address that the server listens on. It is required for any other address.
 	URL string
 
-	// Host is the address to listen on. Empty means HOST, else "localhost".
+	// Host is the address to listen on. Empty means the environment variable HOST,
+	// or else "localhost", which is both 127.0.0.1 and [::1].
 	Host string
 
-	// Port is the port to listen on. Zero means PORT, else 3000.
+	// Port is the port to listen on. Zero means the environment variable PORT, or
+	// else 3000.
 	Port int
 
 	// Path is the path of the endpoint. Empty means "/mcp".
 	Path string
 
-	// NoLandingPage leaves browsers that open the endpoint with the same 401 as
-	// everybody else. The page is public: it names the server and its tools.
+	// NoLandingPage turns the landing page off: a browser that opens the endpoint
+	// then gets the same 401 as any request without a token. The page is public. It
+	// shows the name, version, instructions and provider of the server, and how to
+	// connect clients.
 	NoLandingPage bool
 
-	// NoHeapFloor leaves Go's garbage collector as it is. Otherwise it waits for
-	// 32 MB of garbage before it runs, which takes a third to a half off the processor
-	// time of a call for some 35 MB of memory; not if GOGC, GOMEMLIMIT or runtime/debug
-	// says how it should run, nor in a container with less than 256 MB.
-	NoHeapFloor bool
-
-	// ServerOptions configure the go-sdk server. Nil means its defaults.
-	// Instructions above, if set, win.
+	// ServerOptions are the options of the go-sdk server. Nil means its defaults.
+	// Instructions above overrides theirs.
 	ServerOptions *mcp.ServerOptions
 
-	// Logger gets a line when the server starts and stops and one for each
-	// request, with its outcome and never with a token. Nil means slog.Default.
+	// Logger receives a line when the server starts and stops, and one for each
+	// request with its outcome. It never receives a token. Nil means [slog.Default].
 	Logger *slog.Logger
 }
 
+// newServer makes a server in four steps: complete the configuration, decide the
+// public URL, make the guard, make the go-sdk server. The first three all run even
+// if one fails, so that every fault is reported at once.
 func newServer(cfg Config, settings *env.Env) (*Server, error) {
+	cfg, configErr := cfg.complete(settings)
+	resource, urlErr := cfg.publicURL(settings)
+	s := &Server{config: cfg, resource: resource, logger: cfg.Logger}
+	var guardErr error
+	s.guard, guardErr = s.configuredGuard()
+	if err := errors.Join(configErr, urlErr, guardErr); err != nil {
+		return nil, err
+	}
+	options := mcp.ServerOptions{}
+	if cfg.ServerOptions != nil {
+		options = *cfg.ServerOptions
+	}
+	options.Instructions = cfg.Instructions
+	s.MCP = mcp.NewServer(&mcp.Implementation{Name: cfg.Name, Title: cfg.Title, Version: cfg.Version}, &options)
+	return s, nil
+}
+
+// complete returns cfg with its empty fields set from the environment and to
+// defaults, and an error that joins every fault in them. In place of a wrong value
+// it returns the default, so that later steps do not report the same fault again.
+func (cfg Config) complete(settings *env.Env) (Config, error) {
 	var faults []error
 	fault := func(field, value, problem, fix string) {
 		faults = append(faults, &gatehouse.ConfigError{Field: field, Value: value, Problem: problem, Fix: fix})
@@ -92,88 +116,66 @@ func newServer(cfg Config, settings *env.Env) (*Server, error) {
 		fault("Version", "", "is missing", `set the version of the server, like "1.0.0"`)
 	}
 	cfg.Host = cmp.Or(cfg.Host, settings.Get("HOST"), defaultHost)
-	if port := settings.Get("PORT"); cfg.Port == 0 && port != "" {
-		n, err := strconv.Atoi(port)
-		if err != nil || n < 1 || n > 65535 {
-			fault("PORT", port, "is not a port", "set it to a number from 1 to 65535, like 3000")
-			n = defaultPort // one fault is told once
-		}
-		cfg.Port = n
+
+	portField, port := "Port", strconv.Itoa(cfg.Port)
+	if cfg.Port == 0 {
+		portField, port = "PORT", cmp.Or(settings.Get("PORT"), strconv.Itoa(defaultPort))
 	}
-	cfg.Port = cmp.Or(cfg.Port, defaultPort)
-	if cfg.Port < 0 || cfg.Port > 65535 {
-		fault("Port", strconv.Itoa(cfg.Port), "is not a port", "set it to a number from 1 to 65535, like 3000")
-		cfg.Port = defaultPort
+	n, err := strconv.Atoi(port)
+	if err != nil || n < 1 || n > maxPort {
+		fault(portField, port, "is not a port", "set it to a number from 1 to 65535, like 3000")
+		n = defaultPort
 	}
+	cfg.Port = n
+
 	cfg.Path = cmp.Or(cfg.Path, defaultPath)
 	if !strings.HasPrefix(cfg.Path, "/") {
 		fault("Path", cfg.Path, "does not begin with a slash", "write it like "+defaultPath)
 		cfg.Path = defaultPath
 	}
-	s := &Server{config: cfg, logger: cfg.Logger}
-	if s.logger == nil {
-		s.logger = slog.Default()
-	}
-	if err := s.settle(settings); err != nil {
-		faults = append(faults, err)
-	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
-	}
-	options := mcp.ServerOptions{}
 	if cfg.ServerOptions != nil {
-		options = *cfg.ServerOptions
+		cfg.Instructions = cmp.Or(cfg.Instructions, cfg.ServerOptions.Instructions)
 	}
-	options.Instructions = cmp.Or(cfg.Instructions, options.Instructions)
-	s.MCP = mcp.NewServer(&mcp.Implementation{Name: cfg.Name, Title: cfg.Title, Version: cfg.Version}, &options)
-	return s, nil
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	return cfg, errors.Join(faults...)
 }
 
-// settle decides which URL the endpoint has and makes the guard for it.
-func (s *Server) settle(settings *env.Env) error {
-	cfg := &s.config
+// publicURL returns the public URL of the endpoint. It is nil if none is configured
+// and the server listens on loopback: then the URL follows from the listener.
+func (cfg Config) publicURL(settings *env.Env) (*url.URL, error) {
 	if cfg.Guard != nil {
-		if cfg.Provider.Issuer != "" {
-			return &gatehouse.ConfigError{Field: "Guard", Problem: "is set beside Provider", Fix: "set one of them; a guard has its provider already"}
-		}
-		u, err := url.Parse(cfg.Guard.Resource())
-		s.resource, s.guard = u, cfg.Guard
-		return err
+		return url.Parse(cfg.Guard.Resource())
 	}
-	resource, fault := s.public(settings)
-	s.resource = resource
-	// The guard is made even if its URL is not known yet: its faults are to be
-	// reported with the others.
-	guard, err := s.newGuard(s.endpoint(cfg.Port))
-	s.guard = guard
-	return errors.Join(fault, err)
-}
-
-// public returns the configured URL of the endpoint, nil when it follows from the
-// listener.
-func (s *Server) public(settings *env.Env) (*url.URL, error) {
-	cfg := &s.config
-	field, public := "URL", cfg.URL
-	if public == "" {
-		field, public = "MCP_URL", settings.Get("MCP_URL")
+	field, value := "URL", cfg.URL
+	if value == "" {
+		field, value = "MCP_URL", settings.Get("MCP_URL")
 	}
-	if public == "" {
-		if !wellknown.IsLoopback(cfg.Host) {
-			fault := &gatehouse.ConfigError{Field: "MCP_URL", Problem: fmt.Sprintf("is missing while the server listens on %q", cfg.Host),
-				Fix: `set it to the public URL of the server, like "https://mcp.example.com", or listen on localhost`}
-			cfg.Host = defaultHost
-			return nil, fault
-		}
+	switch {
+	case value == "" && !wellknown.IsLoopback(cfg.Host):
+		return nil, missingURL(fmt.Sprintf("%q", cfg.Host))
+	case value == "":
 		return nil, nil
 	}
-	u, err := wellknown.Resource(public)
+	u, err := wellknown.Resource(value)
 	if err != nil {
-		return nil, urlFault(field, public, err)
+		return nil, urlFault(field, value, err)
 	}
 	if u.Path == "" && cfg.Path != "/" {
 		u.Path = cfg.Path
 	}
 	return u, nil
+}
+
+// missingURL is the error of a server that listens on an address other than
+// loopback and has no public URL.
+func missingURL(address string) error {
+	return &gatehouse.ConfigError{
+		Field:   "MCP_URL",
+		Problem: "is missing while the server listens on " + address,
+		Fix:     `set it to the public URL of the server, like "https://mcp.example.com", or listen on localhost`,
+	}
 }
 
 func urlFault(field, value string, err error) error {
@@ -182,4 +184,79 @@ func urlFault(field, value string, err error) error {
 		return &gatehouse.ConfigError{Field: field, Value: value, Problem: fault.Problem, Fix: fault.Fix}
 	}
 	return err
+}
+
+// loopbackURL returns the URL of the endpoint on this machine when the server
+// listens on port.
+func (cfg Config) loopbackURL(port int) string {
+	host := cfg.Host
+	if !wellknown.IsLoopback(host) {
+		host = defaultHost // publicURL has reported the host
+	}
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(port)) + strings.TrimSuffix(cfg.Path, "/")
+}
+
+// configuredGuard returns the guard of the configuration, or makes it. Without a
+// public URL the guard is for the loopback address, which may change once the server
+// listens; see bindURL.
+func (s *Server) configuredGuard() (*gatehouse.Guard, error) {
+	switch {
+	case s.config.Guard != nil:
+		return s.config.Guard, s.config.checkGuardAlone()
+	case s.resource != nil:
+		return s.newGuard(s.resource.String())
+	}
+	return s.newGuard(s.config.loopbackURL(s.config.Port))
+}
+
+// checkGuardAlone returns an error if a setting has no effect because Guard is set.
+func (cfg Config) checkGuardAlone() error {
+	var ignored []string
+	for _, setting := range []struct {
+		field string
+		isSet bool
+	}{
+		{"Provider", cfg.Provider.Name != "" || cfg.Provider.Issuer != ""},
+		{"URL", cfg.URL != ""},
+		{"RequiredScopes", len(cfg.RequiredScopes) > 0},
+		{"ImpliedScopes", len(cfg.ImpliedScopes) > 0},
+		{"Requirements", len(cfg.Requirements) > 0},
+		{"AllowedOrigins", len(cfg.AllowedOrigins) > 0},
+		{"Revoked", cfg.Revoked != nil},
+		{"KeyFile", cfg.KeyFile != ""},
+	} {
+		if setting.isSet {
+			ignored = append(ignored, setting.field)
+		}
+	}
+	if len(ignored) == 0 {
+		return nil
+	}
+	return &gatehouse.ConfigError{
+		Field:   "Guard",
+		Problem: "is set in addition to " + strings.Join(ignored, ", "),
+		Fix:     "set these in the gatehouse.Config of the guard",
+	}
+}
+
+// newGuard makes the guard for the endpoint at the URL resource.
+func (s *Server) newGuard(resource string) (*gatehouse.Guard, error) {
+	cfg := s.config
+	guardConfig := gatehouse.Config{
+		Resource:       resource,
+		Provider:       cfg.Provider,
+		RequiredScopes: cfg.RequiredScopes,
+		ImpliedScopes:  cfg.ImpliedScopes,
+		Requirements:   cfg.Requirements,
+		ResourceName:   cmp.Or(cfg.Title, cfg.Name),
+		AllowedOrigins: cfg.AllowedOrigins,
+		Revoked:        cfg.Revoked,
+		KeyFile:        cfg.KeyFile,
+		Logger:         cfg.Logger,
+		OnReject:       recordRejection,
+	}
+	if !cfg.NoLandingPage {
+		guardConfig.LandingPage = s.landingPage()
+	}
+	return gatehouse.New(guardConfig)
 }

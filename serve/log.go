@@ -8,42 +8,47 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 )
 
-// maxLogged bounds what a client can write into one attribute of a log line.
+// maxLogged bounds, in bytes, one attribute of a log line whose text a client chooses.
 const maxLogged = 128
 
-// outcome is what the handlers below the log learn about one request.
+// outcome is what the log line of one request says about its end. Handlers further
+// inside fill it in.
 type outcome struct {
 	status    int
-	caller    slog.Value // a group, once somebody is signed in
+	caller    slog.Value // a group; the zero value if no one is signed in
 	rejection *gatehouse.Rejection
 }
 
 type outcomeKey struct{}
 
+// outcomeOf returns the outcome of r, or nil if r did not pass through logRequests.
 func outcomeOf(r *http.Request) *outcome {
 	o, _ := r.Context().Value(outcomeKey{}).(*outcome)
 	return o
 }
 
-func noteRejection(r *http.Request, rejection gatehouse.Rejection) {
+// recordRejection is the OnReject function of the guard.
+func recordRejection(r *http.Request, rejection gatehouse.Rejection) {
 	if o := outcomeOf(r); o != nil {
 		o.rejection = &rejection
 	}
 }
 
-// noteCallers stands behind the guard and tells the log who called.
-func noteCallers(next http.Handler) http.Handler {
+// recordCallers wraps the handler inside the guard, and records the verified caller
+// of each request for the log.
+func recordCallers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		noteCaller(r)
+		recordCaller(r)
 		next.ServeHTTP(w, r)
 	})
 }
 
-// noteCaller is apart from its handler, on whose stack an Identity would lie for as
-// long as the call runs.
-func noteCaller(r *http.Request) {
+// recordCaller is a function of its own so that the Identity, which is large, does not
+// stay on the stack for as long as the call runs.
+func recordCaller(r *http.Request) {
 	if o := outcomeOf(r); o != nil {
 		if id, ok := gatehouse.IdentityOfHTTP(r); ok {
 			o.caller = id.LogValue()
@@ -51,8 +56,9 @@ func noteCaller(r *http.Request) {
 	}
 }
 
-// logRequests writes one line for each request when it has ended: what was asked,
-// by whom, and the outcome. Headers and bodies stay out of it.
+// logRequests logs one line for each request when it has ended: the operation, the
+// caller and the outcome. It logs neither bodies nor headers, except the headers that
+// name the operation.
 func logRequests(logger *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
@@ -62,8 +68,8 @@ func logRequests(logger *slog.Logger, next http.Handler) http.Handler {
 	})
 }
 
-// log writes the line. Past the Logger, which would look up the place in the code
-// that it comes from, always this one.
+// log writes the line. It calls the handler itself because a Logger would look up the
+// source position of every line, which is always this one.
 func (o *outcome) log(handler slog.Handler, r *http.Request, took time.Duration) {
 	level := o.level(r)
 	if !handler.Enabled(r.Context(), level) {
@@ -86,15 +92,15 @@ func (o *outcome) level(r *http.Request) slog.Level {
 
 func (o *outcome) attrs(r *http.Request, took time.Duration) []slog.Attr {
 	attrs := append(make([]slog.Attr, 0, 8),
-		slog.String("method", r.Method),
-		slog.String("path", shorten(r.URL.Path)),
+		slog.String("method", quote.Clip(r.Method, maxLogged)),
+		slog.String("path", quote.Clip(r.URL.Path, maxLogged)),
 		slog.Int("status", o.status),
 		slog.Duration("took", took.Round(time.Microsecond)),
 	)
-	// The stateless revision names the operation in headers, which the server
-	// has compared with the body.
+	// Requests of the stateless revisions name the operation in headers. The go-sdk
+	// rejects a request whose headers differ from its body.
 	if m := r.Header.Get("Mcp-Method"); m != "" {
-		attrs = append(attrs, slog.String("operation", shorten(strings.TrimSpace(m+" "+r.Header.Get("Mcp-Name")))))
+		attrs = append(attrs, slog.String("operation", quote.Clip(strings.TrimSpace(m+" "+r.Header.Get("Mcp-Name")), maxLogged)))
 	}
 	if o.caller.Kind() == slog.KindGroup {
 		attrs = append(attrs, slog.Attr{Key: "caller", Value: o.caller})
@@ -105,14 +111,7 @@ func (o *outcome) attrs(r *http.Request, took time.Duration) []slog.Attr {
 	return attrs
 }
 
-func shorten(s string) string {
-	if len(s) > maxLogged {
-		return s[:maxLogged] + "…"
-	}
-	return s
-}
-
-// statusWriter remembers the status of the answer.
+// statusWriter records the status of the response.
 type statusWriter struct {
 	http.ResponseWriter
 	outcome *outcome
@@ -132,8 +131,8 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// Flush is for handlers that ask for an http.Flusher; Unwrap is for
-// http.ResponseController.
+// Flush makes w an [http.Flusher].
 func (w *statusWriter) Flush() { http.NewResponseController(w.ResponseWriter).Flush() }
 
+// Unwrap makes w usable with [http.ResponseController].
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

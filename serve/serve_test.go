@@ -3,6 +3,7 @@ package serve_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -23,33 +24,34 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 )
 
-// journal collects log lines.
-type journal struct {
+// logBuffer collects log lines. It is safe for concurrent use.
+type logBuffer struct {
 	mu  sync.Mutex
 	buf strings.Builder
 }
 
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.Write(p)
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
 }
 
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.String()
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
 
-// running is a server with a local Clerk, both on free ports.
-type running struct {
+// testServer is a running server with its local Clerk.
+type testServer struct {
 	*serve.Server
 	clerk *localclerk.Server
-	log   *journal
+	log   *logBuffer
 	stop  func() error // stops the server and returns what Serve returned
 }
 
-func start(t *testing.T, configure ...func(*serve.Config)) *running {
+// start runs a server and a local Clerk on free ports until t ends.
+func start(t *testing.T, configure ...func(*serve.Config)) *testServer {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	listeners, err := listen.TCP(listen.Localhost, 0)
@@ -68,12 +70,12 @@ func start(t *testing.T, configure ...func(*serve.Config)) *running {
 	for _, l := range listeners {
 		go local.Serve(ctx, l)
 	}
-	j := &journal{}
+	logged := &logBuffer{}
 	cfg := serve.Config{
 		Name:     "test",
 		Version:  "1.2.3",
 		Provider: clerk.Provider(local.Issuer()),
-		Logger:   slog.New(slog.NewJSONHandler(j, nil)),
+		Logger:   slog.New(slog.NewJSONHandler(logged, nil)),
 	}
 	for _, c := range configure {
 		c(&cfg)
@@ -82,17 +84,17 @@ func start(t *testing.T, configure ...func(*serve.Config)) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mcp.AddTool(server.MCP, &mcp.Tool{Name: "whoami", Description: "Tells who is signed in"}, whoami)
-	mcp.AddTool(server.MCP, &mcp.Tool{Name: "admin", Description: "Needs more"}, whoami)
-	own, err := listen.TCP(listen.Localhost, 0)
+	mcp.AddTool(server.MCP, &mcp.Tool{Name: "whoami", Description: "Get the signed-in user"}, whoami)
+	mcp.AddTool(server.MCP, &mcp.Tool{Name: "admin", Description: "Needs an organization"}, whoami)
+	serverListeners, err := listen.TCP(listen.Localhost, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(ctx, own...) }()
-	r := &running{Server: server, clerk: local, log: j, stop: sync.OnceValue(func() error { cancel(); return <-ended })}
+	go func() { ended <- server.Serve(ctx, serverListeners...) }()
+	r := &testServer{Server: server, clerk: local, log: logged, stop: sync.OnceValue(func() error { cancel(); return <-ended })}
 	t.Cleanup(func() { r.stop() })
-	waitFor(t, "http://localhost:"+portOf(own[0])+"/healthz")
+	waitFor(t, "http://localhost:"+portOf(serverListeners[0])+"/healthz")
 	return r
 }
 
@@ -101,7 +103,7 @@ func portOf(l net.Listener) string {
 	return port
 }
 
-// waitFor returns once the server at url has answered.
+// waitFor returns when the server at url has answered.
 func waitFor(t *testing.T, url string) {
 	t.Helper()
 	resp, err := http.Get(url) // the listener is open already, so this waits for its server
@@ -119,8 +121,8 @@ func whoami(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.Cal
 	return nil, user, nil
 }
 
-// signIn returns what a client needs to sign in as user without a browser.
-// With an organization, it is chosen as soon as the client asks for one.
+// signIn returns the OAuth handler of a client that signs in as user, without a browser.
+// It chooses the organization when the client requests the scope for it.
 func signIn(t *testing.T, user, organization string) auth.OAuthHandler {
 	t.Helper()
 	const redirect = "http://127.0.0.1:9/callback"
@@ -149,7 +151,7 @@ func signIn(t *testing.T, user, organization string) auth.OAuthHandler {
 			}
 			q := to.Query()
 			if q.Get("code") == "" {
-				t.Errorf("sign-in answered %d, Location %s", resp.StatusCode, to)
+				t.Errorf("authorization endpoint: status %d, Location %s", resp.StatusCode, to)
 			}
 			return &auth.AuthorizationResult{Code: q.Get("code"), State: q.Get("state"), Iss: q.Get("iss")}, nil
 		},
@@ -172,7 +174,7 @@ func connect(t *testing.T, url, version string, handler auth.OAuthHandler) *mcp.
 	return session
 }
 
-func TestSignInAndCallInBothEras(t *testing.T) {
+func TestSignInAndCall(t *testing.T) {
 	server := start(t)
 	for _, version := range []string{"2026-07-28", "2025-11-25"} {
 		t.Run(version, func(t *testing.T) {
@@ -188,7 +190,7 @@ func TestSignInAndCallInBothEras(t *testing.T) {
 		})
 	}
 	if log := server.log.String(); strings.Contains(log, "eyJ") || !strings.Contains(log, `"reason":"no_credentials"`) || !strings.Contains(log, `"subject":"user_`) {
-		t.Errorf("the log has a token, or lacks an outcome:\n%s", log)
+		t.Errorf("the log contains a token, or lacks an outcome:\n%s", log)
 	}
 }
 
@@ -247,14 +249,43 @@ func get(t *testing.T, url, accept string) (*http.Response, string) {
 	return resp, string(body)
 }
 
-func TestPages(t *testing.T) {
-	server := start(t, func(cfg *serve.Config) { cfg.Title = "Notes <b>" })
-	base := strings.TrimSuffix(server.URL(), "/mcp")
-	const browser = "text/html,application/xhtml+xml"
+// browser is what a browser sends as Accept.
+const browser = "text/html,application/xhtml+xml"
+
+func TestLandingPage(t *testing.T) {
+	server := start(t, func(cfg *serve.Config) {
+		cfg.Title = "Notes <b>"
+		cfg.ServerOptions = &mcp.ServerOptions{Instructions: "Call whoami first."}
+	})
+	server.MCP.AddReceivingMiddleware(func(mcp.MethodHandler) mcp.MethodHandler {
+		return func(context.Context, string, mcp.Request) (mcp.Result, error) {
+			t.Error("the landing page called the MCP server")
+			return nil, errors.New("no caller")
+		}
+	})
 	resp, page := get(t, server.URL(), browser)
-	if resp.StatusCode != 200 || !strings.Contains(page, "whoami") || !strings.Contains(page, server.URL()) || !strings.Contains(page, "Notes &lt;b&gt;") {
-		t.Errorf("landing page: status %d\n%s", resp.StatusCode, page)
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("status %d: %s", resp.StatusCode, page)
 	}
+	for _, want := range []string{
+		"Notes &lt;b&gt;", "version 1.2.3", "sign in with Clerk", "Call whoami first.",
+		"claude mcp add --transport http notes-b " + server.URL(),
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q:\n%s", want, page)
+		}
+	}
+	if strings.Contains(page, "admin") {
+		t.Errorf("the page names a tool:\n%s", page)
+	}
+	if strings.Index(page, "claude mcp add") > strings.Index(page, "Call whoami first.") {
+		t.Error("the instructions come before how to connect")
+	}
+}
+
+func TestPages(t *testing.T) {
+	server := start(t)
+	base := strings.TrimSuffix(server.URL(), "/mcp")
 	if resp, _ := get(t, server.URL(), "application/json, text/event-stream"); resp.StatusCode != 401 {
 		t.Errorf("an MCP client gets status %d at the page's address, want 401", resp.StatusCode)
 	}
@@ -266,8 +297,8 @@ func TestPages(t *testing.T) {
 			t.Errorf("%s: status %d, body %s; want %d and JSON", path, resp.StatusCode, body, want)
 		}
 	}
-	closed := start(t, func(cfg *serve.Config) { cfg.NoLandingPage = true })
-	if resp, _ := get(t, closed.URL(), browser); resp.StatusCode != 401 {
+	noPage := start(t, func(cfg *serve.Config) { cfg.NoLandingPage = true })
+	if resp, _ := get(t, noPage.URL(), browser); resp.StatusCode != 401 {
 		t.Errorf("without a landing page: status %d, want 401", resp.StatusCode)
 	}
 }
@@ -283,6 +314,9 @@ func TestStopEndsStreams(t *testing.T) {
 		t.Errorf("Serve = %v, want nil after its context ended", err)
 	}
 	if took := time.Since(began); took > 8*time.Second {
-		t.Errorf("stopping took %s: an open stream held it up", took)
+		t.Errorf("stopping took %s; want open streams to end at once", took)
+	}
+	if log := server.log.String(); !strings.Contains(log, `"msg":"stopping","reason":"context canceled"`) {
+		t.Errorf("the log does not say that the server stops:\n%s", log)
 	}
 }

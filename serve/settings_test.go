@@ -21,19 +21,58 @@ func TestSettings(t *testing.T) {
 	}{
 		{name: "nothing set", wantURL: "http://localhost:3000/mcp"},
 		{name: "PORT", env: map[string]string{"PORT": "8080"}, wantURL: "http://localhost:8080/mcp"},
-		{name: "Port wins", config: Config{Port: 9090}, env: map[string]string{"PORT": "8080"}, wantURL: "http://localhost:9090/mcp"},
+		{
+			name:    "Port wins",
+			config:  Config{Port: 9090},
+			env:     map[string]string{"PORT": "8080"},
+			wantURL: "http://localhost:9090/mcp",
+		},
 		{name: "HOST on loopback", env: map[string]string{"HOST": "127.0.0.1"}, wantURL: "http://127.0.0.1:3000/mcp"},
 		{name: "IPv6", env: map[string]string{"HOST": "::1"}, wantURL: "http://[::1]:3000/mcp"},
-		{name: "MCP_URL, an origin", env: map[string]string{"MCP_URL": "https://mcp.example.com"}, wantURL: "https://mcp.example.com/mcp"},
-		{name: "MCP_URL, an endpoint", env: map[string]string{"MCP_URL": "https://example.com/tools/mcp"}, wantURL: "https://example.com/tools/mcp"},
-		{name: "URL wins", config: Config{URL: "https://a.example.com"}, env: map[string]string{"MCP_URL": "https://b.example.com"}, wantURL: "https://a.example.com/mcp"},
-		{name: "Path", config: Config{Path: "/v1/mcp"}, env: map[string]string{"MCP_URL": "https://mcp.example.com"}, wantURL: "https://mcp.example.com/v1/mcp"},
-		{name: "public, every address", env: map[string]string{"HOST": "0.0.0.0", "MCP_URL": "https://mcp.example.com"}, wantURL: "https://mcp.example.com/mcp"},
+		{
+			name:    "MCP_URL, an origin",
+			env:     map[string]string{"MCP_URL": "https://mcp.example.com"},
+			wantURL: "https://mcp.example.com/mcp",
+		},
+		{
+			name:    "MCP_URL, an endpoint",
+			env:     map[string]string{"MCP_URL": "https://example.com/tools/mcp"},
+			wantURL: "https://example.com/tools/mcp",
+		},
+		{
+			name:    "URL wins",
+			config:  Config{URL: "https://a.example.com"},
+			env:     map[string]string{"MCP_URL": "https://b.example.com"},
+			wantURL: "https://a.example.com/mcp",
+		},
+		{
+			name:    "Path",
+			config:  Config{Path: "/v1/mcp"},
+			env:     map[string]string{"MCP_URL": "https://mcp.example.com"},
+			wantURL: "https://mcp.example.com/v1/mcp",
+		},
+		{
+			name:    "public, every address",
+			env:     map[string]string{"HOST": "0.0.0.0", "MCP_URL": "https://mcp.example.com"},
+			wantURL: "https://mcp.example.com/mcp",
+		},
 
-		{name: "every address without MCP_URL", env: map[string]string{"HOST": "0.0.0.0"}, wantErr: `MCP_URL is missing while the server listens on "0.0.0.0"; set it to the public URL`},
-		{name: "bad PORT", env: map[string]string{"PORT": "http"}, wantErr: `PORT "http" is not a port; set it to a number`},
+		{
+			name:    "every address without MCP_URL",
+			env:     map[string]string{"HOST": "0.0.0.0"},
+			wantErr: `MCP_URL is missing while the server listens on "0.0.0.0"; set it to the public URL`,
+		},
+		{
+			name:    "PORT is not a number",
+			env:     map[string]string{"PORT": "http"},
+			wantErr: `PORT "http" is not a port; set it to a number`,
+		},
 		{name: "PORT out of range", env: map[string]string{"PORT": "65536"}, wantErr: `PORT "65536" is not a port`},
-		{name: "MCP_URL without scheme", env: map[string]string{"MCP_URL": "mcp.example.com"}, wantErr: `MCP_URL "mcp.example.com" is not an absolute URL; write it in full`},
+		{
+			name:    "MCP_URL without scheme",
+			env:     map[string]string{"MCP_URL": "mcp.example.com"},
+			wantErr: `MCP_URL "mcp.example.com" is not an absolute URL; write it in full`,
+		},
 		{name: "MCP_URL without TLS", env: map[string]string{"MCP_URL": "http://mcp.example.com"}, wantErr: "https"},
 		{name: "Path without slash", config: Config{Path: "mcp"}, wantErr: `Path "mcp" does not begin with a slash`},
 	}
@@ -48,10 +87,10 @@ func TestSettings(t *testing.T) {
 				}
 				var fault *gatehouse.ConfigError
 				if !errors.As(err, &fault) || fault.Fix == "" {
-					t.Errorf("%v is no ConfigError with a fix", err)
+					t.Errorf("%v is not a ConfigError with a fix", err)
 				}
 				if strings.Contains(err.Error(), "\n") {
-					t.Errorf("one wrong setting is told more than once: %v", err)
+					t.Errorf("one wrong setting is reported more than once: %v", err)
 				}
 				return
 			}
@@ -69,8 +108,57 @@ func TestEveryFaultAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{"Name is missing", "Version is missing", `PORT "x"`, `Path "mcp"`, "MCP_URL is missing", "Provider is missing"} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("error lacks %q:\n%v", want, err)
+			t.Errorf("the error lacks %q:\n%v", want, err)
 		}
+	}
+}
+
+// TestGuardAlone sets Guard and, next to it, settings that would have no effect.
+func TestGuardAlone(t *testing.T) {
+	provider := gatehouse.OIDC("https://issuer.example.com")
+	guard, err := gatehouse.New(gatehouse.Config{Resource: "https://mcp.example.com/mcp", Provider: provider})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(guard.Close)
+	tests := []struct {
+		name    string
+		config  Config
+		wantErr string
+	}{
+		{name: "control", config: Config{NoLandingPage: true}},
+		{name: "provider", config: Config{Provider: provider}, wantErr: "Guard is set in addition to Provider; set these"},
+		{
+			name: "everything",
+			config: Config{
+				Provider:       provider,
+				URL:            "https://mcp.example.com",
+				RequiredScopes: []string{"a"},
+				ImpliedScopes:  map[string][]string{"a": {"b"}},
+				Requirements:   []gatehouse.Requirement{{Tool: "admin", Scopes: []string{"a"}}},
+				AllowedOrigins: []string{"https://app.example.com"},
+				Revoked:        func(gatehouse.Identity) bool { return false },
+				KeyFile:        "keys.json",
+			},
+			wantErr: "to Provider, URL, RequiredScopes, ImpliedScopes, Requirements, AllowedOrigins, Revoked, KeyFile;",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := test.config
+			cfg.Name, cfg.Version, cfg.Guard = "n", "1", guard
+			server, err := newServer(cfg, &env.Env{})
+			if test.wantErr != "" {
+				var fault *gatehouse.ConfigError
+				if !errors.As(err, &fault) || !strings.Contains(err.Error(), test.wantErr) {
+					t.Errorf("error %v, want %s", err, test.wantErr)
+				}
+				return
+			}
+			if err != nil || server.Guard() != guard || server.URL() != guard.Resource() {
+				t.Errorf("error %v, want a server with the guard", err)
+			}
+		})
 	}
 }
 

@@ -9,23 +9,23 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
 
-// Lines that the suite writes while it waits for somebody to sign in.
+// Lines that the suite writes while it waits for a user to sign in.
 var (
 	authorizationLine = regexp.MustCompile(`^\s*(http://\S+/oauth/authorize\?\S+)$`)
 	listeningLine     = regexp.MustCompile(`Callback server started`)
 )
 
-// authorizationRun runs the suite against a local Clerk as an authorization
-// server. The part of the browser is played by a request that names the user.
+// authorizationRun runs the suite against a local Clerk as the authorization server. A
+// request that names the user stands in for the browser.
 func (c command) authorizationRun(t *testing.T) (got outcome, passed bool) {
 	t.Helper()
 	issuer := startClerk(t)
@@ -44,7 +44,8 @@ func (c command) authorizationRun(t *testing.T) (got outcome, passed bool) {
 	}
 	var out strings.Builder
 	authorizationURL := ""
-	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
 		fmt.Fprintln(&out, lines.Text())
 		if m := authorizationLine.FindStringSubmatch(lines.Text()); m != nil {
 			authorizationURL = m[1]
@@ -61,25 +62,21 @@ func (c command) authorizationRun(t *testing.T) (got outcome, passed bool) {
 	return got, verdict == nil
 }
 
-// startClerk runs a local Clerk that takes client ID metadata documents, and
-// returns its issuer.
+// startClerk starts a local Clerk that accepts client ID metadata documents, and returns
+// its issuer identifier.
 func startClerk(t *testing.T) string {
 	t.Helper()
-	settings := localclerk.DefaultSettings()
+	local := gatehousetest.Clerk(t)
+	settings := local.Settings()
 	settings.ClientIDMetadataDocumentsAdvertised = true
-	front := httptest.NewUnstartedServer(nil)
-	local, err := localclerk.New(localclerk.Config{Issuer: "http://" + front.Listener.Addr().String(), Settings: &settings})
-	if err != nil {
+	if err := local.SetSettings(settings); err != nil {
 		t.Fatal(err)
 	}
-	front.Config.Handler = local
-	front.Start()
-	t.Cleanup(front.Close)
 	return local.Issuer()
 }
 
-// freePort returns a port that was free a moment ago; the suite wants to know it
-// beforehand.
+// freePort returns a port that was free a moment ago. The suite listens on it, but needs
+// its number as an argument.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -94,7 +91,7 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// register registers a public client and returns its id.
+// register registers a public client and returns its ID.
 func register(t *testing.T, issuer, redirectURI string) string {
 	t.Helper()
 	body := fmt.Sprintf(`{"client_name":"conformance","redirect_uris":[%q],"token_endpoint_auth_method":"none"}`, redirectURI)
@@ -112,8 +109,8 @@ func register(t *testing.T, issuer, redirectURI string) string {
 	return client.ID
 }
 
-// signIn opens the authorization URL as the browser of a signed-in user would,
-// and follows the redirect to the suite.
+// signIn opens the authorization URL as the browser of a signed-in user would, and follows
+// the redirect to the suite.
 func signIn(ctx context.Context, t *testing.T, authorizationURL string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, authorizationURL, nil)

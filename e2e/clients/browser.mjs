@@ -1,7 +1,7 @@
-// Chromium, and the person before it.
+// Chromium, and the sign-in pages of the local Clerk.
 import { chromium } from 'playwright-core';
 
-const stepTime = 90_000; // ms for each thing that is waited for
+const stepTime = 90_000; // longest wait for anything on a page, in milliseconds
 
 export async function openBrowser(executablePath) {
   const browser = await chromium.launch({
@@ -20,20 +20,21 @@ export async function openBrowser(executablePath) {
   return browser;
 }
 
-// signInOnPages picks the user on the local Clerk's first page, and presses
-// Allow or Deny on the second, where an organization may be chosen by its name.
-export async function signInOnPages(page, { name, consent, organization, picture = async () => {} }) {
+// signInOnPages chooses the user on the sign-in page of the local Clerk, and
+// Allow or Deny on the consent page. If organization is given, it chooses the
+// organization of that name there. screenshot is called with a name on each page.
+export async function signInOnPages(page, { name, consent, organization, screenshot = async () => {} }) {
   const user = page.getByRole('button', { name });
   await user.waitFor();
-  await picture('sign-in');
+  await screenshot('sign-in');
   await user.click();
-  const answer = page.getByRole('button', { name: consent === 'deny' ? 'Deny' : 'Allow', exact: true });
-  await answer.waitFor();
+  const button = page.getByRole('button', { name: consent === 'deny' ? 'Deny' : 'Allow', exact: true });
+  await button.waitFor();
   if (organization) {
     const options = await page.getByLabel('Organization').locator('option').allTextContents();
     const label = options.find((option) => option.startsWith(organization));
     await page.getByLabel('Organization').selectOption({ label });
   }
-  await picture('consent');
-  await answer.click();
+  await screenshot('consent');
+  await button.click();
 }

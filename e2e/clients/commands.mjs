@@ -1,13 +1,14 @@
-// Commands from the test that started this program, one JSON object a line on
-// standard input, and one JSON line on standard output for each: {"value": …}
-// or {"error": "…"}. Everything else a client prints goes to standard error.
+// Runs the commands of the test that started this program. Each command is a line
+// of JSON on standard input. The reply is a line of JSON on standard output,
+// {"value": …} or {"error": "…"}. All other output goes to standard error.
 import { createInterface } from 'node:readline';
 
 console.log = console.error;
 console.info = console.error;
 console.debug = console.error;
 
-export async function obey(commands) {
+// runCommands calls the function of commands that each line names.
+export async function runCommands(commands) {
   for await (const line of createInterface({ input: process.stdin })) {
     const { command, ...input } = JSON.parse(line);
     let reply;

@@ -1,10 +1,10 @@
-// An SDK in Node, whose user follows the authorization URL without a browser:
-// the local Clerk lets a header stand for the person.
-import { obey } from './commands.mjs';
+// Runs an SDK in Node. No browser opens the authorization URL: with a header, the
+// local Clerk signs a user in without its pages.
+import { runCommands } from './commands.mjs';
 import { Provider } from './provider.mjs';
 import { Session } from './session.mjs';
 
-const redirectUrl = 'http://127.0.0.1:53682/callback'; // nobody listens there
+const redirectUrl = 'http://127.0.0.1:53682/callback'; // without a listener; visit reads the redirect itself
 
 export function drive(sdk) {
   let session;
@@ -22,7 +22,7 @@ export function drive(sdk) {
     query = new URL(location).searchParams;
   }
 
-  return obey({
+  return runCommands({
     async connect(input) {
       const store = session?.provider.store ?? memory();
       const provider = new Provider({ store, redirectUrl, redirect: (url) => visit(url, input) });

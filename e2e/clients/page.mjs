@@ -1,9 +1,9 @@
-// The SDK in a real page in Chromium. Arguments: the program of Chromium, and
-// the mode of the version negotiation.
+// Runs an SDK in a web page in Chromium. Arguments: the program of Chromium, and
+// the mode of the version negotiation (optional).
 import { createServer } from 'node:http';
 import { build } from 'esbuild';
 import { openBrowser, signInOnPages } from './browser.mjs';
-import { obey } from './commands.mjs';
+import { runCommands } from './commands.mjs';
 
 const [program, mode] = process.argv.slice(2);
 
@@ -26,7 +26,7 @@ const origin = `http://localhost:${server.address().port}`;
 
 const browser = await openBrowser(program);
 let page;
-let failures = []; // requests that the browser refused to make or to hand over
+let failures = []; // violations of the CORS policy that the browser reported
 
 async function openPage() {
   page = await (await browser.newContext()).newPage();
@@ -38,7 +38,7 @@ async function openPage() {
 
 const ready = () => page.getByText('ready', { exact: true }).waitFor();
 
-await obey({
+await runCommands({
   async connect({ url, name, consent }) {
     if (!page) await openPage();
     failures = [];

@@ -1,6 +1,7 @@
-// What the TypeScript SDKs ask their application for: a place to keep client,
-// tokens and verifier, and somebody who follows the authorization URL. It runs
-// in Node and in a page; store has the methods of the Web Storage API.
+// Provider is the OAuth provider that the TypeScript SDKs need from an application:
+// it stores the registration, the tokens and the verifier, and opens the
+// authorization URL. It runs in Node and in web pages. store has the methods of the
+// Web Storage API.
 export class Provider {
   constructor({ store, redirectUrl, redirect }) {
     Object.assign(this, { store, redirectUrl, redirect });

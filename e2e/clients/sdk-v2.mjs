@@ -1,4 +1,4 @@
-// The one argument is the mode of the version negotiation, none for the default.
+// Argument: the mode of the version negotiation (optional).
 import { Client, StreamableHTTPClientTransport as Transport, UnauthorizedError } from '@modelcontextprotocol/client';
 import { drive } from './node.mjs';
 

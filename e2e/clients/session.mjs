@@ -1,20 +1,20 @@
-// A session of one of the TypeScript SDKs, whose generations differ in names
-// only. sdk has Client, Transport, UnauthorizedError and options for Client.
+// Session is a session of a TypeScript SDK; their major versions differ only in
+// names. sdk has Client, Transport, UnauthorizedError and the options of Client.
 export class Session {
   constructor(sdk, url, provider) {
     Object.assign(this, { sdk, url: new URL(url), provider });
   }
 
-  // open connects with what the provider holds. It throws UnauthorizedError
-  // after the provider has been sent to the authorization URL.
+  // open connects with the tokens of the provider. Without valid tokens it passes
+  // the authorization URL to the provider and throws UnauthorizedError.
   async open() {
     this.client = new this.sdk.Client({ name: 'gatehouse-e2e', version: '1.0.0' }, this.sdk.options);
     this.transport = this.#newTransport();
     await this.client.connect(this.transport);
-    return this.client.getNegotiatedProtocolVersion?.() ?? this.initialized;
+    return this.client.getNegotiatedProtocolVersion?.() ?? this.revision;
   }
 
-  // finish takes the query of the redirect URI.
+  // finish completes the sign-in with the query of the redirect URI.
   async finish(query) {
     const transport = this.transport ?? this.#newTransport();
     if (this.sdk.takesParams) {
@@ -41,17 +41,17 @@ export class Session {
 
   #newTransport() {
     const transport = new this.sdk.Transport(this.url, { authProvider: this.provider });
-    this.#watch(transport);
+    this.#recordRevision(transport);
     return transport;
   }
 
-  // watch reads the revision off the answer to initialize: version 1 of the SDK
-  // does not tell it.
-  #watch(transport) {
+  // recordRevision stores the revision from the response to initialize, because
+  // version 1 of the SDK does not return it.
+  #recordRevision(transport) {
     let receive;
     Object.defineProperty(transport, 'onmessage', {
       get: () => receive && ((message, extra) => {
-        this.initialized ??= message.result?.protocolVersion;
+        this.revision ??= message.result?.protocolVersion;
         return receive(message, extra);
       }),
       set: (handler) => { receive = handler; },

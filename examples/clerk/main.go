@@ -1,9 +1,9 @@
-// The quick start: an MCP server that knows who is calling, with sign-in by
-// Clerk.
+// An MCP server whose users sign in with Clerk, with graceful shutdown and a tool that
+// describes the caller.
 //
 //	MCP_USE_OAUTH_CLERK_FRONTEND_API_URL=https://verb-noun-42.clerk.accounts.dev go run ./examples/clerk
 //
-// Without a Clerk account, against a Clerk on this machine:
+// Without a Clerk account, with a local Clerk:
 //
 //	go run ./cmd/gatehouse dev -- go run ./examples/clerk
 package main
@@ -41,7 +41,7 @@ func main() {
 }
 
 func whoami(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
-	user, err := clerk.Profile(ctx, req) // UserOf(req) is what the token says; Profile adds what only Clerk's userinfo knows
+	user, err := clerk.Profile(ctx, req) // UserOf(req) reads only the token; Profile also asks Clerk for name and email
 	if err != nil {
 		return reply.Error("Clerk did not answer, try again"), nil, nil
 	}

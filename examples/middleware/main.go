@@ -1,4 +1,4 @@
-// The gate alone, around a plain go-sdk server that a program serves already.
+// A guard around a plain go-sdk server, in a program that has its own HTTP server.
 //
 //	go run ./cmd/gatehouse dev -- go run ./examples/middleware
 package main

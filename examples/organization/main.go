@@ -1,12 +1,12 @@
-// A tool that looks at the organization which the user chose while signing in.
+// A tool that reads the organization that the user chose while signing in.
 //
 //	go run ./cmd/gatehouse dev -- go run ./examples/organization
 //
-// Clerk puts the organization into an access token when Organizations are
-// enabled, the client holds the scope user:org:read, and the user picks one on
-// the consent page. The scope is advertised here so that clients ask for it; add
-// it to the default scopes of the instance first, or Clerk answers invalid_scope
-// to clients that registered without it.
+// Clerk puts the ID of the organization into an access token if Organizations are
+// enabled, the client has the scope user:org:read, and the user picks an organization on
+// the consent page. This server tells clients to request that scope. Add it to the
+// default scopes of the Clerk instance first: otherwise Clerk answers invalid_scope to
+// clients that registered without it.
 package main
 
 import (
@@ -52,7 +52,7 @@ func organization(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*m
 	}
 	return reply.Object(map[string]any{
 		"org_id":   user.Org.ID,
-		"org_role": user.Org.Role, // in session tokens only; OAuth access tokens have the ID alone
+		"org_role": user.Org.Role, // empty in OAuth access tokens, which contain only the ID
 		"org_slug": user.Org.Slug,
 	}), nil, nil
 }

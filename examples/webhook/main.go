@@ -1,5 +1,5 @@
-// An MCP server that shuts users out as soon as Clerk says that they are gone:
-// access tokens alone would be good for up to a day.
+// An MCP server that rejects the tokens of a user as soon as Clerk reports that the user
+// was banned, deleted or signed out. Without it, a token stays valid for up to a day.
 //
 //	go run .
 package main
@@ -23,7 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// defaultWebhookAddr is where the webhook listens, beside the MCP server.
+// defaultWebhookAddr is where the webhook listens. The MCP server has a port of its own.
 const defaultWebhookAddr = "localhost:3001"
 
 func main() {
@@ -35,30 +35,29 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	gone := &departures{}
-	hook, hookErr := newWebhook(os.Getenv(secretVariable), gone)
-	server, serverErr := newServer(serve.Config{Provider: clerk.FromEnv()}, gone)
+	revoked := &revocations{}
+	hook, hookErr := newWebhook(os.Getenv(secretVariable), revoked)
+	server, serverErr := newServer(serve.Config{Provider: clerk.FromEnv()}, revoked)
 	if err := errors.Join(hookErr, serverErr); err != nil {
 		return err
 	}
-	both, ctx := errgroup.WithContext(ctx)
-	both.Go(func() error { return server.ListenAndServe(ctx) })
-	both.Go(func() error {
+	servers, ctx := errgroup.WithContext(ctx)
+	servers.Go(func() error { return server.ListenAndServe(ctx) })
+	servers.Go(func() error {
 		return listen(ctx, cmp.Or(os.Getenv("WEBHOOK_ADDR"), defaultWebhookAddr), hook)
 	})
-	return both.Wait()
+	return servers.Wait()
 }
 
-// newServer completes cfg with what this server is. It asks gone about every
-// caller.
-func newServer(cfg serve.Config, gone *departures) (*serve.Server, error) {
+// newServer returns the MCP server. It rejects revoked tokens.
+func newServer(cfg serve.Config, revoked *revocations) (*serve.Server, error) {
 	cfg.Name, cfg.Version = "webhook", "1.0.0"
-	cfg.Revoked = gone.shutOut
+	cfg.Revoked = revoked.isRevoked
 	server, err := serve.New(cfg)
 	if err != nil {
 		return nil, err
 	}
-	mcp.AddTool(server.MCP, &mcp.Tool{Name: "whoami", Description: "Tells who is signed in"}, whoami)
+	mcp.AddTool(server.MCP, &mcp.Tool{Name: "whoami", Description: "Get the signed-in user"}, whoami)
 	return server, nil
 }
 

@@ -14,13 +14,13 @@ import (
 
 // startServer serves the program's MCP server on a free port and returns the URL
 // of its endpoint.
-func startServer(t *testing.T, clerk *gatehousetest.ClerkServer, gone *departures) string {
+func startServer(t *testing.T, clerk *gatehousetest.ClerkServer, revoked *revocations) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := newServer(serve.Config{Provider: clerk.Provider(), URL: "http://" + listener.Addr().String()}, gone)
+	server, err := newServer(serve.Config{Provider: clerk.Provider(), URL: "http://" + listener.Addr().String()}, revoked)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,18 +46,18 @@ func call(t *testing.T, client *http.Client, url string) int {
 	return resp.StatusCode
 }
 
-// TestBanAndReturn is the whole run: sign in, be banned, be spared again.
+// TestBanAndReturn signs a user in, bans the user, and lifts the ban.
 func TestBanAndReturn(t *testing.T) {
 	t.Parallel()
 	clerk := gatehousetest.Clerk(t)
 	hook := newHook(t)
-	url := startServer(t, clerk, hook.gone)
-	setClock(t, clerk, -10*time.Second) // tokens say when they were issued in whole seconds
+	url := startServer(t, clerk, hook.revoked)
+	setClock(t, clerk, -10*time.Second) // iat has whole seconds
 	ada := clerk.SignIn(t, url, gatehousetest.Person{User: "ada"})
 	grace := clerk.SignIn(t, url, gatehousetest.Person{User: "grace"})
 	for name, client := range map[string]*http.Client{"ada": ada, "grace": grace} {
 		if got := call(t, client, url); got != 200 {
-			t.Fatalf("%s at first: status %d, want 200", name, got)
+			t.Fatalf("%s, before the ban: status %d, want 200", name, got)
 		}
 	}
 
@@ -71,29 +71,29 @@ func TestBanAndReturn(t *testing.T) {
 		t.Errorf("ada, banned: status %d, want 401", got)
 	}
 	if got := call(t, grace, url); got != 200 {
-		t.Errorf("grace, meanwhile: status %d, want 200", got)
+		t.Errorf("grace, during the ban: status %d, want 200", got)
 	}
 
 	setBanned(t, clerk, false)
 	setClock(t, clerk, 10*time.Second)
 	if got := ban.to(t, hook); got != 204 {
-		t.Errorf("webhook, delivered once more: status %d, want 204", got)
+		t.Errorf("webhook, delivered again: status %d, want 204", got)
 	}
 	again := clerk.SignIn(t, url, gatehousetest.Person{User: "ada"})
 	if got := call(t, again, url); got != 200 {
-		t.Errorf("ada, signed in once more: status %d, want 200", got)
+		t.Errorf("ada, signed in again: status %d, want 200", got)
 	}
 	if got := call(t, ada, url); got != 401 {
 		t.Errorf("ada, with the old token: status %d, want 401", got)
 	}
 }
 
-// TestLeavingAnOrganization shuts out the tokens for that organization alone.
+// TestLeavingAnOrganization revokes only the tokens for that organization.
 func TestLeavingAnOrganization(t *testing.T) {
 	t.Parallel()
 	clerk := gatehousetest.Clerk(t)
 	hook := newHook(t)
-	url := startServer(t, clerk, hook.gone)
+	url := startServer(t, clerk, hook.revoked)
 	setClock(t, clerk, -10*time.Second)
 	engines, bombe := clerk.Organizations()[0], clerk.Organizations()[1]
 	clients := map[string]*http.Client{}
@@ -124,7 +124,7 @@ func setBanned(t *testing.T, clerk *gatehousetest.ClerkServer, banned bool) {
 	t.Helper()
 	users := clerk.Users()
 	users[0].Banned = banned
-	if err := clerk.SetPeople(users, clerk.Organizations()); err != nil {
+	if err := clerk.SetUsers(users, clerk.Organizations()); err != nil {
 		t.Fatal(err)
 	}
 }

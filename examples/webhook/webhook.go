@@ -15,38 +15,39 @@ import (
 const (
 	secretVariable = "CLERK_WEBHOOK_SIGNING_SECRET"
 	secretPrefix   = "whsec_"
-	// leastSecret is the length of 24 bytes in base64, Svix's own. The library
-	// takes an empty secret as well, with which anybody can sign.
-	leastSecret = 32
+	// minSecret is the length of 24 bytes in base64, which is what Svix uses. The library
+	// would accept an empty secret too, with which anyone can sign.
+	minSecret = 32
 
-	// maxBody is more than Clerk sends: the metadata of a user has 8 KB of each kind.
+	// maxBody bounds one event, in bytes. Clerk sends less: the metadata of a user has at
+	// most 8 KB of each kind.
 	maxBody = 256 << 10
 )
 
-// webhook receives Clerk's events, which Svix delivers and signs.
+// webhook receives the events of Clerk, which Svix signs and delivers.
 type webhook struct {
-	svix *svix.Webhook
-	gone *departures
+	svix    *svix.Webhook
+	revoked *revocations
 }
 
-func newWebhook(secret string, gone *departures) (*webhook, error) {
+func newWebhook(secret string, revoked *revocations) (*webhook, error) {
 	key, ok := strings.CutPrefix(secret, secretPrefix)
-	if !ok || len(key) < leastSecret {
-		return nil, fmt.Errorf("%s is not a signing secret; paste the one of the endpoint: Clerk Dashboard, Configure, Webhooks (%q and what follows)", secretVariable, secretPrefix)
+	if !ok || len(key) < minSecret {
+		return nil, fmt.Errorf("%s is not a signing secret; copy it from the endpoint in the Clerk Dashboard (Configure → Webhooks); it begins with %q", secretVariable, secretPrefix)
 	}
 	verifier, err := svix.NewWebhook(secret)
 	if err != nil {
-		return nil, fmt.Errorf("%s is not base64 after %q; paste it again", secretVariable, secretPrefix)
+		return nil, fmt.Errorf("%s is not base64 after %q; copy it again", secretVariable, secretPrefix)
 	}
-	return &webhook{verifier, gone}, nil
+	return &webhook{verifier, revoked}, nil
 }
 
-// ServeHTTP answers 2xx to what is done with, and Svix delivers everything else
-// once more.
+// ServeHTTP answers 204 to an event that is handled. Svix delivers an event again after
+// any other answer.
 func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status, err := h.receive(w, r)
 	if err != nil {
-		slog.Warn("webhook refused", "status", status, "error", err)
+		slog.Warn("webhook rejected", "status", status, "error", err)
 	}
 	w.WriteHeader(status)
 }
@@ -59,21 +60,21 @@ func (h *webhook) receive(w http.ResponseWriter, r *http.Request) (status int, e
 		return http.StatusBadRequest, err
 	}
 	if err := h.svix.Verify(body, r.Header); err != nil {
-		return http.StatusUnauthorized, fmt.Errorf("checking the signature: %w", err)
+		return http.StatusUnauthorized, fmt.Errorf("verifying the signature: %w", err)
 	}
 	var e event
 	if err := json.Unmarshal(body, &e); err != nil {
 		return http.StatusBadRequest, err
 	}
-	who, leaves, err := e.departure()
+	m, ok, err := e.revocation()
 	if err != nil {
 		return http.StatusBadRequest, err
 	}
-	if leaves {
-		if err := h.gone.note(who, e.time()); err != nil {
+	if ok {
+		if err := h.revoked.add(m, e.time()); err != nil {
 			return http.StatusServiceUnavailable, err
 		}
-		slog.Info("shut out", "event", e.Type, "user", who.user, "organization", who.organization)
+		slog.Info("tokens revoked", "event", e.Type, "user", m.user, "organization", m.organization)
 	}
 	return http.StatusNoContent, nil
 }

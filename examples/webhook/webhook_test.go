@@ -19,12 +19,12 @@ const (
 	otherSecret = secretPrefix + "C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 )
 
-// delivery is one request of Svix's, by default a good one.
+// delivery is one request of Svix.
 type delivery struct {
 	secret string
 	sent   time.Time
 	body   string
-	spoil  func(*http.Request) // after it was signed
+	change func(*http.Request) // made after it is signed
 }
 
 // to delivers d and returns the status of the answer.
@@ -43,8 +43,8 @@ func (d delivery) to(t *testing.T, hook http.Handler) int {
 	r.Header.Set("svix-id", id)
 	r.Header.Set("svix-timestamp", strconv.FormatInt(d.sent.Unix(), 10))
 	r.Header.Set("svix-signature", signature)
-	if d.spoil != nil {
-		d.spoil(r)
+	if d.change != nil {
+		d.change(r)
 	}
 	w := httptest.NewRecorder()
 	hook.ServeHTTP(w, r)
@@ -62,14 +62,14 @@ func deletion() string {
 
 func newHook(t *testing.T) *webhook {
 	t.Helper()
-	hook, err := newWebhook(secret, &departures{})
+	hook, err := newWebhook(secret, &revocations{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return hook
 }
 
-// issued is a token of user_1 in org_1 from a minute ago.
+// issued returns a token of user_1 in org_1 that was issued a minute ago.
 func issued() gatehouse.Identity {
 	return gatehouse.Identity{Subject: "user_1", Organization: gatehouse.Organization{ID: "org_1"}, IssuedAt: time.Now().Add(-time.Minute)}
 }
@@ -85,21 +85,21 @@ func TestDeliveries(t *testing.T) {
 		{"another secret", func(d *delivery) { d.secret = otherSecret }, 401},
 		{"empty key", func(d *delivery) { d.secret = secretPrefix }, 401},
 		{"another body", func(d *delivery) {
-			d.spoil = func(r *http.Request) { r.Body = http.NoBody }
+			d.change = func(r *http.Request) { r.Body = http.NoBody }
 		}, 401},
 		{"another id", func(d *delivery) {
-			d.spoil = func(r *http.Request) { r.Header.Set("svix-id", "msg_2") }
+			d.change = func(r *http.Request) { r.Header.Set("svix-id", "msg_2") }
 		}, 401},
 		{"no signature", func(d *delivery) {
-			d.spoil = func(r *http.Request) { r.Header.Del("svix-signature") }
+			d.change = func(r *http.Request) { r.Header.Del("svix-signature") }
 		}, 401},
-		{"another scheme of signature", func(d *delivery) {
-			d.spoil = func(r *http.Request) {
+		{"another signature scheme", func(d *delivery) {
+			d.change = func(r *http.Request) {
 				r.Header.Set("svix-signature", strings.Replace(r.Header.Get("svix-signature"), "v1,", "v2,", 1))
 			}
 		}, 401},
 		{"control: second signature while the secret changes", func(d *delivery) {
-			d.spoil = func(r *http.Request) {
+			d.change = func(r *http.Request) {
 				r.Header.Set("svix-signature", "v1,AAAA "+r.Header.Get("svix-signature"))
 			}
 		}, 204},
@@ -109,14 +109,14 @@ func TestDeliveries(t *testing.T) {
 		{"old, with a new timestamp", func(d *delivery) {
 			now := d.sent
 			d.sent = d.sent.Add(-time.Hour)
-			d.spoil = func(r *http.Request) { r.Header.Set("svix-timestamp", strconv.FormatInt(now.Unix(), 10)) }
+			d.change = func(r *http.Request) { r.Header.Set("svix-timestamp", strconv.FormatInt(now.Unix(), 10)) }
 		}, 401},
-		{"control: as large as it may be", func(d *delivery) { d.body += strings.Repeat(" ", maxBody-len(d.body)) }, 204},
+		{"control: largest body", func(d *delivery) { d.body += strings.Repeat(" ", maxBody-len(d.body)) }, 204},
 		{"too large", func(d *delivery) { d.body += strings.Repeat(" ", maxBody+1-len(d.body)) }, 413},
-		{"body that breaks off", func(d *delivery) {
-			d.spoil = func(r *http.Request) { r.Body = http.MaxBytesReader(nil, brokenBody{}, maxBody) }
+		{"incomplete body", func(d *delivery) {
+			d.change = func(r *http.Request) { r.Body = http.MaxBytesReader(nil, brokenBody{}, maxBody) }
 		}, 400},
-		{"no JSON", func(d *delivery) { d.body = "type=user.deleted" }, 400},
+		{"not JSON", func(d *delivery) { d.body = "type=user.deleted" }, 400},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -126,8 +126,8 @@ func TestDeliveries(t *testing.T) {
 			if got := d.to(t, hook); got != test.wantStatus {
 				t.Errorf("status %d, want %d", got, test.wantStatus)
 			}
-			if got, want := hook.gone.shutOut(issued()), test.wantStatus == 204; got != want {
-				t.Errorf("user_1 is shut out: %v, want %v", got, want)
+			if got, want := hook.revoked.isRevoked(issued()), test.wantStatus == 204; got != want {
+				t.Errorf("tokens of user_1 are revoked: %v, want %v", got, want)
 			}
 		})
 	}
@@ -142,29 +142,50 @@ func TestEvents(t *testing.T) {
 	t.Parallel()
 	const membership = `{"id":"orgmem_1","organization":{"id":"org_1"},"public_user_data":{"user_id":"user_1"},"role":"org:member"}`
 	tests := []struct {
-		name, kind, data string
-		wantStatus       int
-		wantShut         bool // user_1 in org_1
-		wantOutside      bool // user_1 in no organization
+		name, kind, data   string
+		wantStatus         int
+		wantRevoked        bool // user_1 in org_1
+		wantRevokedOutside bool // user_1 in no organization
 	}{
 		{"deleted", "user.deleted", `{"id":"user_1","deleted":true}`, 204, true, true},
 		{"another user deleted", "user.deleted", `{"id":"user_2","deleted":true}`, 204, false, false},
 		{"banned", "user.updated", `{"id":"user_1","banned":true,"locked":false}`, 204, true, true},
 		{"locked", "user.updated", `{"id":"user_1","banned":false,"locked":true}`, 204, true, true},
-		{"only changed", "user.updated", `{"id":"user_1","banned":false,"locked":false}`, 204, false, false},
+		{"changed otherwise", "user.updated", `{"id":"user_1","banned":false,"locked":false}`, 204, false, false},
 		{"session revoked", "session.revoked", `{"id":"sess_1","user_id":"user_1"}`, 204, true, true},
 		{"session removed", "session.removed", `{"id":"sess_1","user_id":"user_1"}`, 204, true, true},
 		{"session ended", "session.ended", `{"id":"sess_1","user_id":"user_1"}`, 204, true, true},
 		{"session created", "session.created", `{"id":"sess_1","user_id":"user_1"}`, 204, false, false},
 		{"left the organization", "organizationMembership.deleted", membership, 204, true, false},
-		{"left another", "organizationMembership.deleted", strings.Replace(membership, "org_1", "org_2", 1), 204, false, false},
+		{
+			"left another",
+			"organizationMembership.deleted",
+			strings.Replace(membership, "org_1", "org_2", 1),
+			204,
+			false,
+			false,
+		},
 		{"joined", "organizationMembership.created", membership, 204, false, false},
-		{"unknown, of another shape", "email.created", `["user_1"]`, 204, false, false},
-		{"deleted nobody", "user.deleted", `{"deleted":true}`, 400, false, false},
-		{"session of nobody", "session.ended", `{"id":"sess_1"}`, 400, false, false},
-		{"nobody left", "organizationMembership.deleted", strings.Replace(membership, "user_id", "id", 1), 400, false, false},
-		{"left nothing", "organizationMembership.deleted", strings.Replace(membership, "organization", "team", 1), 400, false, false},
-		{"of another shape", "user.deleted", `"user_1"`, 400, false, false},
+		{"unknown, with other data", "email.created", `["user_1"]`, 204, false, false},
+		{"deleted, without a user", "user.deleted", `{"deleted":true}`, 400, false, false},
+		{"session without a user", "session.ended", `{"id":"sess_1"}`, 400, false, false},
+		{
+			"membership without a user",
+			"organizationMembership.deleted",
+			strings.Replace(membership, "user_id", "id", 1),
+			400,
+			false,
+			false,
+		},
+		{
+			"membership without an organization",
+			"organizationMembership.deleted",
+			strings.Replace(membership, "organization", "team", 1),
+			400,
+			false,
+			false,
+		},
+		{"with other data", "user.deleted", `"user_1"`, 400, false, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -173,13 +194,13 @@ func TestEvents(t *testing.T) {
 			if got := d.to(t, hook); got != test.wantStatus {
 				t.Errorf("status %d, want %d", got, test.wantStatus)
 			}
-			if got := hook.gone.shutOut(issued()); got != test.wantShut {
-				t.Errorf("in the organization: shut out %v, want %v", got, test.wantShut)
+			if got := hook.revoked.isRevoked(issued()); got != test.wantRevoked {
+				t.Errorf("in the organization: revoked %v, want %v", got, test.wantRevoked)
 			}
 			outside := issued()
 			outside.Organization.ID = ""
-			if got := hook.gone.shutOut(outside); got != test.wantOutside {
-				t.Errorf("in no organization: shut out %v, want %v", got, test.wantOutside)
+			if got := hook.revoked.isRevoked(outside); got != test.wantRevokedOutside {
+				t.Errorf("in no organization: revoked %v, want %v", got, test.wantRevokedOutside)
 			}
 		})
 	}
@@ -192,15 +213,15 @@ func TestEventWithoutTimestampCountsFromNow(t *testing.T) {
 	if got := (delivery{secret: secret, sent: time.Now(), body: body}).to(t, hook); got != 204 {
 		t.Errorf("status %d, want 204", got)
 	}
-	if !hook.gone.shutOut(issued()) {
-		t.Error("user_1 is not shut out")
+	if !hook.revoked.isRevoked(issued()) {
+		t.Error("the tokens of user_1 are not revoked")
 	}
 }
 
-func TestFullIsDeliveredOnceMore(t *testing.T) {
+func TestFullIsDeliveredAgain(t *testing.T) {
 	t.Parallel()
 	hook := newHook(t)
-	fill(t, hook.gone, time.Now())
+	fill(t, hook.revoked, time.Now())
 	if got := (delivery{secret: secret, sent: time.Now(), body: deletion()}).to(t, hook); got != 503 {
 		t.Errorf("status %d, want 503", got)
 	}
@@ -217,10 +238,10 @@ func TestSecrets(t *testing.T) {
 		{"no prefix", strings.TrimPrefix(secret, secretPrefix), "is not a signing secret"},
 		{"secret key of the instance", "sk_test_" + strings.Repeat("x", 40), "is not a signing secret"},
 		{"short", secret[:len(secret)-1], "is not a signing secret"},
-		{"no base64", secret + "!", "is not base64"},
+		{"not base64", secret + "!", "is not base64"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := newWebhook(test.secret, &departures{})
+			_, err := newWebhook(test.secret, &revocations{})
 			if test.wantErr == "" && err == nil {
 				return
 			}
@@ -228,7 +249,7 @@ func TestSecrets(t *testing.T) {
 				t.Errorf("error %v, want %q", err, test.wantErr)
 			}
 			if err != nil && len(test.secret) > len(secretPrefix) && strings.Contains(err.Error(), test.secret) {
-				t.Errorf("error %v tells the secret", err)
+				t.Errorf("error %v contains the secret", err)
 			}
 		})
 	}
@@ -241,9 +262,9 @@ func FuzzEvent(f *testing.F) {
 	f.Add("user.deleted", `null`)
 	f.Add("", `{`)
 	f.Fuzz(func(t *testing.T, kind, data string) {
-		who, leaves, err := event{Type: kind, Data: []byte(data)}.departure()
-		if err == nil && leaves && who.user == "" {
-			t.Errorf("%s with %s shuts out nobody, without an error", kind, data)
+		m, ok, err := event{Type: kind, Data: []byte(data)}.revocation()
+		if err == nil && ok && m.user == "" {
+			t.Errorf("%s with %s names no user, but there is no error", kind, data)
 		}
 	})
 }

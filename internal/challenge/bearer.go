@@ -20,15 +20,14 @@ type Bearer struct {
 }
 
 // String returns the value of a WWW-Authenticate header: the scheme, then
-// resource_metadata, scope, error and error_description in this order. Widely
-// used clients search for parameter names without regard to quotes, so the free
-// text stands last and has no "=".
+// resource_metadata, scope, error and error_description in this order. Widely used
+// clients search for parameter names and ignore quotes, so the free text comes last and
+// has no "=".
 //
-// Whatever the fields hold, the result is one well-formed challenge on one
-// line. A value with a character that its parameter may not have (RFC 6750,
-// section 3; quotes and backslashes among them) is left out, as is each such
-// scope: nothing is escaped, because clients do not unescape. If nothing is left,
-// the scheme stands alone.
+// For any values of the fields, the result is one well-formed challenge on one line. A
+// value or a scope with a character that its parameter may not have (RFC 6750, section
+// 3; quotes and backslashes are among them) is left out. Nothing is escaped, because
+// clients do not unescape. Without any parameter, the result is the scheme.
 func (b Bearer) String() string {
 	var scopes []string
 	for _, scope := range b.Scopes {
@@ -49,15 +48,16 @@ func (b Bearer) String() string {
 	return strings.TrimSuffix("Bearer "+strings.Join(params, ", "), " ")
 }
 
-// textChar reports whether c may stand in error and error_description.
+// textChar reports whether c is allowed in error and error_description.
 func textChar(c byte) bool { return ' ' <= c && c <= '~' && c != '"' && c != '\\' }
 
-// scopeChar reports whether c may stand in a scope token; a URL needs no other.
+// scopeChar reports whether c is allowed in a scope token. URLs need no others.
 func scopeChar(c byte) bool { return textChar(c) && c != ' ' }
 
+// phraseChar reports whether c is allowed in the free text that String writes.
 func phraseChar(c byte) bool { return textChar(c) && c != '=' }
 
-// all reports whether s is not empty and made of valid bytes.
+// all reports whether s is not empty and all its bytes are valid.
 func all(s string, valid func(byte) bool) bool {
 	for i := range len(s) {
 		if !valid(s[i]) {

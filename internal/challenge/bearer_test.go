@@ -26,31 +26,58 @@ func TestBearerString(t *testing.T) {
 		return b
 	}
 	const (
-		where = `Bearer resource_metadata="` + metadata + `", `
-		code  = `error="insufficient_scope", error_description="the token lacks a scope"`
+		where   = `Bearer resource_metadata="` + metadata + `", `
+		scopes  = `scope="profile mcp:write"`
+		code    = `error="insufficient_scope"`
+		text    = `error_description="the token lacks a scope"`
+		noWhere = `Bearer ` + scopes + `, ` + code + `, ` + text
 	)
 	tests := []struct {
 		name   string
 		change func(*challenge.Bearer)
 		want   string
 	}{
-		{"control", func(*challenge.Bearer) {}, where + `scope="profile mcp:write", ` + code},
-		{"no error", func(b *challenge.Bearer) { b.Error, b.ErrorDescription = "", "" }, where + `scope="profile mcp:write"`},
-		{"no scope", func(b *challenge.Bearer) { b.Scopes = nil }, where + code},
-		{"no metadata", func(b *challenge.Bearer) { b.ResourceMetadata = "" }, `Bearer scope="profile mcp:write", ` + code},
+		{"control", func(*challenge.Bearer) {}, where + scopes + `, ` + code + `, ` + text},
+		{"no error", func(b *challenge.Bearer) { b.Error, b.ErrorDescription = "", "" }, where + scopes},
+		{"no scope", func(b *challenge.Bearer) { b.Scopes = nil }, where + code + `, ` + text},
+		{"no metadata", func(b *challenge.Bearer) { b.ResourceMetadata = "" }, noWhere},
 		{"nothing", func(b *challenge.Bearer) { *b = challenge.Bearer{} }, `Bearer`},
 
-		{"metadata with quote", func(b *challenge.Bearer) { b.ResourceMetadata += `", scope="admin` }, `Bearer scope="profile mcp:write", ` + code},
-		{"metadata with space", func(b *challenge.Bearer) { b.ResourceMetadata += ` x` }, `Bearer scope="profile mcp:write", ` + code},
-		{"metadata with newline", func(b *challenge.Bearer) { b.ResourceMetadata += "\r\nSet-Cookie: a=b" }, `Bearer scope="profile mcp:write", ` + code},
-		{"empty scope", func(b *challenge.Bearer) { b.Scopes = []string{"a", "", "b"} }, where + `scope="a b", ` + code},
-		{"scope with quote", func(b *challenge.Bearer) { b.Scopes = []string{`a"`, "b"} }, where + `scope="b", ` + code},
-		{"scope with space", func(b *challenge.Bearer) { b.Scopes = []string{"a admin", "b"} }, where + `scope="b", ` + code},
-		{"scope with backslash", func(b *challenge.Bearer) { b.Scopes = []string{`a\`} }, where + code},
-		{"error with newline", func(b *challenge.Bearer) { b.Error = "invalid_token\n" }, where + `scope="profile mcp:write", error_description="the token lacks a scope"`},
-		{"description with equals", func(b *challenge.Bearer) { b.ErrorDescription = "no scope=admin here" }, where + `scope="profile mcp:write", error="insufficient_scope"`},
-		{"description with umlaut", func(b *challenge.Bearer) { b.ErrorDescription = "ungültig" }, where + `scope="profile mcp:write", error="insufficient_scope"`},
-		{"description with delete", func(b *challenge.Bearer) { b.ErrorDescription = "a\x7f" }, where + `scope="profile mcp:write", error="insufficient_scope"`},
+		{"metadata with quote", func(b *challenge.Bearer) { b.ResourceMetadata += `", scope="admin` }, noWhere},
+		{"metadata with space", func(b *challenge.Bearer) { b.ResourceMetadata += ` x` }, noWhere},
+		{"metadata with newline", func(b *challenge.Bearer) { b.ResourceMetadata += "\r\nSet-Cookie: a=b" }, noWhere},
+		{
+			"empty scope",
+			func(b *challenge.Bearer) { b.Scopes = []string{"a", "", "b"} },
+			where + `scope="a b", ` + code + `, ` + text,
+		},
+		{
+			"scope with quote",
+			func(b *challenge.Bearer) { b.Scopes = []string{`a"`, "b"} },
+			where + `scope="b", ` + code + `, ` + text,
+		},
+		{
+			"scope with space",
+			func(b *challenge.Bearer) { b.Scopes = []string{"a admin", "b"} },
+			where + `scope="b", ` + code + `, ` + text,
+		},
+		{"scope with backslash", func(b *challenge.Bearer) { b.Scopes = []string{`a\`} }, where + code + `, ` + text},
+		{"error with newline", func(b *challenge.Bearer) { b.Error = "invalid_token\n" }, where + scopes + `, ` + text},
+		{
+			"description with equals",
+			func(b *challenge.Bearer) { b.ErrorDescription = "no scope=admin here" },
+			where + scopes + `, ` + code,
+		},
+		{
+			"description with umlaut",
+			func(b *challenge.Bearer) { b.ErrorDescription = "ungültig" },
+			where + scopes + `, ` + code,
+		},
+		{
+			"description with delete",
+			func(b *challenge.Bearer) { b.ErrorDescription = "a\x7f" },
+			where + scopes + `, ` + code,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -62,7 +89,8 @@ func TestBearerString(t *testing.T) {
 	}
 }
 
-var wellFormed = regexp.MustCompile(`^Bearer( (resource_metadata="[!-~]+")?(, |$)?(scope="[ -~]+")?(, |$)?(error="[ -~]+")?(, |$)?(error_description="[ -~]+")?)?$`)
+var wellFormed = regexp.MustCompile(`^Bearer( (resource_metadata="[!-~]+")?(, |$)?(scope="[ -~]+")?(, |$)?` +
+	`(error="[ -~]+")?(, |$)?(error_description="[ -~]+")?)?$`)
 
 func FuzzBearerString(f *testing.F) {
 	f.Add(metadata, "profile email", "invalid_token", "the token is expired")
@@ -75,24 +103,13 @@ func FuzzBearerString(f *testing.F) {
 		if !wellFormed.MatchString(header) {
 			t.Fatalf("String = %q, want the four parameters in order", header)
 		}
-		if len(header) > challenge.MaxBytes {
-			t.Skip("longer than Parse reads")
-		}
-		got, err := challenge.Parse([]string{header})
+		got, err := oauthex.ParseWWWAuthenticate([]string{header})
 		if err != nil {
-			t.Fatalf("Parse(%q): %v", header, err)
+			t.Fatalf("the go-sdk cannot read %q: %v", header, err)
 		}
-		if diff := cmp.Diff([]challenge.Challenge{{Scheme: "Bearer", Params: kept(b)}}, got); diff != "" {
-			t.Errorf("Parse(%q) (-want +got):\n%s", header, diff)
-		}
-		theirs, err := oauthex.ParseWWWAuthenticate([]string{header})
-		if err != nil || len(theirs) != 1 {
-			t.Fatalf("go-sdk reads %q as %v, %v", header, theirs, err)
-		}
-		for name, value := range got[0].Params {
-			if theirs[0].Params[name] != value {
-				t.Errorf("go-sdk reads %s of %q as %q, want %q", name, header, theirs[0].Params[name], value)
-			}
+		want := []oauthex.Challenge{{Scheme: "bearer", Params: wantParams(b)}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("the go-sdk reads %q differently (-want +got):\n%s", header, diff)
 		}
 	})
 }
@@ -102,9 +119,9 @@ var (
 	phraseValue = regexp.MustCompile(`^[ !#-<>-\[\]-~]+$`)
 )
 
-// kept returns the parameters that a challenge of b has, by the grammar of RFC
-// 6750, section 3.
-func kept(b challenge.Bearer) map[string]string {
+// wantParams returns the parameters that the challenge of b should have, by the grammar
+// of RFC 6750, section 3.
+func wantParams(b challenge.Bearer) map[string]string {
 	params := map[string]string{}
 	if urlValue.MatchString(b.ResourceMetadata) {
 		params["resource_metadata"] = b.ResourceMetadata

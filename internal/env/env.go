@@ -1,8 +1,9 @@
-// Package env reads settings from the environment of the process, or else from
-// a .env file. It never changes the environment.
+// Package env reads settings from the environment of the process and, for those
+// that are not set there, from a .env file. It never changes the environment.
 package env
 
 import (
+	"cmp"
 	"log/slog"
 	"maps"
 	"os"
@@ -10,26 +11,22 @@ import (
 	"strings"
 )
 
-// FileName is the name of the file that [Load] reads.
-const FileName = ".env"
-
-// An Env holds settings by name. Values are without surrounding white space,
-// and an empty one counts as not set. The zero value has no settings; tests
-// build one from a map, as Env{File: settings}. It is safe for concurrent use as
-// long as nobody changes File.
+// An Env holds settings by name. White space around a value is removed, and an empty
+// value counts as not set. The zero value has no settings; tests build one from a map,
+// as Env{File: settings}. It is safe for concurrent use as long as File is not changed.
 //
-// Printed or logged, an Env shows names and no values: some are secrets.
+// Printing or logging an Env shows the names in File and no values, because some values
+// are secrets.
 type Env struct {
 	// Environment looks up a variable of the process; nil means that there are none.
 	Environment func(name string) (value string, ok bool)
-	// File holds what the .env file says. The environment goes before it.
+	// File holds the settings of the .env file. Environment overrides it.
 	File map[string]string
 }
 
-// Load returns the environment of the process, completed by the .env file in
-// dir (empty for the working directory). That there is no file is no error. The
-// error of a file that cannot be read names its path and the line, never what
-// stands there.
+// Load returns the environment of the process and the settings of the .env file in
+// dir; an empty dir means the working directory. The file need not exist. If it cannot
+// be read, the error names its path and the line, and shows nothing of its content.
 func Load(dir string) (*Env, error) {
 	file, err := readFile(dir)
 	if err != nil {
@@ -38,45 +35,22 @@ func Load(dir string) (*Env, error) {
 	return &Env{Environment: os.LookupEnv, File: file}, nil
 }
 
-// Lookup returns the setting, and whether it is set.
-func (e Env) Lookup(name string) (value string, ok bool) {
-	value, source := e.find(name)
-	return value, source != ""
-}
-
 // Get returns the setting, or "" if it is not set.
 func (e Env) Get(name string) string {
-	value, _ := e.find(name)
-	return value
-}
-
-// Source returns where the setting comes from: "environment", ".env", or "" if
-// it is not set.
-func (e Env) Source(name string) string {
-	_, source := e.find(name)
-	return source
-}
-
-func (e Env) find(name string) (value, source string) {
+	var value string
 	if e.Environment != nil {
-		value, _ := e.Environment(name)
-		if value = strings.TrimSpace(value); value != "" {
-			return value, "environment"
-		}
+		value, _ = e.Environment(name)
 	}
-	if value = strings.TrimSpace(e.File[name]); value != "" {
-		return value, FileName
-	}
-	return "", ""
+	return cmp.Or(strings.TrimSpace(value), strings.TrimSpace(e.File[name]))
 }
 
-// String returns the names of the settings of the file.
+// String returns the names of the settings in File.
 func (e Env) String() string {
-	return FileName + ": " + strings.Join(slices.Sorted(maps.Keys(e.File)), " ")
+	return fileName + ": " + strings.Join(slices.Sorted(maps.Keys(e.File)), " ")
 }
 
-// GoString returns what String does.
+// GoString returns the same as String.
 func (e Env) GoString() string { return e.String() }
 
-// LogValue returns what String does.
+// LogValue returns the same as String.
 func (e Env) LogValue() slog.Value { return slog.StringValue(e.String()) }

@@ -14,8 +14,8 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
 )
 
-// folder returns a directory with a .env file of this text.
-func folder(t *testing.T, text string) string {
+// writeFile writes text to a .env file and returns its directory.
+func writeFile(t *testing.T, text string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(text), 0o600); err != nil {
@@ -30,23 +30,35 @@ func TestLoadFile(t *testing.T) {
 		name, text string
 		want       map[string]string
 	}{
-		{"control", "MCP_URL=https://mcp.example.com\nPORT=3000\n", map[string]string{"MCP_URL": "https://mcp.example.com", "PORT": "3000"}},
+		{
+			"control",
+			"MCP_URL=https://mcp.example.com\nPORT=3000\n",
+			map[string]string{"MCP_URL": "https://mcp.example.com", "PORT": "3000"},
+		},
 		{"empty", "", map[string]string{}},
 		{"comments", "# one\n\nA=1 # two\n  # three\n", map[string]string{"A": "1"}},
 		{"export", "export A=1\n", map[string]string{"A": "1"}},
 		{"quotes", "A=\"a # b\"\nB='$C'\n", map[string]string{"A": "a # b", "B": "$C"}},
-		{"several lines", "A=\"-----BEGIN\nxyz\n-----END\"\nB=2", map[string]string{"A": "-----BEGIN\nxyz\n-----END", "B": "2"}},
+		{
+			"several lines",
+			"A=\"-----BEGIN\nxyz\n-----END\"\nB=2",
+			map[string]string{"A": "-----BEGIN\nxyz\n-----END", "B": "2"},
+		},
 		{"expansion", "A=1\nB=${A}2\n", map[string]string{"A": "1", "B": "12"}},
 		{"Windows", "\ufeffA=1\r\nB=2\r\n", map[string]string{"A": "1", "B": "2"}},
 		{"no value", "A=\nB=2\n", map[string]string{"A": "", "B": "2"}},
 		{"twice", "A=1\nA=2\n", map[string]string{"A": "2"}},
-		{"publishable key", "CLERK_PUBLISHABLE_KEY=pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk==\n", map[string]string{"CLERK_PUBLISHABLE_KEY": "pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk=="}},
+		{
+			"publishable key",
+			"CLERK_PUBLISHABLE_KEY=pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk==\n",
+			map[string]string{"CLERK_PUBLISHABLE_KEY": "pk_test_ZXhhbXBsZS5hY2NvdW50cy5kZXYk=="},
+		},
 		{"largest", "A=" + strings.Repeat("x", env.MaxBytes-2), map[string]string{"A": strings.Repeat("x", env.MaxBytes-2)}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			settings, err := env.Load(folder(t, tt.text))
+			settings, err := env.Load(writeFile(t, tt.text))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -57,20 +69,24 @@ func TestLoadFile(t *testing.T) {
 	}
 }
 
-func TestLoadBrokenFile(t *testing.T) {
+func TestLoadInvalidFile(t *testing.T) {
 	t.Parallel()
-	const broken = ` line %d is no setting; write NAME=value, and close every quote`
+	const invalid = ` line %d is not a setting; write NAME=value, and close every quote`
 	tests := []struct{ name, text, wantErr string }{
 		{"control", "A=1\nS=hush\n", ""},
-		{"no equals", "A=1\nS hush\nB=2\n", fmt.Sprintf(broken, 2)},
-		{"no equals at the end", "A=1\nhush", fmt.Sprintf(broken, 2)},
-		{"no name", "A=1\n=hush\n", fmt.Sprintf(broken, 2)},
-		{"space in name", "A=1\n\nA B=hush\n", fmt.Sprintf(broken, 3)},
-		{"hyphen in name", "A-B=hush\n", fmt.Sprintf(broken, 1)},
-		{"letter outside ASCII", "\u00c4=hush\n", fmt.Sprintf(broken, 1)},
-		{"open quote", "A=\"1\n2\"\nB=\"hush\nC=3\n", fmt.Sprintf(broken, 3)},
-		{"text after a quote", "A='1'\nB='2' hush\nC=3\n", fmt.Sprintf(broken, 2)},
-		{"many lines", strings.Repeat("A=\n", 9999) + "hush\n" + strings.Repeat("B=\n", 9999), fmt.Sprintf(broken, 10000)},
+		{"no equals", "A=1\nS hush\nB=2\n", fmt.Sprintf(invalid, 2)},
+		{"no equals at the end", "A=1\nhush", fmt.Sprintf(invalid, 2)},
+		{"no name", "A=1\n=hush\n", fmt.Sprintf(invalid, 2)},
+		{"space in name", "A=1\n\nA B=hush\n", fmt.Sprintf(invalid, 3)},
+		{"hyphen in name", "A-B=hush\n", fmt.Sprintf(invalid, 1)},
+		{"letter outside ASCII", "\u00c4=hush\n", fmt.Sprintf(invalid, 1)},
+		{"open quote", "A=\"1\n2\"\nB=\"hush\nC=3\n", fmt.Sprintf(invalid, 3)},
+		{"text after a quote", "A='1'\nB='2' hush\nC=3\n", fmt.Sprintf(invalid, 2)},
+		{
+			"many lines",
+			strings.Repeat("A=\n", 9999) + "hush\n" + strings.Repeat("B=\n", 9999),
+			fmt.Sprintf(invalid, 10000),
+		},
 		{"too large", "A=" + strings.Repeat("x", env.MaxBytes-1), " is larger than 65536 bytes; keep only settings in it"},
 		{"UTF-16", "\xff\xfeA\x00=\x001\x00", " is not UTF-8 text; save it as UTF-8"},
 		{"NUL", "A=1\x00", " is not UTF-8 text; save it as UTF-8"},
@@ -78,7 +94,7 @@ func TestLoadBrokenFile(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			dir := folder(t, tt.text)
+			dir := writeFile(t, tt.text)
 			settings, err := env.Load(dir)
 			if tt.wantErr == "" {
 				if err != nil || settings == nil {
@@ -91,7 +107,7 @@ func TestLoadBrokenFile(t *testing.T) {
 				t.Errorf("Load: %v, want %s", err, want)
 			}
 			if settings != nil {
-				t.Errorf("Load = %v beside the error", settings)
+				t.Errorf("Load = %v with an error, want nil", settings)
 			}
 		})
 	}
@@ -118,7 +134,7 @@ func TestLoadUnreadableFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, ".env")
 	if err := os.Symlink(path, path); err != nil {
-		t.Skip("no symbolic links here:", err)
+		t.Skip("this machine has no symbolic links:", err)
 	}
 	if _, err := env.Load(dir); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("Load: %v, want an error that names %s", err, path)
@@ -126,7 +142,7 @@ func TestLoadUnreadableFile(t *testing.T) {
 }
 
 func TestLoadWorkingDirectory(t *testing.T) {
-	t.Chdir(folder(t, "GATEHOUSE_TEST=here"))
+	t.Chdir(writeFile(t, "GATEHOUSE_TEST=here"))
 	for _, dir := range []string{"", "."} {
 		settings, err := env.Load(dir)
 		if err != nil {
@@ -138,34 +154,30 @@ func TestLoadWorkingDirectory(t *testing.T) {
 	}
 }
 
-func TestLookup(t *testing.T) {
+func TestGet(t *testing.T) {
 	const name = "GATEHOUSE_TEST"
 	tests := []struct {
 		name, environment, file string
-		want, wantSource        string
+		want                    string
 	}{
-		{"neither", "", "", "", ""},
-		{"environment", "a", "", "a", "environment"},
-		{"file", "", "b", "b", ".env"},
-		{"both", "a", "b", "a", "environment"},
-		{"white space around", " \ta\r\n", "b", "a", "environment"},
-		{"white space around in the file", "", "'\t b c '", "b c", ".env"},
-		{"only white space", " ", "b", "b", ".env"},
-		{"only white space in both", " ", "' '", "", ""},
+		{"neither", "", "", ""},
+		{"environment", "a", "", "a"},
+		{"file", "", "b", "b"},
+		{"both", "a", "b", "a"},
+		{"white space around", " \ta\r\n", "b", "a"},
+		{"white space around in the file", "", "'\t b c '", "b c"},
+		{"only white space", " ", "b", "b"},
+		{"only white space in both", " ", "' '", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv(name, tt.environment)
-			settings, err := env.Load(folder(t, name+"="+tt.file))
+			settings, err := env.Load(writeFile(t, name+"="+tt.file))
 			if err != nil {
 				t.Fatal(err)
 			}
-			value, ok := settings.Lookup(name)
-			if value != tt.want || ok != (tt.want != "") || settings.Get(name) != value {
-				t.Errorf("Lookup = %q, %v, want %q", value, ok, tt.want)
-			}
-			if got := settings.Source(name); got != tt.wantSource {
-				t.Errorf("Source = %q, want %q", got, tt.wantSource)
+			if got := settings.Get(name); got != tt.want {
+				t.Errorf("Get = %q, want %q", got, tt.want)
 			}
 			if got := os.Getenv(name); got != tt.environment {
 				t.Errorf("Load changed the environment to %q, want %q", got, tt.environment)
@@ -180,15 +192,15 @@ func TestFromMap(t *testing.T) {
 	if got := settings.Get("PORT"); got != "3000" {
 		t.Errorf("Get = %q, want %q", got, "3000")
 	}
-	if got, ok := settings.Lookup("GATEHOUSE_TEST"); ok {
-		t.Errorf("Lookup = %q, want what the map says alone", got)
+	if got := settings.Get("GATEHOUSE_TEST"); got != "" {
+		t.Errorf("Get = %q, want only the settings of the map", got)
 	}
-	if got, ok := (env.Env{}).Lookup("GATEHOUSE_TEST"); ok {
-		t.Errorf("Lookup of the zero value = %q, want nothing", got)
+	if got := (env.Env{}).Get("GATEHOUSE_TEST"); got != "" {
+		t.Errorf("Get of the zero value = %q, want nothing", got)
 	}
 }
 
-func TestSecretsStayInside(t *testing.T) {
+func TestValuesAreNotPrinted(t *testing.T) {
 	t.Parallel()
 	settings := env.Env{File: map[string]string{"PORT": "hush", "CLERK_SECRET_KEY": "hush"}}
 	var log bytes.Buffer
@@ -204,7 +216,8 @@ func TestSecretsStayInside(t *testing.T) {
 
 func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
-		"A=1\nB=2", "export A='x'", "A=\"1\n2\"\n", "A=\"1", "lol$wut", "A", "=x", "A: 1", "A=${B}", "\ufeffA=1\r\n", "A='1' b", "A=\\", "#",
+		"A=1\nB=2", "export A='x'", "A=\"1\n2\"\n", "A=\"1", "lol$wut", "A", "=x", "A: 1", "A=${B}",
+		"\ufeffA=1\r\n", "A='1' b", "A=\\", "#",
 	} {
 		f.Add(seed)
 	}
@@ -222,9 +235,9 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		for name := range settings.File {
-			value, ok := (env.Env{File: settings.File}).Lookup(name)
-			if name == "" || strings.ContainsAny(name, " \n=") || value != strings.TrimSpace(value) || ok != (value != "") {
-				t.Errorf("Lookup(%q) = %q, %v", name, value, ok)
+			value := env.Env{File: settings.File}.Get(name)
+			if name == "" || strings.ContainsAny(name, " \n=") || value != strings.TrimSpace(value) {
+				t.Errorf("setting %q is %q, want a valid name and no white space around the value", name, value)
 			}
 		}
 	})

@@ -15,20 +15,20 @@ import (
 )
 
 const (
-	// MaxBytes bounds the .env file.
-	MaxBytes = 64 << 10
+	fileName = ".env"
+	maxBytes = 64 << 10 // of the file
 
-	// maxStatementLines bounds how far the search for a broken line follows a
-	// value over several lines. The longest such values are PEM keys.
+	// maxStatementLines bounds the lines of one value in the search for an invalid line.
+	// The longest such values are PEM keys.
 	maxStatementLines = 128
 )
 
 var byteOrderMark = []byte("\ufeff")
 
-// readFile returns the settings of the .env file in dir, or none if there is no
-// such file. A directory of that name is none: Python keeps environments there.
+// readFile returns the settings of the .env file in dir, or none if there is no such
+// file. A directory with that name is ignored: Python keeps virtual environments in one.
 func readFile(dir string) (map[string]string, error) {
-	path := filepath.Join(dir, FileName)
+	path := filepath.Join(dir, fileName)
 	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
 		return nil, nil
 	}
@@ -37,12 +37,12 @@ func readFile(dir string) (map[string]string, error) {
 		return nil, err
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, MaxBytes+1))
+	data, err := io.ReadAll(io.LimitReader(file, maxBytes+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > MaxBytes {
-		return nil, fmt.Errorf("%s is larger than %d bytes; keep only settings in it", path, MaxBytes)
+	if len(data) > maxBytes {
+		return nil, fmt.Errorf("%s is larger than %d bytes; keep only settings in it", path, maxBytes)
 	}
 	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
 		return nil, fmt.Errorf("%s is not UTF-8 text; save it as UTF-8", path)
@@ -50,35 +50,35 @@ func readFile(dir string) (map[string]string, error) {
 	text := string(bytes.TrimPrefix(data, byteOrderMark))
 	settings, ok := parse(text)
 	if !ok {
-		return nil, fmt.Errorf(`%s line %d is no setting; write NAME=value, and close every quote`, path, brokenLine(text))
+		return nil, fmt.Errorf(`%s line %d is not a setting; write NAME=value, and close every quote`, path, invalidLine(text))
 	}
 	return settings, nil
 }
 
-// parse reports whether text is a .env file, and what it sets. It drops the
-// parser's error, which quotes the rest of the file, secrets included. The
-// parser itself takes a line without = for a value without a name.
+// parse returns the settings in text, and whether text is valid. It drops the parser's
+// error, which quotes the rest of the file with all secrets in it. The parser reads a
+// line without = as a value without a name, so parse checks the names.
 func parse(text string) (map[string]string, bool) {
 	settings, err := godotenv.Unmarshal(text)
 	if err != nil {
 		return nil, false
 	}
 	for name := range settings {
-		if name == "" || strings.ContainsFunc(name, notName) {
+		if name == "" || strings.ContainsFunc(name, notInName) {
 			return nil, false
 		}
 	}
 	return settings, true
 }
 
-func notName(r rune) bool {
+func notInName(r rune) bool {
 	alphanumeric := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
 	return !alphanumeric && r != '_' && r != '.'
 }
 
-// brokenLine returns the number of the first line, from 1, at which no
-// statement begins.
-func brokenLine(text string) int {
+// invalidLine returns the number of the first line, from 1, at which no valid statement
+// begins.
+func invalidLine(text string) int {
 	lines := strings.SplitAfter(text, "\n")
 	for i := 0; i < len(lines); {
 		n := statement(lines[i:])
@@ -90,7 +90,7 @@ func brokenLine(text string) int {
 	return len(lines)
 }
 
-// statement returns how many lines the first statement has, or 0 if it is broken.
+// statement returns the number of lines of the first statement, or 0 if it is invalid.
 func statement(lines []string) int {
 	for n := 1; n <= min(len(lines), maxStatementLines); n++ {
 		if _, ok := parse(strings.Join(lines[:n], "")); ok {

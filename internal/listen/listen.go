@@ -6,21 +6,25 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
 
 // Localhost is the host for which [TCP] listens on both loopback addresses.
 const Localhost = "localhost"
 
-// TCP listens on host and port. For [Localhost] it listens on 127.0.0.1 and, if the
-// machine has IPv6, on [::1]: clients differ in which they try first. Port 0 chooses
-// a free port, the same for both addresses. The error names the port or the address
-// and wraps the error of the operating system.
+// TCP listens on host and port. For [Localhost], and for the names under it, it listens
+// on 127.0.0.1 and, if the machine has IPv6, on [::1]: clients differ in which they try
+// first. Port 0 chooses a free port, the same for both addresses. The error names the
+// port or the address and wraps the error of the operating system.
 func TCP(host string, port int) ([]net.Listener, error) {
-	if host != Localhost {
-		l, err := open("tcp", strings.Trim(host, "[]"), port)
+	host = strings.Trim(host, "[]")
+	if !isLocalName(host) {
+		l, err := open("tcp", host, port)
 		if err != nil {
 			return nil, err
 		}
@@ -39,6 +43,12 @@ func TCP(host string, port int) ([]net.Listener, error) {
 		return []net.Listener{four}, nil
 	}
 	return []net.Listener{four, six}, nil
+}
+
+// isLocalName reports whether host is localhost or a name under it, without a port.
+func isLocalName(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err != nil && !strings.Contains(host, ":") && wellknown.IsLoopback(host)
 }
 
 // Port returns the TCP port that l listens on, or 0 if l is not a TCP listener.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,25 +12,68 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 )
 
-func TestLocalhostListensOnBothAddresses(t *testing.T) {
-	listeners, err := listen.TCP(listen.Localhost, 0)
+func hasIPv6() bool {
+	l, err := net.Listen("tcp6", "[::1]:0")
 	if err != nil {
-		t.Fatal(err)
+		return false
 	}
-	for _, l := range listeners {
-		defer l.Close()
-		if got, want := listen.Port(l), listen.Port(listeners[0]); got != want {
-			t.Errorf("listens on port %d, want %d on every address", got, want)
+	l.Close()
+	return true
+}
+
+func TestTCP(t *testing.T) {
+	for _, tt := range []struct {
+		host          string
+		wantAddresses []string
+		needsIPv6     bool
+	}{
+		{host: "localhost", wantAddresses: []string{"127.0.0.1", "::1"}},
+		{host: "LocalHost", wantAddresses: []string{"127.0.0.1", "::1"}},
+		{host: "app.localhost", wantAddresses: []string{"127.0.0.1", "::1"}},
+		{host: "127.0.0.1", wantAddresses: []string{"127.0.0.1"}},
+		{host: "::1", wantAddresses: []string{"::1"}, needsIPv6: true},
+		{host: "[::1]", wantAddresses: []string{"::1"}, needsIPv6: true},
+	} {
+		if !hasIPv6() {
+			if tt.needsIPv6 {
+				continue
+			}
+			tt.wantAddresses = tt.wantAddresses[:1]
 		}
-		conn, err := net.Dial("tcp", l.Addr().String())
+		listeners, err := listen.TCP(tt.host, 0)
 		if err != nil {
-			t.Errorf("dialling %s: %v", l.Addr(), err)
+			t.Errorf("TCP(%q): %v", tt.host, err)
 			continue
 		}
-		conn.Close()
+		var addresses []string
+		for _, l := range listeners {
+			defer l.Close()
+			addresses = append(addresses, l.Addr().(*net.TCPAddr).IP.String())
+			if got, want := listen.Port(l), listen.Port(listeners[0]); got != want {
+				t.Errorf("TCP(%q) listens on port %d, want %d on every address", tt.host, got, want)
+			}
+			conn, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Errorf("dialing %s: %v", l.Addr(), err)
+				continue
+			}
+			conn.Close()
+		}
+		if !slices.Equal(addresses, tt.wantAddresses) {
+			t.Errorf("TCP(%q) listens on %q, want %q", tt.host, addresses, tt.wantAddresses)
+		}
 	}
-	if _, err := net.Listen("tcp6", "[::1]:0"); err == nil && len(listeners) != 2 {
-		t.Errorf("got %d listeners on a machine with IPv6, want 2", len(listeners))
+}
+
+func TestHostWithPort(t *testing.T) {
+	for _, host := range []string{"localhost:3000", "127.0.0.1:3000"} {
+		listeners, err := listen.TCP(host, 0)
+		if err == nil {
+			t.Errorf("TCP(%q) returned no error, want one: the port is the other argument", host)
+		}
+		for _, l := range listeners {
+			l.Close()
+		}
 	}
 }
 

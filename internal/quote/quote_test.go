@@ -77,7 +77,12 @@ func TestListAndOneOf(t *testing.T) {
 		{"one", []string{"a"}, `["a"]`, `"a"`},
 		{"two", []string{"a", "b"}, `["a", "b"]`, `one of ["a", "b"]`},
 		{"four", []string{"a", "b", "c", "d"}, `["a", "b", "c", "d"]`, `one of ["a", "b", "c", "d"]`},
-		{"six", []string{"a", "b", "c", "d", "e", "f"}, `["a", "b", "c", "d", 2 more]`, `one of ["a", "b", "c", "d", 2 more]`},
+		{
+			"six",
+			[]string{"a", "b", "c", "d", "e", "f"},
+			`["a", "b", "c", "d", 2 more]`,
+			`one of ["a", "b", "c", "d", 2 more]`,
+		},
 		{"a long item", []string{long}, `["` + long[1:] + `…"]`, `"` + long[1:] + `…"`},
 	}
 	for _, tt := range tests {
@@ -113,7 +118,8 @@ func FuzzClip(f *testing.F) {
 		if len(text) > maxBytes && (!isCut || len(head) > maxBytes || len(head) < maxBytes-3 || !strings.HasPrefix(text, head)) {
 			t.Errorf("Clip(%q, %d) = %q, want the longest beginning that fits", text, maxBytes, got)
 		}
-		if unquoted, err := strconv.Unquote(quote.String(text)); err != nil || !strings.HasPrefix(text, strings.TrimSuffix(unquoted, "…")) {
+		unquoted, err := strconv.Unquote(quote.String(text))
+		if err != nil || !strings.HasPrefix(text, strings.TrimSuffix(unquoted, "…")) {
 			t.Errorf("String(%q) = %s: %v", text, quote.String(text), err)
 		}
 	})

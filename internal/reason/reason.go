@@ -1,7 +1,7 @@
 // Package reason lists every reason for which the guard rejects a request.
 //
-// It is the one table behind answers, logs, counters, the window, "gatehouse call" and
-// docs/reasons.md.
+// Its table is the only description of the reasons: the guard's answers, logs and counters,
+// the window of "gatehouse dev", "gatehouse call" and docs/reasons.md all use it.
 package reason
 
 import (
@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// Reason names why a request was rejected, in a form for logs, metrics and comparisons.
-// The set is closed; [All] lists it.
+// Reason names why a request was rejected. It is used in logs and metrics, and is the
+// member reason of the JSON body that the client gets. [All] lists every reason.
 type Reason string
 
 // The reasons, in the order in which the guard checks them.
@@ -52,10 +52,10 @@ const (
 	BodyMalformed          Reason = "body_malformed"
 )
 
-// The error codes of an answer: those of RFC 6750 section 3.1, and more for answers on
-// which RFC 6750 says nothing.
+// The error codes of an answer: those of RFC 6750 section 3.1, and others where RFC 6750
+// defines none.
 const (
-	CodeMissingToken      = "missing_token" // in the body only: a challenge to a request without credentials has no error code (RFC 6750 section 3.1)
+	CodeMissingToken      = "missing_token" // in the body only: if there are no credentials, the challenge has no error code
 	CodeInvalidRequest    = "invalid_request"
 	CodeInvalidToken      = "invalid_token"
 	CodeInsufficientScope = "insufficient_scope"
@@ -65,10 +65,10 @@ const (
 
 // Info describes one [Reason].
 type Info struct {
-	Reason Reason
+	Reason Reason // the member reason of the JSON body
 	Status int    // HTTP status of the answer
-	Code   string // error in the body, and in the challenge where it is a code of RFC 6750
-	Phrase string // error_description in the body and the challenge; fixed, so that it reveals nothing about the request
+	Code   string // error in the JSON body, and in the challenge if RFC 6750 defines the code
+	Phrase string // error_description in both; fixed, so that it reveals nothing about the request
 	When   string // what happened, for the operator
 	Do     string // what the operator should do
 }

@@ -1,30 +1,36 @@
 package remote
 
 var (
-	RetryAfter = retryAfter
-	FreshFor   = freshFor
+	RetryAfter   = retryAfter
+	RefreshAfter = refreshAfter
 )
 
 const (
 	MaxWaiters    = maxWaiters
 	MaxBackoff    = maxBackoff
 	MaxRetryAfter = maxRetryAfter
-	LeastFreshFor = leastFreshFor
+	MinMaxAge     = minMaxAge
 )
 
-// SaveFile keeps copies one after the other, without a Document.
+// CheckURL returns the error of a document at the URL raw, or nil.
+func CheckURL(raw string) error {
+	_, err := parseURL(raw)
+	return err
+}
+
+// SaveFile saves copies one after the other, without a Document.
 func SaveFile(path, url string, copies ...Copy) error {
-	k := keptFile{path: path, url: url}
+	s := savedFile{path: path, url: url}
 	for _, c := range copies {
-		if err := k.save(c); err != nil {
+		if err := s.save(c); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// LoadFile reads a kept file without a Document.
+// LoadFile reads a saved file without a Document.
 func LoadFile(path, url string, maxBytes int64) (Copy, error) {
-	k := keptFile{path: path, url: url, maxBytes: maxBytes}
-	return k.load()
+	s := savedFile{path: path, url: url, maxBytes: maxBytes}
+	return s.load()
 }

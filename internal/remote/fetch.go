@@ -16,51 +16,22 @@ import (
 )
 
 const (
-	maxRedirects      = 3
-	maxResponseHeader = 64 << 10
-	maxHeaderValue    = 256             // of Content-Type and ETag, in bytes
-	maxRetryAfter     = time.Minute     // of the issuer's wish
-	leastFreshFor     = time.Minute     // of the issuer's max-age
-	maxClockStep      = 5 * time.Minute // a kept copy may be this far in the future
+	maxRetryAfter = time.Minute // of the Retry-After that is honored
+	minMaxAge     = time.Minute // of the Cache-Control max-age that is honored
 )
 
-// newClient returns given, or a client of our own, with our redirect policy
-// and without cookies.
-func newClient(given *http.Client) *http.Client {
-	client := &http.Client{}
-	if given != nil {
-		*client = *given
-	} else if t, ok := http.DefaultTransport.(*http.Transport); ok {
-		t = t.Clone()
-		t.MaxResponseHeaderBytes = maxResponseHeader
-		t.DisableKeepAlives = true // the next fetch is minutes away
-		client.Transport = t
-	}
-	client.CheckRedirect = checkRedirect
-	client.Jar = nil
-	return client
-}
-
-var errRedirect = errors.New("redirect refused")
-
-func checkRedirect(req *http.Request, via []*http.Request) error {
-	switch {
-	case len(via) > maxRedirects:
-		return fmt.Errorf("%w: more than %d", errRedirect, maxRedirects)
-	case !sameOrigin(req.URL, via[0].URL):
-		return fmt.Errorf("%w: it leads to %q", errRedirect, req.URL.Redacted())
-	}
-	return nil
-}
-
-// fetch gets the document once. It returns the copy, without a Sequence, and
-// how long to leave it before the next refresh.
-func (d *Document) fetch(begun time.Time) (Copy, time.Duration, *FetchError) {
+// fetch gets the document once. It returns the copy, without a Sequence, and the time
+// until the next refresh.
+func (d *Document) fetch(startedAt time.Time) (Copy, time.Duration, *FetchError) {
 	ctx, cancel := context.WithTimeout(d.ctx, d.cfg.Timeout)
 	defer cancel()
-	target, err := d.target(ctx)
+	target, err := d.locate(ctx)
 	if err != nil {
-		return Copy{}, 0, d.failure(ctx, d.cfg.URL, orElse(ClassOf(err), BadURL), err)
+		class := ClassOf(err) // of the document that Locate read
+		if class == "" {
+			class = BadURL
+		}
+		return Copy{}, 0, d.fetchError(ctx, d.cfg.URL, class, err)
 	}
 	resp, err := d.get(ctx, target)
 	if err != nil {
@@ -68,53 +39,43 @@ func (d *Document) fetch(begun time.Time) (Copy, time.Duration, *FetchError) {
 		if errors.Is(err, errRedirect) {
 			class = Redirect
 		}
-		return Copy{}, 0, d.failure(ctx, target.String(), class, err)
+		return Copy{}, 0, d.fetchError(ctx, target.String(), class, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		fe := d.failure(ctx, target.String(), Status, fmt.Errorf("status %d, want 200", resp.StatusCode))
+		class := Status
 		if resp.StatusCode == http.StatusNotFound {
-			fe.Class = NotFound
+			class = NotFound
 		}
+		fe := d.fetchError(ctx, target.String(), class, fmt.Errorf("status %d, want 200", resp.StatusCode))
 		fe.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
 		return Copy{}, 0, fe
 	}
 	body, class, err := readObject(resp, d.cfg.MaxBytes)
 	if err != nil {
-		return Copy{}, 0, d.failure(ctx, target.String(), class, err)
+		return Copy{}, 0, d.fetchError(ctx, target.String(), class, err)
 	}
-	return Copy{
-		Body:        body,
-		ContentType: bounded(resp.Header.Get("Content-Type")),
-		ETag:        bounded(resp.Header.Get("ETag")),
-		FetchedAt:   begun,
-		Expires:     begun.Add(d.cfg.HardTTL),
-	}, freshFor(resp.Header.Get("Cache-Control"), d.cfg.SoftTTL), nil
+	c := Copy{Body: body, FetchedAt: startedAt, Expires: startedAt.Add(d.cfg.HardTTL)}
+	return c, refreshAfter(resp.Header.Get("Cache-Control"), d.cfg.SoftTTL), nil
 }
 
-// failure prefers the end of ctx, the cause, over what it brought about.
-func (d *Document) failure(ctx context.Context, from string, class Class, err error) *FetchError {
+// fetchError returns the error of a fetch from url. If the fetch was ended by Close or
+// by its timeout, that is the error, and err only its consequence.
+func (d *Document) fetchError(ctx context.Context, url string, class Class, err error) *FetchError {
 	switch {
 	case d.ctx.Err() != nil:
 		class, err = Closed, errClosed
 	case ctx.Err() != nil:
-		class, err = Timeout, fmt.Errorf("no whole answer within %s: %w", d.cfg.Timeout, context.DeadlineExceeded)
+		class, err = Timeout, fmt.Errorf("no complete response within %s: %w", d.cfg.Timeout, context.DeadlineExceeded)
 	}
-	return &FetchError{Class: class, URL: from, Err: err}
+	return &FetchError{Class: class, URL: url, Err: err}
 }
 
-func orElse(c, otherwise Class) Class {
-	if c == "" {
-		return otherwise
-	}
-	return c
-}
-
-// target returns where the document is now.
-func (d *Document) target(ctx context.Context) (*url.URL, error) {
-	named, err := parseURL(d.cfg.URL)
+// locate returns the current URL of the document.
+func (d *Document) locate(ctx context.Context) (*url.URL, error) {
+	configured, err := parseURL(d.cfg.URL)
 	if err != nil || d.cfg.Locate == nil {
-		return named, err
+		return configured, err
 	}
 	raw, err := d.cfg.Locate(ctx)
 	if err != nil {
@@ -124,7 +85,7 @@ func (d *Document) target(ctx context.Context) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	if named.Scheme == "https" && located.Scheme != "https" {
+	if configured.Scheme == "https" && located.Scheme != "https" {
 		return nil, fmt.Errorf("located URL %q is not https", raw)
 	}
 	return located, nil
@@ -145,7 +106,8 @@ func (d *Document) get(ctx context.Context, target *url.URL) (*http.Response, er
 	return resp, err
 }
 
-// readObject reads a body of at most maxBytes that is one JSON object.
+// readObject returns the body of resp, if it is at most maxBytes long and one JSON
+// object, or else the class of the error.
 func readObject(resp *http.Response, maxBytes int64) ([]byte, Class, error) {
 	if coding := resp.Header.Get("Content-Encoding"); coding != "" {
 		return nil, NotJSON, fmt.Errorf("content encoding %q, want none or gzip", coding)
@@ -175,14 +137,8 @@ func checkObject(body []byte) error {
 	return nil
 }
 
-func bounded(header string) string {
-	if len(header) > maxHeaderValue {
-		return ""
-	}
-	return header
-}
-
-// retryAfter reads a Retry-After value: seconds or an HTTP date.
+// retryAfter returns the duration of a Retry-After value, which is a number of seconds
+// or an HTTP date; 0 if it is neither.
 func retryAfter(value string, now time.Time) time.Duration {
 	var wait time.Duration
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
@@ -193,17 +149,18 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return min(max(wait, 0), maxRetryAfter)
 }
 
-// freshFor returns soft, or the shorter max-age of a Cache-Control value. A
-// longer one does not count: it would let a removed key live on.
-func freshFor(value string, soft time.Duration) time.Duration {
-	for directive := range strings.SplitSeq(value, ",") {
+// refreshAfter returns softTTL, or the max-age of a Cache-Control value if that is
+// shorter. A longer one is ignored: a key that the issuer removed must not stay in use
+// for longer.
+func refreshAfter(cacheControl string, softTTL time.Duration) time.Duration {
+	for directive := range strings.SplitSeq(cacheControl, ",") {
 		name, arg, _ := strings.Cut(strings.TrimSpace(directive), "=")
 		if !strings.EqualFold(name, "max-age") {
 			continue
 		}
 		if seconds, err := strconv.ParseUint(strings.Trim(arg, `"`), 10, 31); err == nil {
-			return min(soft, max(time.Duration(seconds)*time.Second, leastFreshFor))
+			return min(softTTL, max(time.Duration(seconds)*time.Second, minMaxAge))
 		}
 	}
-	return soft
+	return softTTL
 }

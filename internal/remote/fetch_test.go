@@ -16,21 +16,26 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 )
 
-// answers are what an issuer may send, over real sockets.
-var answers = []struct {
+// responses are what an issuer may send, over real sockets.
+var responses = []struct {
 	name      string
 	handler   http.HandlerFunc
 	wantClass remote.Class
 	wantErr   string
 }{
-	{"control", text(good), "", ""},
-	{"odd content type", header("Content-Type", "text/plain", text(good)), "", ""},
-	{"gzip", zipped([]byte(good)), "", ""},
+	{"control", text(validDoc), "", ""},
+	{"unexpected content type", header("Content-Type", "text/plain", text(validDoc)), "", ""},
+	{"gzip", zipped([]byte(validDoc)), "", ""},
 	{"redirect within the origin", redirectOnce("/elsewhere"), "", ""},
 	{"exactly the limit", text(`{"a":"` + strings.Repeat("x", 1<<20-8) + `"}`), "", ""},
 
-	{"one byte beyond the limit", text(`{"a":"` + strings.Repeat("x", 1<<20-7) + `"}`), remote.TooLarge, "larger than 1048576 bytes"},
-	{"10 MB", text(`{"a":"` + strings.Repeat("x", 10<<20) + `"}`), remote.TooLarge, "larger than 1048576 bytes"},
+	{
+		"one byte beyond the limit",
+		text(`{"a":"` + strings.Repeat("x", 1<<20-7) + `"}`),
+		remote.TooLarge,
+		"larger than 1048576 bytes",
+	},
+	{"10 MB body", text(`{"a":"` + strings.Repeat("x", 10<<20) + `"}`), remote.TooLarge, "larger than 1048576 bytes"},
 	{"gzip bomb", zipped(bytes.Repeat([]byte(" "), 64<<20)), remote.TooLarge, "larger than 1048576 bytes"},
 	{"500", status(500), remote.Status, "status 500, want 200"},
 	{"204", status(204), remote.Status, "status 204, want 200"},
@@ -40,16 +45,26 @@ var answers = []struct {
 	{"empty", text(""), remote.NotJSON, "body is empty"},
 	{"array", text("[]"), remote.NotJSON, "body is not a JSON object"},
 	{"two objects", text("{}{}"), remote.NotJSON, "body is not a JSON object"},
-	{"cut JSON", text(`{"keys":[`), remote.NotJSON, "body is not a JSON object"},
+	{"JSON that breaks off", text(`{"keys":[`), remote.NotJSON, "body is not a JSON object"},
 	{"byte order mark", text("\ufeff{}"), remote.NotJSON, "body is not a JSON object"},
 	{"not UTF-8", text("{\"a\":\"\xff\"}"), remote.NotJSON, "body is not UTF-8"},
-	{"unknown encoding", header("Content-Encoding", "br", text(good)), remote.NotJSON, `content encoding "br"`},
-	{"cut body", header("Content-Length", "100", text(good)), remote.Network, "reading the body: unexpected EOF"},
-	{"redirect elsewhere", redirectOnce("https://evil.example/keys"), remote.Redirect, `it leads to "https://evil.example/keys"`},
-	{"redirect to another port", redirectOnce("http://127.0.0.1:9/keys"), remote.Redirect, `it leads to "http://127.0.0.1:9/keys"`},
-	{"redirects without end", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", http.StatusFound) }, remote.Redirect, "more than 3"},
-	{"no answer", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, remote.Network, "EOF"},
-	{"huge header", header("X", strings.Repeat("x", 1<<20), text(good)), remote.Network, "exceeded"},
+	{"unknown encoding", header("Content-Encoding", "br", text(validDoc)), remote.NotJSON, `content encoding "br"`},
+	{
+		"body that breaks off",
+		header("Content-Length", "100", text(validDoc)),
+		remote.Network,
+		"reading the body: unexpected EOF",
+	},
+	{"redirect elsewhere", redirectOnce("https://evil.example/"), remote.Redirect, `it leads to "https://evil.example/"`},
+	{
+		"redirect to another port",
+		redirectOnce("http://127.0.0.1:9/"),
+		remote.Redirect,
+		`it leads to "http://127.0.0.1:9/"`,
+	},
+	{"redirects without end", redirectAlways, remote.Redirect, "more than 3"},
+	{"no response", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, remote.Network, "EOF"},
+	{"huge header", header("X", strings.Repeat("x", 1<<20), text(validDoc)), remote.Network, "exceeded"},
 }
 
 func text(body string) http.HandlerFunc {
@@ -75,10 +90,14 @@ func zipped(body []byte) http.HandlerFunc {
 	return header("Content-Encoding", "gzip", text(b.String()))
 }
 
+func redirectAlways(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, r.URL.Path+"x", http.StatusFound)
+}
+
 func redirectOnce(to string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/elsewhere" {
-			fmt.Fprint(w, good)
+			fmt.Fprint(w, validDoc)
 			return
 		}
 		http.Redirect(w, r, to, http.StatusFound)
@@ -95,9 +114,9 @@ func checkErr(t *testing.T, what string, err error, want string) {
 	}
 }
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	t.Parallel()
-	for _, tc := range answers {
+	for _, tc := range responses {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			server := httptest.NewServer(tc.handler)
@@ -119,25 +138,25 @@ func TestRequest(t *testing.T) {
 	got := make(chan *http.Request, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got <- r
-		fmt.Fprint(w, good)
+		fmt.Fprint(w, validDoc)
 	}))
 	t.Cleanup(server.Close)
 	d := remote.New(remote.Config{URL: server.URL + "/keys?v=1"})
 	t.Cleanup(d.Close)
 	c, err := d.Get(t.Context())
-	wantBody(t, c, err, good)
+	wantBody(t, c, err, validDoc)
 	r := <-got
 	if r.Method != "GET" || r.URL.String() != "/keys?v=1" || r.Header.Get("Accept") != "application/json" {
 		t.Errorf("got %s %s, Accept %q, want GET /keys?v=1, application/json", r.Method, r.URL, r.Header.Get("Accept"))
 	}
 }
 
-func TestCookiesAreNotKept(t *testing.T) {
+func TestCookiesAreIgnored(t *testing.T) {
 	t.Parallel()
 	cookies := make(chan string, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cookies <- r.Header.Get("Cookie")
-		header("Set-Cookie", "a=b", text(good))(w, r)
+		header("Set-Cookie", "a=b", text(validDoc))(w, r)
 	}))
 	t.Cleanup(server.Close)
 	jar, err := cookiejar.New(nil)
@@ -156,7 +175,7 @@ func TestCookiesAreNotKept(t *testing.T) {
 	}
 }
 
-func TestSlowLoris(t *testing.T) {
+func TestSlowBody(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		tick := time.NewTicker(10 * time.Millisecond)
@@ -171,15 +190,15 @@ func TestSlowLoris(t *testing.T) {
 	d := remote.New(remote.Config{URL: server.URL, Timeout: 100 * time.Millisecond})
 	t.Cleanup(d.Close)
 	_, err := d.Get(t.Context())
-	wantUnavailable(t, err, "no whole answer within 100ms")
+	wantUnavailable(t, err, "no complete response within 100ms")
 	if got := remote.ClassOf(err); got != remote.Timeout {
 		t.Errorf("class is %q, want %q", got, remote.Timeout)
 	}
 }
 
-// A bad answer of whatever kind leaves the last good copy, and a good one
-// after it is taken.
-func TestBadAnswersDoNoHarm(t *testing.T) {
+// After an invalid response of any kind, the last good copy is served, and the next
+// valid response replaces it.
+func TestInvalidResponseLeavesTheLastCopy(t *testing.T) {
 	for _, tc := range []struct {
 		name      string
 		mutate    func(*issuer)
@@ -194,33 +213,33 @@ func TestBadAnswersDoNoHarm(t *testing.T) {
 				return response(r, http.StatusFound, http.NoBody, "Location", "https://ISSUER.example:443/moved"), nil
 			})
 		}, ""},
-		{"down", (*issuer).down, remote.Network},
+		{"unreachable", (*issuer).down, remote.Network},
 		{"hangs", func(i *issuer) { i.slow(time.Hour) }, remote.Timeout},
-		{"slow loris", func(i *issuer) {
+		{"slow body", func(i *issuer) {
 			i.set(func(r *http.Request) (*http.Response, error) {
-				return response(r, http.StatusOK, loris{r.Context()}), nil
+				return response(r, http.StatusOK, slowBody{r.Context()}), nil
 			})
 		}, remote.Timeout},
 		{"HTML", func(i *issuer) { i.serve("<html>") }, remote.NotJSON},
-		{"500", func(i *issuer) { i.respond(500, good) }, remote.Status},
-		{"404", func(i *issuer) { i.respond(404, good) }, remote.NotFound},
+		{"500", func(i *issuer) { i.respond(500, validDoc) }, remote.Status},
+		{"404", func(i *issuer) { i.respond(404, validDoc) }, remote.NotFound},
 		{"10 MB", func(i *issuer) { i.serve(`{"a":"` + strings.Repeat("x", 10<<20) + `"}`) }, remote.TooLarge},
 		{"redirect elsewhere", func(i *issuer) { i.respond(302, "", "Location", "https://evil.example/") }, remote.Redirect},
-		{"refused by Accept", func(i *issuer) { i.serve(`{"bad":1}`) }, remote.Refused},
+		{"rejected by Accept", func(i *issuer) { i.serve(`{"invalid":1}`) }, remote.Rejected},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				i := newIssuer(good)
+				i := newIssuer(validDoc)
 				d := i.open(t, func(cfg *remote.Config) {
 					cfg.Accept = func(c remote.Copy) error {
-						if strings.Contains(string(c.Body), "bad") {
-							return errors.New("it is bad")
+						if strings.Contains(string(c.Body), "invalid") {
+							return errors.New("it is invalid")
 						}
 						return nil
 					}
 				})
 				first, err := d.Get(t.Context())
-				wantBody(t, first, err, good)
+				wantBody(t, first, err, validDoc)
 
 				tc.mutate(i)
 				time.Sleep(remote.DefaultMinInterval)
@@ -230,14 +249,14 @@ func TestBadAnswersDoNoHarm(t *testing.T) {
 				}
 				if tc.wantClass != "" {
 					c, err := d.Get(t.Context())
-					wantBody(t, c, err, good)
+					wantBody(t, c, err, validDoc)
 				}
 
 				i.slow(0)
 				i.serve(`{"later":1}`)
-				have := d.Stats().Sequence
+				newest := d.Stats().Sequence
 				time.Sleep(remote.DefaultMinInterval)
-				c, err := d.Refetch(t.Context(), have)
+				c, err := d.Refetch(t.Context(), newest)
 				wantBody(t, c, err, `{"later":1}`)
 			})
 		})
@@ -245,15 +264,17 @@ func TestBadAnswersDoNoHarm(t *testing.T) {
 }
 
 func FuzzHeaders(f *testing.F) {
-	for _, s := range []string{"", "30", "-1", "Sat, 01 Jan 2000 00:00:20 GMT", "max-age=120", "no-cache, max-age=\"0\"", "max-age=99999999999999999999"} {
-		f.Add(s)
+	for _, seed := range []string{
+		"", "30", "-1", "Sat, 01 Jan 2000 00:00:20 GMT", "max-age=120", "no-cache, max-age=\"0\"", "max-age=99999999999999999999",
+	} {
+		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
 		if got := remote.RetryAfter(value, time.Unix(0, 0)); got < 0 || got > remote.MaxRetryAfter {
 			t.Errorf("retryAfter(%q) = %s", value, got)
 		}
-		if got := remote.FreshFor(value, time.Hour); got < remote.LeastFreshFor || got > time.Hour {
-			t.Errorf("freshFor(%q) = %s", value, got)
+		if got := remote.RefreshAfter(value, time.Hour); got < remote.MinMaxAge || got > time.Hour {
+			t.Errorf("refreshAfter(%q) = %s", value, got)
 		}
 	})
 }

@@ -8,73 +8,68 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/atomicfile"
 )
 
 const (
-	maxEnvelope = 16 << 10 // what a kept file holds besides the body
-	othersWrite = 0o022
+	maxFileOverhead = 16 << 10        // what a saved file may hold in addition to the body
+	maxClockStep    = 5 * time.Minute // that the date of a saved copy may be in the future
+
+	writableByOthers fs.FileMode = 0o022
 )
 
-var errNoFile = errors.New("no copy on disk")
+var errNoFile = errors.New("no saved copy")
 
-// keptFile is the last good copy on disk. The zero value, without a path,
-// keeps nothing.
-type keptFile struct {
+// savedFile is the file that holds the last good copy. With an empty path, nothing is
+// saved.
+type savedFile struct {
 	path, url string
-	maxBytes  int64
-	loaded    bool // guarded by Document.mu
+	maxBytes  int64 // of the body
 
-	mu    sync.Mutex // one writer
-	saved uint64     // Sequence of the copy on disk
+	mu            sync.Mutex // held while writing
+	savedSequence uint64     // of the copy in the file
 }
 
-// envelope is the content of the file.
-type envelope struct {
-	URL         string    `json:"url"`
-	FetchedAt   time.Time `json:"fetched_at"`
-	ContentType string    `json:"content_type,omitempty"`
-	ETag        string    `json:"etag,omitempty"`
-	SHA256      []byte    `json:"sha256"` // of Body
-	Body        []byte    `json:"body"`
+// fileContent is the JSON in the file.
+type fileContent struct {
+	URL       string    `json:"url"`
+	FetchedAt time.Time `json:"fetched_at"`
+	SHA256    []byte    `json:"sha256"` // of Body
+	Body      []byte    `json:"body"`
 }
 
-// load returns the copy on disk, without Sequence and Expires. It does not
-// judge its age or its body.
-func (k *keptFile) load() (Copy, error) {
-	if k.path == "" {
+// load returns the copy in the file, without Sequence and Expires. It checks neither
+// the age nor the content of the body. The error is errNoFile if there is no file.
+func (s *savedFile) load() (Copy, error) {
+	if s.path == "" {
 		return Copy{}, errNoFile
 	}
-	text, err := k.read()
+	text, err := s.read()
 	if err != nil {
 		return Copy{}, err
 	}
-	var e envelope
-	if err := json.Unmarshal(text, &e); err != nil {
+	var content fileContent
+	if err := json.Unmarshal(text, &content); err != nil {
 		return Copy{}, fmt.Errorf("file is damaged: %w", err)
 	}
-	sum := sha256.Sum256(e.Body)
+	sum := sha256.Sum256(content.Body)
 	switch {
-	case e.URL != k.url:
-		return Copy{}, fmt.Errorf("file holds a copy of %q, want %q", e.URL, k.url)
-	case string(e.SHA256) != string(sum[:]):
+	case content.URL != s.url:
+		return Copy{}, fmt.Errorf("file holds a copy of %q, want %q", content.URL, s.url)
+	case string(content.SHA256) != string(sum[:]):
 		return Copy{}, errors.New("file is damaged: checksum differs")
-	case int64(len(e.Body)) > k.maxBytes:
-		return Copy{}, fmt.Errorf("body is %d bytes, want at most %d", len(e.Body), k.maxBytes)
+	case int64(len(content.Body)) > s.maxBytes:
+		return Copy{}, fmt.Errorf("body is %d bytes, want at most %d", len(content.Body), s.maxBytes)
 	}
-	return Copy{
-		Body:        e.Body,
-		ContentType: bounded(e.ContentType),
-		ETag:        bounded(e.ETag),
-		FetchedAt:   e.FetchedAt,
-	}, nil
+	return Copy{Body: content.Body, FetchedAt: content.FetchedAt}, nil
 }
 
-func (k *keptFile) read() ([]byte, error) {
-	f, err := os.Open(k.path)
+func (s *savedFile) read() ([]byte, error) {
+	f, err := os.Open(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errNoFile
 	}
@@ -83,13 +78,13 @@ func (k *keptFile) read() ([]byte, error) {
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	limit := 2*k.maxBytes + maxEnvelope // base64 takes 4/3
+	limit := 2*s.maxBytes + maxFileOverhead // base64 needs 4/3 of maxBytes
 	switch {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("file is a %s, want a regular file", info.Mode().Type())
-	case info.Mode().Perm()&othersWrite != 0 && runtime.GOOS != "windows":
+	case info.Mode().Perm()&writableByOthers != 0 && runtime.GOOS != "windows":
 		return nil, fmt.Errorf("file mode is %#o, others may write it; want 0600", info.Mode().Perm())
 	case info.Size() > limit:
 		return nil, fmt.Errorf("file is %d bytes, want at most %d", info.Size(), limit)
@@ -97,56 +92,29 @@ func (k *keptFile) read() ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, limit))
 }
 
-// save replaces the copy on disk, unless a newer one is there already.
-func (k *keptFile) save(c Copy) error {
-	if k.path == "" {
+// save replaces the copy in the file, unless the file holds a newer one already.
+func (s *savedFile) save(c Copy) error {
+	if s.path == "" {
 		return nil
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if c.Sequence <= k.saved {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.Sequence <= s.savedSequence {
 		return nil
 	}
 	sum := sha256.Sum256(c.Body)
-	text, err := json.Marshal(envelope{
-		URL:         k.url,
-		FetchedAt:   c.FetchedAt.UTC(),
-		ContentType: c.ContentType,
-		ETag:        c.ETag,
-		SHA256:      sum[:],
-		Body:        c.Body,
+	text, err := json.Marshal(fileContent{
+		URL:       s.url,
+		FetchedAt: c.FetchedAt.UTC(),
+		SHA256:    sum[:],
+		Body:      c.Body,
 	})
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(k.path, text); err != nil {
+	if err := atomicfile.Write(s.path, text); err != nil {
 		return err
 	}
-	k.saved = c.Sequence
+	s.savedSequence = c.Sequence
 	return nil
-}
-
-// replaceFile writes a new file of mode 0600 beside path and renames it over
-// path, so that a reader sees the old text or the new one, never half.
-func replaceFile(path string, text []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err := f.Write(text); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

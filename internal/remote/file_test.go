@@ -17,11 +17,11 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 )
 
-// keep fetches once from a good issuer and returns the file it is kept in.
-func keep(t *testing.T) string {
+// saveDocument fetches a document once and returns the file in which it is saved.
+func saveDocument(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "keys.json")
-	d := newIssuer(good).open(t, func(cfg *remote.Config) { cfg.File = path })
+	d := newIssuer(validDoc).open(t, func(cfg *remote.Config) { cfg.File = path })
 	_, err := d.Get(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +30,7 @@ func keep(t *testing.T) string {
 	return path
 }
 
-func TestKeptFileServesThroughAnOutage(t *testing.T) {
+func TestSavedFileServesDuringAnOutage(t *testing.T) {
 	edit := func(change func(map[string]any)) func(t *testing.T, path string) {
 		return func(t *testing.T, path string) {
 			text, err := os.ReadFile(path)
@@ -49,34 +49,42 @@ func TestKeptFileServesThroughAnOutage(t *testing.T) {
 			write(t, path, string(text))
 		}
 	}
-	wait := func(age time.Duration) func(*testing.T, string) {
-		return func(*testing.T, string) { time.Sleep(age) }
+	age := func(d time.Duration) func(*testing.T, string) {
+		return func(*testing.T, string) { time.Sleep(d) }
 	}
 	for _, tc := range []struct {
 		name    string
 		mutate  func(t *testing.T, path string)
-		wantLog string // "" if the copy serves
+		wantLog string // "" if the saved copy is served
 	}{
-		{"control", wait(0), ""},
-		{"23 h old", wait(23 * time.Hour), ""},
+		{"control", age(0), ""},
+		{"23 h old", age(23 * time.Hour), ""},
 		{"rewritten unchanged", edit(func(map[string]any) {}), ""},
 
-		{"24 h old", wait(24 * time.Hour), "copy is 24h0m0s old, want less than 24h0m0s"},
-		{"from the future", edit(func(e map[string]any) { e["fetched_at"] = time.Now().Add(time.Hour) }), "copy is from the future"},
+		{"24 h old", age(24 * time.Hour), "copy is 24h0m0s old, want less than 24h0m0s"},
+		{
+			"dated in the future",
+			edit(func(e map[string]any) { e["fetched_at"] = time.Now().Add(time.Hour) }),
+			"in the future",
+		},
 		{"no date", edit(func(e map[string]any) { delete(e, "fetched_at") }), "want less than 24h0m0s"},
-		{"of another URL", edit(func(e map[string]any) { e["url"] = "https://other.example/keys" }), `holds a copy of \"https://other.example/keys\"`},
+		{
+			"of another URL",
+			edit(func(e map[string]any) { e["url"] = "https://other.example/" }),
+			`holds a copy of \"https://other.example/\"`,
+		},
 		{"another body", edit(func(e map[string]any) { e["body"] = []byte(`{"keys":[1]}`) }), "checksum differs"},
-		{"no JSON object", edit(func(e map[string]any) {
+		{"not a JSON object", edit(func(e map[string]any) {
 			sum := sha256.Sum256([]byte("[]"))
 			e["body"], e["sha256"] = []byte("[]"), sum[:]
 		}), "body is not a JSON object"},
 		{"no checksum", edit(func(e map[string]any) { delete(e, "sha256") }), "checksum differs"},
-		{"cut", func(t *testing.T, path string) { write(t, path, `{"url":"ht`) }, "file is damaged"},
+		{"broken off", func(t *testing.T, path string) { write(t, path, `{"url":"ht`) }, "file is damaged"},
 		{"empty", func(t *testing.T, path string) { write(t, path, "") }, "file is damaged"},
 		{"too large", func(t *testing.T, path string) { write(t, path, strings.Repeat(" ", 3<<20)) }, "want at most"},
 		{"writable by others", func(t *testing.T, path string) {
 			if runtime.GOOS == "windows" {
-				t.Skip("no such mode")
+				t.Skip("Windows has no such mode")
 			}
 			if err := os.Chmod(path, 0o622); err != nil {
 				t.Fatal(err)
@@ -90,9 +98,9 @@ func TestKeptFileServesThroughAnOutage(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				path := keep(t)
+				path := saveDocument(t)
 				tc.mutate(t, path)
-				i := newIssuer(good)
+				i := newIssuer(validDoc)
 				i.down()
 				var log bytes.Buffer
 				d := i.open(t, func(cfg *remote.Config) {
@@ -102,7 +110,7 @@ func TestKeptFileServesThroughAnOutage(t *testing.T) {
 				c, err := d.Get(t.Context())
 				synctest.Wait()
 				if tc.wantLog == "" {
-					wantBody(t, c, err, good)
+					wantBody(t, c, err, validDoc)
 					return
 				}
 				wantUnavailable(t, err, "connection refused")
@@ -121,42 +129,43 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-func TestKeptFileAges(t *testing.T) {
+func TestSavedFileExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		path := keep(t)
+		path := saveDocument(t)
 		time.Sleep(23 * time.Hour)
-		i := newIssuer(good)
+		i := newIssuer(validDoc)
 		i.down()
 		d := i.open(t, func(cfg *remote.Config) { cfg.File = path })
 		c, err := d.Get(t.Context())
-		wantBody(t, c, err, good)
+		wantBody(t, c, err, validDoc)
 		time.Sleep(time.Hour)
 		_, err = d.Get(t.Context())
 		wantUnavailable(t, err, "connection refused")
 	})
 }
 
-func TestKeptFileIsRefreshedAtOnce(t *testing.T) {
+func TestSavedFileIsRefreshedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		path := keep(t)
+		path := saveDocument(t)
 		i := newIssuer(`{"new":1}`)
+		i.slow(time.Second)
 		d := i.open(t, func(cfg *remote.Config) { cfg.File = path })
 		first, err := d.Get(t.Context())
-		wantBody(t, first, err, good)
-		synctest.Wait()
+		wantBody(t, first, err, validDoc)
+		time.Sleep(2 * time.Second)
 		c, err := d.Get(t.Context())
 		wantBody(t, c, err, `{"new":1}`)
 		if got := d.Stats(); got.Fetches != 1 || got.Sequence <= first.Sequence {
 			t.Errorf("Stats() = %+v, want 1 fetch, sequence beyond %d", got, first.Sequence)
 		}
 		d.Close()
-		kept, err := remote.LoadFile(path, docURL, 1<<20)
-		wantBody(t, kept, err, `{"new":1}`)
+		saved, err := remote.LoadFile(path, docURL, 1<<20)
+		wantBody(t, saved, err, `{"new":1}`)
 	})
 }
 
-// Two copies may come to be written in the wrong order.
-func TestKeptFileNeverGoesBack(t *testing.T) {
+// Two copies may be saved in the wrong order.
+func TestSavedFileKeepsTheNewestCopy(t *testing.T) {
 	t.Parallel()
 	older := remote.Copy{Body: []byte(`{"v":1}`), Sequence: 1}
 	newer := remote.Copy{Body: []byte(`{"v":2}`), Sequence: 2}
@@ -170,19 +179,19 @@ func TestKeptFileNeverGoesBack(t *testing.T) {
 	}
 }
 
-func TestKeptBodyIsBounded(t *testing.T) {
+func TestSavedBodyIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		path := keep(t)
-		c, err := remote.LoadFile(path, docURL, int64(len(good)))
-		wantBody(t, c, err, good)
-		_, err = remote.LoadFile(path, docURL, int64(len(good))-1)
+		path := saveDocument(t)
+		c, err := remote.LoadFile(path, docURL, int64(len(validDoc)))
+		wantBody(t, c, err, validDoc)
+		_, err = remote.LoadFile(path, docURL, int64(len(validDoc))-1)
 		checkErr(t, "LoadFile", err, "body is 11 bytes, want at most 10")
 	})
 }
 
-func TestKeptFileIsPrivateAndAlone(t *testing.T) {
+func TestSavedFileIsPrivate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		path := keep(t)
+		path := saveDocument(t)
 		info, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)
@@ -197,23 +206,23 @@ func TestKeptFileIsPrivateAndAlone(t *testing.T) {
 	})
 }
 
-func TestFileThatCannotBeWrittenDoesNoHarm(t *testing.T) {
+func TestFileThatCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		d := newIssuer(good).open(t, func(cfg *remote.Config) {
+		d := newIssuer(validDoc).open(t, func(cfg *remote.Config) {
 			cfg.File = filepath.Join(t.TempDir(), "missing", "keys.json")
 			cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		})
 		c, err := d.Get(t.Context())
-		wantBody(t, c, err, good)
+		wantBody(t, c, err, validDoc)
 		synctest.Wait()
-		if !strings.Contains(log.String(), "copy not kept on disk") {
+		if !strings.Contains(log.String(), "saving the document failed") {
 			t.Errorf("log is\n%s\nwant a line about the file", &log)
 		}
 	})
 }
 
-func FuzzKeptFile(f *testing.F) {
+func FuzzSavedFile(f *testing.F) {
 	f.Add([]byte(`{"url":"https://issuer.example/keys","fetched_at":"2000-01-01T00:00:00Z","sha256":"RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=","body":"e30="}`))
 	f.Add([]byte(`{}`))
 	f.Add([]byte(``))

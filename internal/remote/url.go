@@ -3,20 +3,13 @@ package remote
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"net/url"
-	"strings"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
 
-// CheckURL reports why a document must not be fetched from raw: it is not an
-// absolute https URL (or http on a loopback host), or it carries a user, a
-// password or a fragment. It does no I/O.
-func CheckURL(raw string) error {
-	_, err := parseURL(raw)
-	return err
-}
-
+// parseURL returns the URL raw of a document, if it is absolute, without user info or
+// fragment, and https or on a loopback host.
 func parseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -24,33 +17,13 @@ func parseURL(raw string) (*url.URL, error) {
 	}
 	switch {
 	case u.User != nil:
-		return nil, errors.New("URL carries a user or password") // not shown
+		return nil, errors.New("URL has a user or password") // which the error must not show
 	case u.Hostname() == "" || u.Opaque != "":
 		return nil, fmt.Errorf("URL %q is not absolute", raw)
 	case u.Fragment != "":
 		return nil, fmt.Errorf("URL %q has a fragment", raw)
-	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
+	case u.Scheme == "https", u.Scheme == "http" && wellknown.IsLoopback(u.Hostname()):
 		return u, nil
 	}
-	return nil, fmt.Errorf("URL %q is not https; http is for loopback hosts only", raw)
-}
-
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
-}
-
-func sameOrigin(a, b *url.URL) bool {
-	return a.Scheme == b.Scheme && strings.EqualFold(hostPort(a), hostPort(b))
-}
-
-func hostPort(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	return net.JoinHostPort(u.Hostname(), port)
+	return nil, fmt.Errorf("URL %q is not https; use https, or http only on localhost", raw)
 }

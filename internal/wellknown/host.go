@@ -13,8 +13,8 @@ const (
 	maxLabel = 63
 )
 
-// canonicalHost returns the host of u in the one form in which clients send it,
-// with the port unless it is the scheme's own.
+// canonicalHost returns the host of u in the form in which clients send it, with the
+// port unless it is the default port of the scheme.
 func canonicalHost(u *url.URL) (string, error) {
 	host, err := canonicalName(u)
 	if err != nil {
@@ -41,9 +41,9 @@ func canonicalName(u *url.URL) (string, error) {
 	}
 	switch {
 	case addr.Is6() != strings.HasPrefix(u.Host, "["), addr.Zone() != "":
-		return "", badHost(u.Host)
+		return "", invalidHost(u.Host)
 	case addr.IsUnspecified():
-		return "", &Fault{fmt.Sprintf("has host %q, which is every address and none", u.Host), "write the host clients connect to"}
+		return "", &Fault{fmt.Sprintf("has host %q, which means all addresses", u.Host), "write the host clients connect to"}
 	case addr.Is4In6():
 		return "", &Fault{fmt.Sprintf("has host %q, an IPv4 address in IPv6 form", u.Host), fmt.Sprintf("write %q", addr.Unmap())}
 	case addr.Is6():
@@ -52,25 +52,25 @@ func canonicalName(u *url.URL) (string, error) {
 	return addr.String(), nil
 }
 
-// checkName refuses names that are no DNS names, and those that URL parsers of
-// the WHATWG kind read as an address ("127.1", "0x7f000001").
+// checkName rejects names that are not DNS names, and names that WHATWG URL parsers, as
+// in browsers, read as an address ("127.1", "0x7f000001").
 func checkName(name string) error {
 	if !isName(name) {
-		return badHost(name)
+		return invalidHost(name)
 	}
 	last := name[strings.LastIndexByte(name, '.')+1:]
 	if strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x") {
-		return badHost(name)
+		return invalidHost(name)
 	}
 	return nil
 }
 
-func badHost(host string) error {
+func invalidHost(host string) error {
 	return &Fault{fmt.Sprintf("has host %q, which is neither a DNS name nor an address", host), "write the host clients connect to"}
 }
 
-// isName reports whether name, in lower case, is made of DNS labels. The
-// underscore is for names of container networks.
+// isName reports whether name, in lower case, consists of DNS labels. Underscores are
+// allowed because container networks use them.
 func isName(name string) bool {
 	if len(name) > maxHost {
 		return false

@@ -18,16 +18,14 @@ const (
 
 // Resource returns the canonical form of a resource identifier (RFC 8707,
 // section 2; MCP authorization, "Canonical Server URI"): the public URL of an
-// MCP endpoint. Scheme and host come out in lower case, the scheme's default
-// port and the slash of an empty path are dropped; applied again, it changes
-// nothing.
+// MCP endpoint. Scheme and host are in lower case, and the scheme's default port and the
+// slash of an empty path are dropped. The canonical form of a canonical form is itself.
 //
 // A resource is absolute, https unless its host is loopback, and has no user
-// info, query or fragment. Its path is written plainly, so that every client
-// and router reads it alike: without percent-encoding, empty or dot segments,
-// or a trailing slash, and outside /.well-known/. Anything else is refused with
-// a *[Fault]: a client compares this string byte for byte, so that a guess at
-// what was meant would lock it out.
+// info, query or fragment. Its path is plain, so that every client and router reads it
+// in the same way: without percent-encoding, empty or dot segments, or a trailing slash,
+// and outside /.well-known/. Anything else is rejected with a *[Fault], not corrected:
+// clients compare this string byte for byte, and a wrong guess would lock them out.
 func Resource(raw string) (*url.URL, error) {
 	u, err := parse(raw, resourceExample)
 	if err != nil {
@@ -48,17 +46,16 @@ func Resource(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// Issuer reports as a *[Fault] why raw cannot be an issuer identifier (RFC
-// 8414, section 2), or returns nil: an absolute URL, https unless its host is
-// loopback, without user info, query or fragment. A path is allowed. Issuers are
-// compared as exact strings, in which a trailing slash counts, so there is no
-// canonical form.
+// Issuer returns nil if raw is an issuer identifier (RFC 8414, section 2), and
+// otherwise a *[Fault]. An issuer is an absolute URL, https unless its host is loopback,
+// without user info, query or fragment. A path is allowed. Issuers are compared as exact
+// strings, including a trailing slash, so there is no canonical form.
 func Issuer(raw string) error {
 	_, err := parse(raw, issuerExample)
 	return err
 }
 
-// parse holds what resources and issuers have in common. The URL it returns has
+// parse applies the rules that resources and issuers share. The URL that it returns has
 // a canonical scheme and host, and the path as written.
 func parse(raw, example string) (*url.URL, error) {
 	if len(raw) > maxLength {
@@ -66,7 +63,10 @@ func parse(raw, example string) (*url.URL, error) {
 	}
 	if i := strings.IndexFunc(raw, notURI); i >= 0 {
 		r, _ := utf8.DecodeRuneInString(raw[i:])
-		return nil, &Fault{fmt.Sprintf("has the character %q, which no URL has", r), "write the URL in ASCII, percent-encoded, and its host in the xn-- form"}
+		return nil, &Fault{
+			Problem: fmt.Sprintf("has the character %q, which is not allowed in a URL", r),
+			Fix:     "write the URL in ASCII, percent-encoded, and its host in the xn-- form",
+		}
 	}
 	if !strings.Contains(raw, "://") || strings.HasPrefix(raw, "://") {
 		return nil, &Fault{"is not an absolute URL", fmt.Sprintf("write it in full, like %q", example)}
@@ -98,14 +98,14 @@ func checkParts(raw string, u *url.URL) error {
 	case u.User != nil:
 		return &Fault{"has user info", "remove everything between // and @"}
 	case strings.Contains(raw, "#"):
-		return &Fault{"has a fragment", "remove the # and what follows"}
+		return &Fault{"has a fragment", "remove the # and everything after it"}
 	case u.RawQuery != "" || u.ForceQuery:
-		return &Fault{"has a query", "remove the ? and what follows"}
+		return &Fault{"has a query", "remove the ? and everything after it"}
 	}
 	return nil
 }
 
-// checkPath refuses an escaped path that two programs may read differently.
+// checkPath rejects an escaped path that two programs may read differently.
 func checkPath(path string) error {
 	if strings.ContainsAny(path, "[]") {
 		return &Fault{"has a bracket in its path", "remove or percent-encode it"}
@@ -117,7 +117,7 @@ func checkPath(path string) error {
 		plain, err := url.PathUnescape(segment)
 		switch {
 		case err != nil:
-			return &Fault{fmt.Sprintf("has a bad escape in path segment %q", segment), "write % and two hexadecimal digits"}
+			return &Fault{fmt.Sprintf("has an invalid escape in path segment %q", segment), "write % and two hexadecimal digits"}
 		case plain == "." || plain == "..":
 			return &Fault{fmt.Sprintf("has the dot segment %q in its path", segment), "write the path it leads to"}
 		case strings.ContainsFunc(plain, delimiter):
@@ -127,13 +127,14 @@ func checkPath(path string) error {
 	return nil
 }
 
-// notURI reports whether r is outside the characters of a URI (RFC 3986, section 2).
+// notURI reports whether r is not a character of a URI (RFC 3986, section 2).
 func notURI(r rune) bool {
 	alphanumeric := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
 	return !alphanumeric && !strings.ContainsRune("-._~:/?#[]@!$&'()*+,;=%", r)
 }
 
-// delimiter reports whether r, unescaped, would divide or end a path.
+// delimiter reports whether r, unescaped, would separate segments or end a path, or is
+// a control character.
 func delimiter(r rune) bool {
 	return strings.ContainsRune(`/\%?#`, r) || r < ' ' || r == 0x7f
 }

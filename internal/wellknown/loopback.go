@@ -8,13 +8,17 @@ import (
 	"strings"
 )
 
-// IsLoopback reports whether host, with or without a port, names this machine
-// and no other: localhost, a name under .localhost (RFC 6761, section 6.3), an
-// address in 127.0.0.0/8, or ::1 with or without brackets. Case does not count.
+// IsLoopback reports whether host, with or without a port, can only mean this machine:
+// localhost, a name under .localhost (RFC 6761, section 6.3), an address in
+// 127.0.0.0/8, or ::1 with or without brackets. Case is ignored.
 //
-// Everything else is not loopback, look-alikes included: other spellings of
-// these addresses (127.1, ::ffff:127.0.0.1, localhost with a trailing dot) and
-// the unspecified addresses, which on a listener mean every interface.
+// Other spellings of these (127.1, ::ffff:127.0.0.1, localhost with a trailing dot) are
+// not loopback, because programs read them differently. Neither are the unspecified
+// addresses, for which a listener accepts connections on every interface.
+//
+// The names must not be looked up before plain http is sent to them: DNS or a hosts file
+// may name another machine. Package remote has a transport that connects to the loopback
+// addresses directly.
 func IsLoopback(host string) bool {
 	if rest, ok := strings.CutPrefix(host, "["); ok {
 		literal, port, ok := strings.Cut(rest, "]")
@@ -34,7 +38,7 @@ func IsLoopback(host string) bool {
 	return name == "localhost" || strings.HasSuffix(name, ".localhost") && isName(name)
 }
 
-// isLoopback6 compares whole addresses: one with a zone differs.
+// isLoopback6 reports whether literal is ::1 without a zone.
 func isLoopback6(literal string) bool {
 	addr, err := netip.ParseAddr(literal)
 	return err == nil && addr == netip.IPv6Loopback()
@@ -47,10 +51,10 @@ func isPort(s string) bool {
 	return colon && err == nil
 }
 
-// Aliases returns the URLs by which clients may know a resource that [Resource]
-// returned, the resource itself first. A resource on localhost, 127.0.0.1 or
-// [::1] has all three, since people type any of them and mean one server; every
-// other resource, also under .localhost or at 127.0.0.2, has only itself.
+// Aliases returns the URLs that clients may use for a resource that [Resource] returned,
+// the resource itself first. A resource on localhost, 127.0.0.1 or [::1] has a URL with
+// each of the three, because users type any of them for the same server. Any other
+// resource, including one under .localhost or on 127.0.0.2, has only its own.
 func Aliases(resource *url.URL) []string {
 	aliases := []string{resource.String()}
 	hosts := []string{"localhost", "127.0.0.1", "[::1]"}

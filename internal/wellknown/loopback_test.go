@@ -23,9 +23,12 @@ func TestIsLoopback(t *testing.T) {
 	}
 	for _, host := range []string{
 		"", ":3000", "example.com", "localhost.evil.com", "127.0.0.1.nip.io", "notlocalhost", "evil.com.localhost.", "localhost.",
-		".localhost", "a..localhost", "evil.com/.localhost", "evil.com@localhost", "evil.com#.localhost", "evil.com\\.localhost",
-		"0.0.0.0", "0.0.0.0:3000", "::", "[::]", "[::]:3000", "128.0.0.1", "127.1", "127.0.0.01", "0127.0.0.1", "0x7f000001", "2130706433",
-		"::ffff:127.0.0.1", "[::ffff:127.0.0.1]", "::ffff:7f00:1", "::1%lo", "[::1%lo]", "[::1", "::1]", "[::1]3000", "[::1]:", "[::1]:x",
+		".localhost", "a..localhost",
+		"evil.com/.localhost", "evil.com@localhost", "evil.com#.localhost", "evil.com\\.localhost",
+		"0.0.0.0", "0.0.0.0:3000", "::", "[::]", "[::]:3000",
+		"128.0.0.1", "127.1", "127.0.0.01", "0127.0.0.1", "0x7f000001", "2130706433",
+		"::ffff:127.0.0.1", "[::ffff:127.0.0.1]", "::ffff:7f00:1", "::1%lo", "[::1%lo]",
+		"[::1", "::1]", "[::1]3000", "[::1]:", "[::1]:x",
 		"[localhost]", "[127.0.0.1]:3000", "localhost:", "localhost:x", "localhost:65536", "localhost:80:80", "localhost:+80", "::1:3000",
 		"localhost ", " localhost", "localhost\n", "127.0.0.1:3000:evil.com", "[::1]:3000@evil.com",
 	} {
@@ -41,9 +44,18 @@ func TestAliases(t *testing.T) {
 		resource string
 		want     []string
 	}{
-		{"http://localhost:3000/mcp", []string{"http://localhost:3000/mcp", "http://127.0.0.1:3000/mcp", "http://[::1]:3000/mcp"}},
-		{"http://127.0.0.1:3000/mcp", []string{"http://127.0.0.1:3000/mcp", "http://localhost:3000/mcp", "http://[::1]:3000/mcp"}},
-		{"http://[::1]:3000/mcp", []string{"http://[::1]:3000/mcp", "http://localhost:3000/mcp", "http://127.0.0.1:3000/mcp"}},
+		{
+			"http://localhost:3000/mcp",
+			[]string{"http://localhost:3000/mcp", "http://127.0.0.1:3000/mcp", "http://[::1]:3000/mcp"},
+		},
+		{
+			"http://127.0.0.1:3000/mcp",
+			[]string{"http://127.0.0.1:3000/mcp", "http://localhost:3000/mcp", "http://[::1]:3000/mcp"},
+		},
+		{
+			"http://[::1]:3000/mcp",
+			[]string{"http://[::1]:3000/mcp", "http://localhost:3000/mcp", "http://127.0.0.1:3000/mcp"},
+		},
 		{"https://localhost", []string{"https://localhost", "https://127.0.0.1", "https://[::1]"}},
 		{"http://[::1]", []string{"http://[::1]", "http://localhost", "http://127.0.0.1"}},
 		{"http://app.localhost:3000/mcp", []string{"http://app.localhost:3000/mcp"}},
@@ -65,7 +77,9 @@ func TestAliases(t *testing.T) {
 }
 
 func FuzzIsLoopback(f *testing.F) {
-	for _, seed := range []string{"localhost", "localhost:1", "127.0.0.1", "[::1]:1", "::1", "a.localhost", "127.0.0.1.nip.io", "[::ffff:127.0.0.1]"} {
+	for _, seed := range []string{
+		"localhost", "localhost:1", "127.0.0.1", "[::1]:1", "::1", "a.localhost", "127.0.0.1.nip.io", "[::ffff:127.0.0.1]",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, host string) {

@@ -1,7 +1,8 @@
-// Package wellknown knows the places of OAuth metadata documents (RFC 9728,
-// section 3; RFC 8414, section 3) and the form of the identifiers they are
-// derived from: the resource (RFC 8707, section 2) and the issuer (RFC 8414,
-// section 2). It is pure: nothing here touches the network.
+// Package wellknown returns the URLs of OAuth metadata documents (RFC 9728, section 3;
+// RFC 8414, section 3) and checks the identifiers from which they are derived: the
+// resource (RFC 8707, section 2) and the issuer (RFC 8414, section 2). [IsLoopback] is
+// the one definition of a loopback host in this repository; localclerk, which imports
+// nothing of it, has its own. Nothing here does I/O.
 package wellknown
 
 import (
@@ -10,15 +11,15 @@ import (
 )
 
 const (
-	// ProtectedResourcePath is where RFC 9728 puts the metadata of a resource
-	// without a path.
+	// ProtectedResourcePath is the path of the metadata of a resource without a path
+	// (RFC 9728).
 	ProtectedResourcePath = "/.well-known/oauth-protected-resource"
 
-	// AuthorizationServerPath is where RFC 8414 puts the metadata of an issuer
-	// without a path.
+	// AuthorizationServerPath is the path of the metadata of an issuer without a path
+	// (RFC 8414).
 	AuthorizationServerPath = "/.well-known/oauth-authorization-server"
 
-	// OpenIDConfigurationPath is what OpenID Connect Discovery appends to an issuer.
+	// OpenIDConfigurationPath is appended to an issuer by OpenID Connect Discovery.
 	OpenIDConfigurationPath = "/.well-known/openid-configuration"
 
 	prefix = "/.well-known/"
@@ -26,7 +27,7 @@ const (
 
 // ProtectedResource returns the URL path of the metadata document of resource:
 // the well-known path, then the resource's own path (RFC 9728, section 3.1).
-// The resource is one that [Resource] returned.
+// The resource must be one that [Resource] returned.
 func ProtectedResource(resource *url.URL) string {
 	if resource.Path == "/" {
 		return ProtectedResourcePath
@@ -36,7 +37,7 @@ func ProtectedResource(resource *url.URL) string {
 
 // AuthorizationServer returns the URL of the issuer's OAuth metadata: the
 // well-known path inserted between the issuer's host and its path (RFC 8414,
-// section 3.1). The error is the *[Fault] that [Issuer] finds.
+// section 3.1). The error is that of [Issuer].
 func AuthorizationServer(issuer string) (string, error) {
 	origin, path, err := splitIssuer(issuer)
 	if err != nil {
@@ -47,7 +48,7 @@ func AuthorizationServer(issuer string) (string, error) {
 
 // OpenIDConfiguration returns the URL of the issuer's OpenID Connect metadata:
 // the well-known path appended to the issuer (OpenID Connect Discovery 1.0,
-// section 4). The error is the *[Fault] that [Issuer] finds.
+// section 4). The error is that of [Issuer].
 func OpenIDConfiguration(issuer string) (string, error) {
 	origin, path, err := splitIssuer(issuer)
 	if err != nil {
@@ -59,8 +60,9 @@ func OpenIDConfiguration(issuer string) (string, error) {
 // Candidates returns every URL at which an MCP client looks for the issuer's
 // metadata, in the order in which it tries them (MCP authorization,
 // "Authorization Server Metadata Discovery"): OAuth inserted, OpenID Connect
-// inserted, OpenID Connect appended. The last two are one for an issuer without
-// a path. It returns nil for what [Issuer] refuses.
+// inserted, OpenID Connect appended. For an issuer without a path, the last two
+// are the same URL, which is returned once. It returns nil for an issuer that [Issuer]
+// rejects.
 func Candidates(issuer string) []string {
 	origin, path, err := splitIssuer(issuer)
 	if err != nil {
@@ -76,8 +78,8 @@ func Candidates(issuer string) []string {
 	return urls
 }
 
-// splitIssuer returns the issuer's origin, and its path without the
-// terminating slash, which RFC 8414, section 3.1 has removed.
+// splitIssuer returns the issuer's origin, and its path without the trailing slash, as
+// RFC 8414, section 3.1 requires.
 func splitIssuer(issuer string) (origin, path string, err error) {
 	u, err := parse(issuer, issuerExample)
 	if err != nil {

@@ -89,16 +89,16 @@ func TestIssuerDocuments(t *testing.T) {
 	}
 }
 
-func TestDocumentsOfNoIssuer(t *testing.T) {
+func TestDocumentsOfInvalidIssuer(t *testing.T) {
 	t.Parallel()
-	const bad, want = "https://as.example.com?tenant=1", "has a query; remove the ? and what follows"
-	if got, err := wellknown.AuthorizationServer(bad); got != "" || reason(err) != want {
+	const invalid, want = "https://as.example.com?tenant=1", "has a query; remove the ? and everything after it"
+	if got, err := wellknown.AuthorizationServer(invalid); got != "" || reason(err) != want {
 		t.Errorf("AuthorizationServer = %q, %v, want %s", got, err, want)
 	}
-	if got, err := wellknown.OpenIDConfiguration(bad); got != "" || reason(err) != want {
+	if got, err := wellknown.OpenIDConfiguration(invalid); got != "" || reason(err) != want {
 		t.Errorf("OpenIDConfiguration = %q, %v, want %s", got, err, want)
 	}
-	if got := wellknown.Candidates(bad); got != nil {
+	if got := wellknown.Candidates(invalid); got != nil {
 		t.Errorf("Candidates = %q, want none", got)
 	}
 }
@@ -115,7 +115,7 @@ func FuzzIssuer(f *testing.F) {
 		if err := wellknown.Issuer(issuer); err != nil {
 			checkFault(t, err)
 			if candidates != nil {
-				t.Errorf("Candidates = %q for an issuer refused with %v", candidates, err)
+				t.Errorf("Candidates = %q for an issuer rejected with %v", candidates, err)
 			}
 			return
 		}

@@ -1,85 +1,89 @@
-// Package clerk signs users in with Clerk (https://clerk.com).
+// Package clerk is the provider for users who sign in with Clerk
+// (https://clerk.com).
 //
 // MCP clients register themselves with your Clerk instance and sign the user in
-// there; the guard verifies Clerk's access tokens against the instance's keys.
+// there. The guard verifies Clerk's access tokens against the keys of the instance.
 //
-// Setting up takes two switches of the Clerk Dashboard. Under Configure → OAuth
-// applications → Settings, turn on Dynamic client registration, without which no
-// MCP client gets a client ID, and leave "Generate access tokens as JWTs" on.
-// Then copy the Frontend API URL from Configure → API keys:
+// Two settings of the Clerk Dashboard matter. Under Configure → OAuth applications →
+// Settings, turn on "Dynamic client registration", without which MCP clients get no
+// client ID, and leave "Generate access tokens as JWTs" on. Then copy the Frontend
+// API URL from Configure → API keys:
 //
 //	MCP_USE_OAUTH_CLERK_FRONTEND_API_URL=https://verb-noun-42.clerk.accounts.dev
 //
-// An access token of Clerk says who the user is by ID only. [UserOf] returns what
-// the token says; [Profile] adds name and email from Clerk's userinfo endpoint.
+// An access token of Clerk contains the ID of the user, but neither name nor email.
+// [UserOf] returns what the token contains. [Profile] adds name and email from
+// Clerk's userinfo endpoint.
 package clerk
 
 import (
 	"errors"
-	"os"
 	"slices"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
 )
 
-// Environment variables that [FromEnv] and [New] read.
-const (
-	frontendAPIVariable    = "MCP_USE_OAUTH_CLERK_FRONTEND_API_URL"
-	publishableKeyVariable = "CLERK_PUBLISHABLE_KEY"
-)
-
 // OrganizationScope is the scope with which a user chooses an organization on
-// Clerk's consent page; the access token then has its ID. Do not advertise it to
-// all clients: Clerk refuses it to those that did not register with it.
+// Clerk's consent page. The access token then contains the ID of the organization. Do
+// not add it to [Config].ScopesSupported unless every client registers with it: Clerk
+// rejects the sign-in of other clients (invalid_scope).
 const OrganizationScope = "user:org:read"
 
-// Config names a Clerk instance. Fields that are set win over the environment.
+// Config describes a Clerk instance. FrontendAPIURL and PublishableKey both name the
+// instance, and one of them is enough. They may be set here, in the environment or in
+// a .env file in the working directory; the first of these places that has either is
+// used, and the others are ignored. If a place has both, for different instances, that
+// is a [*gatehouse.ConfigError]. A local Clerk and a proxy, whose URLs no publishable
+// key contains, are exempt from that check.
 type Config struct {
 	_ [0]func()
 
 	// FrontendAPIURL is the Frontend API URL of the instance, with https and
 	// without a path: "https://verb-noun-42.clerk.accounts.dev" in development,
-	// "https://clerk.example.com" in production. Empty means the environment
-	// variable MCP_USE_OAUTH_CLERK_FRONTEND_API_URL, then what PublishableKey
-	// says.
+	// "https://clerk.example.com" in production. In the environment it is
+	// MCP_USE_OAUTH_CLERK_FRONTEND_API_URL.
 	FrontendAPIURL string
 
-	// PublishableKey of the instance, "pk_test_…" or "pk_live_…", has the
-	// Frontend API URL inside. Empty means CLERK_PUBLISHABLE_KEY.
+	// PublishableKey is the publishable key of the instance, "pk_test_…" or
+	// "pk_live_…". It contains the Frontend API URL. In the environment it is
+	// CLERK_PUBLISHABLE_KEY.
 	PublishableKey string
 
-	// SecretKey of the instance, "sk_test_…" or "sk_live_…", is needed for opaque
-	// access tokens ("oat_…") alone, which Clerk's Backend API verifies. Empty
-	// means CLERK_SECRET_KEY; without either, opaque tokens are refused.
+	// SecretKey is the secret key of the instance, "sk_test_…" or "sk_live_…". It is
+	// needed only for opaque access tokens ("oat_…"), which Clerk's Backend API
+	// verifies. Empty means the environment variable CLERK_SECRET_KEY. Without either,
+	// opaque tokens are rejected.
 	SecretKey Secret
 
-	// BackendAPIURL is the origin of the Backend API. Empty means CLERK_API_URL,
-	// else https://api.clerk.com.
+	// BackendAPIURL is the origin of the Backend API. Empty means the environment
+	// variable CLERK_API_URL, or else https://api.clerk.com.
 	BackendAPIURL string
 
-	// RequireAudience takes only tokens whose aud names this server. Turn it on
+	// RequireAudience accepts only tokens whose aud names this server. Turn it on
 	// once the instance has aud_claim_enabled and every client sends the resource
-	// parameter (RFC 8707). Off, a token without aud is taken as well, and one
-	// whose aud names another server is refused all the same.
+	// parameter (RFC 8707). If it is off, a token without aud is accepted too. A token
+	// whose aud names another server is rejected in both cases.
 	RequireAudience bool
 
-	// ScopesSupported are the scopes that clients are told to ask for. Empty
-	// means profile and email, which a client holds that registered without
-	// naming any. Asking for more is refused by Clerk with invalid_scope.
+	// ScopesSupported are the scopes that the server tells clients to request. Empty
+	// means profile and email, which every client has that registers without naming
+	// scopes. Clerk rejects requests for other scopes (invalid_scope).
 	ScopesSupported []string
 
-	// DangerouslySkipVerification takes any token unseen, for a resource on
-	// loopback only. See [gatehouse.Provider].
+	// DangerouslySkipVerification accepts any token without verifying it. It works
+	// only for a resource on loopback. See [gatehouse.Provider].
 	DangerouslySkipVerification bool
 }
 
-// FromEnv returns the Clerk instance that the environment names, or the .env
-// file in the working directory: MCP_USE_OAUTH_CLERK_FRONTEND_API_URL, else
-// CLERK_PUBLISHABLE_KEY. What is wrong with them, gatehouse.New reports.
+// FromEnv returns the Clerk instance that the environment names, or else a .env file
+// in the working directory: MCP_USE_OAUTH_CLERK_FRONTEND_API_URL or
+// CLERK_PUBLISHABLE_KEY. It never fails: gatehouse.New reports what is wrong with
+// them.
 func FromEnv() gatehouse.Provider { return New(Config{}) }
 
-// Provider returns the Clerk instance at a Frontend API URL.
+// Provider returns the Clerk instance at a Frontend API URL, like
+// "https://verb-noun-42.clerk.accounts.dev".
 func Provider(frontendAPIURL string) gatehouse.Provider {
 	if frontendAPIURL == "" {
 		return gatehouse.Provider{Name: "Clerk", Err: missing("FrontendAPIURL")}
@@ -87,8 +91,8 @@ func Provider(frontendAPIURL string) gatehouse.Provider {
 	return New(Config{FrontendAPIURL: frontendAPIURL})
 }
 
-// New returns the Clerk instance of cfg, completed from the environment. What is
-// wrong with it, gatehouse.New reports.
+// New returns the Clerk instance of cfg, completed from the environment. It never
+// fails: gatehouse.New reports what is wrong with cfg.
 func New(cfg Config) gatehouse.Provider {
 	settings, err := env.Load(".")
 	if err != nil {
@@ -98,7 +102,7 @@ func New(cfg Config) gatehouse.Provider {
 }
 
 func (cfg Config) provider(settings *env.Env) gatehouse.Provider {
-	issuer, err := cfg.frontendAPI(settings)
+	issuer, err := cfg.issuer(settings)
 	backend, backendErr := cfg.backend(settings, issuer)
 	p := gatehouse.Provider{
 		Name:    "Clerk",
@@ -106,14 +110,14 @@ func (cfg Config) provider(settings *env.Env) gatehouse.Provider {
 		JWKSURL: issuer + "/.well-known/jwks.json",
 		Err:     errors.Join(err, backendErr),
 
-		ScopesSupported:   cmpSlice(cfg.ScopesSupported, "profile", "email"),
+		ScopesSupported:   cfg.scopes(),
 		OrganizationScope: OrganizationScope,
 		Complete:          complete,
 		Hints:             hints,
 
 		Tokens: gatehouse.TokenRules{
 			Algorithms:     []string{"RS256"},
-			RejectedHeader:  map[string]map[string]string{"cat": categories},
+			RejectedHeader: map[string]map[string]string{"cat": rejectedCategories},
 			RequiredClaims: []string{"client_id"},
 			SubjectPrefix:  "user_",
 			Audience:       cfg.audience(),
@@ -133,68 +137,28 @@ func (cfg Config) audience() gatehouse.AudiencePolicy {
 	return gatehouse.AudienceIfPresent
 }
 
-// frontendAPI settles which of the four places names the instance. Two that
-// disagree are a fault unless one of them is explicit.
-func (cfg Config) frontendAPI(settings *env.Env) (string, error) {
-	var faults []error
-	find := func(field, explicit, variable string, parse func(field, value string) (string, error)) string {
-		value := explicit
-		if value == "" {
-			field, value = variable, settings.Get(variable)
-		}
-		if value == "" {
-			return ""
-		}
-		issuer, err := parse(field, value)
-		if err != nil {
-			faults = append(faults, err)
-		}
-		return issuer
+func (cfg Config) scopes() []string {
+	if len(cfg.ScopesSupported) > 0 {
+		return slices.Clone(cfg.ScopesSupported)
 	}
-	if cfg.FrontendAPIURL == "" && cfg.PublishableKey != "" {
-		issuer := find("PublishableKey", cfg.PublishableKey, "", parsePublishableKey)
-		return issuer, errors.Join(faults...)
-	}
-	url := find("FrontendAPIURL", cfg.FrontendAPIURL, frontendAPIVariable, parseFrontendAPI)
-	if url != "" || len(faults) > 0 {
-		return url, errors.Join(faults...)
-	}
-	key := find("PublishableKey", cfg.PublishableKey, publishableKeyVariable, parsePublishableKey)
-	if key == "" && len(faults) == 0 {
-		return "", missing(frontendAPIVariable)
-	}
-	return key, errors.Join(faults...)
+	return []string{"profile", "email"}
 }
 
-func missing(field string) error {
-	fix := `set it to the Frontend API URL from the Clerk Dashboard (Configure → API keys), like "https://verb-noun-42.clerk.accounts.dev", in the environment or in a .env file`
-	if dir, err := os.Getwd(); err == nil {
-		fix += " in " + dir
-	}
-	return &gatehouse.ConfigError{Field: field, Problem: "is missing", Fix: fix + "; to try without an account: gatehouse dev"}
-}
-
-func cmpSlice(list []string, otherwise ...string) []string {
-	if len(list) > 0 {
-		return slices.Clone(list)
-	}
-	return otherwise
-}
-
-// categories are the values of the private header parameter cat by which Clerk
-// marks its other tokens. An instance signs all of them with one key.
-var categories = map[string]string{
+// rejectedCategories are the values of the private header parameter cat that mark
+// Clerk's other kinds of token, which are signed with the same key.
+var rejectedCategories = map[string]string{
 	"cl_B7d4PD111AAA": "session token",
 	"cl_B7d4PD222AAA": "JWT template token",
 	"cl_B7d4PD333AAA": "M2M token",
 }
 
+// hints replace the guard's own advice about a reason with Clerk's settings.
 var hints = map[gatehouse.Reason]string{
 	"opaque":        `turn on "Generate access tokens as JWTs" in the Clerk Dashboard (Configure → OAuth applications → Settings), or set CLERK_SECRET_KEY so that Clerk verifies opaque ones`,
-	"inactive":      "nothing; the client signs in again",
+	"inactive":      "nothing; the client signs in again by itself",
 	"unbound":       "turn on aud_claim_enabled of the Clerk instance (PATCH /v1/instance/oauth_application_settings), use clients that send the resource parameter, then set RequireAudience",
-	"wrong_type":    "send the OAuth access token; session tokens, ID tokens and JWT templates of Clerk are signed by the same key and are not access tokens",
+	"wrong_type":    "send the OAuth access token; session tokens, ID tokens and JWT templates of Clerk are signed with the same key but are not access tokens",
 	"wrong_issuer":  "compare the Frontend API URL of the server with the instance that the client signed in at; development and production instances differ",
-	"wrong_subject": "sign in as a user; machine tokens of Clerk are not taken",
-	"unknown_key":   "the token is signed by another Clerk instance, or by a key that was rotated away; sign in again",
+	"wrong_subject": "sign in as a user; machine tokens of Clerk are not accepted",
+	"unknown_key":   "sign in again; the token was signed by another Clerk instance, or by a key that the instance has removed",
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
+	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
 
@@ -24,22 +25,24 @@ const (
 	secretKeyVariable = "CLERK_SECRET_KEY"
 	backendVariable   = "CLERK_API_URL"
 	backendAPI        = "https://api.clerk.com"
+	verifyPath        = "/v1/oauth_applications/access_tokens/verify"
 
-	// opaquePrefix begins Clerk's opaque OAuth access tokens; mt_ and ak_ are
-	// machine tokens and API keys.
+	// opaquePrefix begins Clerk's opaque OAuth access tokens. Machine tokens begin
+	// with mt_, API keys with ak_.
 	opaquePrefix = "oat_"
 
-	maxVerifyAnswer = 64 << 10
-	// recheck is the expiry of a token for which Clerk names none. It is good for
-	// as long as Clerk says so when asked again.
-	recheck = 2 * time.Minute
-	// throttled is how long Clerk is left alone when it asks for patience and
-	// does not say how much.
-	throttled = 10 * time.Second
+	maxVerifyAnswer = 64 << 10 // bytes of one answer of the Backend API
+	// recheckAfter is the lifetime of a token for which Clerk returns no expiration.
+	// The guard then asks Clerk again, and accepts the token for as long as Clerk does.
+	recheckAfter = 2 * time.Minute
+	// defaultRetryAfter is the pause after a 429 without a Retry-After header, and
+	// maxRetrySeconds bounds that header.
+	defaultRetryAfter = 10 * time.Second
+	maxRetrySeconds   = 3600
 )
 
-// Secret is a secret key of Clerk, "sk_test_…" or "sk_live_…". It prints as a
-// placeholder.
+// Secret is a secret key of Clerk, "sk_test_…" or "sk_live_…". Printed, logged or
+// encoded as JSON, it is "[redacted]". The key itself is string(s).
 type Secret string
 
 func (Secret) String() string               { return "[redacted]" }
@@ -55,7 +58,8 @@ type backend struct {
 	client *http.Client
 }
 
-// backend returns the Backend API of cfg, or nil without a secret key.
+// backend returns the Backend API of cfg for the instance with the issuer, or nil if there
+// is no secret key.
 func (cfg Config) backend(settings *env.Env, issuer string) (*backend, error) {
 	field, key := "SecretKey", string(cfg.SecretKey)
 	if key == "" {
@@ -64,35 +68,69 @@ func (cfg Config) backend(settings *env.Env, issuer string) (*backend, error) {
 	if key == "" {
 		return nil, nil
 	}
-	var faults []error
-	// The value of a secret key stays out of every message.
-	if strings.HasPrefix(key, "pk_") {
-		faults = append(faults, &gatehouse.ConfigError{Field: field, Problem: "is a publishable key", Fix: "put the secret key there; it begins with \"sk_\""})
-	} else if !strings.HasPrefix(key, "sk_") || strings.ContainsAny(key, " \t\r\n\"'") {
-		faults = append(faults, &gatehouse.ConfigError{Field: field, Problem: "is not a secret key", Fix: `copy it whole from the Clerk Dashboard (Configure → API keys); it begins with "sk_test_" or "sk_live_"`})
+	urlField, address := "BackendAPIURL", cfg.BackendAPIURL
+	if address == "" {
+		urlField, address = backendVariable, cmp.Or(settings.Get(backendVariable), backendAPI)
 	}
-	address := cmp.Or(cfg.BackendAPIURL, settings.Get(backendVariable), backendAPI)
-	if u, err := url.Parse(address); err != nil || u.Host == "" || u.Path != "" || u.Scheme != "https" && !wellknown.IsLoopback(u.Host) {
-		faults = append(faults, &gatehouse.ConfigError{Field: "BackendAPIURL", Value: address, Problem: "is not an https origin", Fix: "leave it empty for " + backendAPI})
+	b := &backend{
+		url:    address,
+		key:    Secret(key),
+		issuer: issuer,
+		client: &http.Client{CheckRedirect: noRedirect},
 	}
-	return &backend{url: address, key: Secret(key), issuer: issuer, client: &http.Client{CheckRedirect: noRedirect}}, errors.Join(faults...)
+	return b, errors.Join(checkSecretKey(field, key), checkBackendURL(urlField, address))
 }
 
-// noRedirect keeps the secret key from following Clerk elsewhere.
+// checkSecretKey returns an error if key is not a secret key. The error does not contain
+// the key.
+func checkSecretKey(field, key string) error {
+	switch {
+	case strings.HasPrefix(key, "pk_"):
+		return &gatehouse.ConfigError{
+			Field:   field,
+			Problem: "is a publishable key",
+			Fix:     `set it to the secret key, which begins with "sk_"`,
+		}
+	case !strings.HasPrefix(key, "sk_") || strings.ContainsAny(key, " \t\r\n\"'"):
+		return &gatehouse.ConfigError{
+			Field:   field,
+			Problem: "is not a secret key",
+			Fix:     `copy all of it from the Clerk Dashboard (Configure → API keys); it begins with "sk_test_" or "sk_live_"`,
+		}
+	}
+	return nil
+}
+
+// checkBackendURL returns an error if address is not an origin with https, or with http
+// on loopback.
+func checkBackendURL(field, address string) error {
+	u, err := url.Parse(address)
+	if err == nil && u.Host != "" && u.Path == "" && (u.Scheme == "https" || wellknown.IsLoopback(u.Host)) {
+		return nil
+	}
+	return &gatehouse.ConfigError{
+		Field:   field,
+		Value:   address,
+		Problem: "is not an https origin",
+		Fix:     "remove it to use " + backendAPI,
+	}
+}
+
+// noRedirect stops the client from sending the secret key to the target of a redirect.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// introspect is [gatehouse.Provider].Introspect: it has Clerk verify an opaque
-// access token (POST /oauth_applications/access_tokens/verify). Clerk answers 404
-// about a bad token, and 401 about a bad secret key.
+// introspect is the Introspect function of the provider: it asks Clerk to verify an
+// opaque access token. Clerk answers 404 if the token is invalid, and 401 if the secret
+// key is.
 func (b *backend) introspect(ctx context.Context, token string) (json.RawMessage, error) {
 	if !strings.HasPrefix(token, opaquePrefix) {
-		return nil, fmt.Errorf("%w: it is no OAuth access token of Clerk", gatehouse.ErrInactive)
+		return nil, fmt.Errorf("%w: it is not an OAuth access token of Clerk", gatehouse.ErrInactive)
 	}
 	body, err := json.Marshal(map[string]string{"access_token": token})
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url+"/v1/oauth_applications/access_tokens/verify", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url+verifyPath, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +147,8 @@ func (b *backend) introspect(ctx context.Context, token string) (json.RawMessage
 	case http.StatusNotFound, http.StatusBadRequest:
 		return nil, fmt.Errorf("%w: Clerk does not know it", gatehouse.ErrInactive)
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil, fmt.Errorf("secret key is refused by Clerk (status %d); set %s to that of the instance %s", resp.StatusCode, secretKeyVariable, b.issuer)
+		return nil, fmt.Errorf("the secret key is rejected by Clerk (status %d); set %s to that of the instance %s",
+			resp.StatusCode, secretKeyVariable, b.issuer)
 	default:
 		return nil, &statusError{resp.StatusCode, retryAfter(resp)}
 	}
@@ -118,13 +157,13 @@ func (b *backend) introspect(ctx context.Context, token string) (json.RawMessage
 		return nil, err
 	}
 	if len(answer) > maxVerifyAnswer {
-		return nil, fmt.Errorf("answer of Clerk is longer than %d bytes", maxVerifyAnswer)
+		return nil, fmt.Errorf("the answer of Clerk is longer than %d bytes", maxVerifyAnswer)
 	}
 	return b.claims(answer, time.Now())
 }
 
-// claims turns Clerk's answer into claims of RFC 7662, or the reason why the
-// token is not active. A 200 does not mean that it is.
+// claims returns Clerk's answer as the claims of RFC 7662, or an error if the token is
+// not active: Clerk may answer 200 about such a token too.
 func (b *backend) claims(answer []byte, now time.Time) (json.RawMessage, error) {
 	var a struct {
 		Active     *bool           `json:"active"`
@@ -139,16 +178,16 @@ func (b *backend) claims(answer []byte, now time.Time) (json.RawMessage, error) 
 		Expiration *float64        `json:"expiration"`
 		CreatedAt  *float64        `json:"created_at"`
 	}
-	if err := json.Unmarshal(answer, &a); err != nil {
-		return nil, fmt.Errorf("answer of Clerk: %w", err)
+	if err := strictjson.Unmarshal(answer, &a); err != nil {
+		return nil, fmt.Errorf("reading the answer of Clerk: %w", err)
 	}
 	switch {
 	case a.Active != nil && !*a.Active:
 		return nil, fmt.Errorf("%w: Clerk says so", gatehouse.ErrInactive)
 	case a.Subject == "":
-		return nil, errors.New("answer of Clerk has no subject")
+		return nil, errors.New("the answer of Clerk has no subject")
 	case a.Revoked == nil || a.Expired == nil:
-		return nil, errors.New("answer of Clerk says neither revoked nor expired")
+		return nil, errors.New("the answer of Clerk lacks revoked or expired")
 	case *a.Revoked:
 		return nil, fmt.Errorf("%w: it was revoked", gatehouse.ErrInactive)
 	case *a.Expired:
@@ -157,7 +196,7 @@ func (b *backend) claims(answer []byte, now time.Time) (json.RawMessage, error) 
 	claims := map[string]any{
 		"iss": b.issuer, "sub": a.Subject, "client_id": a.ClientID, "jti": a.ID,
 		"scope": strings.Join(a.Scopes, " "),
-		"exp":   now.Add(recheck).Unix(),
+		"exp":   now.Add(recheckAfter).Unix(),
 	}
 	if a.Expiration != nil {
 		claims["exp"] = seconds(*a.Expiration)
@@ -174,33 +213,34 @@ func (b *backend) claims(answer []byte, now time.Time) (json.RawMessage, error) 
 	return json.Marshal(claims)
 }
 
-// seconds reads a date that is in seconds in Clerk's API reference and in
-// milliseconds in its SDKs.
+// seconds returns a date in seconds. Clerk's API reference has dates in seconds, its
+// SDKs have milliseconds.
 func seconds(date float64) int64 {
-	const latestSeconds = 1e11
+	const latestSeconds = 1e11 // about the year 5100
 	if date > latestSeconds {
 		date /= 1000
 	}
 	return int64(date)
 }
 
-// statusError is an answer of Clerk that is about neither the token nor the key.
+// statusError is an answer of Clerk that says nothing about the token or the key.
 type statusError struct {
 	status int
-	after  time.Duration
+	retry  time.Duration
 }
 
 func (e *statusError) Error() string { return fmt.Sprintf("Clerk answered status %d", e.status) }
 
-// RetryAfter is how long Clerk is to be left alone; 0 if it did not ask for that.
-func (e *statusError) RetryAfter() time.Duration { return e.after }
+// RetryAfter returns how long to wait before the next request to Clerk; 0 means that
+// Clerk did not ask for a pause.
+func (e *statusError) RetryAfter() time.Duration { return e.retry }
 
 func retryAfter(resp *http.Response) time.Duration {
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		return time.Duration(min(seconds, 3600)) * time.Second
+		return time.Duration(min(seconds, maxRetrySeconds)) * time.Second
 	}
 	if resp.StatusCode == http.StatusTooManyRequests {
-		return throttled
+		return defaultRetryAfter
 	}
 	return 0
 }

@@ -16,24 +16,25 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
 )
 
-// backend is a Backend API that answers as told and counts.
-func backend(t *testing.T, answer http.HandlerFunc) (url string, asked *atomic.Int64) {
+// backend starts a Backend API that answers with the handler, and counts the requests.
+func backend(t *testing.T, answer http.HandlerFunc) (url string, requests *atomic.Int64) {
 	t.Helper()
-	asked = new(atomic.Int64)
+	requests = new(atomic.Int64)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked.Add(1)
+		requests.Add(1)
 		answer(w, r)
 	}))
 	t.Cleanup(server.Close)
-	return server.URL, asked
+	return server.URL, requests
 }
 
 const secretKey = "sk_test_0123456789"
 
+// answering returns a Backend API that checks the secret key, and then gives one answer.
 func answering(status int, body string, header ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer "+secretKey {
-			http.Error(w, "bad key", http.StatusUnauthorized)
+			http.Error(w, "wrong key", http.StatusUnauthorized)
 			return
 		}
 		for i := 0; i+1 < len(header); i += 2 {
@@ -44,7 +45,7 @@ func answering(status int, body string, header ...string) http.HandlerFunc {
 	}
 }
 
-// TestVerifyStatuses walks Clerk's answers about an opaque token.
+// TestVerifyStatuses has the answers of Clerk about an opaque token.
 func TestVerifyStatuses(t *testing.T) {
 	record := func(changes ...string) string {
 		body := `{"object":"clerk_idp_oauth_access_token","id":"oat_1","client_id":"client_1","subject":"user_1","scopes":["profile","email"],"revoked":false,"expired":false,"expiration":4000000000,"created_at":1700000000}`
@@ -60,16 +61,24 @@ func TestVerifyStatuses(t *testing.T) {
 		name       string
 		answer     http.HandlerFunc
 		token      string
-		wantReason gatehouse.Reason // empty with wantDown false means accepted
-		wantDown   bool
+		wantReason gatehouse.Reason // of a rejected token
+		wantDown   bool             // the provider is unavailable; if neither, the token is accepted
 	}{
 		{name: "control", answer: answering(200, record())},
-		{name: "dates in milliseconds", answer: answering(200, record("4000000000", "4000000000000", "1700000000", "1700000000000"))},
+		{
+			name:   "dates in milliseconds",
+			answer: answering(200, record("4000000000", "4000000000000", "1700000000", "1700000000000")),
+		},
 		{name: "no expiration", answer: answering(200, record("4000000000", "null"))},
 		{name: "bound to this server", answer: answering(200, record(`"revoked"`, `"aud":["`+resource+`"],"revoked"`))},
 		{name: "empty audience", answer: answering(200, record(`"revoked"`, `"aud":[],"revoked"`))},
+		{name: "null audience", answer: answering(200, record(`"revoked"`, `"aud":null,"revoked"`))},
 
-		{name: "bound to another", answer: answering(200, record(`"revoked"`, `"aud":["https://other.example.com"],"revoked"`)), wantReason: "wrong_audience"},
+		{
+			name:       "bound to another",
+			answer:     answering(200, record(`"revoked"`, `"aud":["https://other.example.com"],"revoked"`)),
+			wantReason: "wrong_audience",
+		},
 		{name: "revoked", answer: answering(200, record(`"revoked":false`, `"revoked":true`)), wantReason: "inactive"},
 		{name: "expired", answer: answering(200, record(`"expired":false`, `"expired":true`)), wantReason: "inactive"},
 		{name: "past expiration", answer: answering(200, record("4000000000", "1600000000")), wantReason: "expired"},
@@ -80,11 +89,21 @@ func TestVerifyStatuses(t *testing.T) {
 		{name: "machine token", answer: answering(200, record()), token: "mt_abc", wantReason: "inactive"},
 		{name: "API key", answer: answering(200, record()), token: "ak_abc", wantReason: "inactive"},
 
-		{name: "our key is wrong", answer: answering(401, `{}`), wantDown: true},
+		{name: "wrong secret key", answer: answering(401, `{}`), wantDown: true},
 		{name: "throttled", answer: answering(429, `{}`, "Retry-After", "7"), wantDown: true},
 		{name: "broken", answer: answering(500, `{}`), wantDown: true},
 		{name: "HTML", answer: answering(200, `<html>`), wantDown: true},
-		{name: "says too little", answer: answering(200, `{"subject":"user_1","client_id":"c"}`), wantDown: true},
+		{
+			name:     "neither revoked nor expired",
+			answer:   answering(200, `{"subject":"user_1","client_id":"c"}`),
+			wantDown: true,
+		},
+		{
+			name:     "revoked twice",
+			answer:   answering(200, record(`"revoked":false`, `"revoked":true,"revoked":false`)),
+			wantDown: true,
+		},
+		{name: "revoked in upper case", answer: answering(200, record(`"revoked"`, `"REVOKED"`)), wantDown: true},
 		{name: "10 MB", answer: answering(200, strings.Repeat(" ", 10<<20)), wantDown: true},
 		{name: "redirect", answer: answering(307, "", "Location", "http://localhost:1/"), wantDown: true},
 	}
@@ -97,12 +116,12 @@ func TestVerifyStatuses(t *testing.T) {
 				token = fmt.Sprintf("oat_%032d", i)
 			}
 			_, err := call(t, p, token)
-			var refused *gatehouse.TokenError
-			isToken := errors.As(err, &refused)
+			var rejected *gatehouse.TokenError
+			isToken := errors.As(err, &rejected)
 			switch {
 			case test.wantDown && (err == nil || isToken):
 				t.Errorf("error %v, want one that is not about the token", err)
-			case test.wantReason != "" && (!isToken || refused.Reason != test.wantReason):
+			case test.wantReason != "" && (!isToken || rejected.Reason != test.wantReason):
 				t.Errorf("error %v, want reason %q", err, test.wantReason)
 			case !test.wantDown && test.wantReason == "" && err != nil:
 				t.Errorf("error %v, want the token accepted", err)
@@ -126,21 +145,21 @@ func TestOpaqueTokensOfALocalClerk(t *testing.T) {
 		t.Errorf("Profile = %+v, %v", user, err)
 	}
 	_, err = call(t, clerk.Provider(in.Issuer()), raw)
-	var refused *gatehouse.TokenError
-	if !errors.As(err, &refused) || refused.Reason != "opaque" {
+	var rejected *gatehouse.TokenError
+	if !errors.As(err, &rejected) || rejected.Reason != "opaque" {
 		t.Errorf("without a secret key: %v, want reason opaque", err)
 	}
 	if hint := clerk.Provider(in.Issuer()).Hints["opaque"]; !strings.Contains(hint, "CLERK_SECRET_KEY") || !strings.Contains(hint, "Generate access tokens as JWTs") {
 		t.Errorf("hint %q names neither the setting nor the switch", hint)
 	}
-	// JWTs are still checked here, without asking.
+	// JWTs are verified without a request to Clerk.
 	if _, err := call(t, with, mint(t, in, accessToken("profile"))); err != nil {
-		t.Errorf("a JWT beside: %v", err)
+		t.Errorf("a JWT of the same instance: %v", err)
 	}
 }
 
-func TestOpaqueAnswersAreKept(t *testing.T) {
-	url, asked := backend(t, answering(404, "{}"))
+func TestOpaqueAnswersAreCached(t *testing.T) {
+	url, requests := backend(t, answering(404, "{}"))
 	guard, err := gatehouse.New(gatehouse.Config{
 		Resource: resource, Logger: slog.New(slog.DiscardHandler),
 		Provider: clerk.New(clerk.Config{FrontendAPIURL: "https://clerk.example.com", SecretKey: secretKey, BackendAPIURL: url}),
@@ -153,13 +172,13 @@ func TestOpaqueAnswersAreKept(t *testing.T) {
 			t.Fatal("accepted")
 		}
 	}
-	if got := asked.Load(); got != 1 {
-		t.Errorf("Clerk was asked %d times about one bad token, want once", got)
+	if got := requests.Load(); got != 1 {
+		t.Errorf("%d requests to Clerk about one invalid token, want 1", got)
 	}
 }
 
-func TestThrottledClerkIsLeftAlone(t *testing.T) {
-	url, asked := backend(t, answering(429, "{}", "Retry-After", "30"))
+func TestThrottlingIsRespected(t *testing.T) {
+	url, requests := backend(t, answering(429, "{}", "Retry-After", "30"))
 	guard, err := gatehouse.New(gatehouse.Config{
 		Resource: resource, Logger: slog.New(slog.DiscardHandler),
 		Provider: clerk.New(clerk.Config{FrontendAPIURL: "https://clerk.example.com", SecretKey: secretKey, BackendAPIURL: url}),
@@ -171,11 +190,11 @@ func TestThrottledClerkIsLeftAlone(t *testing.T) {
 		_, err := guard.Verify(t.Context(), fmt.Sprintf("oat_%d", i), nil)
 		var hinted interface{ RetryAfter() time.Duration }
 		if !errors.As(err, &hinted) || hinted.RetryAfter() > 30*time.Second || hinted.RetryAfter() < 20*time.Second {
-			t.Fatalf("error %v, want one that says when to ask again", err)
+			t.Fatalf("error %v, want one that says when to try again", err)
 		}
 	}
-	if got := asked.Load(); got != 1 {
-		t.Errorf("Clerk was asked %d times after it asked for patience, want once", got)
+	if got := requests.Load(); got != 1 {
+		t.Errorf("%d requests to Clerk after it answered 429, want 1", got)
 	}
 }
 
@@ -184,13 +203,13 @@ func TestSecretPrintsAsPlaceholder(t *testing.T) {
 	p := clerk.New(clerk.Config{FrontendAPIURL: "https://clerk.example.com", SecretKey: secretKey, BackendAPIURL: "ftp://x"})
 	for _, text := range []string{fmt.Sprint(cfg), fmt.Sprintf("%+v %#v %s %q", cfg, cfg, cfg.SecretKey, cfg.SecretKey), fmt.Sprintf("%+v", p), fmt.Sprint(p.Err)} {
 		if strings.Contains(text, secretKey) {
-			t.Errorf("the key shows in %s", text)
+			t.Errorf("the text contains the key: %s", text)
 		}
 	}
-	for _, bad := range []clerk.Secret{"pk_test_x", "whatever", "sk_test_with space"} {
-		err := clerk.New(clerk.Config{FrontendAPIURL: "https://clerk.example.com", SecretKey: bad}).Err
-		if err == nil || strings.Contains(err.Error(), string(bad)) {
-			t.Errorf("key %q: error %v; want one without the key", string(bad), err)
+	for _, invalid := range []clerk.Secret{"pk_test_x", "whatever", "sk_test_with space"} {
+		err := clerk.New(clerk.Config{FrontendAPIURL: "https://clerk.example.com", SecretKey: invalid}).Err
+		if err == nil || strings.Contains(err.Error(), string(invalid)) {
+			t.Errorf("key %q: error %v; want one without the key", string(invalid), err)
 		}
 	}
 }

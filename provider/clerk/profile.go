@@ -3,7 +3,6 @@ package clerk
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,14 +11,16 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/cache"
+	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"golang.org/x/sync/singleflight"
 )
 
 const (
-	maxUserinfo     = 256 << 10
+	maxUserinfo     = 256 << 10 // bytes of one answer of userinfo
 	userinfoTimeout = 5 * time.Second
 
+	// Bounds of the cache of profiles.
 	profileEntries = 10_000
 	profileBytes   = 16 << 20
 	profileAge     = 5 * time.Minute
@@ -29,9 +30,9 @@ const (
 var (
 	// ErrNotSignedIn means that the request did not come through a guard.
 	ErrNotSignedIn = errors.New("clerk: request has no verified caller")
-	// ErrUnavailable means that Clerk did not answer; try again later.
-	ErrUnavailable = errors.New("clerk: userinfo is not available")
-	// ErrTokenRevoked means that Clerk no longer takes the caller's token.
+	// ErrUnavailable means that Clerk gave no usable answer; try again later.
+	ErrUnavailable = errors.New("clerk: userinfo is unavailable")
+	// ErrTokenRevoked means that Clerk no longer accepts the caller's token.
 	ErrTokenRevoked = errors.New("clerk: token is no longer accepted by Clerk")
 )
 
@@ -40,14 +41,15 @@ var (
 	flights  singleflight.Group
 )
 
-// Profile returns the user as [UserOf] does, completed by Clerk's userinfo
-// endpoint, which is asked with the caller's own token: name, email, picture, and
-// slug and name of the organization, as far as the token's scopes allow. The
-// answer is kept for five minutes for each token, and however many calls wait for
-// it, one request is made.
+// Profile returns the caller like [UserOf], completed with what Clerk's userinfo
+// endpoint returns for the caller's own token: name, username, email, picture, and the
+// name and slug of the organization, as far as the scopes of the token allow.
 //
-// The error is [ErrNotSignedIn], [ErrUnavailable] or [ErrTokenRevoked] behind
-// errors.Is; the user is then what the token alone says.
+// The profile is cached for five minutes for each token. Concurrent calls with one
+// token share one request. It is safe for concurrent use.
+//
+// The error wraps [ErrNotSignedIn], [ErrUnavailable] or [ErrTokenRevoked]. With the
+// latter two, the user is the one that UserOf returns.
 func Profile(ctx context.Context, req mcp.Request) (User, error) {
 	id, ok := gatehouse.IdentityOf(req)
 	if !ok {
@@ -58,7 +60,7 @@ func Profile(ctx context.Context, req mcp.Request) (User, error) {
 	if user, ok := profiles.Get(key, 0, time.Now()); ok {
 		return user, nil
 	}
-	// The flight outlives the caller who started it: others may wait for it.
+	// The request goes on if this caller leaves, because others may wait for it.
 	flight := flights.DoChan(id.Fingerprint, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), userinfoTimeout)
 		defer cancel()
@@ -78,6 +80,7 @@ func Profile(ctx context.Context, req mcp.Request) (User, error) {
 	}
 }
 
+// userinfo asks Clerk about the caller and sets the empty fields of user.
 func userinfo(ctx context.Context, client *http.Client, id gatehouse.Identity, user *User) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, id.Issuer+"/oauth/userinfo", nil)
 	if err != nil {
@@ -107,10 +110,10 @@ func userinfo(ctx context.Context, client *http.Client, id gatehouse.Identity, u
 	if len(body) > maxUserinfo {
 		return fmt.Errorf("%w: answer is longer than %d bytes", ErrUnavailable, maxUserinfo)
 	}
-	if err := json.Unmarshal(body, &info); err != nil {
+	if err := strictjson.Unmarshal(body, &info); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	// OpenID Connect Core §5.3.2: userinfo of another subject must not be used.
+	// Userinfo about another subject must not be used (OpenID Connect Core §5.3.2).
 	if info.Subject != id.Subject {
 		return fmt.Errorf("%w: userinfo is about %q, want %q", ErrUnavailable, info.Subject, id.Subject)
 	}
@@ -118,8 +121,10 @@ func userinfo(ctx context.Context, client *http.Client, id gatehouse.Identity, u
 	return nil
 }
 
+// profileSize estimates the memory, in bytes, that u takes in the cache.
 func profileSize(u User) int {
-	return 512 + len(u.Email) + len(u.Name) + len(u.Username) + len(u.Picture) + len(u.Org.Name)
+	const fixed = 512 // the struct, its ID and the entry of the cache
+	return fixed + len(u.Email) + len(u.Name) + len(u.Username) + len(u.Picture) + len(u.Org.Name)
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -2,6 +2,7 @@ package clerk_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,11 +24,12 @@ import (
 
 const resource = "http://localhost:3000/mcp"
 
-// instance is a local Clerk on a socket whose userinfo can be counted and broken.
+// instance is a local Clerk whose userinfo requests are counted and can be answered
+// differently.
 type instance struct {
 	*localclerk.Server
-	userinfo atomic.Int64
-	answer   atomic.Pointer[http.HandlerFunc] // instead of userinfo
+	userinfo atomic.Int64                     // number of requests
+	answer   atomic.Pointer[http.HandlerFunc] // replaces userinfo, if set
 }
 
 func start(t *testing.T) *instance {
@@ -53,7 +55,7 @@ func start(t *testing.T) *instance {
 	return in
 }
 
-// call returns the request that a tool gets from a caller with the token, or the
+// call returns the request that a tool receives from a caller with the token, or the
 // error of the guard.
 func call(t *testing.T, p gatehouse.Provider, token string) (*mcp.CallToolRequest, error) {
 	t.Helper()
@@ -70,7 +72,7 @@ func call(t *testing.T, p gatehouse.Provider, token string) (*mcp.CallToolReques
 
 func mint(t *testing.T, in *instance, token localclerk.Token) string {
 	t.Helper()
-	raw, err := in.Mint(token)
+	raw, err := in.IssueToken(token)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,17 +93,17 @@ func TestOtherTokensOfTheInstance(t *testing.T) {
 		token := accessToken()
 		token.Kind = kind
 		_, err := call(t, p, mint(t, in, token))
-		var refused *gatehouse.TokenError
-		if !errors.As(err, &refused) || !errors.Is(err, auth.ErrInvalidToken) {
-			t.Errorf("%v: error %v, want a refusal", kind, err)
+		var rejected *gatehouse.TokenError
+		if !errors.As(err, &rejected) || !errors.Is(err, auth.ErrInvalidToken) {
+			t.Errorf("%v: error %v, want a rejection", kind, err)
 			continue
 		}
 		want := gatehouse.Reason("wrong_type")
 		if kind == localclerk.APIKey {
 			want = "opaque"
 		}
-		if refused.Reason != want {
-			t.Errorf("%v: reason %q, want %q (%v)", kind, refused.Reason, want, refused)
+		if rejected.Reason != want {
+			t.Errorf("%v: reason %q, want %q (%v)", kind, rejected.Reason, want, rejected)
 		}
 	}
 }
@@ -114,15 +116,89 @@ func TestUserOf(t *testing.T) {
 	}
 	user, ok := clerk.UserOf(req)
 	if !ok || user.ID == "" || user.Email != "" || user.Name != "" {
-		t.Errorf("UserOf = %+v, %v; want the ID alone, as Clerk's access tokens have it", user, ok)
+		t.Errorf("UserOf = %+v, %v; want only the ID, as in Clerk's access tokens", user, ok)
 	}
-	for _, none := range []*mcp.CallToolRequest{{}, {Extra: &mcp.RequestExtra{}}, {Extra: &mcp.RequestExtra{TokenInfo: &auth.TokenInfo{UserID: "forged"}}}} {
-		if user, ok := clerk.UserOf(none); ok || !cmp.Equal(user, clerk.User{}) {
+	for _, req := range []*mcp.CallToolRequest{{}, {Extra: &mcp.RequestExtra{}}, {Extra: &mcp.RequestExtra{TokenInfo: &auth.TokenInfo{UserID: "forged"}}}} {
+		if user, ok := clerk.UserOf(req); ok || !cmp.Equal(user, clerk.User{}) {
 			t.Errorf("UserOf without a guard = %+v, %v", user, ok)
 		}
-		if _, err := clerk.Profile(t.Context(), none); !errors.Is(err, clerk.ErrNotSignedIn) {
+		if _, err := clerk.Profile(t.Context(), req); !errors.Is(err, clerk.ErrNotSignedIn) {
 			t.Errorf("Profile without a guard = %v, want ErrNotSignedIn", err)
 		}
+	}
+}
+
+// TestClaimsAreReadStrictly returns claims from Introspect, as text: localclerk cannot
+// write a member twice.
+func TestClaimsAreReadStrictly(t *testing.T) {
+	tests := []struct {
+		name       string
+		claims     string // in addition to the required ones
+		want       clerk.User
+		wantReason gatehouse.Reason
+		orReason   gatehouse.Reason // which part finds the fault first is not part of the contract
+	}{
+		{
+			name:   "control: flat",
+			claims: `"roles":["editor"],"org_id":"org_1","org_role":"org:admin"`,
+			want:   clerk.User{ID: "user_1", Roles: []string{"editor"}, Org: clerk.Org{ID: "org_1", Role: "org:admin"}},
+		},
+		{
+			name:   "control: compact",
+			claims: `"o":{"id":"org_1","rol":"admin"}`,
+			want:   clerk.User{ID: "user_1", Org: clerk.Org{ID: "org_1", Role: "org:admin"}},
+		},
+		{
+			name:   "upper case",
+			claims: `"ROLES":["admin"],"Org_Id":"org_1","Email":"ada@example.com"`,
+			want:   clerk.User{ID: "user_1"},
+		},
+		{name: "Unicode folding", claims: `"roleſ":["admin"],"permiſſions":["all"]`, want: clerk.User{ID: "user_1"}},
+		{name: "upper case in the organization", claims: `"o":{"ID":"org_1"}`, want: clerk.User{ID: "user_1"}},
+		{
+			name:   "two spellings",
+			claims: `"roles":["editor"],"ROLES":["admin"]`,
+			want:   clerk.User{ID: "user_1", Roles: []string{"editor"}},
+		},
+		{name: "roles twice", claims: `"roles":["editor"],"roles":["admin"]`, wantReason: "malformed"},
+		{name: "organization twice", claims: `"org_id":"org_1","org_id":"org_2"`, wantReason: "malformed"},
+		{
+			name:       "id of the organization twice",
+			claims:     `"o":{"id":"org_1","id":"org_2"}`,
+			wantReason: "malformed",
+			orReason:   "unusable_claims",
+		},
+		{name: "roles of another type", claims: `"roles":"admin"`, wantReason: "unusable_claims"},
+		{
+			name:   "email of another type",
+			claims: `"email":7,"roles":["editor"]`,
+			want:   clerk.User{ID: "user_1", Roles: []string{"editor"}},
+		},
+	}
+	for i, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			const issuer = "https://clerk.example.com"
+			p := clerk.Provider(issuer)
+			p.Introspect = func(context.Context, string) (json.RawMessage, error) {
+				return fmt.Appendf(nil, `{"iss":%q,"sub":"user_1","client_id":"client_1","exp":%d,%s}`,
+					issuer, time.Now().Add(time.Hour).Unix(), test.claims), nil
+			}
+			req, err := call(t, p, fmt.Sprintf("oat_%d", i))
+			if test.wantReason != "" {
+				var rejected *gatehouse.TokenError
+				if !errors.As(err, &rejected) || rejected.Reason != test.wantReason && rejected.Reason != test.orReason {
+					t.Errorf("error %v, want reason %q", err, test.wantReason)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, _ := clerk.UserOf(req)
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("UserOf (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -145,11 +221,11 @@ func TestProfile(t *testing.T) {
 	}
 	wg.Wait()
 	if got := in.userinfo.Load(); got != 1 {
-		t.Errorf("userinfo was asked %d times for one token, want once", got)
+		t.Errorf("%d requests to userinfo for one token, want 1", got)
 	}
 }
 
-func TestProfileWhenClerkIsAway(t *testing.T) {
+func TestProfileWhenClerkFails(t *testing.T) {
 	tests := []struct {
 		name   string
 		answer http.HandlerFunc
@@ -158,7 +234,11 @@ func TestProfileWhenClerkIsAway(t *testing.T) {
 		{"500", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", 500) }, clerk.ErrUnavailable},
 		{"HTML", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<html>") }, clerk.ErrUnavailable},
 		{"10 MB", func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, 10<<20)) }, clerk.ErrUnavailable},
-		{"another user", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"sub":"user_other","name":"Mallory"}`) }, clerk.ErrUnavailable},
+		{
+			"another user",
+			func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"sub":"user_other","name":"Mallory"}`) },
+			clerk.ErrUnavailable,
+		},
 		{"401", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(401) }, clerk.ErrTokenRevoked},
 		{"redirect elsewhere", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://localhost:1/steal", http.StatusFound)
@@ -184,46 +264,46 @@ func TestProfileWhenClerkIsAway(t *testing.T) {
 	}
 }
 
-func TestProfileOfACallerWhoLeaves(t *testing.T) {
+func TestProfileWhenTheFirstCallerCancels(t *testing.T) {
 	in := start(t)
 	req, err := call(t, clerk.Provider(in.Issuer()), mint(t, in, accessToken("profile")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	asked := make(chan struct{})
+	requested := make(chan struct{})
 	release := make(chan struct{})
 	slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		close(asked)
+		close(requested)
 		<-release
 		in.ServeHTTP(w, r)
 	})
 	in.answer.Store(&slow)
-	ctx, leave := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
 	first := make(chan error, 1)
 	go func() { _, err := clerk.Profile(ctx, req); first <- err }()
-	<-asked
+	<-requested
 	second := make(chan error, 1)
 	go func() { _, err := clerk.Profile(t.Context(), req); second <- err }()
-	leave()
+	cancel()
 	if err := <-first; !errors.Is(err, context.Canceled) {
-		t.Errorf("who left got %v", err)
+		t.Errorf("the caller that canceled got %v, want context.Canceled", err)
 	}
 	close(release)
 	if err := <-second; err != nil {
-		t.Errorf("who stayed got %v", err)
+		t.Errorf("the other caller got %v", err)
 	}
 }
 
-// TestTokenGoesToItsIssuerOnly drives the client that Profile uses against
-// another origin.
+// TestTokenGoesToItsIssuerOnly sends a request to another origin with the client that
+// Profile uses.
 func TestTokenGoesToItsIssuerOnly(t *testing.T) {
-	var stolen atomic.Bool
-	thief, err := net.Listen("tcp", "127.0.0.1:0")
+	var received atomic.Bool
+	other, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { stolen.Store(true) }), ReadHeaderTimeout: time.Second}
-	go server.Serve(thief)
+	server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { received.Store(true) }), ReadHeaderTimeout: time.Second}
+	go server.Serve(other)
 	t.Cleanup(func() { server.Close() })
 
 	in := start(t)
@@ -235,12 +315,12 @@ func TestTokenGoesToItsIssuerOnly(t *testing.T) {
 	if !ok {
 		t.Fatal("no client")
 	}
-	if resp, err := client.Get("http://" + thief.Addr().String()); err == nil {
+	if resp, err := client.Get("http://" + other.Addr().String()); err == nil {
 		resp.Body.Close()
-		t.Error("a request to another origin went out")
+		t.Error("a request to another origin succeeded")
 	}
-	if stolen.Load() {
-		t.Error("another origin was reached")
+	if received.Load() {
+		t.Error("the other origin received the request")
 	}
 	resp, err := client.Get(in.Issuer() + "/oauth/userinfo")
 	if err != nil || resp.StatusCode != 200 {

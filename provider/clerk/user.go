@@ -1,16 +1,19 @@
 package clerk
 
 import (
+	"encoding/json"
 	"math/big"
 	"slices"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// User is a user of a Clerk instance. Fields are empty where neither the token
-// nor, with [Profile], Clerk's userinfo has them.
+// User is a user of a Clerk instance. A field is empty if neither the token nor, with
+// [Profile], Clerk's userinfo endpoint has a value for it. Its slices are shared and
+// must not be changed.
 type User struct {
 	ID            string // "user_…"
 	Email         string
@@ -23,8 +26,8 @@ type User struct {
 	Org           Org
 }
 
-// Org is the organization that the user chose while signing in. An access token
-// has its ID only, and that with the scope [OrganizationScope].
+// Org is the organization that the user chose while signing in. Clerk's access tokens
+// contain its ID, if they have the scope [OrganizationScope], and nothing else about it.
 type Org struct {
 	ID          string // "org_…"; empty means none
 	Name        string
@@ -33,9 +36,9 @@ type Org struct {
 	Permissions []string // "org:feature:permission"
 }
 
-// UserOf returns what the caller's access token says about the user: the ID and,
-// where the token has them, the rest. ok is false when the request did not come
-// through a guard, as on stdio and in-memory transports.
+// UserOf returns the user as the caller's access token describes it: the ID and what
+// else the token contains. ok is false if the request did not come through a guard,
+// as on stdio and in-memory transports.
 func UserOf(req mcp.Request) (user User, ok bool) {
 	id, ok := gatehouse.IdentityOf(req)
 	if !ok {
@@ -46,8 +49,9 @@ func UserOf(req mcp.Request) (user User, ok bool) {
 
 func userOf(id gatehouse.Identity) User {
 	var c profileClaims
-	// The claims were read once already when the token was verified.
-	_ = id.Claims(&c)
+	if err := readClaims(id, &c); err != nil {
+		c = profileClaims{} // one has another type; access tokens need not have any
+	}
 	user := User{
 		ID:          id.Subject,
 		Roles:       id.Roles,
@@ -63,8 +67,18 @@ func userOf(id gatehouse.Identity) User {
 	return user
 }
 
-// profileClaims are the members that userinfo and, in part, tokens share
-// (https://clerk.com/docs, "How Clerk implements OAuth").
+// readClaims reads the claims of id into v. Names are compared byte by byte and may
+// not appear twice: "ROLES" is not "roles".
+func readClaims(id gatehouse.Identity, v any) error {
+	var payload json.RawMessage
+	if err := id.Claims(&payload); err != nil {
+		return err
+	}
+	return strictjson.Unmarshal(payload, v)
+}
+
+// profileClaims are the members of userinfo that describe the user. Tokens may contain
+// some of them (https://clerk.com/docs, "How Clerk implements OAuth").
 type profileClaims struct {
 	Email         string `json:"email"`
 	EmailVerified bool   `json:"email_verified"`
@@ -79,6 +93,8 @@ type profileClaims struct {
 	OrgSlug       string `json:"org_slug"`
 }
 
+// fill sets the empty fields of u. The name of an organization is used only if it is
+// the organization that the token was issued for.
 func (c profileClaims) fill(u *User) {
 	set := func(field *string, values ...string) {
 		for _, v := range values {
@@ -98,8 +114,8 @@ func (c profileClaims) fill(u *User) {
 	}
 }
 
-// claims are what Clerk may put into a token beyond the standard ones: the flat
-// form of organization claims and the compact one of version 2.
+// claims are the claims of Clerk beyond the standard ones. Claims about the organization
+// have a flat form (org_id, …) and, in version 2, a compact one (o, fea).
 type claims struct {
 	Roles          []string `json:"roles"`
 	Permissions    []string `json:"permissions"`
@@ -117,16 +133,17 @@ type claims struct {
 	} `json:"o"`
 }
 
-// complete fills roles, permissions and organization of an identity.
+// complete is the Complete function of the provider: it sets the roles, permissions and
+// organization of id from its claims.
 func complete(id *gatehouse.Identity) error {
 	var c claims
-	if err := id.Claims(&c); err != nil {
+	if err := readClaims(*id, &c); err != nil {
 		return err
 	}
 	id.Roles, id.Permissions = c.Roles, c.Permissions
 	id.Organization = gatehouse.Organization{ID: c.OrgID, Role: c.OrgRole, Slug: c.OrgSlug, Permissions: c.OrgPermissions}
 	if o := c.Organization; o != nil && o.ID != "" {
-		id.Organization = gatehouse.Organization{ID: o.ID, Slug: o.Slug, Permissions: expand(c.Features, o.Permissions, o.Masks)}
+		id.Organization = gatehouse.Organization{ID: o.ID, Slug: o.Slug, Permissions: expandPermissions(c.Features, o.Permissions, o.Masks)}
 		if o.Role != "" {
 			id.Organization.Role = "org:" + strings.TrimPrefix(o.Role, "org:")
 		}
@@ -134,14 +151,14 @@ func complete(id *gatehouse.Identity) error {
 	return nil
 }
 
-// maxFeatures bounds the features, permissions and masks of one token.
+// maxFeatures bounds the features, the permissions and the masks of one token, and the
+// length of each mask in digits.
 const maxFeatures = 256
 
-// expand decodes the compact permissions of version 2: bit j of mask i grants
-// permission j of feature i, counted from the lowest bit. Features are counted
-// over the whole list, those of the user alone included, as Clerk's
-// documentation has it.
-func expand(features, permissions, masks string) []string {
+// expandPermissions decodes the compact permissions of version 2: bit j of mask i,
+// counted from the lowest bit, grants permission j of feature i. As in Clerk's
+// documentation, i counts all features, including those of the user only.
+func expandPermissions(features, permissions, masks string) []string {
 	split := func(s string) []string {
 		parts := strings.SplitN(s, ",", maxFeatures+1)
 		return parts[:min(len(parts), maxFeatures)]

@@ -1,5 +1,5 @@
-// The page: the SDK in a browser, every request from an origin that is neither
-// the server's nor the Clerk's. Signing in leaves the page and comes back to it.
+// The script of the web page: an SDK in a browser. The origin of the page is neither
+// the server's nor Clerk's. A sign-in leaves the page and returns to it.
 import { Client, StreamableHTTPClientTransport as Transport, UnauthorizedError } from '@modelcontextprotocol/client';
 import { Provider } from '../provider.mjs';
 import { Session } from '../session.mjs';
@@ -21,8 +21,8 @@ function session(url) {
   return new Session(sdk, url, provider);
 }
 
-// connect returns the revision, or null when the person must sign in first, at
-// signInAt: leaving the page now would take the answer along.
+// connect returns the revision. If the user must sign in first, it returns null and
+// sets signInAt. It does not leave the page itself, because its result would be lost.
 async function connect(url) {
   window.session = session(url);
   try {
@@ -33,7 +33,7 @@ async function connect(url) {
   }
 }
 
-// resume goes on where connect left, after the sign-in.
+// resume completes connect after the sign-in.
 async function resume() {
   window.session = session(sessionStorage.getItem('url'));
   await window.session.finish(new URLSearchParams(location.search));

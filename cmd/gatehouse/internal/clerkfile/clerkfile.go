@@ -337,7 +337,7 @@ func (f File) Apply(server *localclerk.Server) error {
 	if err := server.SetSettings(f.Settings); err != nil {
 		return err
 	}
-	return server.SetPeople(f.Users, f.Organizations)
+	return server.SetUsers(f.Users, f.Organizations)
 }
 
 // Watch applies the file at path to server each time that it has changed, until

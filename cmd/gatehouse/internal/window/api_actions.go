@@ -193,7 +193,7 @@ type minting struct {
 
 // mint returns a new token. It is the only response of the window with a complete token.
 func (w *Window) mint(m minting) (any, error) {
-	token, err := w.clerk.Mint(localclerk.Token{
+	token, err := w.clerk.IssueToken(localclerk.Token{
 		Kind: m.Kind, User: m.User, Organization: m.Organization, Scopes: m.Scopes, ClientID: m.ClientID,
 		Resource: m.Resource, Lifetime: time.Duration(m.Lifetime), Opaque: m.Opaque,
 	})

@@ -215,7 +215,7 @@ func (w *Window) organizations() []Organization {
 func (w *Window) registrations() []Registration {
 	clients := []Registration{}
 	for _, c := range newest(w.clerk.Clients()) {
-		clients = append(clients, Registration{ID: c.ID, Name: redact(c.Name), RedirectURIs: list(c.RedirectURIs), Scopes: list(c.Scopes), Dynamic: c.Dynamic, Public: c.Public, Created: c.Created})
+		clients = append(clients, Registration{ID: c.ID, Name: redact(c.Name), RedirectURIs: list(c.RedirectURIs), Scopes: list(c.Scopes), Dynamic: c.Dynamic, Public: c.Public, Created: c.CreatedAt})
 	}
 	return clients
 }
@@ -231,7 +231,7 @@ func (w *Window) tokens() []Token {
 		tokens = append(tokens, Token{
 			// The ID is not a part of the token's value.
 			ID: t.ID, Form: "opaque", ClientID: t.ClientID, ClientName: names[t.ClientID], User: w.userName(t.User),
-			Organization: t.Organization, Scopes: list(t.Scopes), Issued: t.Issued, Expires: t.Expires, Revoked: t.Revoked,
+			Organization: t.Organization, Scopes: list(t.Scopes), Issued: t.IssuedAt, Expires: t.ExpiresAt, Revoked: t.Revoked,
 		})
 	}
 	slices.SortStableFunc(tokens, func(a, b Token) int { return a.Issued.Compare(b.Issued) })

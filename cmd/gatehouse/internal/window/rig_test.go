@@ -70,7 +70,7 @@ func newRig(t *testing.T, handler http.HandlerFunc) *rig {
 // mint returns a token of the local Clerk.
 func (r *rig) mint(t *testing.T, token localclerk.Token) string {
 	t.Helper()
-	value, err := r.clerk.Mint(token)
+	value, err := r.clerk.IssueToken(token)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,119 @@
+package gatehouse
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// caller is the caller of one authenticated request.
+type caller struct {
+	verified
+	token string // never printed: see Format
+	guard *Guard
+}
+
+// authenticate runs checks 4 to 7: it returns the caller that the credentials of r
+// identify.
+func (g *Guard) authenticate(r *http.Request) (*caller, *Rejection) {
+	if g.settings.Provider.DangerouslySkipVerification && !arrivedOnLoopback(r) {
+		return nil, &Rejection{Reason: reason.NotLoopback}
+	}
+	raw, why := credentials(r)
+	if why != "" {
+		return nil, &Rejection{Reason: why}
+	}
+	return g.verifyToken(r.Context(), raw)
+}
+
+// verifyToken returns the caller that the token identifies. Revocation is checked every
+// time, also for a token whose verification is cached.
+func (g *Guard) verifyToken(ctx context.Context, raw string) (*caller, *Rejection) {
+	c := &caller{token: raw, guard: g}
+	if rejection := g.verifier.verify(ctx, raw, &c.verified); rejection != nil {
+		return nil, rejection
+	}
+	if g.revoked(&c.verified) {
+		return nil, &Rejection{Reason: reason.Revoked, Err: errRevoked}
+	}
+	return c, nil
+}
+
+// placeholderAuthorization replaces the verified token, because go-sdk's middleware
+// requires an Authorization header and splits it into words.
+var placeholderAuthorization = []string{"Bearer verified"}
+
+// withCaller returns a copy of r that carries c in its context and no token.
+func withCaller(r *http.Request, c *caller) *http.Request {
+	r = r.WithContext(context.WithValue(r.Context(), callerKey{}, c))
+	r.Header = maps.Clone(r.Header)
+	r.Header["Authorization"] = placeholderAuthorization
+	return r
+}
+
+// withTokenInfo installs the caller as the [auth.TokenInfo] of the request. The
+// context key is not exported, so go-sdk's middleware is the only way to do that. go-sdk
+// passes TokenInfo to tools and binds its sessions to TokenInfo.UserID.
+func (g *Guard) withTokenInfo(handler http.Handler) http.Handler {
+	fromContext := func(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo, error) {
+		return g.tokenInfo(callerFromContext(ctx)), nil
+	}
+	withoutToken := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		delete(r.Header, "Authorization") // withCaller cloned the map
+		handler.ServeHTTP(w, r)
+	})
+	return auth.RequireBearerToken(fromContext, &auth.RequireBearerTokenOptions{ClockSkew: g.Leeway})(withoutToken)
+}
+
+func (g *Guard) tokenInfo(c *caller) *auth.TokenInfo {
+	return &auth.TokenInfo{
+		Scopes:     c.identity.Scopes,
+		Expiration: c.identity.Expiry,
+		UserID:     c.principal,
+		Extra:      map[string]any{tokenInfoKey: c},
+	}
+}
+
+// tokenInfoKey is the key of the *caller in auth.TokenInfo.Extra.
+const tokenInfoKey = module + ".caller"
+
+const module = "github.com/gatehouse-mcp/gatehouse"
+
+// callerOf returns the caller of an MCP request, or nil if it did not come through a guard.
+func callerOf(req mcp.Request) *caller {
+	if req == nil {
+		return nil
+	}
+	extra := req.GetExtra()
+	if extra == nil || extra.TokenInfo == nil {
+		return nil
+	}
+	c, _ := extra.TokenInfo.Extra[tokenInfoKey].(*caller)
+	return c
+}
+
+type callerKey struct{}
+
+// callerFromContext returns the caller of an HTTP request, or nil if it did not come
+// through a guard.
+func callerFromContext(ctx context.Context) *caller {
+	c, _ := ctx.Value(callerKey{}).(*caller)
+	return c
+}
+
+// Format prints a placeholder for every verb. Printing a TokenInfo prints its Extra and
+// so the caller, and fmt calls no methods of the unexported fields in it.
+func (c *caller) Format(f fmt.State, _ rune) { io.WriteString(f, "[caller]") }
+
+// MarshalJSON returns the same placeholder as Format.
+func (c *caller) MarshalJSON() ([]byte, error) { return []byte(`"[caller]"`), nil }
+
+// LogValue logs the identity without the token.
+func (c *caller) LogValue() slog.Value { return c.identity.LogValue() }

@@ -1,0 +1,3 @@
+package env
+
+const MaxBytes = maxBytes

@@ -1,0 +1,177 @@
+package gatehouse
+
+import (
+	"fmt"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// The methods of operations that requirements can name.
+const (
+	methodCallTool     = "tools/call"
+	methodGetPrompt    = "prompts/get"
+	methodReadResource = "resources/read"
+)
+
+// operation is what a JSON-RPC request does, as far as requirements depend on it.
+type operation struct {
+	method string
+	name   string // of the tool or prompt, or URI of the resource; empty for other methods
+}
+
+// operations returns the operations of a JSON-RPC message or batch. It must not read
+// another method or name than the server behind the guard does. So member names are
+// compared exactly, as go-sdk does (encoding/json would read "Method" as "method"), and
+// text on which readers disagree is an error, such as a member that appears twice.
+func operations(body []byte) ([]operation, error) {
+	messages := []jsontext.Value{body}
+	if messages[0].Kind() == '[' {
+		if err := strictjson.Unmarshal(body, &messages); err != nil {
+			return nil, err
+		}
+	}
+	var ops []operation
+	for _, message := range messages {
+		found, err := operationsIn(message)
+		if err != nil {
+			return nil, err
+		}
+		ops = append(ops, found...)
+	}
+	return ops, nil
+}
+
+// operationsIn returns the operations of one message. Usually there is one; a response to
+// the server has none. Subscribing to a resource and completing its arguments count as
+// reading it, so that its requirements apply.
+func operationsIn(message jsontext.Value) ([]operation, error) {
+	m, err := membersOf(message)
+	if err != nil || m["method"] == nil {
+		return nil, err
+	}
+	var method string
+	if err := m.decode("method", &method); err != nil {
+		return nil, err
+	}
+	switch method {
+	case methodCallTool, methodGetPrompt:
+		return namedOperation(method, m, "name")
+	case methodReadResource, "resources/subscribe":
+		return namedOperation(methodReadResource, m, "uri")
+	case "subscriptions/listen":
+		return listenOperations(m)
+	case "completion/complete":
+		return completeOperations(m)
+	}
+	return []operation{{method: method}}, nil
+}
+
+// namedOperation returns the operation whose name is a member of the params.
+func namedOperation(method string, message members, nameMember string) ([]operation, error) {
+	params, err := message.object("params")
+	if err != nil {
+		return nil, err
+	}
+	op := operation{method: method}
+	if err := params.decode(nameMember, &op.name); err != nil {
+		return nil, err
+	}
+	return []operation{op}, nil
+}
+
+// listenOperations returns the resources to which a subscriptions/listen request
+// subscribes (MCP 2026-07-28).
+func listenOperations(message members) ([]operation, error) {
+	params, err := message.object("params")
+	if err != nil || params.absent("notifications") {
+		return nil, err
+	}
+	notifications, err := params.object("notifications")
+	if err != nil || notifications.absent("resourceSubscriptions") {
+		return nil, err
+	}
+	var uris []string
+	if err := notifications.decode("resourceSubscriptions", &uris); err != nil {
+		return nil, err
+	}
+	return readsOf(uris...), nil
+}
+
+// readsOf returns the operations of reading the resources.
+func readsOf(uris ...string) []operation {
+	var ops []operation
+	for _, uri := range uris {
+		ops = append(ops, operation{methodReadResource, uri})
+	}
+	return ops
+}
+
+// completeOperations returns the prompt or resource whose arguments a completion/complete
+// request completes.
+func completeOperations(message members) ([]operation, error) {
+	params, err := message.object("params")
+	if err != nil || params.absent("ref") {
+		return nil, err
+	}
+	ref, err := params.object("ref")
+	if err != nil {
+		return nil, err
+	}
+	var kind, name, uri string
+	for member, text := range map[string]*string{"type": &kind, "name": &name, "uri": &uri} {
+		if ref.absent(member) {
+			continue
+		}
+		if err := ref.decode(member, text); err != nil {
+			return nil, err
+		}
+	}
+	return completionOf(kind, name, uri), nil
+}
+
+// completionOf returns the operation of a reference in completion/complete.
+func completionOf(kind, name, uri string) []operation {
+	switch kind {
+	case "ref/prompt":
+		return []operation{{methodGetPrompt, name}}
+	case "ref/resource":
+		return []operation{{methodReadResource, uri}}
+	}
+	return nil
+}
+
+// members are the members of a JSON object.
+type members map[string]jsontext.Value
+
+func membersOf(object jsontext.Value) (members, error) { return strictjson.Members(object) }
+
+// absent reports whether there is no member of that name, or it is null.
+func (m members) absent(name string) bool { return m[name] == nil || m[name].Kind() == 'n' }
+
+// object returns the members of the object that is a member of m. A null has none.
+func (m members) object(name string) (members, error) {
+	switch {
+	case m[name] == nil:
+		return nil, fmt.Errorf("member %q is missing", name)
+	case m.absent(name):
+		return nil, nil
+	}
+	object, err := membersOf(m[name])
+	if err != nil {
+		return nil, fmt.Errorf("member %q: %w", name, err)
+	}
+	return object, nil
+}
+
+// decode sets v to a member of m. A null sets it to its zero value. The error names the
+// member and not its value, which is text of the request.
+func (m members) decode(name string, v any) error {
+	if m[name] == nil {
+		return fmt.Errorf("member %q is missing", name)
+	}
+	if err := strictjson.Unmarshal(m[name], v); err != nil {
+		return fmt.Errorf("member %q has the wrong type", name)
+	}
+	return nil
+}

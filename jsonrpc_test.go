@@ -1,0 +1,84 @@
+package gatehouse_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// members returns the text of n further members of an object.
+func members(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"m%d":null`, i)
+	}
+	return b.String()
+}
+
+// The guard must find the operation that the server finds, or reject the message.
+func TestOperationsOfAMessage(t *testing.T) {
+	nested := func(depth int) string {
+		list := strings.Repeat("[", depth) + strings.Repeat("]", depth)
+		return `{"method":"tools/call","params":{"name":"read","arguments":` + list + `}}`
+	}
+	listen := func(notifications string) string {
+		return `{"method":"subscriptions/listen","params":{"notifications":{` + notifications + `}}}`
+	}
+	runRequirementTests(t, []requirementTest{
+		needsScopes("member of another case", "notes:write",
+			`{"method":"tools/call","Method":"ping","params":{"name":"write"}}`),
+		needsScopes("params of another case", "notes:write",
+			`{"method":"tools/call","params":{"name":"write"},"Params":{"name":"read"}}`),
+		needsScopes("name of another case", "notes:write",
+			`{"method":"tools/call","params":{"name":"write","NAME":"read"}}`),
+		needsScopes("a URI next to the name", "notes:write",
+			`{"method":"tools/call","params":{"name":"write","uri":"x"}}`),
+		rejected("two names", "body_malformed", `{"method":"tools/call","params":{"name":"write","name":"read"}}`),
+		rejected("two names, the last of them null", "body_malformed",
+			`{"method":"tools/call","params":{"name":"write","name":null}}`),
+		rejected("two names, one of them escaped", "body_malformed",
+			`{"method":"tools/call","params":{"name":"write","n\u0061me":null}}`),
+		rejected("two URIs", "body_malformed", `{"method":"resources/read","params":{"uri":"notes://all","uri":null}}`),
+		rejected("two methods", "body_malformed", `{"method":"tools/call","method":null,"params":{"name":"write"}}`),
+		rejected("params twice", "body_malformed", `{"method":"tools/call","params":{"name":"write"},"params":null}`),
+		rejected("more members than allowed", "body_malformed", `{"method":"tools/list"`+members(128)+`}`),
+		allowed("many members", `{"method":"tools/list"`+members(127)+`}`),
+		rejected("params with more members than allowed", "body_malformed",
+			`{"method":"tools/call","params":{"name":"read"`+members(128)+`}}`),
+		allowed("no name", `{"method":"tools/call","params":{"name":null}}`),
+		rejected("two arguments of one name", "body_malformed",
+			`{"method":"tools/call","params":{"name":"read","arguments":{"a":1,"a":2}}}`),
+		rejected("not UTF-8", "body_malformed", "{\"method\":\"tools/call\",\"params\":{\"name\":\"read\xff\"}}"),
+		rejected("nested deeply", "body_malformed", nested(1000)),
+		allowed("nested a little", nested(20)),
+		rejected("null", "body_malformed", "null"),
+		rejected("string", "body_malformed", `"tools/call"`),
+		rejected("nothing", "body_malformed", " "),
+		needsScopes("escaped name", "notes:write",
+			`{"method":"tools/c\u0061ll","params":{"name":"wr\u0069te"}}`),
+		needsScopes("subscription to a resource", "notes:read",
+			`{"method":"resources/subscribe","params":{"uri":"notes://all"}}`),
+		needsScopes("listening to a resource", "notes:read",
+			listen(`"resourceSubscriptions":["notes://one",null,"notes://all"]`)),
+		allowed("listening to other resources", listen(`"toolsListChanged":true,"resourceSubscriptions":["notes://one"]`)),
+		allowed("listening to nothing", listen(`"resourceSubscriptions":null`)),
+		rejected("listening twice", "body_malformed",
+			listen(`"resourceSubscriptions":["notes://all"],"resourceSubscriptions":null`)),
+		rejected("listening, no list", "body_malformed", listen(`"resourceSubscriptions":"notes://all"`)),
+		needsScopes("completion for a prompt", "notes:draft",
+			`{"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"draft"}}}`),
+		needsScopes("completion for a resource", "notes:read",
+			`{"method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"notes://all"}}}`),
+		allowed("completion for others",
+			`{"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"other","uri":"notes://all"}}}`),
+		rejected("completion for a name that is not a string", "body_malformed",
+			`{"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":["draft"]}}}`),
+		rejected("trailing bytes", "body_malformed", call("write")+"x"),
+		rejected("two messages", "body_malformed", call("read")+call("write")),
+		rejected("name that is not a string", "body_malformed", `{"method":"tools/call","params":{"name":["write"]}}`),
+		rejected("no params", "body_malformed", `{"method":"tools/call"}`),
+		rejected("batch in a batch", "body_malformed", "[["+call("write")+"]]"),
+		allowed("answer to the server", `{"jsonrpc":"2.0","id":1,"result":{}}`),
+		allowed("batch that is allowed", "\n ["+call("read")+","+call("read")+"]"),
+	})
+}

@@ -1,0 +1,53 @@
+package gatehouse_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse"
+)
+
+// TestLoopbackIssuers has issuers on plain http: New accepts only those from which the
+// keys can then be fetched.
+func TestLoopbackIssuers(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		host       string
+		wantReason string // of the *ConfigError of New; empty if the guard becomes ready
+	}{
+		{"127.0.0.1", ""},
+		{"localhost", ""},
+		{"clerk.localhost", ""},
+		{"Clerk.LOCALHOST", ""},
+
+		{"localhost.", "which is neither a DNS name nor an address"},
+		{"localhost.example.com", "is not https"},
+		{"127.1", "which is neither a DNS name nor an address"},
+		{"0.0.0.0", "which means all addresses"},
+		{"[::ffff:127.0.0.1]", "an IPv4 address in IPv6 form"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.host, func(t *testing.T) {
+			t.Parallel()
+			is := newIssuer(t)
+			is.url = strings.Replace(is.url, "127.0.0.1", tt.host, 1)
+			guard, err := gatehouse.New(gatehouse.Config{
+				Resource: "http://localhost:3000/mcp",
+				Provider: gatehouse.OIDC(is.url),
+			})
+			if tt.wantReason != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.wantReason) {
+					t.Errorf("New with issuer %q: %v, want %q", is.url, err, tt.wantReason)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer guard.Close()
+			if err := guard.Ready(t.Context()); err != nil {
+				t.Errorf("Ready with issuer %q: %v, want nil", is.url, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,152 @@
+package gatehouse
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/challenge"
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
+)
+
+const (
+	// defaultRetryAfter is how long a client should wait if an outage has no known end.
+	defaultRetryAfter = 5 * time.Second
+	// maxLoggedText is the limit in bytes of each text of a request in the log. Anyone can
+	// send a path as long as the server's limit for headers.
+	maxLoggedText = 1024
+)
+
+// Rejection describes one rejected request. It never contains the token.
+type Rejection struct {
+	// Reason is why the request was rejected.
+	Reason Reason
+	// Status is the HTTP status of the answer.
+	Status int
+	// Err has the details, for logs only. It may be nil.
+	Err error
+	// Hint is what the operator should do.
+	Hint string
+	// Identity is the caller. It is zero if the token was missing or invalid.
+	Identity Identity
+}
+
+// LogValue returns the reason and, if known, the details, the caller and the hint.
+func (r Rejection) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("reason", string(r.Reason))}
+	if r.Err != nil {
+		attrs = append(attrs, slog.String("detail", r.Err.Error()))
+	}
+	if r.Identity.Subject != "" {
+		attrs = append(attrs, slog.Any("caller", r.Identity))
+	}
+	// Every sign-in begins without credentials; the operator need not do anything.
+	if r.Hint != "" && r.Reason != reason.NoCredentials {
+		attrs = append(attrs, slog.String("hint", r.Hint))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// reject answers r with the status, code and phrase of the reason. The details go to the
+// log or to [Config.OnReject], and never into the answer.
+func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejection) {
+	info := infoOf(rejection.Reason)
+	rejection.Status, rejection.Hint = info.Status, g.hint(info)
+	g.counters.reject(rejection.Reason)
+	if g.OnReject != nil {
+		g.OnReject(r, rejection)
+	} else {
+		g.logRejection(r, rejection)
+	}
+	if c := g.challenge(r, rejection, info); c != "" {
+		w.Header().Set("WWW-Authenticate", c)
+	}
+	if info.Status == http.StatusServiceUnavailable {
+		setRetryAfter(w.Header(), rejection.Err)
+	}
+	writeError(w, r, info.Status, errorBody{info.Code, info.Phrase, info.Reason})
+}
+
+// challenge returns the WWW-Authenticate header (RFC 6750 §3, RFC 9728 §5.1), or "" for a
+// rejection that a different token would not fix.
+func (g *Guard) challenge(r *http.Request, rejection Rejection, info ReasonInfo) string {
+	c := challenge.Bearer{
+		ResourceMetadata: g.resourceFor(r).metadataURL,
+		Scopes:           g.scopes,
+		Error:            info.Code,
+		ErrorDescription: info.Phrase,
+	}
+	switch info.Code {
+	case reason.CodeMissingToken:
+		c.Error, c.ErrorDescription = "", ""
+	case reason.CodeInvalidRequest:
+		if rejection.Identity.Subject != "" { // the body is invalid, and the token is valid
+			return ""
+		}
+	case reason.CodeInvalidToken:
+	case reason.CodeInsufficientScope:
+		// All scopes that the operation needs, including those the token has: clients
+		// of 2025-11-25 request exactly these, and would lose the others.
+		if e := (*scopeError)(nil); errors.As(rejection.Err, &e) {
+			c.Scopes = union(g.scopes, e.needed)
+		}
+	default:
+		return ""
+	}
+	return c.String()
+}
+
+func (g *Guard) logRejection(r *http.Request, rejection Rejection) {
+	level := slog.LevelInfo
+	if rejection.Status == http.StatusServiceUnavailable {
+		level = slog.LevelWarn
+	}
+	g.Logger.LogAttrs(r.Context(), level, "request rejected",
+		slog.String("method", quote.Clip(r.Method, maxLoggedText)),
+		slog.String("path", quote.Clip(r.URL.Path, maxLoggedText)),
+		slog.Int("status", rejection.Status),
+		slog.Any("rejection", rejection),
+	)
+}
+
+// hint returns what the operator should do: the provider's own advice if it has any.
+func (g *Guard) hint(info ReasonInfo) string {
+	if hint := g.settings.Provider.Hints[info.Reason]; hint != "" {
+		return hint
+	}
+	return info.Do
+}
+
+// setRetryAfter sets Retry-After to the wait that err asks for, in whole seconds, rounded up.
+func setRetryAfter(h http.Header, err error) {
+	seconds := (retryAfter(err) + time.Second - 1) / time.Second
+	h.Set("Retry-After", strconv.Itoa(int(seconds)))
+}
+
+// errorBody is the JSON body of an error. Error and Description have the names of RFC 6750
+// section 3. Reason lets programs recognize a rejection without comparing phrases. It
+// reveals nothing more, since each reason has a phrase of its own; it is absent from errors
+// that are not rejections.
+type errorBody struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description"`
+	Reason      Reason `json:"reason,omitempty"`
+}
+
+// writeError writes an error as JSON, with headers that keep it out of caches.
+func writeError(w http.ResponseWriter, r *http.Request, status int, body errorBody) {
+	text, _ := json.Marshal(body) // a struct of strings has no error
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		w.Write(text)
+	}
+}
