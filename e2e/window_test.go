@@ -161,9 +161,9 @@ func testWindowSignIn(t *testing.T, o *windowUser) {
 	o.headline("signed in as Ada Lovelace, 2 calls")
 	got := query[[]string](o, "titles", nil)
 	for _, want := range []string{
-		"Sends a request without a token",
-		"Fetches the protected resource metadata",
-		"Fetches the authorization server metadata",
+		"Calls without a token",
+		"Fetches resource metadata",
+		"Fetches authorization server metadata",
 		"Opens the authorization endpoint",
 		"Shows the sign-in page",
 		"Chooses an account",

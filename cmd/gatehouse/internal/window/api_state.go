@@ -156,13 +156,13 @@ func settingsOf(s localclerk.Settings) []Setting {
 		{
 			Name:  "client_id_metadata_documents_only_allow_pre_registered_clients",
 			Label: "Only pre-registered CIMD clients",
-			Note:  "If on, such URLs must be registered first.",
+			Note:  "If on, the URL of a metadata document must be registered before it can be a client ID.",
 			Value: s.ClientIDMetadataDocumentsOnlyAllowPreRegisteredClients,
 		},
 		{
 			Name:  "client_id_metadata_documents_block_implicitly_allowed_clients",
 			Label: "Block implicitly allowed CIMD clients",
-			Note:  "If on, such URLs that were accepted without registration are blocked.",
+			Note:  "If on, metadata documents that were accepted without registration are blocked.",
 			Value: s.ClientIDMetadataDocumentsBlockImplicitlyAllowedClients,
 		},
 		{

@@ -106,15 +106,31 @@ func rpcError(x *roundTrip) string {
 	return quote.Clip(redact(response.Error.Message), maxValue)
 }
 
+// fixedWords keep their spelling at the start of a sentence: parameters of tokens, and names.
+var fixedWords = []string{"alg", "aud", "exp", "iss", "kid", "nbf", "sub", "typ", "Clerk", "Clerk's"}
+
 // sentence returns phrase as a sentence: with a capital letter and a full stop.
 func sentence(phrase string) string {
 	phrase = strings.TrimSpace(phrase)
 	if phrase == "" {
 		return ""
 	}
-	phrase = strings.ToUpper(phrase[:1]) + phrase[1:]
+	if word, _, _ := strings.Cut(phrase, " "); !slices.Contains(fixedWords, word) {
+		phrase = strings.ToUpper(phrase[:1]) + phrase[1:]
+	}
 	if !strings.HasSuffix(phrase, ".") {
 		phrase += "."
 	}
 	return phrase
+}
+
+// clause returns a sentence as it follows a colon.
+func clause(sentence string) string {
+	if sentence == "" {
+		return ""
+	}
+	if word, _, _ := strings.Cut(sentence, " "); !slices.Contains(fixedWords, word) {
+		sentence = strings.ToLower(sentence[:1]) + sentence[1:]
+	}
+	return strings.TrimSuffix(sentence, ".")
 }

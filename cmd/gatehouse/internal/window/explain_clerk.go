@@ -82,14 +82,7 @@ func offersNoRegistration(e localclerk.Event) bool {
 
 // summary ends the headline of a run that stopped at s: "stopped at registration: …".
 func (s Step) summary() string {
-	if short := clerkErrors[s.errorCode].short; short != "" {
-		return short
-	}
-	text := strings.TrimSuffix(s.Why, ".")
-	if text == "" {
-		return fmt.Sprintf("status %d", s.Status)
-	}
-	return strings.ToLower(text[:1]) + text[1:]
+	return cmp.Or(clerkErrors[s.errorCode].short, clause(s.Why), fmt.Sprintf("status %d", s.Status))
 }
 
 // stage returns the stage of a sign-in at which s failed.

@@ -204,3 +204,18 @@ func TestHeadlinesOfClerkErrors(t *testing.T) {
 		})
 	}
 }
+
+func TestSentenceAndClause(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ phrase, wantSentence, wantClause string }{
+		{"", "", ""},
+		{"the token has expired", "The token has expired.", "the token has expired"},
+		{"exp has passed", "exp has passed.", "exp has passed"},
+		{"Clerk's clock is ahead.", "Clerk's clock is ahead.", "Clerk's clock is ahead"},
+	} {
+		got := sentence(test.phrase)
+		if got != test.wantSentence || clause(got) != test.wantClause {
+			t.Errorf("%q: got %q and %q, want %q and %q", test.phrase, got, clause(got), test.wantSentence, test.wantClause)
+		}
+	}
+}

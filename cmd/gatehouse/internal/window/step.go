@@ -96,7 +96,7 @@ const (
 
 // kindInfo describes a kind of step on the page.
 type kindInfo struct {
-	title    string
+	title    string // at most 26 characters for requests to or from the MCP server, for which the page has less space
 	purpose  string // sentences
 	stage    string // ends "stopped at …"
 	progress string // what a run that has reached such a step is doing; empty if the step does not matter
@@ -104,24 +104,24 @@ type kindInfo struct {
 
 var kinds = map[kind]kindInfo{
 	kindChallenge: {
-		title:    "Sends a request without a token",
+		title:    "Calls without a token",
 		purpose:  "The server answers 401, which starts the sign-in. The WWW-Authenticate header has the URL of the protected resource metadata (RFC 9728).",
 		stage:    "the first request",
 		progress: "asked to sign in",
 	},
 	kindResource: {
-		title:    "Fetches the protected resource metadata",
+		title:    "Fetches resource metadata",
 		purpose:  "The metadata of the MCP server (RFC 9728) names the resource that tokens must be issued for, the authorization server, and the scopes to request.",
 		stage:    "discovery",
 		progress: "finding the authorization server",
 	},
 	kindServerMetadata: {
-		title:   "Looks for authorization server metadata at the MCP server",
+		title:   "Looks for OAuth metadata",
 		purpose: "Clients of the 2025-03-26 revision request the authorization server metadata from the MCP server itself.",
 		stage:   "discovery",
 	},
 	kindMetadata: {
-		title:    "Fetches the authorization server metadata",
+		title:    "Fetches authorization server metadata",
 		purpose:  "The metadata of the authorization server (RFC 8414) has the URLs for registration, authorization and tokens, and lists the supported features.",
 		stage:    "discovery",
 		progress: "finding the authorization server",
@@ -170,7 +170,7 @@ var kinds = map[kind]kindInfo{
 		stage:   "userinfo",
 	},
 	kindIntrospection: {
-		title:   "Introspects an opaque token",
+		title:   "Introspects a token",
 		purpose: "An opaque token has no readable claims, so the server asks Clerk whether it is valid and whom it was issued to.",
 		stage:   "token introspection",
 	},

@@ -89,6 +89,8 @@ func senderOf(k kind, e localclerk.Event) Party {
 
 func titleOf(k kind, e localclerk.Event, user string) string {
 	switch {
+	case k == kindMetadata && senderOf(k, e) == Server:
+		return "Fetches Clerk's metadata"
 	case k == kindRegistration && cmp.Or(e.ClientName, e.Request["client_name"]) != "":
 		return "Registers as " + redactName(cmp.Or(e.ClientName, e.Request["client_name"]))
 	case k == kindPage && e.Status == http.StatusOK && e.User != "":

@@ -110,7 +110,7 @@ function drawFaults({ faults, settings, users }, act) {
       pressed('fault-dcr', 'Registration off', !dynamic.value,
         () => act('settings', { [dynamic.name]: !dynamic.value }, `Dynamic client registration is now ${dynamic.value ? 'off' : 'on'}`))),
     el('div', { class: 'pair' },
-      choice('latency', 'Delay of each answer', faults.latency, ['0s', '500ms', '2s', '10s'], { '0s': 'none' }, (latency) => act('faults', { latency }, `Clerk delays each answer by ${latency}`)),
+      choice('latency', 'Response delay', faults.latency, ['0s', '500ms', '2s', '10s'], { '0s': 'none' }, (latency) => act('faults', { latency }, `Clerk delays each response by ${latency}`)),
       choice('clock_offset', 'Clerk’s clock is', faults.clock_offset, ['-1h0m0s', '-5m0s', '0s', '5m0s', '1h0m0s'],
         { '-1h0m0s': '1 h behind', '-5m0s': '5 min behind', '0s': 'correct', '5m0s': '5 min ahead', '1h0m0s': '1 h ahead' },
         (offset) => act('faults', { clock_offset: offset }, offset === '0s' ? 'Clerk’s clock is correct' : `Clerk’s clock is off by ${offset}`))),
@@ -119,7 +119,7 @@ function drawFaults({ faults, settings, users }, act) {
     el('div', { class: 'row tall' },
       el('label', { for: 'revoke-user' }, 'Revoke all tokens of'),
       el('div', { class: 'inline' }, who, el('button', { type: 'button', id: 'revoke', class: 'fault once', onclick: () => act('revoke', { user: who.value }, `Revoked the tokens of ${who.selectedOptions[0].textContent}`) }, 'Revoke')),
-      el('p', { class: 'note' }, 'Codes, refresh tokens and opaque tokens. JWTs stay valid until they expire, as at Clerk.')),
+      el('p', { class: 'note' }, 'This revokes codes, refresh tokens and opaque tokens. JWTs stay valid until they expire, as at Clerk.')),
   ];
 }
 
