@@ -127,7 +127,11 @@ func withoutPath(err error) string {
 // joins one for each mistake.
 func Parse(name string, text []byte) (File, error) {
 	if len(text) > maxBytes {
-		return File{}, &Error{File: name, Problem: fmt.Sprintf("the file is longer than %d bytes", maxBytes), Fix: "remove users and organizations that you do not need"}
+		return File{}, &Error{
+			File:    name,
+			Problem: fmt.Sprintf("the file is longer than %d bytes", maxBytes),
+			Fix:     "remove users and organizations that you do not need",
+		}
 	}
 	file := File{Settings: DefaultSettings(), Users: localclerk.SeedUsers(), Organizations: localclerk.SeedOrganizations()}
 	var document yaml.Node
@@ -135,7 +139,11 @@ func Parse(name string, text []byte) (File, error) {
 	case errors.Is(err, io.EOF):
 		return file, nil
 	case err != nil:
-		return File{}, &Error{File: name, Problem: "parsing YAML: " + strings.TrimPrefix(err.Error(), "yaml: "), Fix: "check the indentation and the quotes near this line"}
+		return File{}, &Error{
+			File:    name,
+			Problem: "parsing YAML: " + strings.TrimPrefix(err.Error(), "yaml: "),
+			Fix:     "check the indentation and the quotes near this line",
+		}
 	}
 	r := &reader{file: name}
 	r.mapping(document.Content[0], "the file", members{

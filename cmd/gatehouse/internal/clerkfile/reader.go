@@ -213,7 +213,8 @@ func (r *reader) member(n *yaml.Node, users []localclerk.User) localclerk.Member
 	}
 	for _, p := range m.Permissions {
 		if strings.Count(p, ":") != 2 || !strings.HasPrefix(p, "org:") {
-			r.report(n, fmt.Sprintf("permission %s does not have the form org:feature:action", quote.String(p)), `write it like "org:notes:read"`)
+			problem := fmt.Sprintf("permission %s does not have the form org:feature:action", quote.String(p))
+			r.report(n, problem, `write it like "org:notes:read"`)
 		}
 	}
 	return m

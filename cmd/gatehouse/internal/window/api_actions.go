@@ -33,7 +33,8 @@ func (w *Window) actions() map[string]http.Handler {
 func action[T any](perform func(T) (any, error)) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media != "application/json" {
-			writeError(rw, http.StatusUnsupportedMediaType, fmt.Sprintf("got content type %s, want application/json", quote.String(r.Header.Get("Content-Type"))))
+			problem := fmt.Sprintf("got content type %s, want application/json", quote.String(r.Header.Get("Content-Type")))
+			writeError(rw, http.StatusUnsupportedMediaType, problem)
 			return
 		}
 		var input T

@@ -215,7 +215,15 @@ func (w *Window) organizations() []Organization {
 func (w *Window) registrations() []Registration {
 	clients := []Registration{}
 	for _, c := range newest(w.clerk.Clients()) {
-		clients = append(clients, Registration{ID: c.ID, Name: redact(c.Name), RedirectURIs: list(c.RedirectURIs), Scopes: list(c.Scopes), Dynamic: c.Dynamic, Public: c.Public, Created: c.CreatedAt})
+		clients = append(clients, Registration{
+			ID:           c.ID,
+			Name:         redact(c.Name),
+			RedirectURIs: list(c.RedirectURIs),
+			Scopes:       list(c.Scopes),
+			Dynamic:      c.Dynamic,
+			Public:       c.Public,
+			Created:      c.CreatedAt,
+		})
 	}
 	return clients
 }

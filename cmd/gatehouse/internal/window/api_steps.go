@@ -43,7 +43,8 @@ func (w *Window) serveEvents(rw http.ResponseWriter, r *http.Request) {
 	case w.streams <- struct{}{}:
 		defer func() { <-w.streams }()
 	default:
-		writeError(rw, http.StatusServiceUnavailable, fmt.Sprintf("%d event streams are open, which is the limit; close a page", maxStreams))
+		problem := fmt.Sprintf("%d event streams are open, which is the limit; close a page", maxStreams)
+		writeError(rw, http.StatusServiceUnavailable, problem)
 		return
 	}
 	control := http.NewResponseController(rw)

@@ -25,10 +25,13 @@ func (w *Window) outcomeOf(x *roundTrip, k kind) (Outcome, explanation) {
 	case x.status == 0:
 		return Failed, explanation{"The response broke off.", "Look at the log of the MCP server."}
 	case x.status == http.StatusBadGateway:
-		return Failed, explanation{"The MCP server does not answer.", "Look at its log; it must listen on the port in the environment variable PORT."}
+		return Failed, explanation{
+			"The MCP server does not answer.",
+			"Look at its log; it must listen on the port in the environment variable PORT.",
+		}
 	case k == kindResource && x.status == http.StatusOK:
 		return w.outcomeOfResource(x)
-	case k == kindResource && x.status == http.StatusNotFound, k == kindServerMetadata && x.status == http.StatusNotFound, k == kindOther:
+	case (k == kindResource || k == kindServerMetadata) && x.status == http.StatusNotFound, k == kindOther:
 		return Neutral, explanation{}
 	case k == kindStream && x.status == http.StatusMethodNotAllowed:
 		return Neutral, explanation{why: "This server does not offer such a stream, which is allowed."}
@@ -61,14 +64,15 @@ func (w *Window) outcomeOfResource(x *roundTrip) (Outcome, explanation) {
 	switch {
 	case !sameResource(metadata.Resource, called):
 		return Failed, explanation{
-			fmt.Sprintf("Resource mismatch: the metadata names the resource %q, but the client called %q. Clients stop here.",
-				quote.Clip(metadata.Resource, maxName), quote.Clip(called, maxName)),
+			fmt.Sprintf("Resource mismatch: the metadata names the resource %s, but the client called %s. Clients stop here.",
+				quote.String(metadata.Resource), quote.String(called)),
 			fmt.Sprintf("Set the server's public URL to exactly %q; the environment variable MCP_URL has its origin.", w.config.Endpoint),
 		}
 	case !slices.Contains(metadata.AuthorizationServers, w.clerk.Issuer()):
 		return Failed, explanation{
-			fmt.Sprintf("The metadata names the authorization server %q, not this local Clerk.", quote.Clip(strings.Join(metadata.AuthorizationServers, " "), maxName)),
-			fmt.Sprintf("Set the server's Clerk Frontend API URL to %q, as the environment variable MCP_USE_OAUTH_CLERK_FRONTEND_API_URL does.", w.clerk.Issuer()),
+			fmt.Sprintf("The metadata names the authorization servers %s, not this local Clerk.", quote.List(metadata.AuthorizationServers)),
+			fmt.Sprintf("Set the server's Clerk Frontend API URL to %q, for example with the environment variable %s.",
+				w.clerk.Issuer(), "MCP_USE_OAUTH_CLERK_FRONTEND_API_URL"),
 		}
 	}
 	return Succeeded, explanation{}

@@ -26,7 +26,8 @@ var clerkErrors = map[string]clerkError{
 	registrationOff: {
 		short: "dynamic registration is off",
 		why:   "Dynamic client registration is turned off, so a client that Clerk does not know cannot register itself.",
-		do:    "Turn on “Dynamic client registration” under Clerk settings on this page. In the Clerk Dashboard: Configure → OAuth applications → Settings.",
+		do: "Turn on “Dynamic client registration” under Clerk settings on this page. " +
+			"In the Clerk Dashboard: Configure → OAuth applications → Settings.",
 	},
 	"invalid_scope": {
 		short: "the client is not allowed to request one of the scopes",

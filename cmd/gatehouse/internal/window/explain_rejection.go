@@ -135,7 +135,8 @@ func isOpaqueToken(_ *Window, x *roundTrip) bool { return x.token.isOpaque() }
 func opaqueTokenUnsupported(*Window, *roundTrip) explanation {
 	return explanation{
 		"This server does not accept opaque tokens.",
-		"Turn on “Generate access tokens as JWTs” under Clerk settings on this page and sign in again, or set CLERK_SECRET_KEY for the server so that it can ask Clerk.",
+		"Turn on “Generate access tokens as JWTs” under Clerk settings on this page and sign in again, or set " +
+			"CLERK_SECRET_KEY for the server so that it can ask Clerk.",
 	}
 }
 
@@ -144,7 +145,8 @@ func isOtherKind(_ *Window, x *roundTrip) bool { return x.token.raw != "" && !x.
 func otherKindOfToken(_ *Window, x *roundTrip) explanation {
 	return explanation{
 		fmt.Sprintf("This is %s, not an OAuth access token.", withArticle(x.token.Kind)),
-		"Have the client send the access_token that it got when the user signed in. Clerk signs all its tokens with the same key, but only access tokens are for servers.",
+		"Have the client send the access_token that it got when the user signed in. " +
+			"Clerk signs all its tokens with the same key, but only access tokens are for servers.",
 	}
 }
 
@@ -218,13 +220,15 @@ func clerkBehind(w *Window, _ *roundTrip) explanation {
 func audienceMissing(*Window, *roundTrip) explanation {
 	return explanation{
 		"The token does not name a server (aud), and this server requires that it does.",
-		"Turn on “Audience claim” under Clerk settings on this page, and sign in again with a client that sends the resource parameter (RFC 8707).",
+		"Turn on “Audience claim” under Clerk settings on this page, and sign in again with a client that sends the " +
+			"resource parameter (RFC 8707).",
 	}
 }
 
 func keyRotated(*Window, *roundTrip) explanation {
 	return explanation{
-		"The token was signed with a key that Clerk no longer publishes, or its signature is invalid. Clerk's keys may have been rotated since it was issued.",
+		"The token was signed with a key that Clerk no longer publishes, or its signature is invalid. " +
+			"Clerk's keys may have been rotated since it was issued.",
 		"Sign in again.",
 	}
 }
@@ -253,6 +257,7 @@ func permissionMissing(*Window, *roundTrip) explanation { return explanation{do:
 
 // forbidden explains a 403 without a reason.
 var forbidden = explanation{
-	"The user is not allowed to do this: a role, a permission or an active organization is missing, or another user opened the session.",
+	"The user is not allowed to do this: a role, a permission or an active organization is missing, or another " +
+		"user opened the session.",
 	"Sign in as a user who is allowed to, or choose an organization on the consent page.",
 }

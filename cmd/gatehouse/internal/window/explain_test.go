@@ -87,7 +87,7 @@ func TestOutcomes(t *testing.T) {
 			handler: func(r *rig) http.HandlerFunc { return metadataOf("http://HOST/mcp", r.clerk.Issuer()) }},
 		{name: "resource mismatch", method: "GET", path: metadata, want: Failed, wantWhy: "Resource mismatch: ",
 			handler: func(r *rig) http.HandlerFunc { return metadataOf("https://mcp.example.com/mcp", r.clerk.Issuer()) }},
-		{name: "another Clerk", method: "GET", path: metadata, want: Failed, wantWhy: "The metadata names the authorization server ",
+		{name: "another Clerk", method: "GET", path: metadata, want: Failed, wantWhy: "The metadata names the authorization servers ",
 			handler: func(*rig) http.HandlerFunc { return metadataOf("http://HOST/mcp", "https://clerk.example.com") }},
 		{name: "metadata that is HTML", method: "GET", path: metadata, want: Failed, wantWhy: "The protected resource metadata is not a JSON object.",
 			handler: func(*rig) http.HandlerFunc {

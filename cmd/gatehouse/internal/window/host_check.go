@@ -17,10 +17,10 @@ import (
 // Programs other than browsers send neither of the latter.
 func checkSender(r *http.Request) string {
 	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && !wellknown.IsLoopback(addr.String()) {
-		return fmt.Sprintf("the window accepts loopback connections only; got a connection to %q", addr)
+		return fmt.Sprintf("got a connection to %q, want one to a loopback address", addr)
 	}
 	if !wellknown.IsLoopback(r.Host) {
-		return fmt.Sprintf("the window accepts loopback hosts only; got Host %s, want localhost, 127.0.0.1 or [::1]", quote.String(r.Host))
+		return fmt.Sprintf("got Host %s, want a loopback host: localhost, 127.0.0.1 or [::1]", quote.String(r.Host))
 	}
 	if origin := r.Header.Get("Origin"); origin != "" && !isOrigin(origin, r.Host) {
 		return fmt.Sprintf("got Origin %s, want none or that of the window", quote.String(origin))

@@ -30,7 +30,8 @@ func (w *Window) Proxy(target *url.URL, logger *slog.Logger) http.Handler {
 			if r.Context().Err() != nil {
 				return // the client has disconnected
 			}
-			writeError(rw, http.StatusBadGateway, fmt.Sprintf("the MCP server does not answer on port %s; it must listen on the port in the environment variable PORT", target.Port()))
+			problem := "the MCP server does not answer on port " + target.Port()
+			writeError(rw, http.StatusBadGateway, problem+"; it must listen on the port in the environment variable PORT")
 		},
 	})
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

@@ -58,7 +58,8 @@ func isSecretParameter(name string) bool {
 
 // tokenShapes matches text that has the shape of a credential: JWTs, whole or cut off,
 // and Clerk's prefixed tokens and keys.
-var tokenShapes = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){0,4}|\b(?:oat|ak|mt|rt|ort|sk_test|sk_live|ask)_[A-Za-z0-9]{12,}`)
+var tokenShapes = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){0,4}|` +
+	`\b(?:oat|ak|mt|rt|ort|sk_test|sk_live|ask)_[A-Za-z0-9]{12,}`)
 
 // shorten returns the last characters of a secret and its length. It returns what it
 // shortened earlier unchanged.

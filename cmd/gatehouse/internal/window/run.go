@@ -91,7 +91,8 @@ func (a *runs) add(s Step, o owner) *run {
 // find returns the run that a step belongs to, or nil.
 func (a *runs) find(s Step, o owner) *run {
 	if o.session != "" {
-		if r := a.newest(func(r *run) bool { return slices.Contains(r.sessions, o.session) && !conflict(r.ClientID, o.clientID) }); r != nil {
+		inSession := func(r *run) bool { return slices.Contains(r.sessions, o.session) && !conflict(r.ClientID, o.clientID) }
+		if r := a.newest(inSession); r != nil {
 			return r
 		}
 	}

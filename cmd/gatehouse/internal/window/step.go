@@ -104,14 +104,16 @@ type kindInfo struct {
 
 var kinds = map[kind]kindInfo{
 	kindChallenge: {
-		title:    "Calls without a token",
-		purpose:  "The server answers 401, which starts the sign-in. The WWW-Authenticate header has the URL of the protected resource metadata (RFC 9728).",
+		title: "Calls without a token",
+		purpose: "The server answers 401, which starts the sign-in. " +
+			"The WWW-Authenticate header has the URL of the protected resource metadata (RFC 9728).",
 		stage:    "the first request",
 		progress: "asked to sign in",
 	},
 	kindResource: {
-		title:    "Fetches resource metadata",
-		purpose:  "The metadata of the MCP server (RFC 9728) names the resource that tokens must be issued for, the authorization server, and the scopes to request.",
+		title: "Fetches resource metadata",
+		purpose: "The metadata of the MCP server (RFC 9728) names the resource that tokens must be issued for, the " +
+			"authorization server, and the scopes to request.",
 		stage:    "discovery",
 		progress: "finding the authorization server",
 	},
@@ -121,20 +123,23 @@ var kinds = map[kind]kindInfo{
 		stage:   "discovery",
 	},
 	kindMetadata: {
-		title:    "Fetches authorization server metadata",
-		purpose:  "The metadata of the authorization server (RFC 8414) has the URLs for registration, authorization and tokens, and lists the supported features.",
+		title: "Fetches authorization server metadata",
+		purpose: "The metadata of the authorization server (RFC 8414) has the URLs for registration, authorization " +
+			"and tokens, and lists the supported features.",
 		stage:    "discovery",
 		progress: "finding the authorization server",
 	},
 	kindRegistration: {
-		title:    "Registers a client",
-		purpose:  "The client registers itself (RFC 7591) and gets a client ID. It may only request the scopes that the response lists.",
+		title: "Registers a client",
+		purpose: "The client registers itself (RFC 7591) and gets a client ID. " +
+			"It may only request the scopes that the response lists.",
 		stage:    "registration",
 		progress: "registered, about to sign in",
 	},
 	kindAuthorization: {
-		title:    "Opens the authorization endpoint",
-		purpose:  "The client sends the user's browser to Clerk with a PKCE code challenge, so that only this client can use the authorization code.",
+		title: "Opens the authorization endpoint",
+		purpose: "The client sends the user's browser to Clerk with a PKCE code challenge, so that only this client " +
+			"can use the authorization code.",
 		stage:    "authorization",
 		progress: "waiting for the user at the sign-in page",
 	},
@@ -145,9 +150,10 @@ var kinds = map[kind]kindInfo{
 		progress: "waiting for the user in the browser",
 	},
 	kindDecision: {
-		title:   "Submits the page",
-		purpose: "The user signs in, or allows or denies access. Afterwards Clerk redirects the browser to the client, with an authorization code that can be used once.",
-		stage:   "consent",
+		title: "Submits the page",
+		purpose: "The user signs in, or allows or denies access. Afterwards Clerk redirects the browser to the " +
+			"client, with an authorization code that can be used once.",
+		stage: "consent",
 	},
 	kindToken: {
 		title:   "Exchanges the code for an access token",
@@ -160,19 +166,22 @@ var kinds = map[kind]kindInfo{
 		stage:   "the token refresh",
 	},
 	kindKeys: {
-		title:   "Fetches the signing keys",
-		purpose: "The server fetches Clerk's public keys and keeps them, so that it can verify tokens without asking Clerk.",
-		stage:   "the signing keys",
+		title: "Fetches the signing keys",
+		purpose: "The server fetches Clerk's public keys and keeps them, so that it can verify tokens without asking " +
+			"Clerk.",
+		stage: "the signing keys",
 	},
 	kindUserInfo: {
-		title:   "Fetches the user's profile",
-		purpose: "Clerk's access tokens have no name and no email, so the server requests them from the userinfo endpoint with the user's access token.",
-		stage:   "userinfo",
+		title: "Fetches the user's profile",
+		purpose: "Clerk's access tokens have no name and no email, so the server requests them from the userinfo " +
+			"endpoint with the user's access token.",
+		stage: "userinfo",
 	},
 	kindIntrospection: {
-		title:   "Introspects a token",
-		purpose: "An opaque token has no readable claims, so the server asks Clerk whether it is valid and whom it was issued to.",
-		stage:   "token introspection",
+		title: "Introspects a token",
+		purpose: "An opaque token has no readable claims, so the server asks Clerk whether it is valid and whom it " +
+			"was issued to.",
+		stage: "token introspection",
 	},
 	kindRevocation: {
 		title:   "Revokes a token",

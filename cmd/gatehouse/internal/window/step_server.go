@@ -59,12 +59,14 @@ func (w *Window) stepOfServer(x *roundTrip) (Step, owner) {
 // kind returns what the request was for, by its path, its method and the response.
 func (x *roundTrip) kind() kind {
 	path := x.request.URL.Path
+	acceptsStream := strings.Contains(x.request.Header.Get("Accept"), "text/event-stream")
 	switch {
 	case x.request.Method == http.MethodOptions:
 		return kindPreflight
 	case strings.HasPrefix(path, "/.well-known/oauth-protected-resource"):
 		return kindResource
-	case strings.HasPrefix(path, "/.well-known/oauth-authorization-server"), strings.HasPrefix(path, "/.well-known/openid-configuration"):
+	case strings.HasPrefix(path, "/.well-known/oauth-authorization-server"),
+		strings.HasPrefix(path, "/.well-known/openid-configuration"):
 		return kindServerMetadata
 	case x.status == http.StatusUnauthorized && x.token.raw == "":
 		return kindChallenge
@@ -72,7 +74,7 @@ func (x *roundTrip) kind() kind {
 		return kindCall
 	case x.request.Method == http.MethodDelete && x.request.Header.Get("Mcp-Session-Id") != "":
 		return kindSessionEnd
-	case x.request.Method == http.MethodGet && (x.token.raw != "" || strings.Contains(x.request.Header.Get("Accept"), "text/event-stream")):
+	case x.request.Method == http.MethodGet && (x.token.raw != "" || acceptsStream):
 		return kindStream
 	}
 	return kindOther
@@ -147,7 +149,7 @@ func readCall(r *http.Request, body []byte) call {
 	}
 	c.method = cmp.Or(c.method, redactName(m.Method))
 	c.name = cmp.Or(c.name, redactName(m.Params.Name), redactName(m.Params.URI))
-	c.client = redactName(cmp.Or(m.Params.ClientInfo.Title, m.Params.ClientInfo.Name, m.Params.Meta.ClientInfo.Title, m.Params.Meta.ClientInfo.Name))
+	c.client = redactName(cmp.Or(m.Params.ClientInfo.name(), m.Params.Meta.ClientInfo.name()))
 	return c
 }
 
@@ -156,6 +158,8 @@ type implementation struct {
 	Name  string `json:"name"`
 	Title string `json:"title"`
 }
+
+func (i implementation) name() string { return cmp.Or(i.Title, i.Name) }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
