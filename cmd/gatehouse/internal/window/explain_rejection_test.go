@@ -23,15 +23,25 @@ func rejectWith(info reason.Info, scope string) http.HandlerFunc {
 }
 
 // explained returns the step of a request that handler rejects.
-func explained(t *testing.T, handler http.HandlerFunc, token localclerk.Token, faults localclerk.Faults) Step {
+func explained(t *testing.T, handler http.HandlerFunc, token func(*testing.T, *rig) string, faults localclerk.Faults) Step {
 	t.Helper()
 	r := newRig(t, handler)
 	if err := r.clerk.SetFaults(faults); err != nil {
 		t.Fatal(err)
 	}
-	header := []string{"Authorization", "Bearer " + r.mint(t, token)}
-	do(t, "POST", r.proxy.URL+"/mcp", `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, header...)
+	const body = `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`
+	do(t, "POST", r.proxy.URL+"/mcp", body, "Authorization", "Bearer "+token(t, r))
 	return r.await(t, 1)
+}
+
+// tokenOf returns a function that mints a token of the rig's local Clerk.
+func tokenOf(token localclerk.Token) func(*testing.T, *rig) string {
+	return func(t *testing.T, r *rig) string { return r.mint(t, token) }
+}
+
+// rawToken returns a function that returns raw.
+func rawToken(raw string) func(*testing.T, *rig) string {
+	return func(*testing.T, *rig) string { return raw }
 }
 
 // TestEveryReasonIsExplained has the guard's reasons with a token in which nothing is wrong:
@@ -52,7 +62,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 			if want == "" {
 				want = sentence(info.When)
 			}
-			step := explained(t, rejectWith(info, "notes:write"), localclerk.Token{}, localclerk.Faults{})
+			step := explained(t, rejectWith(info, "notes:write"), tokenOf(localclerk.Token{}), localclerk.Faults{})
 			if step.Outcome != Failed || !strings.HasPrefix(step.Why, want) || step.Do == "" {
 				t.Errorf("got %s: %q, %q, want %q and a fix", step.Outcome, step.Why, step.Do, want)
 			}
@@ -147,9 +157,80 @@ func TestReasonWithToken(t *testing.T) {
 			if !ok {
 				t.Fatalf("%q is not a reason", test.reason)
 			}
-			step := explained(t, rejectWith(info, ""), test.token, test.faults)
+			step := explained(t, rejectWith(info, ""), tokenOf(test.token), test.faults)
 			if !strings.HasPrefix(step.Why, test.wantWhy) || !strings.HasPrefix(step.Do, test.wantDo) {
 				t.Errorf("got %q, %q, want %q, %q", step.Why, step.Do, test.wantWhy, test.wantDo)
+			}
+		})
+	}
+}
+
+// TestTokenOfServerWithoutReasons sends tokens to a server that rejects them without a reason:
+// the explanation comes from the token.
+func TestTokenOfServerWithoutReasons(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name        string
+		token       localclerk.Token
+		raw         string
+		description string
+		faults      localclerk.Faults
+		wantWhy     string
+	}{
+		{name: "control: description of the server", description: "no luck today", wantWhy: "No luck today."},
+		{
+			name:    "session token",
+			token:   localclerk.Token{Kind: localclerk.SessionToken},
+			wantWhy: "This is a session token, not an OAuth access token.",
+		},
+		{
+			name:    "template token",
+			token:   localclerk.Token{Kind: localclerk.TemplateToken},
+			wantWhy: "This is a JWT template token",
+		},
+		{
+			name:    "ID token",
+			token:   localclerk.Token{Kind: localclerk.IDToken, Claims: map[string]any{"nonce": "n"}},
+			wantWhy: "This is an ID token",
+		},
+		{name: "M2M token", token: localclerk.Token{Kind: localclerk.M2MToken}, wantWhy: "This is an M2M token"},
+		{name: "opaque", token: localclerk.Token{Opaque: true}, wantWhy: "This server does not accept opaque tokens."},
+		{name: "API key", token: localclerk.Token{Kind: localclerk.APIKey}, wantWhy: "This is an API key"},
+		{name: "malformed", raw: "a.b.c", wantWhy: "The token is malformed."},
+		{
+			name:    "foreign issuer",
+			token:   localclerk.Token{Claims: map[string]any{"iss": "https://other.clerk.accounts.dev"}},
+			wantWhy: `The token is from "https://other.clerk.accounts.dev"`,
+		},
+		{name: "expired", token: localclerk.Token{Lifetime: -time.Hour}, wantWhy: "The token expired "},
+		{
+			name:    "foreign audience",
+			token:   localclerk.Token{Resource: "https://elsewhere.example/mcp"},
+			wantWhy: `The token is for "https://elsewhere.example/mcp"`,
+		},
+		{name: "clock ahead", faults: localclerk.Faults{ClockOffset: time.Hour}, wantWhy: "Clerk's clock is 1h0m0s ahead"},
+		{
+			name:    "clock behind",
+			token:   localclerk.Token{Lifetime: time.Minute},
+			faults:  localclerk.Faults{ClockOffset: -time.Hour},
+			wantWhy: "Clerk's clock is 1h0m0s behind",
+		},
+		{
+			name:    "unknown to Clerk",
+			raw:     "oat_0123456789abcdefghijklmnopqrstuv",
+			wantWhy: "Clerk does not know this opaque token",
+		},
+		{name: "nothing in the token", wantWhy: "The server rejected the token."},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			token := rawToken(test.raw)
+			if test.raw == "" {
+				token = tokenOf(test.token)
+			}
+			step := explained(t, reject401(test.description), token, test.faults)
+			if step.Outcome != Failed || !strings.HasPrefix(step.Why, test.wantWhy) || step.Do == "" {
+				t.Errorf("got %s: %q, %q, want %q and a fix", step.Outcome, step.Why, step.Do, test.wantWhy)
 			}
 		})
 	}
@@ -173,7 +254,7 @@ func TestReasonsOfOtherServers(t *testing.T) {
 				w.WriteHeader(http.StatusUnauthorized)
 				io.WriteString(w, body)
 			}
-			step := explained(t, handler, localclerk.Token{Lifetime: -time.Hour}, localclerk.Faults{})
+			step := explained(t, handler, tokenOf(localclerk.Token{Lifetime: -time.Hour}), localclerk.Faults{})
 			if !strings.HasPrefix(step.Why, "The token expired ") {
 				t.Errorf("got %q, want what the token shows", step.Why)
 			}
