@@ -112,72 +112,82 @@ func (w *Window) state() State {
 // clerkDefaultScopes are the scopes that a nil list of default scopes means.
 var clerkDefaultScopes = []string{localclerk.ScopeEmail, localclerk.ScopeOfflineAccess, localclerk.ScopeProfile}
 
+// settings describes the settings of [localclerk.Settings], in the order of the page.
+var settings = []struct {
+	name, label, note string // see [Setting]
+	value             func(localclerk.Settings) any
+}{
+	{
+		name:  "dynamic_oauth_client_registration",
+		label: "Dynamic client registration",
+		note:  "If off, clients that Clerk does not know stop at registration.",
+		value: func(s localclerk.Settings) any { return s.DynamicOAuthClientRegistration },
+	},
+	{
+		name:  "oauth_jwt_access_tokens",
+		label: "Generate access tokens as JWTs",
+		note:  "If off, access tokens are opaque, and a server needs Clerk's secret key to verify them.",
+		value: func(s localclerk.Settings) any { return s.OAuthJWTAccessTokens },
+	},
+	{
+		name:  "aud_claim_enabled",
+		label: "Audience claim",
+		note:  "If off, access tokens do not name the server that they are for (aud).",
+		value: func(s localclerk.Settings) any { return s.AudClaimEnabled },
+	},
+	{
+		name:  "organizations_enabled",
+		label: "Organizations",
+		note:  "If off, users cannot choose an organization.",
+		value: func(s localclerk.Settings) any { return !s.OrganizationsDisabled },
+	},
+	{
+		name:  "pkce_required",
+		label: "Require PKCE",
+		note:  "If on, clients with a secret need PKCE too. Public clients always need it.",
+		value: func(s localclerk.Settings) any { return s.PKCERequired },
+	},
+	{
+		name:  "client_id_metadata_documents_advertised",
+		label: "Publish CIMD support",
+		note:  "If on, the https URL of a client's metadata document can be its client ID.",
+		value: func(s localclerk.Settings) any { return s.ClientIDMetadataDocumentsAdvertised },
+	},
+	{
+		name:  "client_id_metadata_documents_only_allow_pre_registered_clients",
+		label: "Only pre-registered CIMD clients",
+		note:  "If on, the URL of a metadata document must be registered before it can be a client ID.",
+		value: func(s localclerk.Settings) any { return s.ClientIDMetadataDocumentsOnlyAllowPreRegisteredClients },
+	},
+	{
+		name:  "client_id_metadata_documents_block_implicitly_allowed_clients",
+		label: "Block implicitly allowed CIMD clients",
+		note:  "If on, metadata documents that were accepted without registration are blocked.",
+		value: func(s localclerk.Settings) any { return s.ClientIDMetadataDocumentsBlockImplicitlyAllowedClients },
+	},
+	{
+		name:  "default_scopes",
+		label: "Default scopes for dynamic clients",
+		note:  "The scopes of clients that register without naming any. Empty means only offline_access.",
+		value: func(s localclerk.Settings) any { return list(s.DefaultScopes) },
+	},
+	{
+		name:  "custom_scopes",
+		label: "Custom scopes",
+		note:  "Your own scopes, in addition to Clerk's.",
+		value: func(s localclerk.Settings) any { return list(s.CustomScopes) },
+	},
+}
+
 func settingsOf(s localclerk.Settings) []Setting {
 	if s.DefaultScopes == nil {
 		s.DefaultScopes = clerkDefaultScopes
 	}
-	return []Setting{
-		{
-			Name:  "dynamic_oauth_client_registration",
-			Label: "Dynamic client registration",
-			Note:  "If off, clients that Clerk does not know stop at registration.",
-			Value: s.DynamicOAuthClientRegistration,
-		},
-		{
-			Name:  "oauth_jwt_access_tokens",
-			Label: "Generate access tokens as JWTs",
-			Note:  "If off, access tokens are opaque, and a server needs Clerk's secret key to verify them.",
-			Value: s.OAuthJWTAccessTokens,
-		},
-		{
-			Name:  "aud_claim_enabled",
-			Label: "Audience claim",
-			Note:  "If off, access tokens do not name the server that they are for (aud).",
-			Value: s.AudClaimEnabled,
-		},
-		{
-			Name:  "organizations_enabled",
-			Label: "Organizations",
-			Note:  "If off, users cannot choose an organization.",
-			Value: !s.OrganizationsDisabled,
-		},
-		{
-			Name:  "pkce_required",
-			Label: "Require PKCE",
-			Note:  "If on, clients with a secret need PKCE too. Public clients always need it.",
-			Value: s.PKCERequired,
-		},
-		{
-			Name:  "client_id_metadata_documents_advertised",
-			Label: "Publish CIMD support",
-			Note:  "If on, the https URL of a client's metadata document can be its client ID.",
-			Value: s.ClientIDMetadataDocumentsAdvertised,
-		},
-		{
-			Name:  "client_id_metadata_documents_only_allow_pre_registered_clients",
-			Label: "Only pre-registered CIMD clients",
-			Note:  "If on, the URL of a metadata document must be registered before it can be a client ID.",
-			Value: s.ClientIDMetadataDocumentsOnlyAllowPreRegisteredClients,
-		},
-		{
-			Name:  "client_id_metadata_documents_block_implicitly_allowed_clients",
-			Label: "Block implicitly allowed CIMD clients",
-			Note:  "If on, metadata documents that were accepted without registration are blocked.",
-			Value: s.ClientIDMetadataDocumentsBlockImplicitlyAllowedClients,
-		},
-		{
-			Name:  "default_scopes",
-			Label: "Default scopes for dynamic clients",
-			Note:  "The scopes of clients that register without naming any. Empty means only offline_access.",
-			Value: list(s.DefaultScopes),
-		},
-		{
-			Name:  "custom_scopes",
-			Label: "Custom scopes",
-			Note:  "Your own scopes, in addition to Clerk's.",
-			Value: list(s.CustomScopes),
-		},
+	var all []Setting
+	for _, setting := range settings {
+		all = append(all, Setting{setting.name, setting.label, setting.note, setting.value(s)})
 	}
+	return all
 }
 
 func faultsOf(f localclerk.Faults) faultsJSON {
