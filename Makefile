@@ -20,7 +20,7 @@ bench: ## what sign-in costs beside its rivals, in one table
 bench-upstream: ## the same for calls, beside go-sdk with the changes of docs/upstream.md
 	scripts/bench-upstream
 bench-packages: ## the benchmarks of single packages
-	$(GO) test -run '^$$' -bench . -benchmem ./internal/token ./internal/cache ./internal/keys .
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/token ./internal/keys .
 oracles: ## other JOSE libraries and Project Wycheproof beside internal/token
 	cd internal/difftest && GOWORK=off $(GO) test ./...
 e2e: ## real clients over real sockets; needs Node 20 and Chromium, installs the rest
