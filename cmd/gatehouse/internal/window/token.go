@@ -1,7 +1,6 @@
 package window
 
 import (
-	"encoding/base64"
 	"fmt"
 	"strings"
 	"time"
@@ -32,7 +31,7 @@ func (t bearerToken) show(m *Message) {
 		return
 	}
 	m.add("Authorization", fmt.Sprintf("Bearer %s, %s", shorten(t.raw), withArticle(t.Kind)))
-	m.add("claims of the token", claimsOf(t.raw))
+	m.add("claims of the token", t.claims())
 }
 
 // isAccessToken reports whether nothing marks t as another kind of token.
@@ -64,15 +63,10 @@ func withArticle(kind string) string {
 	return "a " + kind
 }
 
-// claimsOf returns the claims of a JWT, indented, or "".
-func claimsOf(raw string) string {
-	parts := strings.Split(raw, ".")
-	if len(parts) != 3 || len(parts[1]) > maxClaims {
+// claims returns the claims of a JWT, indented, or "".
+func (t bearerToken) claims() string {
+	if len(t.Payload) > maxClaims {
 		return ""
 	}
-	claims, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return ""
-	}
-	return indent(redact(string(claims)))
+	return indent(redact(t.Payload))
 }
