@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// listen opens the stream and returns a function that reads the next event.
+// listen opens the event stream and returns a function that reads the next event.
 func listen(t *testing.T, r *rig, lastEventID string) (next func() (id, event, data string), end func()) {
 	t.Helper()
 	req, err := http.NewRequest("GET", r.page.URL+Path+"api/events", nil)
@@ -53,7 +53,7 @@ func listen(t *testing.T, r *rig, lastEventID string) (next func() (id, event, d
 func TestStreamResumes(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
-	add := func(title string) { r.journal.add(Step{Title: title, Time: time.Now()}, hint{}) }
+	add := func(title string) { r.journal.add(Step{Title: title, Time: time.Now()}, owner{}) }
 	add("one")
 	add("two")
 	next, end := listen(t, r, "")
@@ -71,7 +71,7 @@ func TestStreamResumes(t *testing.T) {
 	if id, _, data = next(); id != "4" || strings.Join(titles(t, data), " ") != "four" {
 		t.Errorf("resumed with event %s: %s, want the fourth step alone", id, data)
 	}
-	r.journal.changed()
+	r.journal.stateChanged()
 	if _, event, _ := next(); event != "change" {
 		t.Errorf("got event %q, want a change", event)
 	}
@@ -79,7 +79,7 @@ func TestStreamResumes(t *testing.T) {
 
 func titles(t *testing.T, data string) (titles []string) {
 	t.Helper()
-	var n news
+	var n update
 	if err := json.Unmarshal([]byte(data), &n); err != nil {
 		t.Fatal(err)
 	}
@@ -95,10 +95,10 @@ func titles(t *testing.T, data string) (titles []string) {
 func TestStreamAfterARestart(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
-	r.journal.add(Step{Title: "one", Time: time.Now()}, hint{})
+	r.journal.add(Step{Title: "one", Time: time.Now()}, owner{})
 	next, _ := listen(t, r, "700")
 	if id, _, data := next(); id != "1" || len(titles(t, data)) != 1 {
-		t.Errorf("got event %s: %s, want all there is", id, data)
+		t.Errorf("got event %s: %s, want all steps", id, data)
 	}
 }
 
@@ -108,14 +108,14 @@ func TestStreamIsBounded(t *testing.T) {
 	for range maxStreams {
 		r.streams <- struct{}{}
 	}
-	if resp, body := do(t, "GET", r.page.URL+Path+"api/events", ""); resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "close one") {
+	if resp, body := do(t, "GET", r.page.URL+Path+"api/events", ""); resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "close a page") {
 		t.Errorf("got %d %s, want 503", resp.StatusCode, body)
 	}
 	<-r.streams
 	next, _ := listen(t, r, "")
-	r.journal.changed()
+	r.journal.stateChanged()
 	if _, event, _ := next(); event != "change" {
-		t.Errorf("got event %q once there is room, want a change", event)
+		t.Errorf("got event %q after a stream has ended, want a change", event)
 	}
 }
 
@@ -123,7 +123,7 @@ func TestStepsForPrograms(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	for _, title := range []string{"one", "two"} {
-		r.journal.add(Step{Title: title, Time: time.Now()}, hint{})
+		r.journal.add(Step{Title: title, Time: time.Now()}, owner{})
 	}
 	if _, body := do(t, "GET", r.page.URL+Path+"api/steps?after=1", ""); strings.Join(titles(t, body), " ") != "two" {
 		t.Errorf("got %s, want the second step", body)
