@@ -2,7 +2,7 @@ GO ?= go
 FUZZTIME ?= 30s
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 test: ## the tests of both modules, which need nothing set up
 	$(GO) test work
 race: ## the same, under the race detector and in random order
