@@ -44,9 +44,13 @@ var layers = map[string]int{
 	"gatehousetest": 6,
 
 	// The program. Nothing outside cmd/gatehouse imports these.
-	"cmd/gatehouse/internal/clerkfile": 7,
-	"cmd/gatehouse/internal/window":    7,
-	"cmd/gatehouse":                    9,
+	"cmd/gatehouse/internal/clerkfile":   7,
+	"cmd/gatehouse/internal/failure":     7,
+	"cmd/gatehouse/internal/window":      7,
+	"cmd/gatehouse/internal/savedsignin": 8,
+	"cmd/gatehouse/internal/trace":       8,
+	"cmd/gatehouse/internal/signin":      9,
+	"cmd/gatehouse":                      10,
 
 	"conformance": 9, // tests only
 
