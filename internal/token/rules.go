@@ -94,40 +94,40 @@ type Verifier struct {
 func (v *Verifier) Validate() error {
 	var faults []error
 	if v.Issuer == "" {
-		faults = append(faults, errors.New("Issuer is empty"))
+		faults = append(faults, errors.New("field Issuer is empty"))
 	}
 	faults = append(faults, v.Rules.faults()...)
 	if len(v.Audiences) == 0 || slices.Contains(v.Audiences, "") {
-		faults = append(faults, fmt.Errorf("Audiences is %q, want the names of this server", v.Audiences))
+		faults = append(faults, fmt.Errorf("field Audiences is %q, want the names of this server", v.Audiences))
 	}
 	if v.Leeway < 0 || v.Leeway > MaxLeeway {
-		faults = append(faults, fmt.Errorf("Leeway is %v, want 0 to %v", v.Leeway, MaxLeeway))
+		faults = append(faults, fmt.Errorf("field Leeway is %v, want 0 to %v", v.Leeway, MaxLeeway))
 	}
 	if v.MaxSize < 0 || v.MaxSize > LargestMaxSize {
-		faults = append(faults, fmt.Errorf("MaxSize is %d, want 0 to %d", v.MaxSize, LargestMaxSize))
+		faults = append(faults, fmt.Errorf("field MaxSize is %d, want 0 to %d", v.MaxSize, LargestMaxSize))
 	}
 	return errors.Join(faults...)
 }
 
 func (r *Rules) faults() (faults []error) {
 	if len(r.Algorithms) == 0 {
-		faults = append(faults, fmt.Errorf("Algorithms is empty, want some of %q", jose.Names()))
+		faults = append(faults, fmt.Errorf("field Algorithms is empty, want some of %q", jose.Names()))
 	}
 	for _, name := range r.Algorithms {
 		if _, ok := jose.Lookup(name); !ok {
-			faults = append(faults, fmt.Errorf("Algorithms has %q, want some of %q", name, jose.Names()))
+			faults = append(faults, fmt.Errorf("field Algorithms has %q, want some of %q", name, jose.Names()))
 		}
 	}
 	if len(r.Types) == 0 {
-		faults = append(faults, errors.New(`Types is empty, want "at+jwt" or the issuer's own type`))
+		faults = append(faults, errors.New(`field Types is empty, want "at+jwt" or the issuer's own type`))
 	}
 	for name := range r.RejectedHeader {
 		if slices.Contains(headerNames, name) {
-			faults = append(faults, fmt.Errorf("RejectedHeader has %q, want other parameters", name))
+			faults = append(faults, fmt.Errorf("field RejectedHeader has %q, want other parameters", name))
 		}
 	}
 	if r.Audience != AudienceRequired && r.Audience != AudienceIfPresent {
-		faults = append(faults, fmt.Errorf("Audience is %d, want AudienceRequired or AudienceIfPresent", int(r.Audience)))
+		faults = append(faults, fmt.Errorf("field Audience is %d, want AudienceRequired or AudienceIfPresent", int(r.Audience)))
 	}
 	return faults
 }
