@@ -387,7 +387,7 @@ func TestValidate(t *testing.T) {
 		{"leeway above", func(v *token.Verifier) { v.Leeway = time.Hour }, "field Leeway is 1h0m0s, want 0 to 2m0s"},
 		{"size below", func(v *token.Verifier) { v.MaxSize = -1 }, "field MaxSize is -1, want 0 to 1048576"},
 		{"size above", func(v *token.Verifier) { v.MaxSize = 1<<20 + 1 }, "field MaxSize is 1048577, want 0 to 1048576"},
-		{"two faults", func(v *token.Verifier) { v.Issuer, v.Types = "", nil }, "field Issuer is empty\nTypes is empty, want \"at+jwt\" or the issuer's own type"},
+		{"two faults", func(v *token.Verifier) { v.Issuer, v.Types = "", nil }, "field Issuer is empty\nfield Types is empty, want \"at+jwt\" or the issuer's own type"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
