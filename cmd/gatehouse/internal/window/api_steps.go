@@ -6,19 +6,21 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 )
 
 const (
-	// maxStreams bounds the pages that are open at once.
+	// maxStreams bounds the event streams that are open at once, one for each page.
 	maxStreams = 32
-	// heartbeat keeps a quiet stream alive, and finds out that a page is gone.
+	// heartbeat is the interval of the comments that keep an idle stream open, and that
+	// reveal a page that has been closed.
 	heartbeat = 15 * time.Second
-	// streamTime bounds one stream; the page resumes where it ended.
+	// streamTime bounds one stream. The page then reconnects and resumes.
 	streamTime = time.Hour
 )
 
-// serveSteps answers with the steps after the one that the parameter "after"
-// names, for programs.
+// serveSteps answers with the steps after the ID in the query parameter "after".
 func (w *Window) serveSteps(rw http.ResponseWriter, r *http.Request) {
 	after, err := readID(r.URL.Query().Get("after"))
 	if err != nil {
@@ -28,9 +30,9 @@ func (w *Window) serveSteps(rw http.ResponseWriter, r *http.Request) {
 	writeJSON(rw, http.StatusOK, w.journal.after(after))
 }
 
-// serveEvents streams steps as server-sent events. Each "steps" event has the
-// ID of its last step, so that Last-Event-ID resumes; "change" says that the
-// state is to be read again.
+// serveEvents sends steps as server-sent events. The ID of a "steps" event is that of its
+// last step, so that Last-Event-ID resumes the stream. A "change" event means that settings
+// or faults have changed.
 func (w *Window) serveEvents(rw http.ResponseWriter, r *http.Request) {
 	after, err := readID(r.Header.Get("Last-Event-ID"))
 	if err != nil {
@@ -41,11 +43,12 @@ func (w *Window) serveEvents(rw http.ResponseWriter, r *http.Request) {
 	case w.streams <- struct{}{}:
 		defer func() { <-w.streams }()
 	default:
-		writeError(rw, http.StatusServiceUnavailable, fmt.Sprintf("%d pages are open already; close one", maxStreams))
+		problem := fmt.Sprintf("%d event streams are open, which is the limit; close a page", maxStreams)
+		writeError(rw, http.StatusServiceUnavailable, problem)
 		return
 	}
 	control := http.NewResponseController(rw)
-	// Servers have deadlines for requests, which would end the stream early.
+	// The server's deadlines would end the stream early.
 	control.SetReadDeadline(time.Time{})
 	control.SetWriteDeadline(time.Time{})
 	rw.Header().Set("Content-Type", "text/event-stream")
@@ -53,34 +56,35 @@ func (w *Window) serveEvents(rw http.ResponseWriter, r *http.Request) {
 	w.stream(rw, control, r, after)
 }
 
+// stream sends steps until the client disconnects, Follow returns, or streamTime is over.
 func (w *Window) stream(rw http.ResponseWriter, control *http.ResponseController, r *http.Request, after uint64) {
 	end := time.NewTimer(streamTime)
 	defer end.Stop()
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
-	changes := w.journal.after(after).changes
+	changes := w.journal.after(after).stateChanges
 	fmt.Fprint(rw, "retry: 1000\n\n")
 	for {
-		n := w.journal.after(after)
-		if len(n.Steps) > 0 {
-			after = n.Steps[len(n.Steps)-1].ID
-			data, err := json.Marshal(n)
+		u := w.journal.after(after)
+		if len(u.Steps) > 0 {
+			after = u.Steps[len(u.Steps)-1].ID
+			data, err := json.Marshal(u)
 			if err != nil {
 				return
 			}
 			fmt.Fprintf(rw, "id: %d\nevent: steps\ndata: %s\n\n", after, data)
 		}
-		if n.changes != changes {
-			changes = n.changes
+		if u.stateChanges != changes {
+			changes = u.stateChanges
 			fmt.Fprint(rw, "event: change\ndata: {}\n\n")
 		}
 		if control.Flush() != nil {
 			return
 		}
 		select {
-		case <-n.more:
+		case <-u.next:
 		case <-beat.C:
-			fmt.Fprint(rw, ": still here\n\n")
+			fmt.Fprint(rw, ": heartbeat\n\n")
 		case <-end.C:
 			return
 		case <-w.done:
@@ -91,14 +95,14 @@ func (w *Window) stream(rw http.ResponseWriter, control *http.ResponseController
 	}
 }
 
-// readID reads the ID of a step; none is 0, before the first.
+// readID parses the ID of a step. An empty text means 0, before the first step.
 func readID(text string) (uint64, error) {
 	if text == "" {
 		return 0, nil
 	}
 	id, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("got step %q, want a number", clip(text, maxName))
+		return 0, fmt.Errorf("got step %s, want a number", quote.String(text))
 	}
 	return id, nil
 }

@@ -3,14 +3,13 @@ package window
 import (
 	"bufio"
 	"encoding/json"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 )
 
-// listen opens the stream and returns a function that reads the next event.
+// listen opens the event stream and returns a function that reads the next event.
 func listen(t *testing.T, r *rig, lastEventID string) (next func() (id, event, data string), end func()) {
 	t.Helper()
 	req, err := http.NewRequest("GET", r.page.URL+Path+"api/events", nil)
@@ -53,7 +52,7 @@ func listen(t *testing.T, r *rig, lastEventID string) (next func() (id, event, d
 func TestStreamResumes(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
-	add := func(title string) { r.journal.add(Step{Title: title, Time: time.Now()}, hint{}) }
+	add := func(title string) { r.journal.add(Step{Title: title, Time: time.Now()}, owner{}) }
 	add("one")
 	add("two")
 	next, end := listen(t, r, "")
@@ -71,7 +70,7 @@ func TestStreamResumes(t *testing.T) {
 	if id, _, data = next(); id != "4" || strings.Join(titles(t, data), " ") != "four" {
 		t.Errorf("resumed with event %s: %s, want the fourth step alone", id, data)
 	}
-	r.journal.changed()
+	r.journal.stateChanged()
 	if _, event, _ := next(); event != "change" {
 		t.Errorf("got event %q, want a change", event)
 	}
@@ -79,7 +78,7 @@ func TestStreamResumes(t *testing.T) {
 
 func titles(t *testing.T, data string) (titles []string) {
 	t.Helper()
-	var n news
+	var n update
 	if err := json.Unmarshal([]byte(data), &n); err != nil {
 		t.Fatal(err)
 	}
@@ -95,10 +94,10 @@ func titles(t *testing.T, data string) (titles []string) {
 func TestStreamAfterARestart(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
-	r.journal.add(Step{Title: "one", Time: time.Now()}, hint{})
+	r.journal.add(Step{Title: "one", Time: time.Now()}, owner{})
 	next, _ := listen(t, r, "700")
 	if id, _, data := next(); id != "1" || len(titles(t, data)) != 1 {
-		t.Errorf("got event %s: %s, want all there is", id, data)
+		t.Errorf("got event %s: %s, want all steps", id, data)
 	}
 }
 
@@ -108,14 +107,15 @@ func TestStreamIsBounded(t *testing.T) {
 	for range maxStreams {
 		r.streams <- struct{}{}
 	}
-	if resp, body := do(t, "GET", r.page.URL+Path+"api/events", ""); resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "close one") {
+	resp, body := do(t, "GET", r.page.URL+Path+"api/events", "")
+	if resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "close a page") {
 		t.Errorf("got %d %s, want 503", resp.StatusCode, body)
 	}
 	<-r.streams
 	next, _ := listen(t, r, "")
-	r.journal.changed()
+	r.journal.stateChanged()
 	if _, event, _ := next(); event != "change" {
-		t.Errorf("got event %q once there is room, want a change", event)
+		t.Errorf("got event %q after a stream has ended, want a change", event)
 	}
 }
 
@@ -123,27 +123,19 @@ func TestStepsForPrograms(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	for _, title := range []string{"one", "two"} {
-		r.journal.add(Step{Title: title, Time: time.Now()}, hint{})
+		r.journal.add(Step{Title: title, Time: time.Now()}, owner{})
 	}
 	if _, body := do(t, "GET", r.page.URL+Path+"api/steps?after=1", ""); strings.Join(titles(t, body), " ") != "two" {
 		t.Errorf("got %s, want the second step", body)
 	}
 	for _, path := range []string{"api/steps?after=x", "api/steps?after=-1"} {
-		if resp, body := do(t, "GET", r.page.URL+Path+path, ""); resp.StatusCode != http.StatusBadRequest || !strings.Contains(body, "want a number") {
+		resp, body := do(t, "GET", r.page.URL+Path+path, "")
+		if resp.StatusCode != http.StatusBadRequest || !strings.Contains(body, "want a number") {
 			t.Errorf("%s: got %d %s, want 400", path, resp.StatusCode, body)
 		}
 	}
-	resp, err := http.NewRequest("GET", r.page.URL+Path+"api/events", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Header.Set("Last-Event-ID", "x")
-	answer, err := http.DefaultTransport.RoundTrip(resp)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	if body, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusBadRequest {
-		t.Errorf("got %d %s, want 400", answer.StatusCode, body)
+	resp, body := do(t, "GET", r.page.URL+Path+"api/events", "", "Last-Event-ID", "x")
+	if resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("got %d %s, want 400", resp.StatusCode, body)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestAPIRefuses(t *testing.T) {
+func TestAPIRejects(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	for _, test := range []struct {
@@ -25,18 +25,25 @@ func TestAPIRefuses(t *testing.T) {
 		{"control: revoke", "revoke", `{"user":"ada"}`, "application/json", 200, ""},
 		{"control: mint", "mint", `{}`, "application/json", 200, ""},
 		{"form", "settings", "pkce_required=true", "application/x-www-form-urlencoded", 415, "want application/json"},
-		{"text, which needs no preflight", "settings", `{}`, "text/plain", 415, "want application/json"},
-		{"no JSON", "settings", "{", "application/json", 400, "unexpected EOF"},
+		{"text, which needs no CORS preflight", "settings", `{}`, "text/plain", 415, "want application/json"},
+		{"not JSON", "settings", "{", "application/json", 400, "unexpected EOF"},
 		{"an array", "settings", "[]", "application/json", 400, "cannot unmarshal array"},
-		{"two objects", "settings", "{}{}", "application/json", 400, "something follows"},
+		{"two objects", "settings", "{}{}", "application/json", 400, "more data after"},
 		{"unknown member", "settings", `{"pkce":true}`, "application/json", 400, `unknown field \"pkce\"`},
 		{"wrong type", "settings", `{"pkce_required":"yes"}`, "application/json", 400, "cannot unmarshal string"},
 		{"unknown scope", "settings", `{"default_scopes":["notes"]}`, "application/json", 400, `got \"notes\"`},
-		{"too large", "settings", `{"default_scopes":["` + strings.Repeat("a", maxRequest) + `"]}`, "application/json", 413, "too large"},
+		{
+			name:       "too large",
+			action:     "settings",
+			body:       `{"default_scopes":["` + strings.Repeat("a", maxActionBytes) + `"]}`,
+			media:      "application/json",
+			wantStatus: 413,
+			wantErr:    "too large",
+		},
 		{"latency", "faults", `{"latency":"2h"}`, "application/json", 400, "want 0 to 1m0s"},
 		{"latency without unit", "faults", `{"latency":"5"}`, "application/json", 400, `got duration \"5\"`},
 		{"status", "faults", `{"status":404}`, "application/json", 400, "want 500 to 599"},
-		{"nobody", "revoke", `{"user":"mallory"}`, "application/json", 400, `no user \"mallory\"`},
+		{"unknown user", "revoke", `{"user":"mallory"}`, "application/json", 400, `no user \"mallory\"`},
 		{"kind", "mint", `{"kind":"golden"}`, "application/json", 400, `got kind \"golden\"`},
 		{"unknown action", "explode", `{}`, "application/json", 405, ""},
 	} {
@@ -50,8 +57,7 @@ func TestAPIRefuses(t *testing.T) {
 	}
 }
 
-// TestSettingsChangeOneByOne changes each setting and finds it, and nothing
-// else, changed.
+// TestSettingsChangeOneByOne changes each setting and checks that only this one changed.
 func TestSettingsChangeOneByOne(t *testing.T) {
 	t.Parallel()
 	for _, setting := range newRig(t, nil).state().Settings {
@@ -75,7 +81,7 @@ func TestSettingsChangeOneByOne(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if resp, body := do(t, "POST", r.page.URL+Path+"api/settings", string(change), "Content-Type", "application/json"); resp.StatusCode != http.StatusOK {
+			if resp, body := postJSON(t, r.page.URL+Path+"api/settings", string(change)); resp.StatusCode != http.StatusOK {
 				t.Fatalf("got %d %s", resp.StatusCode, body)
 			}
 			got := map[string]any{}
@@ -94,7 +100,7 @@ func TestFaultsChange(t *testing.T) {
 	r := newRig(t, nil)
 	change := func(body string) {
 		t.Helper()
-		if resp, answer := do(t, "POST", r.page.URL+Path+"api/faults", body, "Content-Type", "application/json"); resp.StatusCode != http.StatusOK {
+		if resp, answer := postJSON(t, r.page.URL+Path+"api/faults", body); resp.StatusCode != http.StatusOK {
 			t.Fatalf("%s: got %d %s", body, resp.StatusCode, answer)
 		}
 	}
@@ -135,30 +141,30 @@ func TestRotateAndMint(t *testing.T) {
 		return ids
 	}
 	first := keys()
-	do(t, "POST", r.page.URL+Path+"api/rotate", `{"same_kid":true}`, "Content-Type", "application/json")
+	postJSON(t, r.page.URL+Path+"api/rotate", `{"same_kid":true}`)
 	second := keys()
 	if first == second || !cmp.Equal(kids(first), kids(second)) {
-		t.Errorf("same kid: got %v after %v, want another key under the same", kids(second), kids(first))
+		t.Errorf("same kid: got %v after %v, want another key with the same", kids(second), kids(first))
 	}
-	do(t, "POST", r.page.URL+Path+"api/rotate", `{"overlap":true}`, "Content-Type", "application/json")
+	postJSON(t, r.page.URL+Path+"api/rotate", `{"overlap":true}`)
 	if got := kids(keys()); len(got) != 2 || got[1] != kids(second)[0] {
-		t.Errorf("overlap: got %v, want a new one and %v", got, kids(second))
+		t.Errorf("overlap: got %v, want a new one and then %v", got, kids(second))
 	}
-	_, body := do(t, "POST", r.page.URL+Path+"api/mint", `{"user":"grace","opaque":true,"lifetime":"1m"}`, "Content-Type", "application/json")
+	_, body := postJSON(t, r.page.URL+Path+"api/mint", `{"user":"grace","opaque":true,"lifetime":"1m"}`)
 	var minted struct{ Token string }
 	if err := json.Unmarshal([]byte(body), &minted); err != nil {
 		t.Fatal(err)
 	}
-	if stands, ok := r.clerk.OpaqueToken(minted.Token); !ok || r.userName(stands.User) != "Grace Hopper" {
-		t.Errorf("minted %q, which stands for %+v, want Grace's", minted.Token, stands)
+	if token, ok := r.clerk.OpaqueToken(minted.Token); !ok || r.userName(token.User) != "Grace Hopper" {
+		t.Errorf("minted %q for %+v, want Grace's", minted.Token, token)
 	}
-	do(t, "POST", r.page.URL+Path+"api/revoke", `{"user":"grace"}`, "Content-Type", "application/json")
+	postJSON(t, r.page.URL+Path+"api/revoke", `{"user":"grace"}`)
 	if tokens := r.state().Tokens; len(tokens) != 1 || !tokens[0].Revoked {
 		t.Errorf("tokens = %+v, want one, revoked", tokens)
 	}
 }
 
-func TestStateHasEverybody(t *testing.T) {
+func TestStateListsUsers(t *testing.T) {
 	t.Parallel()
 	s := newRig(t, nil).state()
 	if len(s.Users) != 4 || len(s.Organizations) != 2 || s.Users[0].Name != "Ada Lovelace" || len(s.Users[0].Organizations) != 2 {

@@ -9,14 +9,15 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
 
-// maxRequest bounds the body of a POST to the API.
-const maxRequest = 64 << 10
+// maxActionBytes bounds the body of a POST request to the API.
+const maxActionBytes = 64 << 10
 
-// actions are the POST requests of the API by name. Each takes a JSON object
-// and answers with one; members that are left out stay as they are.
+// actions returns the handlers of the API's POST requests by name. Each reads a JSON object
+// and answers with one. Members that are absent leave their setting unchanged.
 func (w *Window) actions() map[string]http.Handler {
 	return map[string]http.Handler{
 		"settings": action(w.changeSettings),
@@ -27,16 +28,17 @@ func (w *Window) actions() map[string]http.Handler {
 	}
 }
 
-// action reads a request of type T, strictly, and answers with what do returns.
-// What is wrong with the request, do's objections included, is a 400.
-func action[T any](do func(T) (any, error)) http.Handler {
+// action returns a handler that reads a T, without unknown members, and answers with what
+// perform returns. An error of perform is answered with 400.
+func action[T any](perform func(T) (any, error)) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media != "application/json" {
-			writeError(rw, http.StatusUnsupportedMediaType, fmt.Sprintf("got content type %q, want application/json", clip(r.Header.Get("Content-Type"), maxName)))
+			problem := fmt.Sprintf("got content type %s, want application/json", quote.String(r.Header.Get("Content-Type")))
+			writeError(rw, http.StatusUnsupportedMediaType, problem)
 			return
 		}
 		var input T
-		if err := decode(http.MaxBytesReader(rw, r.Body, maxRequest), &input); err != nil {
+		if err := decode(http.MaxBytesReader(rw, r.Body, maxActionBytes), &input); err != nil {
 			status := http.StatusBadRequest
 			if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 				status = http.StatusRequestEntityTooLarge
@@ -44,7 +46,7 @@ func action[T any](do func(T) (any, error)) http.Handler {
 			writeError(rw, status, err.Error())
 			return
 		}
-		answer, err := do(input)
+		answer, err := perform(input)
 		if err != nil {
 			writeError(rw, http.StatusBadRequest, err.Error())
 			return
@@ -53,21 +55,21 @@ func action[T any](do func(T) (any, error)) http.Handler {
 	})
 }
 
-// decode reads one JSON object with known members and nothing after it.
+// decode reads one JSON object into a struct. It rejects unknown members and trailing data.
 func decode(body io.Reader, into any) error {
 	dec := json.NewDecoder(body)
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {
-		return fmt.Errorf("reading the request: %w", err)
+		return fmt.Errorf("reading the request body: %w", err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("reading the request: something follows the JSON object")
+		return errors.New("reading the request body: there is more data after the JSON object")
 	}
 	return nil
 }
 
-// settingsChange is the body of POST settings: names as in Clerk's Backend API,
-// and two of things that have no name there.
+// settingsChange is the body of POST settings. The names are those of Clerk's Backend API,
+// except for organizations_enabled and custom_scopes, which it does not have.
 type settingsChange struct {
 	DynamicOAuthClientRegistration      *bool     `json:"dynamic_oauth_client_registration"`
 	OAuthJWTAccessTokens                *bool     `json:"oauth_jwt_access_tokens"`
@@ -100,26 +102,27 @@ func (w *Window) changeSettings(c settingsChange) (any, error) {
 	if err := w.clerk.SetSettings(s); err != nil {
 		return nil, err
 	}
-	w.journal.changed()
+	w.journal.stateChanged()
 	return map[string]any{"settings": settingsOf(s)}, nil
 }
 
+// assign sets *to to *from, unless from is nil.
 func assign[T any](to, from *T) {
 	if from != nil {
 		*to = *from
 	}
 }
 
-// faultsChange is the body of POST faults, and part of the state. Durations are
-// written like "1.5s" or "-2h".
-type faultsChange struct {
+// faultsJSON is the body of POST faults, and part of the state. Durations are written like
+// "1.5s" or "-2h".
+type faultsJSON struct {
 	Latency     *duration `json:"latency,omitempty"`
 	Status      *int      `json:"status,omitempty"`
 	Paths       *[]string `json:"paths,omitempty"`
 	ClockOffset *duration `json:"clock_offset,omitempty"`
 }
 
-func (w *Window) changeFaults(c faultsChange) (any, error) {
+func (w *Window) changeFaults(c faultsJSON) (any, error) {
 	w.changing.Lock()
 	defer w.changing.Unlock()
 	f := w.clerk.Faults()
@@ -130,11 +133,11 @@ func (w *Window) changeFaults(c faultsChange) (any, error) {
 	if err := w.clerk.SetFaults(f); err != nil {
 		return nil, err
 	}
-	w.journal.changed()
+	w.journal.stateChanged()
 	return map[string]any{"faults": faultsOf(f)}, nil
 }
 
-// duration is a time.Duration that JSON writes like "1.5s".
+// duration is a time.Duration with a JSON form like "1.5s".
 type duration time.Duration
 
 // MarshalText implements encoding.TextMarshaler.
@@ -144,7 +147,7 @@ func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 func (d *duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf("got duration %q, want one like \"1.5s\"", clip(string(text), maxName))
+		return fmt.Errorf("got duration %s, want one like \"1.5s\"", quote.String(string(text)))
 	}
 	*d = duration(parsed)
 	return nil
@@ -160,21 +163,20 @@ func (w *Window) rotate(r rotation) (any, error) {
 	if err := w.clerk.RotateKey(localclerk.Rotation{SameKeyID: r.SameKeyID, Overlap: r.Overlap}); err != nil {
 		return nil, err
 	}
-	w.journal.changed()
+	w.journal.stateChanged()
 	return map[string]any{"rotated": true}, nil
 }
 
-// revocation is the body of POST revoke. User is an id, username, email or
-// first name.
+// revocation is the body of POST revoke.
 type revocation struct {
-	User string `json:"user"`
+	User string `json:"user"` // ID, username, email or first name
 }
 
 func (w *Window) revoke(r revocation) (any, error) {
 	if err := w.clerk.RevokeUser(r.User); err != nil {
 		return nil, err
 	}
-	w.journal.changed()
+	w.journal.stateChanged()
 	return map[string]any{"revoked": r.User}, nil
 }
 
@@ -190,7 +192,7 @@ type minting struct {
 	Opaque       bool                 `json:"opaque"`
 }
 
-// mint is the one answer that holds a whole token: it was asked for.
+// mint returns a new token. It is the only response of the window with a complete token.
 func (w *Window) mint(m minting) (any, error) {
 	token, err := w.clerk.IssueToken(localclerk.Token{
 		Kind: m.Kind, User: m.User, Organization: m.Organization, Scopes: m.Scopes, ClientID: m.ClientID,
@@ -199,6 +201,6 @@ func (w *Window) mint(m minting) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.journal.changed()
+	w.journal.stateChanged()
 	return map[string]any{"token": token}, nil
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestDoor(t *testing.T) {
+func TestHostCheck(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	host := strings.TrimPrefix(r.page.URL, "http://")
@@ -21,22 +21,70 @@ func TestDoor(t *testing.T) {
 		{"control: the page", "GET", "", nil, ""},
 		{"control: a program reads", "GET", "api/state", nil, ""},
 		{"control: a program changes", "POST", "api/faults", nil, ""},
-		{"control: the page changes", "POST", "api/faults", []string{"Origin", r.page.URL, "Sec-Fetch-Site", "same-origin"}, ""},
-		{"control: under localhost", "POST", "api/faults", []string{"Host", "localhost:4000", "Origin", "http://localhost:4000"}, ""},
-		{"control: a link leads here", "GET", "", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, ""},
-		{"a name that resolves here", "GET", "api/state", []string{"Host", "evil.example:4000"}, `Host "evil.example:4000"`},
-		{"the page under such a name", "GET", "", []string{"Host", "evil.example"}, `Host "evil.example"`},
+		{
+			name:    "control: the page changes",
+			method:  "POST",
+			path:    "api/faults",
+			header:  []string{"Origin", r.page.URL, "Sec-Fetch-Site", "same-origin"},
+			wantErr: "",
+		},
+		{
+			name:    "control: localhost",
+			method:  "POST",
+			path:    "api/faults",
+			header:  []string{"Host", "localhost:4000", "Origin", "http://localhost:4000"},
+			wantErr: "",
+		},
+		{
+			name:    "control: a link to the page",
+			method:  "GET",
+			path:    "",
+			header:  []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"},
+			wantErr: "",
+		},
+		{
+			name:    "a name that resolves to this machine",
+			method:  "GET",
+			path:    "api/state",
+			header:  []string{"Host", "evil.example:4000"},
+			wantErr: `Host "evil.example:4000"`,
+		},
+		{"the page, with such a name", "GET", "", []string{"Host", "evil.example"}, `Host "evil.example"`},
 		{"a name that begins like loopback", "GET", "api/state", []string{"Host", "127.0.0.1.evil.example"}, "Host"},
-		{"a foreign origin", "POST", "api/faults", []string{"Origin", "https://evil.example"}, `origin "https://evil.example"`},
-		{"the MCP server's origin", "POST", "api/mint", []string{"Origin", "http://localhost:3000"}, `origin "http://localhost:3000"`},
-		{"an opaque origin", "POST", "api/mint", []string{"Origin", "null"}, `origin "null"`},
-		{"a foreign origin reads", "GET", "api/state", []string{"Origin", "https://evil.example"}, "origin"},
-		{"another scheme", "POST", "api/mint", []string{"Origin", "ftp://" + host}, "origin"},
+		{
+			name:    "a foreign origin",
+			method:  "POST",
+			path:    "api/faults",
+			header:  []string{"Origin", "https://evil.example"},
+			wantErr: `Origin "https://evil.example"`,
+		},
+		{
+			name:    "the MCP server's origin",
+			method:  "POST",
+			path:    "api/mint",
+			header:  []string{"Origin", "http://localhost:3000"},
+			wantErr: `Origin "http://localhost:3000"`,
+		},
+		{"an opaque origin", "POST", "api/mint", []string{"Origin", "null"}, `Origin "null"`},
+		{"a foreign origin reads", "GET", "api/state", []string{"Origin", "https://evil.example"}, "Origin"},
+		{"another scheme", "POST", "api/mint", []string{"Origin", "ftp://" + host}, "Origin"},
 		{"across sites", "POST", "api/mint", []string{"Sec-Fetch-Site", "cross-site"}, `Sec-Fetch-Site "cross-site"`},
 		{"of the same site", "POST", "api/mint", []string{"Sec-Fetch-Site", "same-site"}, `Sec-Fetch-Site "same-site"`},
 		{"across sites, reading", "GET", "api/state", []string{"Sec-Fetch-Site", "cross-site"}, "Sec-Fetch-Site"},
-		{"a link into the API", "GET", "api/state", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, "Sec-Fetch-Site"},
-		{"a form across sites", "POST", "api/mint", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, "Sec-Fetch-Site"},
+		{
+			name:    "a link into the API",
+			method:  "GET",
+			path:    "api/state",
+			header:  []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"},
+			wantErr: "Sec-Fetch-Site",
+		},
+		{
+			name:    "a form across sites",
+			method:  "POST",
+			path:    "api/mint",
+			header:  []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"},
+			wantErr: "Sec-Fetch-Site",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -73,7 +121,7 @@ func TestPageIsStrict(t *testing.T) {
 	}
 	for _, unwanted := range []string{"style=", "onclick=", "http://", "https://", "<script>"} {
 		if strings.Contains(page, unwanted) {
-			t.Errorf("the page has %q in it", unwanted)
+			t.Errorf("the page contains %q", unwanted)
 		}
 	}
 	for file, want := range map[string]string{"window.js": "text/javascript", "window.css": "text/css", "mark.svg": "image/svg+xml"} {
@@ -91,27 +139,30 @@ func TestPageIsStrict(t *testing.T) {
 		t.Errorf("without the slash: got %d to %q, want a redirect to %s", resp.StatusCode, resp.Header.Get("Location"), Path)
 	}
 	if resp, _ := do(t, "GET", r.page.URL+"/.well-known/jwks.json", ""); resp.StatusCode != http.StatusOK {
-		t.Errorf("the local Clerk beside it: got %d, want 200", resp.StatusCode)
+		t.Errorf("the local Clerk next to it: got %d, want 200", resp.StatusCode)
 	}
 }
 
-func FuzzDoor(f *testing.F) {
-	for _, host := range []string{"localhost:4000", "127.0.0.1", "[::1]:4000", "evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "localhost@evil", "[::1%25lo]"} {
+func FuzzHostCheck(f *testing.F) {
+	for _, host := range []string{
+		"localhost:4000", "127.0.0.1", "[::1]:4000", "evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "localhost@evil", "[::1%25lo]",
+	} {
 		f.Add(host, "http://"+host)
 	}
 	f.Fuzz(func(t *testing.T, host, origin string) {
 		req := httptest.NewRequest("POST", "/_window/api/mint", nil)
 		req.Host = host
 		req.Header.Set("Origin", origin)
-		if refusal(req) != "" || origin == "" {
+		if checkSender(req) != "" || origin == "" {
 			return
 		}
 		u, err := url.Parse(origin)
 		if err != nil || !strings.EqualFold(u.Host, host) {
-			t.Errorf("host %q let origin %q in", host, origin)
+			t.Errorf("host %q: origin %q is accepted", host, origin)
 		}
-		if name := strings.ToLower(u.Hostname()); name != "localhost" && !strings.HasPrefix(name, "127.") && !strings.Contains(name, ":") {
-			t.Errorf("let host %q in", host)
+		name := strings.ToLower(u.Hostname())
+		if name != "localhost" && !strings.HasSuffix(name, ".localhost") && !strings.HasPrefix(name, "127.") && !strings.Contains(name, ":") {
+			t.Errorf("host %q is accepted", host)
 		}
 	})
 }

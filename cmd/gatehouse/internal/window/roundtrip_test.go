@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
 
-// TestNothingSecretIsKept sends a token to a server that repeats it everywhere.
+// TestNothingSecretIsKept sends a token to a server that repeats it in its response.
 func TestNothingSecretIsKept(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -23,7 +23,7 @@ func TestNothingSecretIsKept(t *testing.T) {
 		{"session token", func(t *testing.T, r *rig) string { return r.mint(t, localclerk.Token{Kind: localclerk.SessionToken}) }},
 		{"opaque token", func(t *testing.T, r *rig) string { return r.mint(t, localclerk.Token{Opaque: true}) }},
 		{"API key", func(t *testing.T, r *rig) string { return r.mint(t, localclerk.Token{Kind: localclerk.APIKey}) }},
-		{"of no known form", func(*testing.T, *rig) string { return "zwischen.den-zeilen/steht+alles~0123456789" }},
+		{"token of an unknown form", func(*testing.T, *rig) string { return "zwischen.den-zeilen/steht+alles~0123456789" }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -41,23 +41,24 @@ func TestNothingSecretIsKept(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, secret := range []string{token, token[:len(token)-8], "0123456789abcdefghijklmnop", "abcdefghijklmnopqrstuvwxyz0123"} {
+			secrets := []string{token, token[:len(token)-8], "0123456789abcdefghijklmnop", "abcdefghijklmnopqrstuvwxyz0123"}
+			for _, secret := range secrets {
 				if strings.Contains(string(text), secret) {
 					t.Errorf("the step has %q in it: %s", secret, text)
 				}
 			}
-			if !strings.Contains(string(text), token[len(token)-shownOfToken:]) || step.Title != "Calls the tool whoami" {
+			if !strings.Contains(string(text), token[len(token)-shownOfSecret:]) || step.Title != "Calls the tool whoami" {
 				t.Errorf("step = %+v, want a call of whoami with the token's last characters", step)
 			}
 		})
 	}
 }
 
-// TestNothingSecretOfClerkIsKept goes through a whole sign-in at the local Clerk.
+// TestNothingSecretOfClerkIsKept runs a complete sign-in at the local Clerk.
 func TestNothingSecretOfClerkIsKept(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
-	_, registered := do(t, "POST", r.page.URL+"/oauth/register", `{"redirect_uris":["http://127.0.0.1:1/callback"]}`, "Content-Type", "application/json")
+	_, registered := postJSON(t, r.page.URL+"/oauth/register", `{"redirect_uris":["http://127.0.0.1:1/callback"]}`)
 	var client struct {
 		ID     string `json:"client_id"`
 		Secret string `json:"client_secret"`
@@ -65,7 +66,8 @@ func TestNothingSecretOfClerkIsKept(t *testing.T) {
 	if err := json.Unmarshal([]byte(registered), &client); err != nil || client.Secret == "" {
 		t.Fatalf("registration answered %s, want a client with a secret (%v)", registered, err)
 	}
-	link := r.page.URL + "/oauth/authorize?response_type=code&state=0123456789abcdef&redirect_uri=http://127.0.0.1:1/callback&client_id=" + client.ID
+	const parameters = "response_type=code&state=0123456789abcdef&redirect_uri=http://127.0.0.1:1/callback"
+	link := r.page.URL + "/oauth/authorize?" + parameters + "&client_id=" + client.ID
 	resp, _ := do(t, "GET", link, "", localclerk.SignInHeader, "ada", localclerk.ConsentHeader, "allow")
 	to, err := resp.Location()
 	if err != nil {
@@ -73,7 +75,8 @@ func TestNothingSecretOfClerkIsKept(t *testing.T) {
 	}
 	code := to.Query().Get("code")
 	_, answer := do(t, "POST", r.page.URL+"/oauth/token",
-		"grant_type=authorization_code&redirect_uri=http://127.0.0.1:1/callback&code="+code+"&client_id="+client.ID+"&client_secret="+client.Secret,
+		"grant_type=authorization_code&redirect_uri=http://127.0.0.1:1/callback"+
+			"&code="+code+"&client_id="+client.ID+"&client_secret="+client.Secret,
 		"Content-Type", "application/x-www-form-urlencoded")
 	var tokens struct {
 		Access  string `json:"access_token"`
@@ -87,7 +90,12 @@ func TestNothingSecretOfClerkIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, secret := range map[string]string{"client secret": client.Secret, "code": code, "access token": tokens.Access, "refresh token": tokens.Refresh} {
+	for name, secret := range map[string]string{
+		"client secret": client.Secret,
+		"code":          code,
+		"access token":  tokens.Access,
+		"refresh token": tokens.Refresh,
+	} {
 		if secret != "" && strings.Contains(string(text), secret) {
 			t.Errorf("the %s is in the steps or the state: %s", name, text)
 		}
@@ -115,7 +123,7 @@ func TestBodiesAreBounded(t *testing.T) {
 	step := r.await(t, 1)
 	for name, m := range map[string]Message{"request": step.Request, "response": step.Response} {
 		if got := len(m.Body); got > maxBody+len("…") || got < maxBody/2 {
-			t.Errorf("%s: kept %d bytes, want about %d", name, got, maxBody)
+			t.Errorf("%s: recorded %d bytes, want about %d", name, got, maxBody)
 		}
 	}
 	if len(step.Title) > 2*maxName {
@@ -128,16 +136,16 @@ func TestJournalIsBounded(t *testing.T) {
 	j := newJournal()
 	now := time.Now()
 	for i := range maxSteps + 10 {
-		j.add(Step{Time: now.Add(time.Duration(i) * idleTime), Kind: kindCall}, hint{userAgent: "a", issued: &Token{}})
+		j.add(Step{Time: now.Add(time.Duration(i) * idleTime), Kind: kindCall}, owner{userAgent: "a", issued: &Token{}})
 	}
 	n := j.after(0)
-	if len(n.Steps) != maxSteps || n.Steps[0].ID != 11 || len(j.assembly.runs) != maxRuns || len(j.issued()) != maxTokens {
-		t.Errorf("got %d steps from %d, %d runs, %d tokens", len(n.Steps), n.Steps[0].ID, len(j.assembly.runs), len(j.issued()))
+	if len(n.Steps) != maxSteps || n.Steps[0].ID != 11 || len(j.runs.list) != maxRuns || len(j.issuedTokens()) != maxTokens {
+		t.Errorf("got %d steps from %d, %d runs, %d tokens", len(n.Steps), n.Steps[0].ID, len(j.runs.list), len(j.issuedTokens()))
 	}
 }
 
-// TestStreamsAreNotBuffered has the server wait for the client to have read an
-// event before it sends the next.
+// TestStreamsAreNotBuffered has a server that sends the next event only after the client has
+// read the last one.
 func TestStreamsAreNotBuffered(t *testing.T) {
 	t.Parallel()
 	read := make(chan struct{})
@@ -187,19 +195,19 @@ func TestHostPassesThrough(t *testing.T) {
 		io.WriteString(w, req.Host+" "+req.Header.Get("X-Forwarded-For"))
 	})
 	if _, body := do(t, "GET", r.proxy.URL+"/", "", "Host", "localhost:3000"); body != "localhost:3000 " {
-		t.Errorf("the server saw %q, want the client's host and nothing of a proxy", body)
+		t.Errorf("the server saw %q, want the client's host and no header of a proxy", body)
 	}
 }
 
-func TestServerAway(t *testing.T) {
+func TestServerDown(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	r.server.Close()
 	resp, body := do(t, "POST", r.proxy.URL+"/mcp", "{}")
 	if resp.StatusCode != http.StatusBadGateway || !strings.Contains(body, "PORT") {
-		t.Errorf("got %d %s, want 502 and a word about PORT", resp.StatusCode, body)
+		t.Errorf("got %d %s, want 502 that names PORT", resp.StatusCode, body)
 	}
 	if step := r.await(t, 1); step.Outcome != Failed || step.Why != "The MCP server does not answer." {
-		t.Errorf("step = %+v, want it to say that the server is away", step)
+		t.Errorf("step = %+v, want one that says that the server does not answer", step)
 	}
 }
