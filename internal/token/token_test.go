@@ -375,19 +375,19 @@ func TestValidate(t *testing.T) {
 		wantErr string
 	}{
 		{"valid", func(*token.Verifier) {}, ""},
-		{"no issuer", func(v *token.Verifier) { v.Issuer = "" }, "field Issuer is empty"},
-		{"no algorithms", func(v *token.Verifier) { v.Algorithms = nil }, `field Algorithms is empty, want some of ["ES256" "ES384" "ES512" "Ed25519" "EdDSA" "PS256" "PS384" "PS512" "RS256" "RS384" "RS512"]`},
-		{"HMAC", func(v *token.Verifier) { v.Algorithms = []string{"HS256"} }, `field Algorithms has "HS256", want some of ["ES256" "ES384" "ES512" "Ed25519" "EdDSA" "PS256" "PS384" "PS512" "RS256" "RS384" "RS512"]`},
-		{"no types", func(v *token.Verifier) { v.Types = nil }, `field Types is empty, want "at+jwt" or the issuer's own type`},
-		{"rejected type", func(v *token.Verifier) { v.RejectedHeader = map[string]map[string]string{"typ": {}} }, `field RejectedHeader has "typ", want other parameters`},
-		{"policy", func(v *token.Verifier) { v.Audience = 2 }, "field Audience is 2, want AudienceRequired or AudienceIfPresent"},
-		{"no audiences", func(v *token.Verifier) { v.Audiences = nil }, "field Audiences is [], want the names of this server"},
-		{"empty audience", func(v *token.Verifier) { v.Audiences = []string{""} }, `field Audiences is [""], want the names of this server`},
-		{"leeway below", func(v *token.Verifier) { v.Leeway = -1 }, "field Leeway is -1ns, want 0 to 2m0s"},
-		{"leeway above", func(v *token.Verifier) { v.Leeway = time.Hour }, "field Leeway is 1h0m0s, want 0 to 2m0s"},
-		{"size below", func(v *token.Verifier) { v.MaxSize = -1 }, "field MaxSize is -1, want 0 to 1048576"},
-		{"size above", func(v *token.Verifier) { v.MaxSize = 1<<20 + 1 }, "field MaxSize is 1048577, want 0 to 1048576"},
-		{"two faults", func(v *token.Verifier) { v.Issuer, v.Types = "", nil }, "field Issuer is empty\nfield Types is empty, want \"at+jwt\" or the issuer's own type"},
+		{"no issuer", func(v *token.Verifier) { v.Issuer = "" }, "Issuer is empty"},
+		{"no algorithms", func(v *token.Verifier) { v.Algorithms = nil }, `Algorithms is empty, want some of ["ES256" "ES384" "ES512" "Ed25519" "EdDSA" "PS256" "PS384" "PS512" "RS256" "RS384" "RS512"]`},
+		{"HMAC", func(v *token.Verifier) { v.Algorithms = []string{"HS256"} }, `Algorithms has "HS256", want some of ["ES256" "ES384" "ES512" "Ed25519" "EdDSA" "PS256" "PS384" "PS512" "RS256" "RS384" "RS512"]`},
+		{"no types", func(v *token.Verifier) { v.Types = nil }, `Types is empty, want "at+jwt" or the issuer's own type`},
+		{"rejected type", func(v *token.Verifier) { v.RejectedHeader = map[string]map[string]string{"typ": {}} }, `RejectedHeader has "typ", want other parameters`},
+		{"policy", func(v *token.Verifier) { v.Audience = 2 }, "Audience is 2, want AudienceRequired or AudienceIfPresent"},
+		{"no audiences", func(v *token.Verifier) { v.Audiences = nil }, "Audiences is [], want the names of this server"},
+		{"empty audience", func(v *token.Verifier) { v.Audiences = []string{""} }, `Audiences is [""], want the names of this server`},
+		{"leeway below", func(v *token.Verifier) { v.Leeway = -1 }, "Leeway is -1ns, want 0 to 2m0s"},
+		{"leeway above", func(v *token.Verifier) { v.Leeway = time.Hour }, "Leeway is 1h0m0s, want 0 to 2m0s"},
+		{"size below", func(v *token.Verifier) { v.MaxSize = -1 }, "MaxSize is -1, want 0 to 1048576"},
+		{"size above", func(v *token.Verifier) { v.MaxSize = 1<<20 + 1 }, "MaxSize is 1048577, want 0 to 1048576"},
+		{"two faults", func(v *token.Verifier) { v.Issuer, v.Types = "", nil }, "Issuer is empty\nTypes is empty, want \"at+jwt\" or the issuer's own type"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
