@@ -2,17 +2,17 @@ package clerk
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
-	"github.com/gatehouse-mcp/gatehouse/internal/cache"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
+	"github.com/maypok86/otter/v2"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"golang.org/x/sync/singleflight"
 )
@@ -28,9 +28,21 @@ const (
 )
 
 var (
-	profiles = cache.New[User](cache.Config{Entries: profileEntries, Bytes: profileBytes})
-	flights  singleflight.Group
+	// profiles has the profiles by the fingerprint of the token. An entry weighs at least
+	// its share, so that the bound on bytes is the bound on entries too.
+	profiles = otter.Must(&otter.Options[string, cachedProfile]{
+		MaximumWeight: profileBytes,
+		Weigher: func(_ string, p cachedProfile) uint32 {
+			return uint32(max(profileSize(p.user), profileBytes/profileEntries+1))
+		},
+	})
+	flights singleflight.Group
 )
+
+type cachedProfile struct {
+	user    User
+	expires time.Time
+}
 
 // Profile returns the caller like [UserOf], completed with what Clerk's userinfo
 // endpoint returns for the caller's own token: name, username, email, picture, and the
@@ -53,9 +65,8 @@ func Profile(ctx context.Context, req mcp.Request) (User, error) {
 		return User{}, ErrNotSignedIn
 	}
 	client, _ := gatehouse.IssuerClient(req)
-	key := sha256.Sum256([]byte(id.Fingerprint))
-	if user, ok := profiles.Get(key, 0, time.Now()); ok {
-		return user, nil
+	if p, ok := profiles.GetIfPresent(id.Fingerprint); ok && time.Now().Before(p.expires) {
+		return p.user, nil
 	}
 	// The request goes on if this caller leaves, because others may wait for it.
 	flight := flights.DoChan(id.Fingerprint, func() (any, error) {
@@ -64,11 +75,11 @@ func Profile(ctx context.Context, req mcp.Request) (User, error) {
 		user := userOf(id)
 		if err := userinfo(ctx, client, id, &user); err != nil {
 			if errors.Is(err, errRejected) {
-				rejectedTokens.add(id.Fingerprint, id.Expiry.Add(rejectedTokenGrace), time.Now())
+				rejectToken(id)
 			}
 			return user, err
 		}
-		profiles.Put(key, 0, user, profileSize(user), earlier(id.Expiry, time.Now().Add(profileAge)))
+		profiles.Set(strings.Clone(id.Fingerprint), cachedProfile{user.clone(), earlier(id.Expiry, time.Now().Add(profileAge))})
 		return user, nil
 	})
 	select {

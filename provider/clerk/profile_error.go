@@ -4,10 +4,10 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/maypok86/otter/v2"
 )
 
 // Errors of [Profile], for errors.Is.
@@ -42,8 +42,9 @@ const (
 	rejectedTokenGrace = 2 * time.Minute
 )
 
-// rejectedTokens are the tokens that Clerk's userinfo endpoint rejected.
-var rejectedTokens = tokenList{limit: maxRejectedTokens}
+// rejectedTokens has the tokens that Clerk's userinfo endpoint rejected: their fingerprint,
+// and when it is no longer needed.
+var rejectedTokens = otter.Must(&otter.Options[string, time.Time]{MaximumSize: maxRejectedTokens})
 
 // TokenRejected reports whether Clerk rejected the token of id when [Profile] used it.
 // Set it as the Revoked function of the guard:
@@ -57,44 +58,11 @@ var rejectedTokens = tokenList{limit: maxRejectedTokens}
 // The list is in the memory of this process, and has at most 10,000 tokens. TokenRejected is
 // safe for concurrent use.
 func TokenRejected(id gatehouse.Identity) bool {
-	return rejectedTokens.has(id.Fingerprint, time.Now())
+	needed, ok := rejectedTokens.GetIfPresent(id.Fingerprint)
+	return ok && time.Now().Before(needed)
 }
 
-// tokenList is a bounded set of fingerprints that expire. It is safe for concurrent use.
-type tokenList struct {
-	limit int
-
-	mu      sync.RWMutex
-	expires map[string]time.Time
-}
-
-func (l *tokenList) has(fingerprint string, now time.Time) bool {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	expires, ok := l.expires[fingerprint]
-	return ok && now.Before(expires)
-}
-
-// add adds a fingerprint. If the list is full, it removes those that have expired, or else
-// any other one.
-func (l *tokenList) add(fingerprint string, expires, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.expires == nil {
-		l.expires = make(map[string]time.Time)
-	}
-	if len(l.expires) >= l.limit {
-		for other, end := range l.expires {
-			if !now.Before(end) {
-				delete(l.expires, other)
-			}
-		}
-	}
-	for other := range l.expires {
-		if len(l.expires) < l.limit {
-			break
-		}
-		delete(l.expires, other)
-	}
-	l.expires[strings.Clone(fingerprint)] = expires
+// rejectToken adds the token of id to rejectedTokens.
+func rejectToken(id gatehouse.Identity) {
+	rejectedTokens.Set(strings.Clone(id.Fingerprint), id.Expiry.Add(rejectedTokenGrace))
 }
