@@ -173,8 +173,8 @@ func (k *checker) document(ctx context.Context, address, name string) {
 		return
 	}
 	if a.status != http.StatusOK {
-		k.fault("%s (%s) gets status %d, want 200; serve it with Guard.Mount, or with Guard.MetadataHandler at each of Guard.MetadataPaths",
-			name, address, a.status)
+		k.fault("%s (%s) gets status %d, want 200; "+
+			"serve it with Guard.Mount, or with Guard.MetadataHandler at each of Guard.MetadataPaths", name, address, a.status)
 		return
 	}
 	var document struct {
@@ -186,8 +186,8 @@ func (k *checker) document(ctx context.Context, address, name string) {
 		return
 	}
 	if !k.names(document.Resource) && !k.belongsToAnother(ctx, address, document.Resource) {
-		k.fault("%s (%s) has the resource %s, want %q, or clients stop; set gatehouse.Config.Resource (serve.Config.URL) to the URL that clients use",
-			name, address, quoted(document.Resource), k.resource)
+		k.fault("%s (%s) has the resource %s, want %q, or clients stop; "+
+			"set gatehouse.Config.Resource (serve.Config.URL) to the URL that clients use", name, address, quoted(document.Resource), k.resource)
 	}
 	if !slices.Contains(document.AuthorizationServers, k.clerk.Issuer()) {
 		k.fault("%s (%s) has the authorization servers %q, want %q; set Provider to the result of ClerkServer.Provider",
@@ -226,7 +226,8 @@ func (k *checker) validToken(ctx context.Context, token string) {
 		k.fault("with a valid token: %v", err)
 		return
 	case a.status == http.StatusForbidden:
-		k.fault("a valid token with the scopes %q gets status 403, want 200; check what the server requires of every caller%s", k.scopes, a.reason())
+		k.fault("a valid token with the scopes %q gets status 403, want 200; check what the server requires of every caller%s",
+			k.scopes, a.reason())
 	case a.status == http.StatusUnauthorized:
 		k.fault("a valid token gets status 401, want 200; make the guard with the result of ClerkServer.Provider and with the Resource %q%s",
 			k.resource, a.reason())
@@ -239,7 +240,8 @@ func (k *checker) validToken(ctx context.Context, token string) {
 	query := url.Values{"access_token": {token}}
 	a, err = send(ctx, http.MethodPost, k.resource+"?"+query.Encode(), "")
 	if err == nil && a.status != http.StatusBadRequest && a.status != http.StatusUnauthorized {
-		k.fault("a token in the query gets status %d, want 400 or 401: URLs are logged; read tokens from the Authorization header only", a.status)
+		k.fault("a token in the query gets status %d, want 400 or 401: URLs are logged; "+
+			"read tokens from the Authorization header only", a.status)
 	}
 }
 
@@ -317,7 +319,8 @@ func (a answer) requireUnauthorized(resource string) error {
 	case a.status == http.StatusUnauthorized:
 		return nil
 	case a.status == http.StatusNotFound:
-		return fmt.Errorf("request without a token: status 404, want 401; check that a guard protects %s and that this is the URL of the MCP endpoint", resource)
+		return fmt.Errorf("request without a token: status 404, want 401; "+
+			"check that a guard protects %s and that this is the URL of the MCP endpoint", resource)
 	case a.status >= 200 && a.status < 300:
 		return fmt.Errorf("request without a token: status %d, want 401: anyone can call this server; "+
 			"check that a guard protects %s, with Guard.Mount, Guard.Wrap or serve", a.status, resource)

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -35,7 +34,8 @@ func TestLandingTools(t *testing.T) {
 	if strings.Contains(page, "Needs an organization") {
 		t.Error("the page shows a tool that was not declared for it")
 	}
-	connect, tools, instructions := strings.Index(page, `id="connect"`), strings.Index(page, `id="tools"`), strings.Index(page, `id="instructions"`)
+	connect, tools := strings.Index(page, `id="connect"`), strings.Index(page, `id="tools"`)
+	instructions := strings.Index(page, `id="instructions"`)
 	if connect < 0 || tools < connect || instructions < tools {
 		t.Errorf("how to connect is at %d, tools at %d, instructions at %d; want this order", connect, tools, instructions)
 	}
@@ -83,8 +83,16 @@ func TestLandingToolsFaults(t *testing.T) {
 		wantErr string // empty for none
 	}{
 		{"control", serve.Config{Provider: provider, LandingTools: tools}, ""},
-		{"without a page", serve.Config{Provider: provider, LandingTools: tools, NoLandingPage: true}, "LandingTools is set in addition to NoLandingPage; remove one"},
-		{"no name", serve.Config{Provider: provider, LandingTools: []*mcp.Tool{{Name: "search"}, {}}}, "LandingTools[1] has no name; name the tool"},
+		{
+			"without a page",
+			serve.Config{Provider: provider, LandingTools: tools, NoLandingPage: true},
+			"LandingTools is set in addition to NoLandingPage; remove one",
+		},
+		{
+			"no name",
+			serve.Config{Provider: provider, LandingTools: []*mcp.Tool{{Name: "search"}, {}}},
+			"LandingTools[1] has no name; name the tool",
+		},
 		{"nil", serve.Config{Provider: provider, LandingTools: []*mcp.Tool{nil}}, "LandingTools[0] has no name"},
 		{"next to a guard", serve.Config{Guard: guard, LandingTools: tools}, "Guard is set in addition to LandingTools"},
 	} {
@@ -109,7 +117,7 @@ func TestLandingToolsFaults(t *testing.T) {
 // TestLandingPageIsForBrowsers checks that only a request for HTML gets the page.
 func TestLandingPageIsForBrowsers(t *testing.T) {
 	server := start(t)
-	for accept, want := range map[string]int{browser: http.StatusOK, "*/*": http.StatusUnauthorized, "text/event-stream": http.StatusUnauthorized} {
+	for accept, want := range map[string]int{browser: 200, "*/*": 401, "text/event-stream": 401} {
 		if resp, _ := get(t, server.URL(), accept); resp.StatusCode != want {
 			t.Errorf("Accept %s: status %d, want %d", accept, resp.StatusCode, want)
 		}
