@@ -16,9 +16,9 @@ const module = "github.com/gatehouse-mcp/gatehouse"
 // other.
 var layers = map[string]int{
 	"internal/atomicfile": 0,
-	"internal/cache":      0,
 	"internal/challenge":  0,
 	"internal/env":        0,
+	"internal/jose":       0,
 	"internal/quote":      0,
 	"internal/reason":     0,
 	"internal/strictjson": 0,

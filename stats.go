@@ -18,7 +18,8 @@ type Stats struct {
 	Rejected map[Reason]uint64
 	// CacheHits counts the verifications that were answered from the cache.
 	CacheHits uint64
-	// CachedTokens is the number of verified tokens in the cache.
+	// CachedTokens is the number of verified tokens in the cache, those included that
+	// have expired and are not removed yet.
 	CachedTokens int
 	// Sessions is the number of open sessions of the handler, as far as the guard knows.
 	Sessions int
@@ -44,7 +45,7 @@ func (g *Guard) Stats() Stats {
 		Unbound:      g.counters.unbound.Load(),
 		Rejected:     make(map[Reason]uint64),
 		CacheHits:    g.verifier.hits.Load(),
-		CachedTokens: g.verifier.tokens.Len(),
+		CachedTokens: g.verifier.tokens.len(),
 		Sessions:     g.sessions.table.len(),
 		Streams:      g.requests.openStreams(),
 	}

@@ -82,10 +82,10 @@ func otherKinds(dev *devServer) []otherKind {
 			wantWhy: "This is an opaque M2M token, not an OAuth access token.",
 		},
 		{
-			// An ID token without a nonce differs only by its audience, which is a client.
+			// An ID token without a nonce has no claim that marks it, only the guard's reason.
 			name:    "ID token",
 			token:   minted(dev, localclerk.IDToken, false),
-			wantWhy: "not for this server.",
+			wantWhy: "marks a different kind of token",
 		},
 		{
 			name:    "API key",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,5 +46,14 @@ func TestClerkEnvironment(t *testing.T) {
 	s := server.Settings()
 	if !s.DynamicOAuthClientRegistration || !slices.Contains(s.DefaultScopes, localclerk.ScopeOrganization) {
 		t.Errorf("settings %+v; want registration enabled, and the organization scope among the defaults", s)
+	}
+}
+
+func TestLogHasNoEmptyAttributes(t *testing.T) {
+	var stderr strings.Builder
+	logger := newLogger(&console{stderr: &stderr}, false)
+	logger.Info("token", "client", "", "status", 200, "user", "ada", slog.Group("caller", "issuer", ""))
+	if got := stderr.String(); !strings.HasSuffix(got, " level=INFO msg=token status=200 user=ada\n") {
+		t.Errorf("log = %q, want only the attributes that are set", got)
 	}
 }

@@ -81,7 +81,7 @@ func (e *devEnvironment) serverAddress() string {
 }
 
 func (e *devEnvironment) serveClerk(ctx context.Context) error {
-	server := listen.NewServer(e.window.Beside(e.clerk), e.logger)
+	server := listen.NewServer(e.window.Handler(e.clerk), e.logger)
 	return listen.Serve(ctx, server, listen.Shutdown{Grace: stopTimeout}, e.clerkListeners...)
 }
 

@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -311,6 +312,10 @@ func (f *fixture) browser(headers map[string]string) func(link string) error {
 	}
 }
 
+// jwtStart matches the header of a JWT. The dot tells it from a random code challenge in
+// a link, which may contain "eyJ" too.
+var jwtStart = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.`)
+
 // outcome is the result of a run of the program.
 type outcome struct {
 	code           int
@@ -362,7 +367,10 @@ func (o outcome) want(t *testing.T, code int, stderr ...string) {
 			t.Errorf("stderr has no %q:\n%s", text, o.stderr)
 		}
 	}
-	for _, secret := range []string{"eyJ", "code=", "code_verifier", "client_secret"} {
+	if jwt := jwtStart.FindString(o.stderr); jwt != "" {
+		t.Errorf("stderr has the beginning of a JWT, %q:\n%s", jwt, o.stderr)
+	}
+	for _, secret := range []string{"code=", "code_verifier", "client_secret"} {
 		if strings.Contains(o.stderr, secret) {
 			t.Errorf("stderr has %q:\n%s", secret, o.stderr)
 		}

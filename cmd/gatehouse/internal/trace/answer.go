@@ -14,7 +14,7 @@ import (
 )
 
 // maxChallenge bounds all WWW-Authenticate headers of one response, in bytes. The
-// go-sdk's parser takes quadratic time in their length.
+// go-sdk's parser takes quadratic time: 0.1 s for 8 KiB of commas, 80 s for 256 KiB.
 const maxChallenge = 8 << 10
 
 // Answer describes the response of the MCP endpoint to one request, as far as it
