@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// recheckInterval is how often [Config.Revoked] is called for each open stream.
+	// recheckInterval is how often [Config.Revoked] is called for each open stream, and its
+	// token verified again if that is opaque.
 	recheckInterval = 30 * time.Second
 	// unblockAfter is how long a handler may take to return after its request was ended. A
 	// write to a client that does not read may block it; it then fails.
@@ -89,18 +90,17 @@ func newOpenRequests(s *settings) *openRequests {
 func (reqs *openRequests) open(r *http.Request, c *caller, kind messageKind, use *sessionUse) (*openRequest, *http.Request, error) {
 	o := &openRequest{caller: c, stream: kind.stream, session: use}
 	o.ended, o.setEnded = context.WithCancelCause(context.Background())
-	ctx, cancel := context.WithCancelCause(r.Context())
-	o.cancel = cancel
-
 	reqs.mu.Lock()
 	defer reqs.mu.Unlock()
+	switch {
+	case o.stream && reqs.streams[c.principal] >= reqs.maxStreamsPerUser:
+		return nil, nil, errUserSessions
+	case o.stream && reqs.total >= reqs.maxStreams:
+		return nil, nil, errAllSessions
+	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	o.cancel = cancel
 	if o.stream {
-		switch {
-		case reqs.streams[c.principal] >= reqs.maxStreamsPerUser:
-			return nil, nil, errUserSessions
-		case reqs.total >= reqs.maxStreams:
-			return nil, nil, errAllSessions
-		}
 		reqs.streams[strings.Clone(c.principal)]++
 		reqs.total++
 	} else {
@@ -210,13 +210,15 @@ func (g *Guard) open(r *http.Request, c *caller, kind messageKind, use *sessionU
 	return o, r, nil
 }
 
-// watch ends a stream when its token expires or is revoked. It returns when the stream has
-// ended or done is closed.
+// watch ends a stream when its token expires, leeway included, or is revoked. It returns when
+// the stream has ended or done is closed.
 func (g *Guard) watch(o *openRequest, done <-chan struct{}) {
-	expiry := time.NewTimer(time.Until(o.caller.identity.Expiry.Add(g.Leeway)))
+	validUntil := o.caller.identity.Expiry
+	remaining := func() time.Duration { return time.Until(validUntil.Add(g.Leeway)) }
+	expiry := time.NewTimer(remaining())
 	defer expiry.Stop()
 	var recheck <-chan time.Time
-	if g.Revoked != nil {
+	if g.Revoked != nil || g.verifier.isOpaque(o.caller.token) {
 		ticker := time.NewTicker(recheckInterval)
 		defer ticker.Stop()
 		recheck = ticker.C
@@ -230,23 +232,44 @@ func (g *Guard) watch(o *openRequest, done <-chan struct{}) {
 		case <-expiry.C:
 			o.end(errEndedByExpiry)
 		case <-recheck:
-			if g.revokedNow(o) {
-				o.end(errEndedByDenial)
+			why := g.recheck(o, &validUntil)
+			if why != nil {
+				o.end(why)
 			}
+			expiry.Reset(remaining())
 		}
 	}
 }
 
-// revokedNow calls [Config.Revoked] for an open stream. A panic counts as a revocation: it
-// would end the process otherwise, since no handler is above it.
-func (g *Guard) revokedNow(o *openRequest) (revoked bool) {
+// recheck returns why the token of an open stream is no longer valid, or nil. An opaque token
+// is verified again, which may change validUntil: only the provider knows whether it was
+// revoked and how long it lives. If the provider does not answer, the stream stays open.
+//
+// A panic of [Config.Revoked] counts as a revocation. It would end the process otherwise,
+// since no handler is above it.
+func (g *Guard) recheck(o *openRequest, validUntil *time.Time) (why *endError) {
 	defer func() {
 		if recover() != nil {
 			g.Logger.Error("Config.Revoked panicked, ending the stream")
-			revoked = true
+			why = errEndedByDenial
 		}
 	}()
-	return g.Revoked(o.caller.identity)
+	if !g.verifier.isOpaque(o.caller.token) {
+		if g.Revoked(o.caller.identity) {
+			return errEndedByDenial
+		}
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(o.ended, introspectionTimeout)
+	defer cancel()
+	c, rejection := g.verifyToken(ctx, o.caller.token)
+	switch {
+	case rejection == nil:
+		*validUntil = c.identity.Expiry
+	case rejection.Reason != reason.ProviderUnavailable:
+		return &endError{rejection.Reason, "the opaque token of the stream is no longer valid"}
+	}
+	return nil
 }
 
 // endWithRequest returns a handler whose context ends when the guard ends the HTTP request

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -561,6 +562,53 @@ func TestRevokedEndsStreams(t *testing.T) {
 				time.Sleep(31 * time.Second)
 				if !hasEnded(ended) {
 					t.Error("the stream is open 31 s after the user was banned")
+				}
+			})
+		})
+	}
+}
+
+// A stream of an opaque token lives as long as the provider says that the token is active.
+func TestStreamsOfOpaqueTokens(t *testing.T) {
+	var mu sync.Mutex
+	var provider error
+	behave := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		provider = err
+	}
+	configure := func(cfg *gatehouse.Config) {
+		issuer := cfg.Provider.Issuer
+		cfg.Provider.Introspect = func(context.Context, string) (json.RawMessage, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			claims := map[string]any{
+				"active": true, "iss": issuer, "sub": "user_1", "client_id": "c", "aud": resource,
+				"exp": time.Now().Add(2 * time.Minute).Unix(),
+			}
+			text, _ := json.Marshal(claims)
+			return text, provider
+		}
+	}
+	for name, test := range map[string]struct {
+		then  error
+		after time.Duration // the stream ends within this time
+	}{
+		"revoked":     {gatehouse.ErrInactive, 2 * time.Minute},
+		"unavailable": {errors.New("maintenance"), 4 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			behave(nil)
+			inBubble(t, configure, func(t *testing.T, begin func(http.Handler, request) (*syncRecorder, <-chan bool), guard *gatehouse.Guard, is *wire) {
+				w, ended := begin(guard.Wrap(eventStream(nil)), request{method: "GET", header: bearer("opaque")})
+				time.Sleep(time.Hour)
+				if hasEnded(ended) {
+					t.Fatalf("the stream ended while its token was active: status %d %s", w.status, w.text())
+				}
+				behave(test.then)
+				time.Sleep(test.after)
+				if !hasEnded(ended) {
+					t.Errorf("the stream is open %s later", test.after)
 				}
 			})
 		})
