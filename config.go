@@ -85,8 +85,9 @@ type Config struct {
 	// SessionKey is the key of the session IDs of the revisions until 2025-11-25: at least
 	// 32 random bytes, kept secret. An ID that a client gets works only for the user who
 	// opened the session, and only where the key is the same. Set the same key in all
-	// replicas behind a router that is sticky by session ID; see docs/replicas.md. Empty
-	// means a random key for each process: its clients start new sessions after a restart.
+	// replicas if a request may reach another one than the one that opened its session; see
+	// docs/replicas.md. Empty means a random key for each process: its clients start new
+	// sessions after a restart.
 	SessionKey SessionKey
 
 	// MaxSessions and MaxSessionsPerUser limit the open sessions, of all users and of each

@@ -51,10 +51,9 @@ type Config struct {
 	Revoked        func(gatehouse.Identity) bool
 	KeyFile        string
 
-	// SessionKey is the secret key of session IDs, for several replicas behind a router
-	// that is sticky by session ID; see [gatehouse.Config] and docs/replicas.md. Empty
-	// means the environment variable MCP_SESSION_KEY, a text of at least 32 bytes, or else
-	// a random key.
+	// SessionKey is the secret key of session IDs; see [gatehouse.Config] and
+	// docs/replicas.md. Empty means the environment variable MCP_SESSION_KEY, a text of at
+	// least 32 bytes, or else a random key for each process.
 	SessionKey gatehouse.SessionKey
 
 	// These limit sessions; see [gatehouse.Config]. An idle session ends after
