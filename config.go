@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -157,17 +158,9 @@ func (cfg Config) validate() (*settings, error) {
 	}
 
 	s.validateProvider(&f)
-	s.scopes = union(cfg.RequiredScopes, cfg.Provider.ScopesSupported)
-	for _, scope := range s.scopes {
-		if scope == "offline_access" {
-			f.add("Provider.ScopesSupported", scope, "is not a scope of the resource",
-				"remove it; clients that use refresh tokens ask for it themselves")
-		} else if !validScope(scope) {
-			f.add("Provider.ScopesSupported", scope, "is not a scope", fixScope)
-		}
-	}
+	s.validateScopes(&f)
 	for i, r := range cfg.Requirements {
-		r.validate(fmt.Sprintf("Requirements[%d]", i), &f)
+		r.validate(fmt.Sprintf("Requirements[%d]", i), &cfg.Provider, &f)
 	}
 	if doc := cfg.ResourceDocumentation; doc != "" {
 		if u, err := url.Parse(doc); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
@@ -243,6 +236,46 @@ func (s *settings) rules(audiences []string) *token.Rules {
 		Audience:       token.AudiencePolicy(p.Tokens.Audience),
 		Audiences:      audiences,
 		Leeway:         s.Leeway,
+	}
+}
+
+// validateScopes checks the lists of scopes, each under its own name, and sets s.scopes.
+func (s *settings) validateScopes(f *faults) {
+	for _, scope := range s.RequiredScopes {
+		f.addScope("RequiredScopes", scope)
+	}
+	for _, scope := range s.Provider.ScopesSupported {
+		f.addScope("Provider.ScopesSupported", scope)
+	}
+	for _, scope := range slices.Sorted(maps.Keys(s.ImpliedScopes)) {
+		for _, name := range append([]string{scope}, s.ImpliedScopes[scope]...) {
+			f.addScope("ImpliedScopes", name)
+		}
+	}
+	s.scopes = union(s.RequiredScopes, s.Provider.ScopesSupported)
+	if s.Provider.ScopesFixedAtRegistration {
+		s.scopes = union(s.scopes, s.requirementScopes())
+	}
+}
+
+// requirementScopes returns the scopes with which a caller meets all requirements.
+func (s *settings) requirementScopes() []string {
+	var scopes []string
+	for _, r := range s.Requirements {
+		scopes = union(scopes, r.Scopes)
+		if r.Organization && s.Provider.OrganizationScope != "" {
+			scopes = union(scopes, []string{s.Provider.OrganizationScope})
+		}
+	}
+	return scopes
+}
+
+// addScope adds a fault if a client cannot request scope for this resource.
+func (f *faults) addScope(field, scope string) {
+	if scope == "offline_access" {
+		f.add(field, scope, "is not a scope of the resource", "remove it; clients that use refresh tokens ask for it themselves")
+	} else if !validScope(scope) {
+		f.add(field, scope, "is not a scope", fixScope)
 	}
 }
 

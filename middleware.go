@@ -26,7 +26,7 @@ const cacheScopePrivate = "private"
 // not passed to [Config.OnReject].
 func (g *Guard) Middleware() mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
-		if len(g.requirements.byOperation) == 0 {
+		if g.requirements.none() {
 			return next
 		}
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
@@ -99,6 +99,11 @@ func (g *Guard) filterList(req mcp.Request, result mcp.Result) {
 		list.CacheScope = cacheScopePrivate
 	case *mcp.ListResourcesResult:
 		list.Resources = without(list.Resources, func(r *mcp.Resource) bool { return hidden(methodReadResource, r.URI) })
+		list.CacheScope = cacheScopePrivate
+	case *mcp.ListResourceTemplatesResult:
+		list.ResourceTemplates = without(list.ResourceTemplates, func(t *mcp.ResourceTemplate) bool {
+			return hidden(methodReadResource, t.URITemplate)
+		})
 		list.CacheScope = cacheScopePrivate
 	case *mcp.ReadResourceResult:
 		list.CacheScope = cacheScopePrivate

@@ -83,6 +83,17 @@ type Provider struct {
 	// only on connections that arrive on loopback.
 	DangerouslySkipVerification bool
 
+	// NoRoles, NoPermissions and NoOrganizations say what the access tokens of the
+	// provider never contain. A [Requirement] for it is a fault at start, because it
+	// would reject every caller. If Complete is nil, they are all true. Set them to false
+	// if your own Complete adds what the tokens lack.
+	NoRoles, NoPermissions, NoOrganizations bool
+
+	// ScopesFixedAtRegistration says that a client cannot ask for scopes later that it did
+	// not register with. Clients register with the scopes of the first challenge, so the
+	// scopes of all requirements are then in that challenge and in the resource metadata.
+	ScopesFixedAtRegistration bool
+
 	// Err is what was wrong with the settings the provider was made from. New
 	// reports it.
 	Err error

@@ -46,6 +46,7 @@ const (
 	ProviderUnavailable    Reason = "provider_unavailable"
 	InsufficientScope      Reason = "insufficient_scope"
 	InsufficientPermission Reason = "insufficient_permission"
+	ResourceSpelling       Reason = "resource_spelling"
 	SessionOfAnotherUser   Reason = "session_of_another_user"
 	BodyTooLarge           Reason = "body_too_large"
 	BodyUnreadable         Reason = "body_unreadable"
@@ -324,6 +325,14 @@ var infos = []Info{
 		Do:     "change the user's role at the provider, if this should be allowed",
 	},
 	{
+		Reason: ResourceSpelling,
+		Status: http.StatusBadRequest,
+		Code:   CodeInvalidRequest,
+		Phrase: "request this resource by the URI under which the server lists it",
+		When:   "the URI is another spelling of a resource that has requirements: percent-encoding, dot segments, a query, another case",
+		Do:     "nothing, if someone tries to get around a requirement; to accept a query, declare a ResourceTemplate for it",
+	},
+	{
 		Reason: SessionOfAnotherUser,
 		Status: http.StatusForbidden,
 		Code:   CodeForbidden,
@@ -336,7 +345,7 @@ var infos = []Info{
 		Status: http.StatusRequestEntityTooLarge,
 		Code:   CodeInvalidRequest,
 		Phrase: "the request body is too large",
-		When:   "the body is longer than 4 MiB",
+		When:   "the body is longer than 4 MiB, or has more than 256 operations and requirements depend on them",
 		Do:     "send less in one request",
 	},
 	{

@@ -115,6 +115,12 @@ func (cfg Config) provider(settings *env.Env) gatehouse.Provider {
 		Complete:          complete,
 		Hints:             hints,
 
+		// OAuth access tokens of Clerk contain the ID of an organization, but no roles and
+		// no permissions. A client may ask only for scopes that it registered with.
+		NoRoles:                   true,
+		NoPermissions:             true,
+		ScopesFixedAtRegistration: true,
+
 		Tokens: gatehouse.TokenRules{
 			Algorithms:     []string{"RS256"},
 			RejectedHeader: map[string]map[string]string{"cat": rejectedCategories},
@@ -154,11 +160,13 @@ var rejectedCategories = map[string]string{
 
 // hints replace the guard's own advice about a reason with Clerk's settings.
 var hints = map[gatehouse.Reason]string{
-	"opaque":        `turn on "Generate access tokens as JWTs" in the Clerk Dashboard (Configure → OAuth applications → Settings), or set CLERK_SECRET_KEY so that Clerk verifies opaque ones`,
-	"inactive":      "nothing; the client signs in again by itself",
-	"unbound":       "turn on aud_claim_enabled of the Clerk instance (PATCH /v1/instance/oauth_application_settings), use clients that send the resource parameter, then set RequireAudience",
-	"wrong_type":    "send the OAuth access token; session tokens, ID tokens and JWT templates of Clerk are signed with the same key but are not access tokens",
-	"wrong_issuer":  "compare the Frontend API URL of the server with the instance that the client signed in at; development and production instances differ",
-	"wrong_subject": "sign in as a user; machine tokens of Clerk are not accepted",
-	"unknown_key":   "sign in again; the token was signed by another Clerk instance, or by a key that the instance has removed",
+	"opaque":                   `turn on "Generate access tokens as JWTs" in the Clerk Dashboard (Configure → OAuth applications → Settings), or set CLERK_SECRET_KEY so that Clerk verifies opaque ones`,
+	"inactive":                 "nothing; the client signs in again by itself",
+	"unbound":                  "turn on aud_claim_enabled of the Clerk instance (PATCH /v1/instance/oauth_application_settings), use clients that send the resource parameter, then set RequireAudience",
+	"wrong_type":               "send the OAuth access token; session tokens, ID tokens and JWT templates of Clerk are signed with the same key but are not access tokens",
+	"wrong_issuer":             "compare the Frontend API URL of the server with the instance that the client signed in at; development and production instances differ",
+	"wrong_subject":            "sign in as a user; machine tokens of Clerk are not accepted",
+	"insufficient_permission":  "have the user choose an organization on Clerk's consent page; if there is none to choose, turn on Organizations in the Clerk Dashboard (Configure → Organizations)",
+	"registration_unavailable": `turn on "Dynamic client registration" in the Clerk Dashboard (Configure → OAuth applications → Settings)`,
+	"unknown_key":              "sign in again; the token was signed by another Clerk instance, or by a key that the instance has removed",
 }
