@@ -44,6 +44,7 @@ type Guard struct {
 	verifier     *verifier
 	sessions     sessions
 	requirements requirements
+	listings     listings
 	denials      denials
 	counters     counters
 }

@@ -20,7 +20,8 @@ const cacheScopePrivate = "private"
 // Middleware enforces [Config.Requirements] inside the MCP server, on each operation as
 // the server parsed it, and removes from lists what the caller can never use. Add it with
 // [mcp.Server.AddReceivingMiddleware]. Without it, the requirements are enforced on the
-// HTTP request only.
+// HTTP request only. It also logs requirements whose name the server does not list; see
+// [Guard.UnlistedRequirements].
 //
 // A rejected operation gets the JSON-RPC error code -32040. It is counted in [Stats], and
 // not passed to [Config.OnReject].
@@ -35,6 +36,7 @@ func (g *Guard) Middleware() mcp.Middleware {
 			}
 			result, err := next(ctx, method, req)
 			if err == nil {
+				g.compareWithList(result, templatesOf(ctx, next, req))
 				g.filterList(req, result)
 			}
 			return result, err
