@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
@@ -68,6 +67,18 @@ type Config struct {
 	// "*" allows every origin. It is an error for a loopback resource, because it
 	// would let every page that the user visits call a local server.
 	AllowedOrigins []string
+
+	// AllowedHeaders are further request headers that web pages may send, such as
+	// "X-Tenant". Those of MCP, of W3C Trace Context and of baggage are always allowed.
+	AllowedHeaders []string
+
+	// AllowedHosts are further values of the Host header, like "mcp.internal:8080", that
+	// are accepted on connections that arrive on a loopback address. There, the host of
+	// Resource and every loopback name are accepted already; a proxy on the same machine
+	// may send another. Every other host is rejected, because it is how a web page
+	// reaches a local server by DNS rebinding. Connections on other addresses are not
+	// checked.
+	AllowedHosts []string
 
 	// LandingPage, if not nil, answers a browser that opens the endpoint: a GET
 	// or HEAD whose Accept header names text/html. It is public.
@@ -139,9 +150,11 @@ func (f *faults) addURL(field, value string, err error) {
 // settings is a Config after validation.
 type settings struct {
 	Config
-	resourceURL *url.URL
-	loopback    bool     // whether resourceURL is on loopback
-	scopes      []string // sent in challenges and in the resource metadata
+	resourceURL  *url.URL
+	loopback     bool     // whether resourceURL is on loopback
+	scopes       []string // sent in challenges and in the resource metadata
+	allowedHosts []string // as wellknown.Host returns them
+	corsHeaders  string   // value of Access-Control-Allow-Headers
 }
 
 func (cfg Config) validate() (*settings, error) {
@@ -170,6 +183,8 @@ func (cfg Config) validate() (*settings, error) {
 	for _, origin := range cfg.AllowedOrigins {
 		s.validateOrigin(origin, &f)
 	}
+	s.validateHeaders(&f)
+	s.validateHosts(&f)
 	if cfg.Leeway < 0 || cfg.Leeway > maxLeeway {
 		f.add("Leeway", cfg.Leeway.String(), "is out of range",
 			"use 0 for the default of 30s, or at most 2m; for a larger difference, set the clock of this machine")
@@ -210,17 +225,7 @@ func (s *settings) validateOrigin(origin string, f *faults) {
 		}
 		return
 	}
-	if !isWebOrigin(origin) {
-		f.add("AllowedOrigins", origin, "is not a web origin",
-			`write a scheme and a host in lower case, like "https://app.example.com"`)
-	}
-}
-
-// isWebOrigin reports whether a browser can send s as the Origin header.
-func isWebOrigin(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && u.Scheme != "" && u.Host != "" && u.User == nil &&
-		u.Path == "" && u.RawQuery == "" && u.Fragment == "" && s == strings.ToLower(s)
+	f.addURL("AllowedOrigins", origin, wellknown.Origin(origin))
 }
 
 // rules translates the provider's token rules for the token room.

@@ -71,7 +71,7 @@ func New(cfg Config) (*Guard, error) {
 			return nil, err
 		}
 		g.resources = append(g.resources, r)
-		audiences = append(audiences, r.url)
+		audiences = append(audiences, r.audiences()...)
 	}
 	if g.documents, err = s.openDocuments(); err != nil {
 		return nil, err
@@ -167,19 +167,19 @@ func (g *Guard) Wrap(handler http.Handler) http.Handler {
 // Otherwise it answers the request and returns nil.
 func (g *Guard) admit(w http.ResponseWriter, r *http.Request) *caller {
 	// Check 1: Host and Origin.
-	if !g.hostAllowed(r) {
-		g.reject(w, r, Rejection{Reason: reason.ForbiddenHost})
+	if err := g.checkHost(r); err != nil {
+		g.reject(w, r, Rejection{Reason: reason.ForbiddenHost, Err: err})
 		return nil
 	}
 	origin := r.Header.Get("Origin")
 	if origin != "" && !g.originAllowed(origin) {
-		g.reject(w, r, Rejection{Reason: reason.ForbiddenOrigin})
+		g.reject(w, r, Rejection{Reason: reason.ForbiddenOrigin, Err: g.originError(origin)})
 		return nil
 	}
 	// Check 2: CORS. From here on, a page of the allowed origin can read the answer.
 	allowOrigin(w.Header(), origin)
 	if isPreflight(r) {
-		preflight(w, r)
+		g.preflight(w, r)
 		return nil
 	}
 	// Check 3: public pages. Mount registers the documents at paths of their own.

@@ -57,17 +57,28 @@ func (s *settings) newResource(alias string) (resource, error) {
 	}
 	return resource{
 		url:         alias,
-		host:        u.Host,
+		host:        plainHost(u.Scheme, u.Host),
 		metadataURL: u.Scheme + "://" + u.Host + wellknown.ProtectedResource(u),
 		metadata:    metadata,
 	}, nil
 }
 
+// audiences returns the values of aud that name the resource. For an endpoint at the root of
+// a host, https://h and https://h/ are the same resource (RFC 3986 §6.2.3): clients that
+// pass the URL through a URL parser send the second.
+func (r *resource) audiences() []string {
+	if _, rest, _ := strings.Cut(r.url, "://"); !strings.Contains(rest, "/") {
+		return []string{r.url, r.url + "/"}
+	}
+	return []string{r.url}
+}
+
 // resourceFor returns the resource whose host is the Host of r, or the canonical one if
 // there is none. The text of a request never becomes part of a URL.
 func (g *Guard) resourceFor(r *http.Request) *resource {
+	host := plainHost(g.resourceURL.Scheme, r.Host)
 	for i := range g.resources {
-		if strings.EqualFold(g.resources[i].host, r.Host) {
+		if g.resources[i].host == host {
 			return &g.resources[i]
 		}
 	}
@@ -149,7 +160,7 @@ func (g *Guard) MetadataHandler() http.Handler {
 		case http.MethodGet, http.MethodHead:
 		case http.MethodOptions:
 			h.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
-			h.Set("Access-Control-Allow-Headers", corsHeaders)
+			h.Set("Access-Control-Allow-Headers", g.corsHeaders)
 			h.Set("Access-Control-Max-Age", corsMaxAge)
 			w.WriteHeader(http.StatusNoContent)
 			return

@@ -81,8 +81,9 @@ var infos = []Info{
 		Status: http.StatusForbidden,
 		Code:   CodeForbidden,
 		Phrase: "this host name is not served here",
-		When:   "the Host header names neither this machine nor the resource",
-		Do:     "connect to the host of Resource; if a web page resolves its own name to 127.0.0.1, this is a DNS rebinding attack",
+		When:   "a connection arrived on loopback, and its Host header names neither this machine nor the resource",
+		Do: "have the proxy pass the host on (nginx: proxy_set_header Host $http_host;), or add the host to AllowedHosts; " +
+			"without a proxy, a web page may have resolved its own name to 127.0.0.1 (DNS rebinding)",
 	},
 	{
 		Reason: ForbiddenOrigin,
