@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
@@ -34,6 +35,18 @@ type Config struct {
 	// a request. A loopback resource is accepted under each of the names localhost,
 	// 127.0.0.1 and [::1].
 	Resource string
+
+	// LocalPath is the path on which the server receives requests, if it differs from the
+	// path of Resource: "/mcp" behind a proxy that removes the prefix /tools of
+	// "https://example.com/tools/mcp". "/" is the root. Empty means the path of Resource.
+	LocalPath string
+
+	// HostDocuments makes [Guard.Mount] serve this guard's documents at the paths that exist
+	// once on a host, like /.well-known/oauth-protected-resource, if several guards are
+	// mounted on one mux. Otherwise they are those of the guard that is mounted first. The
+	// documents that clients of MCP 2025-06-18 and later read have the path of the endpoint
+	// in theirs.
+	HostDocuments bool
 
 	// Provider is the identity provider, from one of the packages below
 	// provider or from [OIDC].
@@ -170,6 +183,9 @@ func (cfg Config) validate() (*settings, error) {
 		s.loopback = wellknown.IsLoopback(u.Host)
 	}
 
+	if cfg.LocalPath != "" && cfg.LocalPath != "/" {
+		f.addURL("LocalPath", cfg.LocalPath, wellknown.Path(cfg.LocalPath))
+	}
 	s.validateProvider(&f)
 	s.validateScopes(&f)
 	for i, r := range cfg.Requirements {
@@ -194,6 +210,14 @@ func (cfg Config) validate() (*settings, error) {
 		s.Logger = slog.Default()
 	}
 	return s, errors.Join(f...)
+}
+
+// localPath returns the path on which the server listens. It is empty for the root.
+func (s *settings) localPath() string {
+	if s.LocalPath == "" {
+		return s.resourceURL.EscapedPath()
+	}
+	return strings.TrimSuffix(s.LocalPath, "/")
 }
 
 func (s *settings) validateProvider(f *faults) {

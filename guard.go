@@ -3,6 +3,7 @@ package gatehouse
 import (
 	"context"
 	"net/http"
+	"sync"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
@@ -39,14 +40,16 @@ type Guard struct {
 	*settings
 	resources    []resource // the canonical one first
 	origin       string
-	endpoint     string // path of the endpoint
+	endpoint     string // path on which the server listens; empty for the root
 	documents    documents
 	verifier     *verifier
 	sessions     sessions
 	requirements requirements
 	listings     listings
-	denials      denials
-	counters     counters
+
+	registrationOff sync.Once // the log line
+	denials         denials
+	counters        counters
 }
 
 // New validates cfg and returns its guard. It reports every fault at once, each
@@ -60,7 +63,7 @@ func New(cfg Config) (*Guard, error) {
 	g := &Guard{
 		settings:     s,
 		origin:       s.resourceURL.Scheme + "://" + s.resourceURL.Host,
-		endpoint:     s.resourceURL.EscapedPath(),
+		endpoint:     s.localPath(),
 		requirements: newRequirements(s),
 		counters:     newCounters(),
 	}
@@ -128,9 +131,12 @@ func (g *Guard) Close() {
 	g.documents.openIDConfiguration.Close()
 }
 
-// Mount registers handler behind the guard at the path of [Config.Resource], and the
-// metadata documents at the paths of [Guard.MetadataPaths]. It panics if a pattern is
-// already registered, as [http.ServeMux.Handle] does.
+// Mount registers handler behind the guard at the path of [Config.Resource], or at
+// [Config.LocalPath], and the metadata documents at the paths of [Guard.MetadataPaths]. It
+// also answers POST /register, unless the mux has a pattern for that path already; see
+// [Guard.RegistrationHandler]. Several guards can be mounted on one mux; see
+// [Config.HostDocuments]. It panics if a pattern is already registered, as
+// [http.ServeMux.Handle] does.
 func (g *Guard) Mount(mux *http.ServeMux, handler http.Handler) {
 	wrapped := g.Wrap(handler)
 	if g.endpoint == "" {
@@ -139,10 +145,7 @@ func (g *Guard) Mount(mux *http.ServeMux, handler http.Handler) {
 		mux.Handle(g.endpoint, wrapped)
 		mux.Handle(g.endpoint+"/{$}", wrapped)
 	}
-	documents := g.MetadataHandler()
-	for _, path := range g.MetadataPaths() {
-		mux.Handle(path, documents)
-	}
+	g.mountDocuments(mux)
 }
 
 // Wrap returns a handler that runs the checks of [Guard] and calls handler if all of them

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -136,13 +137,23 @@ func (d documents) locateKeys(ctx context.Context) (string, error) {
 	return "", errors.Join(errs...)
 }
 
+// hostMetadataPaths are the paths of documents that exist once on a host.
+var hostMetadataPaths = []string{
+	wellknown.ProtectedResourcePath, wellknown.AuthorizationServerPath, wellknown.OpenIDConfigurationPath,
+}
+
 // MetadataPaths returns the paths that [Guard.MetadataHandler] serves, for routers other
 // than [http.ServeMux].
-func (g *Guard) MetadataPaths() []string {
-	return union(
-		[]string{wellknown.ProtectedResource(g.resourceURL), wellknown.ProtectedResourcePath},
-		[]string{wellknown.AuthorizationServerPath, wellknown.OpenIDConfigurationPath},
+func (g *Guard) MetadataPaths() []string { return union(g.ownMetadataPaths(), hostMetadataPaths) }
+
+// ownMetadataPaths returns the paths of the protected resource metadata that contain the path
+// of the endpoint: the public one, and the local one for a proxy that removes a prefix.
+func (g *Guard) ownMetadataPaths() []string {
+	paths := union(
+		[]string{wellknown.ProtectedResource(g.resourceURL)},
+		[]string{wellknown.ProtectedResourcePath + g.endpoint},
 	)
+	return slices.DeleteFunc(paths, func(path string) bool { return path == wellknown.ProtectedResourcePath })
 }
 
 // MetadataHandler returns a handler for the paths of [Guard.MetadataPaths]. It serves the
@@ -152,7 +163,7 @@ func (g *Guard) MetadataPaths() []string {
 // clients of MCP 2025-03-26, which request it from the MCP server. The documents are
 // public, and pages of every web origin may read them.
 func (g *Guard) MetadataHandler() http.Handler {
-	inserted := wellknown.ProtectedResource(g.resourceURL)
+	own := g.ownMetadataPaths()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", "*")
@@ -170,13 +181,13 @@ func (g *Guard) MetadataHandler() http.Handler {
 				errorBody{Error: reason.CodeInvalidRequest, Description: "use GET to read this document"})
 			return
 		}
-		switch r.URL.Path {
-		case inserted, wellknown.ProtectedResourcePath:
+		switch path := r.URL.Path; {
+		case path == wellknown.ProtectedResourcePath || slices.Contains(own, path):
 			h.Add("Vary", "Host")
 			writeDocument(w, r, g.resourceFor(r).metadata)
-		case wellknown.AuthorizationServerPath:
+		case path == wellknown.AuthorizationServerPath:
 			passThrough(w, r, g.documents.authorizationServer)
-		case wellknown.OpenIDConfigurationPath:
+		case path == wellknown.OpenIDConfigurationPath:
 			passThrough(w, r, g.documents.openIDConfiguration)
 		default:
 			writeError(w, r, http.StatusNotFound, errorBody{Error: codeNotFound, Description: "this server has no such document"})

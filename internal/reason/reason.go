@@ -51,6 +51,9 @@ const (
 	BodyTooLarge           Reason = "body_too_large"
 	BodyUnreadable         Reason = "body_unreadable"
 	BodyMalformed          Reason = "body_malformed"
+
+	// RegistrationUnavailable is not a rejection of a request to the endpoint.
+	RegistrationUnavailable Reason = "registration_unavailable"
 )
 
 // The error codes of an answer: those of RFC 6750 section 3.1, and others where RFC 6750
@@ -62,6 +65,7 @@ const (
 	CodeInsufficientScope = "insufficient_scope"
 	CodeForbidden         = "forbidden"
 	CodeUnavailable       = "temporarily_unavailable"
+	CodeNoRegistration    = "registration_not_supported" // OpenID Connect Core 1.0, section 3.1.2.6
 )
 
 // Info describes one [Reason].
@@ -364,6 +368,14 @@ var infos = []Info{
 		Phrase: "the request body is not a JSON-RPC message",
 		When:   "the body cannot be parsed, so the operation it asks for is unknown",
 		Do:     "check what the client sends",
+	},
+	{
+		Reason: RegistrationUnavailable,
+		Status: http.StatusBadRequest,
+		Code:   CodeNoRegistration,
+		Phrase: "this server does not register clients",
+		When:   "a client sent POST /register to the MCP server; clients do that if the issuer's metadata has no registration_endpoint",
+		Do:     "turn on dynamic client registration at the identity provider, or give the client an ID that is registered there",
 	},
 }
 
