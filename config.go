@@ -8,10 +8,14 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
@@ -109,7 +113,7 @@ type Config struct {
 
 	// KeyFile, if not empty, is the path of a file in which the last valid signing keys
 	// of the provider are stored, so that a server that restarts while the provider is
-	// unavailable can still verify tokens.
+	// unavailable can still verify tokens. Its folder must exist.
 	KeyFile string
 
 	// HTTPClient fetches keys and metadata from the provider. Nil means a default
@@ -168,6 +172,8 @@ type settings struct {
 	scopes       []string // sent in challenges and in the resource metadata
 	allowedHosts []string // as wellknown.Host returns them
 	corsHeaders  string   // value of Access-Control-Allow-Headers
+
+	loggedIssuer atomic.Pointer[string] // last name of the issuer that checkIssuer logged
 }
 
 func (cfg Config) validate() (*settings, error) {
@@ -206,6 +212,7 @@ func (cfg Config) validate() (*settings, error) {
 			"use 0 for the default of 30s, or at most 2m; for a larger difference, set the clock of this machine")
 	}
 	s.Leeway = cmp.Or(cfg.Leeway, DefaultLeeway)
+	s.validateKeyFile(&f)
 	if s.Logger == nil {
 		s.Logger = slog.Default()
 	}
@@ -226,18 +233,42 @@ func (s *settings) validateProvider(f *faults) {
 		*f = append(*f, p.Err)
 		return
 	}
+	if p.Issuer == "" && p.Name != "" {
+		f.add("Provider.Issuer", "", "is missing", `set it to the URL of the issuer, like "https://issuer.example.com"`)
+		return
+	}
 	if p.Issuer == "" {
 		f.add("Provider", "", "is missing",
 			`set it to the identity provider, like clerk.FromEnv() or gatehouse.OIDC("https://issuer.example.com")`)
 		return
 	}
-	f.addURL("Provider.Issuer", p.Issuer, wellknown.Issuer(p.Issuer))
+	if issuer, ok := wellknown.IssuerOf(p.Issuer); ok {
+		f.add("Provider.Issuer", p.Issuer, "is the URL of a metadata document", fmt.Sprintf("write %q", issuer))
+	} else {
+		f.addURL("Provider.Issuer", p.Issuer, wellknown.Issuer(p.Issuer))
+	}
 	if p.JWKSURL != "" {
 		f.addURL("Provider.JWKSURL", p.JWKSURL, wellknown.Issuer(p.JWKSURL))
 	}
 	if p.DangerouslySkipVerification && s.resourceURL != nil && !s.loopback {
 		f.add("Provider.DangerouslySkipVerification", "", "is set for "+s.resourceURL.String(),
 			"unset it, or use a resource on localhost; without verification, anyone can forge a token")
+	}
+}
+
+// validateKeyFile checks that the folder of the key file exists. Otherwise saving the keys
+// would fail, at a time when no one looks at the log.
+func (s *settings) validateKeyFile(f *faults) {
+	if s.KeyFile == "" {
+		return
+	}
+	folder := filepath.Dir(s.KeyFile)
+	if info, err := os.Stat(folder); err != nil {
+		f.add("KeyFile", s.KeyFile, "is in a folder that cannot be used", fmt.Sprintf("create the folder %q, or allow access to it", folder))
+	} else if !info.IsDir() {
+		f.add("KeyFile", s.KeyFile, fmt.Sprintf("is below %q, which is not a folder", folder), "set it to a file in an existing folder")
+	} else if info, err := os.Stat(s.KeyFile); err == nil && info.IsDir() {
+		f.add("KeyFile", s.KeyFile, "is a folder", fmt.Sprintf("set it to a file, like %q", filepath.Join(s.KeyFile, "keys.json")))
 	}
 }
 
@@ -297,6 +328,21 @@ func (s *settings) requirementScopes() []string {
 		}
 	}
 	return scopes
+}
+
+// scopesWarning says what the provider must allow so that clients can sign in with the scopes
+// of the requirements, if they cannot ask for more scopes later.
+func (s *settings) scopesWarning() string {
+	further := slices.DeleteFunc(s.requirementScopes(), func(scope string) bool {
+		return slices.Contains(s.Provider.ScopesSupported, scope)
+	})
+	if !s.Provider.ScopesFixedAtRegistration || len(further) == 0 {
+		return ""
+	}
+	return "clients cannot ask for more scopes after they have registered, so they ask for those of the requirements at the first " +
+		"sign-in: " + strings.Join(further, ", ") + "; for a client that registers without scopes, sign-in fails with invalid_scope, " +
+		"unless these are default scopes for clients; " + cmp.Or(s.Provider.Hints[reason.InsufficientScope],
+		"add them there at "+cmp.Or(s.Provider.Name, s.Provider.Issuer))
 }
 
 // addScope adds a fault if a client cannot request scope for this resource.

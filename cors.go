@@ -16,8 +16,8 @@ const (
 	corsMethods = "GET, POST, DELETE, OPTIONS"
 	corsHeaders = "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Session-Id, Mcp-Method, Mcp-Name, Last-Event-ID, " +
 		"traceparent, tracestate, baggage" // W3C Trace Context, W3C Baggage
-	corsExpose  = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After"
-	corsMaxAge  = "7200" // seconds
+	corsExpose = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After"
+	corsMaxAge = "7200" // seconds
 
 	// corsParamPrefix begins the headers that carry arguments of a tool (SEP-2243).
 	corsParamPrefix = "mcp-param-"

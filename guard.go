@@ -53,7 +53,7 @@ type Guard struct {
 }
 
 // New validates cfg and returns its guard. It reports every fault at once, each
-// as a *[ConfigError]. It does no I/O: keys are fetched with the first request
+// as a *[ConfigError]. It opens no connection: keys are fetched with the first request
 // or by [Guard.Ready].
 func New(cfg Config) (*Guard, error) {
 	s, err := cfg.validate()
@@ -106,6 +106,9 @@ func (g *Guard) Warnings() []string {
 		}
 		out = append(out, w)
 	}
+	if w := g.scopesWarning(); w != "" {
+		out = append(out, w)
+	}
 	for _, o := range g.AllowedOrigins {
 		if o == "*" {
 			out = append(out, "pages of every web origin may call the endpoint (AllowedOrigins)")
@@ -115,12 +118,13 @@ func (g *Guard) Warnings() []string {
 }
 
 // Ready reports whether tokens can be verified now: it returns nil if the provider's
-// keys are known or can be fetched. Use it for health checks.
+// keys are known or can be fetched. Use it for health checks. If the issuer has another name
+// in its metadata, the error says which one to configure.
 func (g *Guard) Ready(ctx context.Context) error {
 	if g.settings.Provider.DangerouslySkipVerification {
 		return nil
 	}
-	return g.verifier.keys.Ready(ctx)
+	return plainIssuerError(g.verifier.keys.Ready(ctx))
 }
 
 // Close stops the background refresh of keys and documents. Later requests are

@@ -110,10 +110,44 @@ func (s *settings) checkIssuer(document remote.Copy) error {
 	if err := json.Unmarshal(document.Body, &doc); err != nil {
 		return err
 	}
-	if doc.Issuer != s.Provider.Issuer {
-		return fmt.Errorf("metadata issuer is %s, want %q", quote.String(doc.Issuer), s.Provider.Issuer)
+	if doc.Issuer == s.Provider.Issuer {
+		return nil
 	}
-	return nil
+	err := &issuerNameError{configured: s.Provider.Issuer, own: quote.Clip(doc.Issuer, maxLoggedText)}
+	if last := s.loggedIssuer.Swap(&err.own); last == nil || *last != err.own {
+		s.Logger.Error(err.Error())
+	}
+	return err
+}
+
+// issuerNameError says that the issuer has another name in its own metadata. Tokens carry
+// that name, so none of them would be accepted.
+type issuerNameError struct{ configured, own string }
+
+func (e *issuerNameError) Error() string {
+	fix := "write that"
+	if wellknown.Issuer(e.own) != nil {
+		fix = "correct the metadata, or write the issuer that tokens have in iss"
+	}
+	return (&ConfigError{
+		Field:   "Provider.Issuer",
+		Value:   e.configured,
+		Problem: fmt.Sprintf("is not what the issuer calls itself in its metadata, which is %q", e.own),
+		Fix:     fix,
+	}).Error()
+}
+
+// Logged reports that checkIssuer has logged the error, so that the documents do not log
+// it again.
+func (e *issuerNameError) Logged() bool { return true }
+
+// plainIssuerError returns the *issuerNameError in err, if there is one, without the failed
+// requests around it. Otherwise it returns err.
+func plainIssuerError(err error) error {
+	if name := (*issuerNameError)(nil); errors.As(err, &name) {
+		return name
+	}
+	return err
 }
 
 // locateKeys returns the jwks_uri of the issuer's metadata: that of RFC 8414, or else that

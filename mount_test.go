@@ -149,7 +149,7 @@ func TestLocalPath(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{
-		"mcp":                "is not a path",
+		"mcp":                "does not begin with a slash",
 		"/mcp/":              `has a trailing slash; write "/mcp"`,
 		"/a b":               "is not a path",
 		"/{x}":               "is not a path",
@@ -158,7 +158,7 @@ func TestLocalPath(t *testing.T) {
 		"/a/../b":            "has the dot segment",
 		"/%61":               "has percent-encoding",
 		"/.well-known/a":     "is under /.well-known/",
-		"https://h/mcp":      "is not a path",
+		"https://h/mcp":      "does not begin with a slash",
 		"/a/.well-known/mcp": "",
 	} {
 		_, err := gatehouse.New(gatehouse.Config{Resource: public, Provider: is.provider(), LocalPath: path})

@@ -144,5 +144,10 @@ func (r TokenRules) types() []string {
 // (RFC 9068) bound to this server by the resource parameter (RFC 8707).
 // scopesSupported is told to clients.
 func OIDC(issuer string, scopesSupported ...string) Provider {
+	if issuer == "" {
+		return Provider{Name: "OpenID Connect", Err: &ConfigError{
+			Field: "issuer of OIDC", Problem: "is empty", Fix: `pass the URL of the issuer, like "https://issuer.example.com"`,
+		}}
+	}
 	return Provider{Name: issuer, Issuer: issuer, ScopesSupported: slices.Clone(scopesSupported)}
 }

@@ -55,7 +55,7 @@ func (r Rejection) LogValue() slog.Value {
 // log or to [Config.OnReject], and never into the answer.
 func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejection) {
 	info := infoOf(rejection.Reason)
-	rejection.Status, rejection.Hint = info.Status, g.hint(info)
+	rejection.Status, rejection.Hint = info.Status, g.hint(info, rejection.Err)
 	g.counters.reject(rejection.Reason)
 	if g.OnReject != nil {
 		g.OnReject(r, rejection)
@@ -114,11 +114,26 @@ func (g *Guard) logRejection(r *http.Request, rejection Rejection) {
 }
 
 // hint returns what the operator should do: the provider's own advice if it has any.
-func (g *Guard) hint(info ReasonInfo) string {
+func (g *Guard) hint(info ReasonInfo, err error) string {
 	if hint := g.settings.Provider.Hints[info.Reason]; hint != "" {
 		return hint
 	}
+	if rejected := (*TokenError)(nil); info.Reason == reason.WrongType && errors.As(err, &rejected) && rejected.Claim == "typ" {
+		return typeHint(rejected.Got)
+	}
 	return info.Do
+}
+
+// typeHint is the hint about a token whose header parameter typ is not accepted. Only the
+// operator knows whether the provider writes that value into its access tokens: RFC 9068
+// wants at+jwt, but many providers write JWT, also into ID tokens.
+func typeHint(got string) string {
+	is := "typ is " + got
+	if got == "" || got == `""` {
+		is = "the token has no typ"
+	}
+	return is + "; if your provider writes access tokens like that, set TokenRules.Types to it, and TokenRules.RequiredClaims " +
+		"to a claim that its ID tokens lack, such as scope; otherwise have the client send its access token"
 }
 
 // setRetryAfter sets Retry-After to the wait that err asks for, in whole seconds, rounded up.

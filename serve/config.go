@@ -45,6 +45,8 @@ type Config struct {
 	ImpliedScopes  map[string][]string
 	Requirements   []gatehouse.Requirement
 	AllowedOrigins []string
+	AllowedHeaders []string
+	AllowedHosts   []string
 	Revoked        func(gatehouse.Identity) bool
 	KeyFile        string
 
@@ -62,7 +64,9 @@ type Config struct {
 	// else 3000.
 	Port int
 
-	// Path is the path of the endpoint. Empty means "/mcp".
+	// Path is the path of the endpoint. Empty means the path of URL if that has one, and
+	// otherwise "/mcp". Set both if a proxy removes a prefix of the public path: with the
+	// URL "https://example.com/tools/mcp" and the Path "/mcp", the server listens on /mcp.
 	Path string
 
 	// NoLandingPage turns the landing page off: a browser that opens the endpoint
@@ -70,6 +74,8 @@ type Config struct {
 	// shows the name, version, instructions and provider of the server, and how to
 	// connect clients.
 	NoLandingPage bool
+
+	localPath string // Path as it was written
 
 	// ServerOptions are the options of the go-sdk server. Nil means its defaults.
 	// Instructions above overrides theirs.
@@ -88,7 +94,11 @@ func newServer(cfg Config, settings *env.Env) (*Server, error) {
 	resource, urlErr := cfg.publicURL(settings)
 	s := &Server{config: cfg, resource: resource, logger: cfg.Logger}
 	var guardErr error
-	s.guard, guardErr = s.configuredGuard()
+	if urlErr != nil {
+		_, guardErr = s.newGuard(cfg.validationURL())
+	} else {
+		s.guard, guardErr = s.configuredGuard()
+	}
 	if err := errors.Join(configErr, urlErr, guardErr); err != nil {
 		return nil, err
 	}
@@ -115,7 +125,7 @@ func (cfg Config) complete(settings *env.Env) (Config, error) {
 	if cfg.Version == "" {
 		fault("Version", "", "is missing", `set the version of the server, like "1.0.0"`)
 	}
-	cfg.Host = cmp.Or(cfg.Host, settings.Get("HOST"), defaultHost)
+	cfg.completeAddress(settings, fault)
 
 	portField, port := "Port", strconv.Itoa(cfg.Port)
 	if cfg.Port == 0 {
@@ -128,11 +138,6 @@ func (cfg Config) complete(settings *env.Env) (Config, error) {
 	}
 	cfg.Port = n
 
-	cfg.Path = cmp.Or(cfg.Path, defaultPath)
-	if !strings.HasPrefix(cfg.Path, "/") {
-		fault("Path", cfg.Path, "does not begin with a slash", "write it like "+defaultPath)
-		cfg.Path = defaultPath
-	}
 	if cfg.ServerOptions != nil {
 		cfg.Instructions = cmp.Or(cfg.Instructions, cfg.ServerOptions.Instructions)
 	}
@@ -222,6 +227,8 @@ func (cfg Config) checkGuardAlone() error {
 		{"ImpliedScopes", len(cfg.ImpliedScopes) > 0},
 		{"Requirements", len(cfg.Requirements) > 0},
 		{"AllowedOrigins", len(cfg.AllowedOrigins) > 0},
+		{"AllowedHeaders", len(cfg.AllowedHeaders) > 0},
+		{"AllowedHosts", len(cfg.AllowedHosts) > 0},
 		{"Revoked", cfg.Revoked != nil},
 		{"KeyFile", cfg.KeyFile != ""},
 	} {
@@ -250,6 +257,9 @@ func (s *Server) newGuard(resource string) (*gatehouse.Guard, error) {
 		Requirements:   cfg.Requirements,
 		ResourceName:   cmp.Or(cfg.Title, cfg.Name),
 		AllowedOrigins: cfg.AllowedOrigins,
+		AllowedHeaders: cfg.AllowedHeaders,
+		AllowedHosts:   cfg.AllowedHosts,
+		LocalPath:      s.guardLocalPath(),
 		Revoked:        cfg.Revoked,
 		KeyFile:        cfg.KeyFile,
 		Logger:         cfg.Logger,

@@ -143,7 +143,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "this server does not accept opaque tokens",
 		When:   "the token is not a JWT",
-		Do:     "have the provider issue JWT access tokens",
+		Do:     "have the provider issue JWT access tokens, or set Provider.Introspect to ask the provider about opaque ones",
 	},
 	{
 		Reason: Encrypted,
@@ -175,7 +175,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "the token requires an unknown extension",
 		When:   "the header has crit or b64 (RFC 7515 section 4.1.11, RFC 7797)",
-		Do:     "nothing; no supported provider issues such tokens",
+		Do:     "have the provider issue access tokens without extensions of JWS",
 	},
 	{
 		Reason: WrongAlgorithm,
@@ -183,7 +183,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "the token algorithm is not accepted",
 		When:   "alg is not one of the provider's algorithms, or does not fit the key",
-		Do:     "nothing; such a token is forged or was issued for another server",
+		Do:     "if the provider signs access tokens with it, add it to TokenRules.Algorithms; otherwise nothing, such a token is forged or was issued for another server",
 	},
 	{
 		Reason: WrongType,
@@ -191,7 +191,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "this kind of token is not accepted",
 		When:   "typ or another header parameter marks a different kind of token, such as an ID token or a session token",
-		Do:     "have the client send its OAuth access token",
+		Do:     "compare typ in the detail with what the provider writes into access tokens, and set TokenRules.Types; otherwise have the client send its access token",
 	},
 	{
 		Reason: MissingKeyID,
@@ -199,7 +199,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "the token does not name its key",
 		When:   "the header has no kid",
-		Do:     "nothing; no supported provider issues such tokens",
+		Do:     "have the provider name the key in the header parameter kid of its tokens",
 	},
 	{
 		Reason: WrongIssuer,
@@ -207,7 +207,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "the token is from another issuer",
 		When:   "iss is not exactly the provider's issuer",
-		Do:     "compare the server's issuer with the one where the client signed in; development and production instances differ",
+		Do:     "compare Provider.Issuer with iss in the detail, character by character, including a slash at the end; the client may have signed in elsewhere",
 	},
 	{
 		Reason: UnknownKey,
@@ -215,7 +215,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "the token key is not known",
 		When:   "kid is not among the provider's keys",
-		Do:     "sign in again; if that does not help, the token is from another instance of the provider",
+		Do:     "sign in again; if that does not help, the token is from another issuer, or Provider.JWKSURL is not that of the issuer",
 	},
 	{
 		Reason: BadSignature,
@@ -231,7 +231,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "the token lacks a required claim",
 		When:   "a required claim is missing or empty",
-		Do:     "have the provider add the claim, or send an access token instead of another kind of token",
+		Do:     "have the provider add the claim, or remove it from TokenRules.RequiredClaims if access tokens never have it; otherwise have the client send its access token",
 	},
 	{
 		Reason: Expired,
@@ -263,7 +263,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "this kind of subject is not accepted",
 		When:   "sub is not a user of the provider",
-		Do:     "sign in as a user; tokens of machines are not accepted",
+		Do:     "sign in as a user; sub does not begin with TokenRules.SubjectPrefix, as with tokens of machines",
 	},
 	{
 		Reason: WrongAudience,
@@ -271,7 +271,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "the token was issued for another server",
 		When:   "aud names other servers and not this resource",
-		Do:     "compare Resource with the URL that users type, character by character",
+		Do:     "compare aud in the detail with Resource, character by character; the client must send Resource as its resource parameter (RFC 8707)",
 	},
 	{
 		Reason: Unbound,
@@ -279,7 +279,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "the token was not issued for a particular server",
 		When:   "aud is missing, and the audience policy requires it",
-		Do:     "have the provider bind tokens to the resource parameter, or use a client that sends it",
+		Do:     "have the provider put Resource into aud, use a client that sends the resource parameter, or set TokenRules.Audience if the provider cannot",
 	},
 	{
 		Reason: UnusableClaims,
@@ -327,7 +327,7 @@ var infos = []Info{
 		Code:   CodeForbidden,
 		Phrase: "you are not allowed to do this",
 		When:   "the user lacks a role, a permission or an active organization",
-		Do:     "change the user's role at the provider, if this should be allowed",
+		Do:     "give the user the role, permission or organization at the provider, if this should be allowed",
 	},
 	{
 		Reason: ResourceSpelling,

@@ -57,7 +57,10 @@ func checkPlainPath(path, before string) error {
 // Path returns nil if path is the path of an endpoint: what [Resource] accepts after the
 // host. Otherwise it returns a *[Fault].
 func Path(path string) error {
-	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "?#") || strings.ContainsFunc(path, notURI) {
+	if !strings.HasPrefix(path, "/") {
+		return &Fault{"does not begin with a slash", `write it like "/mcp"`}
+	}
+	if strings.ContainsAny(path, "?#") || strings.ContainsFunc(path, notURI) {
 		return &Fault{"is not a path", `write it like "/mcp"`}
 	}
 	if err := checkPath(path); err != nil {
