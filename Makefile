@@ -2,7 +2,7 @@ GO ?= go
 FUZZTIME ?= 30s
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 test: ## the tests of both modules, which need nothing set up
 	$(GO) test work
 race: ## the same, under the race detector and in random order
@@ -15,17 +15,17 @@ vuln: ## known vulnerabilities; needs vuln.go.dev
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@latest ./... ./cmd/gatehouse/...
 fuzz: ## every fuzz target for FUZZTIME each
 	scripts/fuzz $(FUZZTIME)
-bench: ## what sign-in costs beside its rivals, in one table
+bench: ## what sign-in costs, compared with other libraries
 	cd bench && GOWORK=off $(GO) run .
-bench-upstream: ## the same for calls, beside go-sdk with the changes of docs/upstream.md
+bench-upstream: ## the same for calls, with the changes to the go-sdk of docs/upstream.md
 	scripts/bench-upstream
 bench-packages: ## the benchmarks of single packages
-	$(GO) test -run '^$$' -bench . -benchmem ./internal/token ./internal/cache ./internal/keys .
-oracles: ## other JOSE libraries and Project Wycheproof beside internal/token
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/token ./internal/keys .
+oracles: ## other JOSE libraries and Project Wycheproof, compared with internal/token
 	cd internal/difftest && GOWORK=off $(GO) test ./...
 e2e: ## real clients over real sockets; needs Node 20 and Chromium, installs the rest
 	$(GO) test -tags e2e -count=1 -timeout 20m ./e2e/...
-official: ## the official MCP conformance suite through the gate; needs npm
+official: ## the official MCP conformance suite against a guarded server; needs npm
 	$(GO) test -tags official -count=1 -timeout 15m ./conformance/official/...
 golden: ## rewrite generated documentation and golden files
 	$(GO) test . ./conformance -update

@@ -22,10 +22,10 @@ import (
 
 // DefaultLeeway is the tolerated clock difference between the provider and this
 // machine if [Config.Leeway] is zero.
-const DefaultLeeway = 30 * time.Second
+const DefaultLeeway = token.DefaultLeeway
 
 // maxLeeway is the largest leeway: "usually no more than a few minutes" (RFC 9068 §4).
-const maxLeeway = 2 * time.Minute
+const maxLeeway = token.MaxLeeway
 
 // Config configures a [Guard]: the endpoint that it protects, and the provider whose tokens
 // it accepts. Resource and Provider are required. The zero value of every other field is
@@ -281,22 +281,6 @@ func (s *settings) validateOrigin(origin string, f *faults) {
 		return
 	}
 	f.addURL("AllowedOrigins", origin, wellknown.Origin(origin))
-}
-
-// rules translates the provider's token rules for the token room.
-func (s *settings) rules(audiences []string) *token.Rules {
-	p := s.Provider
-	return &token.Rules{
-		Issuer:         p.Issuer,
-		Algorithms:     p.Tokens.algorithms(),
-		Types:          p.Tokens.types(),
-		RejectedHeader: p.Tokens.RejectedHeader,
-		RequiredClaims: p.Tokens.RequiredClaims,
-		SubjectPrefix:  p.Tokens.SubjectPrefix,
-		Audience:       token.AudiencePolicy(p.Tokens.Audience),
-		Audiences:      audiences,
-		Leeway:         s.Leeway,
-	}
 }
 
 // validateScopes checks the lists of scopes, each under its own name, and sets s.scopes.

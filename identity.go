@@ -1,13 +1,13 @@
 package gatehouse
 
 import (
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -51,7 +51,7 @@ type Identity struct {
 	// have two fingerprints.
 	Fingerprint string
 
-	payload json.RawMessage
+	payload string // the claims: one JSON object
 }
 
 // Organization is the organization, tenant or workspace of an [Identity]. The zero
@@ -74,12 +74,13 @@ func (id Identity) Principal() string { return id.Issuer + principalSeparator + 
 // considered.
 func (id Identity) HasScope(scope string) bool { return slices.Contains(id.Scopes, scope) }
 
-// Claims decodes all verified claims of the token into v, as [json.Unmarshal] does.
+// Claims decodes all verified claims of the token into v, as [encoding/json] does, except
+// that names must match exactly: the claim "ROLES" is not the field with the tag "roles".
 func (id Identity) Claims(v any) error {
-	if id.payload == nil {
+	if id.payload == "" {
 		return errors.New("gatehouse: identity has no claims; it does not come from a verified token")
 	}
-	return json.Unmarshal(id.payload, v)
+	return strictjson.Unmarshal([]byte(id.payload), v)
 }
 
 // LogValue returns issuer, subject and client. Other claims are not logged.

@@ -2,7 +2,6 @@ package gatehouse
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,41 +9,43 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gatehouse-mcp/gatehouse/internal/cache"
-	"github.com/gatehouse-mcp/gatehouse/internal/reason"
-	"github.com/gatehouse-mcp/gatehouse/internal/token"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
 const (
 	// maxOpaque bounds an opaque token, in bytes.
 	maxOpaque = 4 << 10
-	// maxIntrospections is how many questions may be under way at once: unknown
-	// tokens cost the provider a request each.
+	// maxIntrospections bounds the requests to the provider that run at the same time,
+	// since each unknown token causes one.
 	maxIntrospections = 32
-	// introspectionTimeout bounds one question.
+	// introspectionTimeout bounds one request to the provider.
 	introspectionTimeout = 5 * time.Second
-	// introspectionAge is how long a good answer is believed, and with that how
-	// long a revoked token works on; refusalAge is the same for a bad answer.
+	// introspectionAge is how long an answer that accepts a token is cached, and so how
+	// long a revoked token may still be accepted.
 	introspectionAge = time.Minute
-	refusalAge       = 10 * time.Second
-	// maxPause bounds how long a provider that asks for patience is left alone.
+	// rejectionAge is how long an answer that rejects a token is cached.
+	rejectionAge = 10 * time.Second
+	// maxPause bounds a provider's Retry-After.
 	maxPause = time.Minute
+	// busyRetryAfter is the Retry-After when too many requests run at the same time.
+	busyRetryAfter = time.Second
 )
 
-// ErrInactive is what [Provider.Introspect] wraps when the provider does not know
-// the token, or says that it was revoked or has expired.
+// ErrInactive is wrapped by an error of [Provider.Introspect] if the provider does not
+// know the token, or says that the token was revoked or has expired.
 var ErrInactive = errors.New("token is not active")
 
-// introspector asks the provider about opaque tokens, each at most once at a time
-// and once a minute.
+// introspector asks the provider about opaque tokens. For each token, at most one request
+// runs at a time, and its answer is cached.
 type introspector struct {
-	ask     func(context.Context, string) (json.RawMessage, error)
-	good    *cache.Cache[packed]
-	bad     *cache.Cache[*Rejection]
-	flights singleflight.Group
-	slots   chan struct{}
-	pause   atomic.Int64 // until when, in Unix nanoseconds
+	introspect  func(context.Context, string) (json.RawMessage, error)
+	accepted    tokenCache
+	rejected    tokenCache // separate, so that rejected tokens evict no accepted ones
+	flights     singleflight.Group
+	slots       chan struct{}
+	pausedUntil atomic.Int64 // in Unix nanoseconds
 }
 
 func newIntrospector(p Provider) *introspector {
@@ -52,14 +53,14 @@ func newIntrospector(p Provider) *introspector {
 		return nil
 	}
 	return &introspector{
-		ask:   p.Introspect,
-		good:  cache.New[packed](cache.Config{Entries: cacheEntries, Bytes: cacheBytes}),
-		bad:   cache.New[*Rejection](cache.Config{Entries: cacheEntries, Bytes: cacheBytes}),
-		slots: make(chan struct{}, maxIntrospections),
+		introspect: p.Introspect,
+		accepted:   newTokenCache(),
+		rejected:   newTokenCache(),
+		slots:      make(chan struct{}, maxIntrospections),
 	}
 }
 
-// busyError says when to ask again.
+// busyError is an error with a Retry-After.
 type busyError struct {
 	after time.Duration
 	err   error
@@ -70,106 +71,110 @@ func (e *busyError) Unwrap() error             { return e.err }
 func (e *busyError) RetryAfter() time.Duration { return e.after }
 
 var (
-	errPaused = errors.New("the provider asked for patience")
-	errBusy   = errors.New("too many tokens are being checked at once")
+	errPaused = errors.New("the provider is rate limiting requests (Retry-After)")
+	errBusy   = errors.New("too many introspection requests are running")
 )
 
-// verifyOpaque says in out who raw stands for, from memory or from the provider.
-func (v *verifier) verifyOpaque(ctx context.Context, raw string, fingerprint [sha256.Size]byte, now time.Time, out *verified) *Rejection {
+// checkOpaque sets out to whom raw identifies, from a cache or from the provider.
+func (v *verifier) checkOpaque(ctx context.Context, raw string, key fingerprint, now time.Time, out *verified) *Rejection {
 	in := v.introspector
-	if hit, ok := in.good.Get(fingerprint, 0, now); ok {
-		hit.unpack(out)
+	if entry, ok := in.accepted.get(key, 0, now); ok {
+		*out = entry.verified
 		return nil
 	}
-	if hit, ok := in.bad.Get(fingerprint, 0, now); ok {
-		return hit
+	if entry, ok := in.rejected.get(key, 0, now); ok {
+		return entry.rejection
 	}
 	if len(raw) > maxOpaque {
-		return refusal(&token.Error{Reason: reason.TooLarge})
+		return rejectionOf(tooLarge(len(raw), maxOpaque))
 	}
-	if left := time.Until(time.Unix(0, in.pause.Load())); left > 0 {
+	if left := time.Unix(0, in.pausedUntil.Load()).Sub(now); left > 0 {
 		return &Rejection{Reason: reason.ProviderUnavailable, Err: &busyError{left, errPaused}}
 	}
-	// The question outlives whoever asked first: others may wait for its answer.
-	flight := in.flights.DoChan(string(fingerprint[:]), func() (_ any, err error) {
-		defer recovered(&err)
+	// The request does not end with its first caller, since others may wait for it too.
+	flight := in.flights.DoChan(string(key[:]), func() (_ any, err error) {
+		defer recoverPanic(&err)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), introspectionTimeout)
 		defer cancel()
-		a := &answer{}
-		a.rejection = v.introspect(ctx, raw, fingerprint, &a.verified)
-		return a, nil
+		return v.introspect(ctx, raw, key), nil
 	})
 	select {
 	case result := <-flight:
-		a, ok := result.Val.(*answer)
+		entry, ok := result.Val.(*cacheEntry)
 		if !ok {
 			return &Rejection{Reason: reason.ProviderUnavailable, Err: result.Err}
 		}
-		*out = a.verified
-		return a.rejection
+		*out = entry.verified
+		return entry.rejection
 	case <-ctx.Done():
 		return &Rejection{Reason: reason.ProviderUnavailable, Err: context.Cause(ctx)}
 	}
 }
 
-// recovered makes an error of a panic of the provider's code: singleflight would
-// have it end the process, where in a handler it ends one connection. Its value may
-// be anything, a token too, so only that of the runtime is told.
-func recovered(err *error) {
+// recoverPanic turns a panic in Introspect into an error: singleflight would end the
+// process, where a panic in a handler ends one connection. The panic value may contain a
+// token, so only runtime errors are included.
+func recoverPanic(err *error) {
 	switch p := recover().(type) {
 	case nil:
 	case runtime.Error:
-		*err = fmt.Errorf("the provider's code panicked: %w", p)
+		*err = fmt.Errorf("Provider.Introspect panicked: %w", p)
 	default:
-		*err = fmt.Errorf("the provider's code panicked with a %T", p)
+		*err = fmt.Errorf("Provider.Introspect panicked with a %T", p)
 	}
 }
 
-type answer struct {
-	verified  verified
-	rejection *Rejection
-}
-
-func (v *verifier) introspect(ctx context.Context, raw string, fingerprint [sha256.Size]byte, out *verified) *Rejection {
+// introspect asks the provider about a token and caches the answer, unless the provider is
+// unavailable.
+func (v *verifier) introspect(ctx context.Context, raw string, key fingerprint) *cacheEntry {
 	in := v.introspector
 	select {
 	case in.slots <- struct{}{}:
 		defer func() { <-in.slots }()
 	default:
-		return &Rejection{Reason: reason.ProviderUnavailable, Err: &busyError{time.Second, errBusy}}
+		return unavailableEntry(&busyError{busyRetryAfter, errBusy})
 	}
-	claims, err := in.ask(ctx, raw)
+	claims, err := in.introspect(ctx, raw)
 	now := time.Now()
 	if err != nil && !errors.Is(err, ErrInactive) {
-		in.rest(err, now)
-		return &Rejection{Reason: reason.ProviderUnavailable, Err: fmt.Errorf("asking about an opaque token: %w", err)}
+		in.pause(err, now)
+		return unavailableEntry(fmt.Errorf("introspecting an opaque token: %w", err))
 	}
-	if rejection := v.judge(claims, err, fingerprint, now, out); rejection != nil {
-		in.bad.Put(fingerprint, 0, rejection, 512, now.Add(refusalAge))
-		return rejection
+	entry := &cacheEntry{}
+	if entry.rejection = v.judge(claims, err, key, now, &entry.verified); entry.rejection != nil {
+		entry.expires = now.Add(rejectionAge)
+		in.rejected.put(key, entry)
+		return entry
 	}
-	p := out.pack()
-	in.good.Put(fingerprint, 0, p, len(p), earlier(out.identity.Expiry, now.Add(introspectionAge)))
-	return nil
+	entry.expires = earlier(entry.verified.identity.Expiry, now.Add(introspectionAge))
+	in.accepted.put(key, entry)
+	return entry
 }
 
-// judge applies the rules for every token to what the provider said of this one.
-func (v *verifier) judge(claims json.RawMessage, err error, fingerprint [sha256.Size]byte, now time.Time, out *verified) *Rejection {
-	if err != nil {
-		return &Rejection{Reason: reason.Inactive, Err: &TokenError{Reason: reason.Inactive, err: err}}
-	}
-	t, err := v.rules.VerifyClaims(claims, now)
-	if err != nil {
-		return refusal(err)
-	}
-	return v.admit(t, fingerprint, out)
+// unavailableEntry is the answer, never cached, when the provider cannot be asked.
+func unavailableEntry(err error) *cacheEntry {
+	return &cacheEntry{rejection: &Rejection{Reason: reason.ProviderUnavailable, Err: err}}
 }
 
-// rest leaves a provider alone that asked for it (RFC 9110 §10.2.3).
-func (in *introspector) rest(err error, now time.Time) {
+// judge applies the provider's token rules to its answer about a token. inactive is the
+// error that the provider returned instead of claims, or nil.
+func (v *verifier) judge(claims json.RawMessage, inactive error, key fingerprint, now time.Time, out *verified) *Rejection {
+	if inactive != nil {
+		return &Rejection{Reason: reason.Inactive, Err: &TokenError{Reason: reason.Inactive, err: inactive}}
+	}
+	t, err := v.jwt.VerifyClaims(claims, now)
+	if err != nil {
+		return rejectionOf(err)
+	}
+	return v.identify(t, key, out)
+}
+
+// pause stops requests for as long as the provider's error asks for (Retry-After, RFC
+// 9110 §10.2.3), if it does.
+func (in *introspector) pause(err error, now time.Time) {
 	var hinted interface{ RetryAfter() time.Duration }
 	if errors.As(err, &hinted) && hinted.RetryAfter() > 0 {
-		in.pause.Store(now.Add(min(hinted.RetryAfter(), maxPause)).UnixNano())
+		in.pausedUntil.Store(now.Add(min(hinted.RetryAfter(), maxPause)).UnixNano())
 	}
 }
 

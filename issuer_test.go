@@ -19,8 +19,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// issuer is an authorization server of the tests: metadata, keys, and tokens of
-// any kind.
+// issuer is an authorization server for tests: metadata, keys, and any kind of token.
 type issuer struct {
 	url     string
 	key     *rsa.PrivateKey
@@ -65,26 +64,27 @@ func newIssuer(t testing.TB) *issuer {
 	return is
 }
 
-// metadata has spaces and an order of its own, to be passed on byte for byte.
+// metadata returns a document with unusual spaces and order: the guard must pass it through
+// unchanged.
 func (is *issuer) metadata() string {
 	return `{ "jwks_uri":"` + is.url + `/.well-known/jwks.json",  "issuer":"` + is.url + `" }`
 }
 
-// provider takes the tokens of is as its own kind of provider would.
+// provider returns the provider for the tokens of is.
 func (is *issuer) provider() gatehouse.Provider {
 	p := gatehouse.OIDC(is.url, "profile", "email")
 	p.JWKSURL = is.url + "/.well-known/jwks.json"
 	return p
 }
 
-// change is one thing that a test alters in a good token. A nil value removes.
+// change is one change of a valid token. A nil value removes the member.
 type change struct {
 	part  string // "header" or "claims"
 	name  string
 	value any
 }
 
-// token is a good access token for the resource, with changes.
+// token returns a valid access token for the resource, with changes.
 func (is *issuer) token(resource string, changes ...change) string {
 	now := time.Now()
 	header := map[string]any{"typ": "at+jwt", "alg": "RS256", "kid": keyID}
@@ -113,7 +113,7 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 const resource = "http://localhost:3000/mcp"
 
-// newGuard returns a guard for resource, configured further by configure.
+// newGuard returns a guard for resource with the changes of configure.
 func newGuard(t testing.TB, is *issuer, configure ...func(*gatehouse.Config)) *gatehouse.Guard {
 	t.Helper()
 	cfg := gatehouse.Config{Resource: resource, Provider: is.provider(), Logger: quiet()}

@@ -16,9 +16,9 @@ const module = "github.com/gatehouse-mcp/gatehouse"
 // other.
 var layers = map[string]int{
 	"internal/atomicfile": 0,
-	"internal/cache":      0,
 	"internal/challenge":  0,
 	"internal/env":        0,
+	"internal/jose":       0,
 	"internal/quote":      0,
 	"internal/reason":     0,
 	"internal/strictjson": 0,
@@ -44,9 +44,13 @@ var layers = map[string]int{
 	"gatehousetest": 6,
 
 	// The program. Nothing outside cmd/gatehouse imports these.
-	"cmd/gatehouse/internal/clerkfile": 7,
-	"cmd/gatehouse/internal/window":    7,
-	"cmd/gatehouse":                    9,
+	"cmd/gatehouse/internal/clerkfile":   7,
+	"cmd/gatehouse/internal/failure":     7,
+	"cmd/gatehouse/internal/window":      7,
+	"cmd/gatehouse/internal/savedsignin": 8,
+	"cmd/gatehouse/internal/trace":       8,
+	"cmd/gatehouse/internal/signin":      9,
+	"cmd/gatehouse":                      10,
 
 	"conformance": 9, // tests only
 

@@ -4,83 +4,82 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/jose"
+	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
-// AudiencePolicy says what becomes of a token whose aud claim does not name
-// this server. A token whose aud names only others is refused under either.
-type AudiencePolicy int
+// AudiencePolicy says whether a token without an aud claim is accepted. A token whose
+// aud names other servers only is rejected under every policy. The zero value is
+// [AudienceRequired].
+type AudiencePolicy = token.AudiencePolicy
 
 const (
-	// AudienceRequired takes only tokens whose aud names this server
-	// (RFC 9068 §4, RFC 8707). It is the zero value.
-	AudienceRequired AudiencePolicy = iota
+	// AudienceRequired accepts only tokens whose aud names this server (RFC 9068 §4,
+	// RFC 8707).
+	AudienceRequired = token.AudienceRequired
 
-	// AudienceIfPresent also takes tokens without any aud, for providers that do
-	// not bind their tokens to a resource. Such a token was issued for no server
-	// in particular: one stolen from another server of the same issuer works
-	// here. Each is counted, and logged once per client.
-	AudienceIfPresent
+	// AudienceIfPresent also accepts tokens without aud, for providers that do not bind
+	// their tokens to a resource. Such a token was not issued for a particular server: if
+	// it is stolen from another server of the same issuer, it works here. The guard counts
+	// these tokens and logs a warning once for each client.
+	AudienceIfPresent = token.AudienceIfPresent
 )
 
-func (p AudiencePolicy) String() string {
-	if p == AudienceIfPresent {
-		return "if present"
-	}
-	return "required"
-}
-
-// Provider is one identity provider: where its issuer is and which rules its
-// access tokens follow. It is data; the packages below provider make one each,
-// and [OIDC] makes the plain one.
+// Provider is an identity provider: its issuer, and the rules that its access tokens
+// follow. It is plain data. The packages below provider return one for each supported
+// service; [OIDC] returns one for an issuer that follows the standards.
 type Provider struct {
 	_ [0]func()
 
-	// Name is what people call the provider: "Clerk".
+	// Name is the provider's name for people: "Clerk".
 	Name string
 
-	// Issuer is the issuer identifier, exactly as the iss claim and the metadata
-	// have it (RFC 8414 §2). A trailing slash counts.
+	// Issuer is the issuer identifier, exactly as in the iss claim and in the metadata
+	// (RFC 8414 §2). A trailing slash counts.
 	Issuer string
 
-	// JWKSURL is where the signing keys are. Empty means the jwks_uri of the
-	// issuer's metadata.
+	// JWKSURL is the URL of the signing keys. Empty means the jwks_uri of the issuer's
+	// metadata.
 	JWKSURL string
 
-	// Tokens are the rules for access tokens beyond those that hold for all.
+	// Tokens are the provider's rules for access tokens, in addition to the rules that
+	// hold for every token.
 	Tokens TokenRules
 
-	// ScopesSupported are the scopes that clients are told to ask for, in
-	// challenges and in the resource metadata: those that a freshly registered
-	// client really holds. Empty tells them nothing.
+	// ScopesSupported are the scopes that clients are asked to request, in challenges
+	// and in the resource metadata. List only scopes that a newly registered client can
+	// get. Empty means that no scopes are named.
 	ScopesSupported []string
 
-	// OrganizationScope is the scope with which a user chooses an organization
-	// while signing in. Empty means that there is none to ask for.
+	// OrganizationScope is the scope with which a user chooses an organization during
+	// sign-in. Empty means that the provider has no such scope.
 	OrganizationScope string
 
-	// Complete, when set, fills what the provider keeps in claims of its own
-	// (roles, permissions, organization) into an identity whose standard fields
-	// are set. It runs once for each token.
+	// Complete, if set, sets fields of the identity from claims of the provider's own:
+	// roles, permissions, organization. The standard fields are already set. It is
+	// called once for each token and may be called concurrently. An error rejects the
+	// token with the reason unusable_claims.
 	Complete func(*Identity) error
 
-	// Introspect, when set, asks the provider about a token that is no JWT, and
-	// returns what it says as claims: one JSON object with the names of RFC 7662
-	// §2.2, iss and exp among them, judged by the same rules as a JWT. An error
-	// that wraps [ErrInactive] refuses the token; any other means that the
-	// provider cannot be asked now, and one with a method RetryAfter
-	// time.Duration says until when. It must be bounded in size and respect ctx.
-	// Answers are kept for a minute, refusals for ten seconds. Nil means that
-	// opaque tokens are refused.
+	// Introspect, if set, asks the provider about a token that is not a JWT. It returns
+	// the answer as claims: one JSON object with the names of RFC 7662 §2.2, with at
+	// least iss and exp, to which the same rules apply as to a JWT. An error that
+	// wraps [ErrInactive] rejects the token. Every other error means that the provider
+	// is unavailable; if it has a method RetryAfter() time.Duration, no token is asked
+	// about for that long. Introspect must bound the size of the answer, respect ctx
+	// and be safe for concurrent use. Answers are cached for a minute, rejections for
+	// ten seconds. If nil, opaque tokens are rejected.
 	Introspect func(ctx context.Context, token string) (claims json.RawMessage, err error)
 
-	// Hints replace, for this provider, what the operator should do about a
-	// reason: which switch of which page.
+	// Hints are instructions for the operator, by the reason of a rejection. They name
+	// the provider's own settings and replace [ReasonInfo].Do.
 	Hints map[Reason]string
 
-	// DangerouslySkipVerification takes any well-formed token without looking at
-	// its signature, issuer, expiry or audience: whoever can reach the server is
-	// whoever they say. It is accepted only for a resource on loopback, and then
-	// only on connections that arrive on loopback.
+	// DangerouslySkipVerification accepts any well-formed token without a check of its
+	// signature, issuer, expiry or audience, so a caller can claim to be any user. It
+	// is allowed only if the resource is on a loopback host, and then only for
+	// connections that arrive on a loopback address.
 	DangerouslySkipVerification bool
 
 	// NoRoles, NoPermissions and NoOrganizations say what the access tokens of the
@@ -94,55 +93,53 @@ type Provider struct {
 	// scopes of all requirements are then in that challenge and in the resource metadata.
 	ScopesFixedAtRegistration bool
 
-	// Err is what was wrong with the settings the provider was made from. New
-	// reports it.
+	// Err is a fault in the settings that the provider was made from. [New] returns it.
 	Err error
 }
 
-// TokenRules are the properties by which a provider's access tokens are told
-// from its other tokens. The zero value follows RFC 9068.
+// TokenRules are the rules that distinguish a provider's access tokens from its other
+// tokens. The zero value follows RFC 9068.
 type TokenRules struct {
-	// Algorithms are the accepted JWS algorithms. Empty means RS256, PS256,
-	// ES256, ES384 and EdDSA. Symmetric ones cannot be accepted.
+	// Algorithms are the accepted JWS algorithms. Empty means RS256, PS256, ES256,
+	// ES384 and EdDSA. Symmetric algorithms are never accepted.
 	Algorithms []string
 
-	// Types are the accepted values of the typ header. Empty means "at+jwt",
-	// which ID tokens do not have. Types are compared without case, and
-	// "application/" may stand before (RFC 7515 §4.1.9).
+	// Types are the accepted values of the header parameter typ. Empty means "at+jwt",
+	// which ID tokens do not have. They are compared without regard to case and to a
+	// prefix "application/" (RFC 7515 §4.1.9). An empty string accepts a token without typ.
 	Types []string
 
-	// RejectedHeader names header parameters whose values mark other kinds of
-	// token: parameter, then value, then the kind for the log.
+	// RejectedHeader lists header parameters whose values mark other kinds of tokens:
+	// parameter, then value, then the kind of token in words, for the log.
 	RejectedHeader map[string]map[string]string
 
-	// RequiredClaims must be there and not empty, beyond iss, sub and exp.
+	// RequiredClaims are claims that must be present and not empty, in addition to
+	// iss, sub and exp.
 	RequiredClaims []string
 
-	// SubjectPrefix is how the sub of a user begins. Empty means anything.
+	// SubjectPrefix is the prefix of sub that marks users: "user_". Empty means that
+	// every sub is accepted.
 	SubjectPrefix string
 
-	// Audience is the policy for the aud claim.
+	// Audience says whether a token without aud is accepted.
 	Audience AudiencePolicy
 }
 
-func (r TokenRules) algorithms() []string {
-	if len(r.Algorithms) > 0 {
-		return r.Algorithms
+// withDefaults returns r with the defaults of empty lists.
+func (r TokenRules) withDefaults() TokenRules {
+	if len(r.Algorithms) == 0 {
+		r.Algorithms = jose.DefaultNames()
 	}
-	return []string{"RS256", "PS256", "ES256", "ES384", "EdDSA"}
+	if len(r.Types) == 0 {
+		r.Types = []string{"at+jwt"}
+	}
+	return r
 }
 
-func (r TokenRules) types() []string {
-	if len(r.Types) > 0 {
-		return r.Types
-	}
-	return []string{"at+jwt"}
-}
-
-// OIDC returns the provider at an issuer that follows the standards: metadata
-// with a jwks_uri (RFC 8414 or OpenID Connect Discovery), at+jwt access tokens
-// (RFC 9068) bound to this server by the resource parameter (RFC 8707).
-// scopesSupported is told to clients.
+// OIDC returns the provider for an issuer that follows the standards: metadata with a
+// jwks_uri (RFC 8414 or OpenID Connect Discovery), and access tokens of the type at+jwt
+// (RFC 9068) that the resource parameter binds to this server (RFC 8707).
+// scopesSupported becomes [Provider.ScopesSupported].
 func OIDC(issuer string, scopesSupported ...string) Provider {
 	if issuer == "" {
 		return Provider{Name: "OpenID Connect", Err: &ConfigError{

@@ -30,14 +30,14 @@ import (
 	"github.com/gatehouse-mcp/gatehouse"
 )
 
-// leastInterval is the time between two fetches of the keys; keyTimeout bounds
-// one.
+// leastInterval is the least time between two fetches of the keys. keyTimeout bounds one
+// fetch.
 const (
 	leastInterval = 4 * time.Second
 	keyTimeout    = 5 * time.Second
 )
 
-// nextKey is the one that the issuer rotates to.
+// nextKey is the key that the issuer rotates to.
 var nextKey = sync.OnceValue(func() *rsa.PrivateKey {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -46,13 +46,13 @@ var nextKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return key
 })
 
-// wire is an issuer at the other end of an http.RoundTripper: without a socket,
-// so that time can be synctest's.
+// wire is an issuer behind an http.RoundTripper. It has no socket, so that it works with
+// testing/synctest.
 type wire struct {
 	*issuer
-	mu     sync.Mutex
-	answer func(*http.Request) (*http.Response, error)
-	asked  []time.Time // for keys
+	mu        sync.Mutex
+	answer    func(*http.Request) (*http.Response, error)
+	fetchedAt []time.Time // of the keys
 }
 
 const keysPath = "/.well-known/jwks.json"
@@ -87,13 +87,13 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.mu.Lock()
 	answer := w.answer
 	if r.URL.Path == keysPath {
-		w.asked = append(w.asked, time.Now())
+		w.fetchedAt = append(w.fetchedAt, time.Now())
 	}
 	w.mu.Unlock()
 	return answer(r)
 }
 
-// behave decides how w answers from now on.
+// behave sets how w answers from now on.
 func (w *wire) behave(answer func(*http.Request) (*http.Response, error)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -114,20 +114,20 @@ func (w *wire) down() {
 	w.behave(func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") })
 }
 
-// fetches counts those of keys.
+// fetches returns the number of fetches of the keys.
 func (w *wire) fetches() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.asked)
+	return len(w.fetchedAt)
 }
 
-// mostPerMinute returns the largest number of fetches of keys within a minute.
+// mostPerMinute returns the largest number of fetches of the keys within a minute.
 func (w *wire) mostPerMinute() (most int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	first := 0
-	for i, at := range w.asked {
-		for at.Sub(w.asked[first]) >= time.Minute {
+	for i, at := range w.fetchedAt {
+		for at.Sub(w.fetchedAt[first]) >= time.Minute {
 			first++
 		}
 		most = max(most, i-first+1)
@@ -135,13 +135,13 @@ func (w *wire) mostPerMinute() (most int) {
 	return most
 }
 
-// signed is a good token by a key that need not be w's.
+// signed returns a valid token with changes, signed by any key.
 func (w *wire) signed(kid string, key *rsa.PrivateKey, changes ...change) string {
 	by := &issuer{url: w.url, key: key}
 	return by.token(resource, append(changes, change{"header", "kid", kid})...)
 }
 
-// lasting makes a token outlive every test.
+// lasting lets a token expire after the end of every test.
 func lasting() change { return change{"claims", "exp", time.Now().Add(72 * time.Hour).Unix()} }
 
 func (w *wire) guard(t *testing.T, configure ...func(*gatehouse.Config)) http.Handler {
@@ -150,8 +150,8 @@ func (w *wire) guard(t *testing.T, configure ...func(*gatehouse.Config)) http.Ha
 	return newGuard(t, w.issuer, append(configure, overWire)...).Wrap(behind)
 }
 
-// status is the answer to a request with the token; retryAfter is 0 without the
-// header.
+// status returns the status of a request with the token. retryAfter is 0 if the answer has
+// no such header.
 func status(handler http.Handler, token string) (code int, retryAfter time.Duration) {
 	resp := send(handler, request{header: bearer(token)})
 	seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
@@ -170,13 +170,12 @@ func wantStatus(t *testing.T, handler http.Handler, token string, want int) (ret
 	return retryAfter
 }
 
-// TestStampede has 500 users come at once, over sockets, to a server that just
-// started.
+// TestStampede sends the first requests of 500 users at the same time, over sockets.
 func TestStampede(t *testing.T) {
 	t.Parallel()
 	const users = 500
 	var fetches atomic.Int32
-	inside := make(chan struct{}) // closed once everybody waits for the keys
+	inside := make(chan struct{}) // closed when all users wait for the keys
 	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fetches.Add(1)
 		select {
@@ -229,7 +228,7 @@ func TestStampede(t *testing.T) {
 	}
 	wg.Wait()
 	if wrong.Load() != 0 || fetches.Load() != 1 {
-		t.Errorf("%d of %d users were not let in, with %d fetches; want all in with 1", wrong.Load(), users, fetches.Load())
+		t.Errorf("%d of %d users were rejected, with %d fetches; want none, with 1 fetch", wrong.Load(), users, fetches.Load())
 	}
 }
 
@@ -239,18 +238,18 @@ func closeAt(count *atomic.Int32, n int32, c chan struct{}) {
 	}
 }
 
-// flood presents n tokens over the time d, from 100 callers at once. The group
-// ends with them.
+// flood sends n tokens over the time d, from 100 concurrent callers, and returns the group
+// of the callers.
 func flood(t *testing.T, handler http.Handler, n int, d time.Duration, junk func(k int) string) *sync.WaitGroup {
 	const callers = 100
 	var wg sync.WaitGroup
 	for c := range callers {
 		wg.Go(func() {
-			r := request{}.make() // once: making one costs more than its refusal
+			r := request{}.make() // once: making a request costs more than rejecting it
 			for k := range n / callers {
 				r.Header = bearer(junk(c*n/callers + k))
 				if got := sendRaw(handler, r).StatusCode; got == http.StatusOK {
-					t.Error("garbage is let in")
+					t.Error("an invalid token is accepted")
 					return
 				}
 				time.Sleep(d / time.Duration(n/callers))
@@ -260,8 +259,9 @@ func flood(t *testing.T, handler http.Handler, n int, d time.Duration, junk func
 	return &wg
 }
 
-// TestFlood: users of known keys notice nothing, and a new key is taken within
-// five seconds, while the issuer is asked a few times a minute.
+// TestFlood checks that, during a flood of invalid tokens, tokens of known keys are
+// accepted, a new key is accepted within five seconds, and the keys are fetched only a
+// few times a minute.
 func TestFlood(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -293,11 +293,11 @@ func TestFlood(t *testing.T) {
 				published, fresh := time.Now(), w.signed("key-2", nextKey())
 				for got := 0; got != 200; time.Sleep(100 * time.Millisecond) {
 					if got, _ = status(handler, fresh); got != 200 && got != 503 {
-						t.Fatalf("holder of a new key: status %d, want 200, or 503 at first", got)
+						t.Fatalf("token of a new key: status %d, want 200, or 503 at first", got)
 					}
 				}
 				if late := time.Since(published); late > 5*time.Second {
-					t.Errorf("new key is taken after %s, want within 5s", late)
+					t.Errorf("new key is accepted after %s, want within 5s", late)
 				}
 				wantStatus(t, handler, known, 200)
 				over.Wait()
@@ -309,8 +309,8 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// TestRotationReachesCachedTokens: a token that was verified already stops
-// working once its key is gone.
+// TestRotationReachesCachedTokens checks that a cached token is rejected once its key was
+// removed.
 func TestRotationReachesCachedTokens(t *testing.T) {
 	const nextID = "key-2"
 	overlap := []map[string]string{jwk(nextID, nextKey()), jwk(keyID, sharedKey)}
@@ -319,16 +319,16 @@ func TestRotationReachesCachedTokens(t *testing.T) {
 		keys    []map[string]string
 		kid     string // of the new key
 		wait    time.Duration
-		first   bool // somebody comes with the new key before
+		first   bool // whether a token of the new key arrives before the old one
 		wantOld int
 		wantNew int
 	}{
 		{"control: none", []map[string]string{jwk(keyID, sharedKey)}, nextID, leastInterval, true, 200, 401},
 		{"with overlap", overlap, nextID, leastInterval, true, 200, 200},
 		{"without overlap", overlap[:1], nextID, leastInterval, true, 401, 200},
-		{"without overlap, noticed without anybody", overlap[:1], nextID, 11 * time.Minute, false, 401, 200},
+		{"without overlap, noticed without a request", overlap[:1], nextID, 11 * time.Minute, false, 401, 200},
 		{"under the same kid", []map[string]string{jwk(keyID, nextKey())}, keyID, leastInterval, true, 401, 200},
-		{"under the same kid, noticed without anybody", []map[string]string{jwk(keyID, nextKey())}, keyID, 11 * time.Minute, false, 401, 200},
+		{"under the same kid, noticed without a request", []map[string]string{jwk(keyID, nextKey())}, keyID, 11 * time.Minute, false, 401, 200},
 		{"two keys under one kid", []map[string]string{jwk(keyID, nextKey()), jwk(keyID, sharedKey)}, keyID, leastInterval, true, 200, 200},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -339,7 +339,7 @@ func TestRotationReachesCachedTokens(t *testing.T) {
 				wantStatus(t, handler, old, 200)
 				wantStatus(t, handler, old, 200)
 				w.publish(test.keys...)
-				wantStatus(t, handler, old, 200) // nobody can know yet
+				wantStatus(t, handler, old, 200) // the new keys are not fetched yet
 				time.Sleep(test.wait)
 				fresh := w.signed(test.kid, nextKey())
 				if test.first {
@@ -352,14 +352,14 @@ func TestRotationReachesCachedTokens(t *testing.T) {
 	}
 }
 
-// byMetadata finds the keys by the issuer's metadata, which is then one more
-// thing that may be away.
+// byMetadata lets the guard find the keys by the issuer's metadata, which can then be
+// unavailable too.
 func byMetadata(cfg *gatehouse.Config) { cfg.Provider.JWKSURL = "" }
 
 func atKnownURL(*gatehouse.Config) {}
 
-// TestOutage: the last good keys serve for a day, then nobody is told that the
-// token is bad, and all is well soon after the issuer is back.
+// TestOutage checks that the last keys are used for a day, that tokens are answered with
+// 503 after that, and that they are accepted soon after the issuer is back.
 func TestOutage(t *testing.T) {
 	for name, configure := range map[string]func(*gatehouse.Config){"keys at a known URL": atKnownURL, "keys found by metadata": byMetadata} {
 		t.Run(name, func(t *testing.T) {
@@ -386,7 +386,7 @@ func TestOutage(t *testing.T) {
 				}
 
 				w.publish(jwk(keyID, sharedKey))
-				recover := time.Now()
+				recovered := time.Now()
 				for got := 503; got != 200; {
 					var after time.Duration
 					if got, after = status(handler, seen); got != 200 && got != 503 {
@@ -394,8 +394,8 @@ func TestOutage(t *testing.T) {
 					}
 					time.Sleep(after)
 				}
-				if late := time.Since(recover); late > time.Minute {
-					t.Errorf("let in %s after the issuer came back, want within a minute of doing as Retry-After says", late)
+				if late := time.Since(recovered); late > time.Minute {
+					t.Errorf("accepted %s after the issuer came back, want within a minute for a client that follows Retry-After", late)
 				}
 				wantStatus(t, handler, unseen, 200)
 			})
@@ -403,7 +403,7 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// loris is a body that comes a byte a second until nobody reads it.
+// loris is a body that sends one byte a second until its context ends.
 type loris struct{ ctx context.Context }
 
 func (l loris) Read(p []byte) (int, error) {
@@ -416,8 +416,7 @@ func (l loris) Read(p []byte) (int, error) {
 	}
 }
 
-// TestBrokenIssuer has the issuer answer badly, when the server starts and while
-// it serves.
+// TestBrokenIssuer checks wrong answers of the issuer, at the start and later.
 func TestBrokenIssuer(t *testing.T) {
 	answering := func(status int, body string, header http.Header) func(*wire) {
 		return func(w *wire) {
@@ -429,11 +428,11 @@ func TestBrokenIssuer(t *testing.T) {
 	for _, test := range []struct {
 		name      string
 		breakIt   func(*wire)
-		wantStart int // for a good token, when the server starts
-		wantLater int // for a new kid, while it serves
+		wantStart int // for a valid token, at the start
+		wantLater int // for a token with a new kid, later
 	}{
 		{"control", func(*wire) {}, 200, 401},
-		{"out of reach", (*wire).down, 503, 503},
+		{"unreachable", (*wire).down, 503, 503},
 		{"slow loris", func(w *wire) {
 			w.behave(func(r *http.Request) (*http.Response, error) {
 				return respond(r, 200, loris{r.Context()}, http.Header{})
@@ -457,7 +456,7 @@ func TestBrokenIssuer(t *testing.T) {
 			})
 		}, 503, 503},
 		{"empty set", func(w *wire) { w.publish() }, 503, 503},
-		{"keys of no use", answering(200, `{"keys":[{"kty":"oct","kid":"key-1","k":"c2VjcmV0"}]}`, http.Header{}), 503, 503},
+		{"unusable keys", answering(200, `{"keys":[{"kty":"oct","kid":"key-1","k":"c2VjcmV0"}]}`, http.Header{}), 503, 503},
 	} {
 		t.Run(test.name+", at start", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -493,8 +492,8 @@ func TestBrokenIssuer(t *testing.T) {
 	}
 }
 
-// TestStartWithoutIssuer: a server that starts in an outage finds the keys on
-// its own.
+// TestStartWithoutIssuer checks that a server that starts during an outage fetches the keys
+// later, without a request.
 func TestStartWithoutIssuer(t *testing.T) {
 	for name, configure := range map[string]func(*gatehouse.Config){"keys at a known URL": atKnownURL, "keys found by metadata": byMetadata} {
 		t.Run(name, func(t *testing.T) {
@@ -505,18 +504,19 @@ func TestStartWithoutIssuer(t *testing.T) {
 				wantStatus(t, handler, w.token(resource), 503)
 				time.Sleep(time.Hour)
 				w.publish(jwk(keyID, sharedKey))
-				time.Sleep(3 * time.Minute) // nobody asks
-				asked := w.fetches()
+				time.Sleep(3 * time.Minute) // without a request
+				before := w.fetches()
 				wantStatus(t, handler, w.token(resource), 200)
-				if w.fetches() != asked {
-					t.Error("the first request had to fetch keys")
+				if w.fetches() != before {
+					t.Error("the first request caused a fetch")
 				}
 			})
 		})
 	}
 }
 
-// TestKeyFile: with one, a restart in an outage serves at once.
+// TestKeyFile checks that a server with a key file accepts tokens when it starts during an
+// outage.
 func TestKeyFile(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -527,7 +527,7 @@ func TestKeyFile(t *testing.T) {
 		{"control", func(*testing.T, string) {}, 0, 200},
 		{"23 hours old", func(*testing.T, string) {}, 23 * time.Hour, 200},
 		{"25 hours old", func(*testing.T, string) {}, 25 * time.Hour, 503},
-		{"gone", func(t *testing.T, file string) { must(t, os.Remove(file)) }, 0, 503},
+		{"removed", func(t *testing.T, file string) { must(t, os.Remove(file)) }, 0, 503},
 		{"damaged", func(t *testing.T, file string) { must(t, os.Truncate(file, 20)) }, 0, 503},
 		{"writable by others", func(t *testing.T, file string) { must(t, os.Chmod(file, 0o666)) }, 0, 503},
 	} {
@@ -554,15 +554,15 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// oracle is a provider that is asked about opaque tokens.
-type oracle struct {
-	is    *issuer
-	asked atomic.Int32
-	err   atomic.Pointer[error]
+// introspection is a provider's introspection of opaque tokens.
+type introspection struct {
+	is       *issuer
+	requests atomic.Int32
+	err      atomic.Pointer[error]
 }
 
-func (o *oracle) introspect(ctx context.Context, raw string) (json.RawMessage, error) {
-	o.asked.Add(1)
+func (o *introspection) introspect(ctx context.Context, raw string) (json.RawMessage, error) {
+	o.requests.Add(1)
 	select {
 	case <-time.After(200 * time.Millisecond):
 	case <-ctx.Done():
@@ -580,25 +580,25 @@ func (o *oracle) introspect(ctx context.Context, raw string) (json.RawMessage, e
 	})
 }
 
-func newOracle(t *testing.T) (*oracle, http.Handler) {
+func newIntrospection(t *testing.T) (*introspection, http.Handler) {
 	t.Helper()
 	w := newWire()
-	o := &oracle{is: w.issuer}
+	o := &introspection{is: w.issuer}
 	return o, w.guard(t, func(cfg *gatehouse.Config) { cfg.Provider.Introspect = o.introspect })
 }
 
-// patience is a refusal to answer before some time has passed.
-type patience time.Duration
+// rateLimited is an error with a Retry-After.
+type rateLimited time.Duration
 
-func (p patience) Error() string             { return "status 429" }
-func (p patience) RetryAfter() time.Duration { return time.Duration(p) }
+func (p rateLimited) Error() string             { return "status 429" }
+func (p rateLimited) RetryAfter() time.Duration { return time.Duration(p) }
 
-// TestOpaqueTokens: the provider is asked once a minute about each, left alone
-// when it asks for that, and its outage is nobody's fault.
+// TestOpaqueTokens checks that the provider is asked about each token once a minute, and
+// not at all while it is rate limiting, and that its outage is answered with 503.
 func TestOpaqueTokens(t *testing.T) {
-	t.Run("500 at once are one question", func(t *testing.T) {
+	t.Run("500 at once cause one request", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			o, handler := newOracle(t)
+			o, handler := newIntrospection(t)
 			var in atomic.Int32
 			var wg sync.WaitGroup
 			for range 500 {
@@ -609,19 +609,19 @@ func TestOpaqueTokens(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			if in.Load() != 500 || o.asked.Load() != 1 {
-				t.Errorf("%d of 500 let in with %d questions, want all with 1", in.Load(), o.asked.Load())
+			if in.Load() != 500 || o.requests.Load() != 1 {
+				t.Errorf("%d of 500 accepted with %d requests, want all with 1", in.Load(), o.requests.Load())
 			}
 			time.Sleep(time.Minute)
 			wantStatus(t, handler, "oat_1", 200)
-			if o.asked.Load() != 2 {
-				t.Errorf("%d questions after a minute, want 2", o.asked.Load())
+			if o.requests.Load() != 2 {
+				t.Errorf("%d requests after a minute, want 2", o.requests.Load())
 			}
 		})
 	})
-	t.Run("500 different ones are 32 questions at once", func(t *testing.T) {
+	t.Run("500 different ones cause 32 requests at once", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			o, handler := newOracle(t)
+			o, handler := newIntrospection(t)
 			var in, later atomic.Int32
 			var wg sync.WaitGroup
 			for i := range 500 {
@@ -635,16 +635,16 @@ func TestOpaqueTokens(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			if in.Load() != 32 || later.Load() != 468 || o.asked.Load() != 32 {
-				t.Errorf("%d let in, %d told to come back, %d questions; want 32, 468, 32", in.Load(), later.Load(), o.asked.Load())
+			if in.Load() != 32 || later.Load() != 468 || o.requests.Load() != 32 {
+				t.Errorf("%d accepted, %d answered with 503, %d requests; want 32, 468, 32", in.Load(), later.Load(), o.requests.Load())
 			}
 		})
 	})
 	t.Run("429", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			o, handler := newOracle(t)
+			o, handler := newIntrospection(t)
 			wantStatus(t, handler, "oat_1", 200)
-			throttled := error(patience(30 * time.Second))
+			throttled := error(rateLimited(30 * time.Second))
 			o.err.Store(&throttled)
 			wantStatus(t, handler, "oat_2", 503)
 			o.err.Store(nil)
@@ -653,8 +653,8 @@ func TestOpaqueTokens(t *testing.T) {
 				wantStatus(t, handler, "oat_1", 200)
 				wantStatus(t, handler, "oat_2", 503)
 			}
-			if o.asked.Load() != 2 {
-				t.Errorf("%d questions, want 2: none after it asked for patience", o.asked.Load())
+			if o.requests.Load() != 2 {
+				t.Errorf("%d requests, want 2: none while the provider is rate limiting", o.requests.Load())
 			}
 			time.Sleep(time.Second)
 			wantStatus(t, handler, "oat_2", 200)
@@ -662,11 +662,11 @@ func TestOpaqueTokens(t *testing.T) {
 	})
 	t.Run("outage", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			o, handler := newOracle(t)
+			o, handler := newIntrospection(t)
 			wantStatus(t, handler, "oat_1", 200)
 			wantStatus(t, handler, "oat_bad", 401)
-			away := errors.New("connection refused")
-			o.err.Store(&away)
+			unreachable := errors.New("connection refused")
+			o.err.Store(&unreachable)
 			wantStatus(t, handler, "oat_1", 200)
 			wantStatus(t, handler, "oat_bad", 401)
 			wantStatus(t, handler, "oat_2", 503)
@@ -682,8 +682,8 @@ func TestOpaqueTokens(t *testing.T) {
 
 var namedTest = regexp.MustCompile("`([a-z/]+)\\.(Test\\w+)`")
 
-// TestReliabilityDocument keeps docs/reliability.md true: each test that it names
-// exists, and each test here is named.
+// TestReliabilityDocument checks that each test that docs/reliability.md names exists, and
+// that it names each test of this file.
 func TestReliabilityDocument(t *testing.T) {
 	text, err := os.ReadFile("docs/reliability.md")
 	if err != nil {
@@ -692,14 +692,14 @@ func TestReliabilityDocument(t *testing.T) {
 	tests := map[string]map[string]bool{}
 	named := map[string]bool{}
 	for _, m := range namedTest.FindAllSubmatch(text, -1) {
-		room, name := string(m[1]), string(m[2])
-		if tests[room] == nil {
-			tests[room] = testsIn(t, filepath.Join(folderOf(room), "*_test.go"))
+		pkg, name := string(m[1]), string(m[2])
+		if tests[pkg] == nil {
+			tests[pkg] = testsIn(t, filepath.Join(folderOf(pkg), "*_test.go"))
 		}
-		if !tests[room][name] {
-			t.Errorf("%s.%s is named and does not exist", room, name)
+		if !tests[pkg][name] {
+			t.Errorf("%s.%s is named and does not exist", pkg, name)
 		}
-		named[room+"."+name] = true
+		named[pkg+"."+name] = true
 	}
 	for name := range testsIn(t, "reliability_test.go") {
 		if !named["gatehouse."+name] && name != t.Name() {
@@ -713,12 +713,12 @@ func TestReliabilityDocument(t *testing.T) {
 	}
 }
 
-// folderOf is where a room of the table is; "gatehouse" is the guard itself.
-func folderOf(room string) string {
-	if room == "gatehouse" {
+// folderOf returns the folder of a package that the document names.
+func folderOf(pkg string) string {
+	if pkg == "gatehouse" {
 		return "."
 	}
-	return room
+	return pkg
 }
 
 // testsIn returns the names of the tests in the files that match a pattern.

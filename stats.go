@@ -18,7 +18,8 @@ type Stats struct {
 	Rejected map[Reason]uint64
 	// CacheHits counts the verifications that were answered from the cache.
 	CacheHits uint64
-	// CachedTokens is the number of verified tokens in the cache.
+	// CachedTokens is the number of verified tokens in the cache, those included that
+	// have expired and are not removed yet.
 	CachedTokens int
 	// Keys is the state of the provider's signing keys.
 	Keys KeyStats
@@ -40,7 +41,7 @@ func (g *Guard) Stats() Stats {
 		Unbound:      g.counters.unbound.Load(),
 		Rejected:     make(map[Reason]uint64),
 		CacheHits:    g.verifier.hits.Load(),
-		CachedTokens: g.verifier.tokens.Len(),
+		CachedTokens: g.verifier.tokens.len(),
 	}
 	for i, info := range reason.All() {
 		if n := g.counters.rejected[i].Load(); n > 0 {

@@ -1,7 +1,6 @@
 package gatehouse
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -13,82 +12,93 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gatehouse-mcp/gatehouse/internal/cache"
 	"github.com/gatehouse-mcp/gatehouse/internal/keys"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
-const (
-	// cacheEntries and cacheBytes bound the verified tokens kept in memory.
-	cacheEntries = 10_000
-	cacheBytes   = 16 << 20
-	// maxNotedClients bounds the clients whose unbound tokens were logged.
-	maxNotedClients = 1024
-)
+// maxWarnedClients bounds the clients that are remembered because their tokens have no
+// audience and a warning about that was logged.
+const maxWarnedClients = 1024
 
-// verified is a token that passed, without its text.
+// unverifiedLifetime is the lifetime of a caller while verification is disabled. go-sdk
+// rejects a TokenInfo that has expired, and then no expiry is checked here.
+const unverifiedLifetime = time.Hour
+
+// verified is a token that passed every check, without its text.
 type verified struct {
 	identity  Identity
 	principal string
-	sessionID string // sid; empty when there is none
-	bound     bool
+	sessionID string // the claim sid; empty without one
+	bound     bool   // whether the token has an audience
 	notBefore time.Time
 }
 
-// verifier turns the text of a token into who it stands for.
+// verifier checks tokens and returns whom they identify.
 type verifier struct {
 	provider Provider
 	leeway   time.Duration
 	logger   *slog.Logger
-	rules    *token.Rules
+	jwt      *token.Verifier
 	keys     *keys.Set
-	tokens   *cache.Cache[packed]
+	tokens   tokenCache
 
-	introspector *introspector // nil when opaque tokens are not taken
+	introspector *introspector // nil if opaque tokens are rejected
 
-	hits         atomic.Uint64
-	mu           sync.Mutex
-	notedClients map[string]bool
+	hits          atomic.Uint64
+	mu            sync.Mutex
+	warnedClients map[string]bool
 }
 
 func newVerifier(g *Guard, audiences []string) (*verifier, error) {
-	rules := g.rules(audiences)
-	if err := rules.Validate(); err != nil {
+	provider := g.settings.Provider
+	jwt := newTokenVerifier(provider, audiences, g.Leeway)
+	if err := jwt.Validate(); err != nil {
 		return nil, &ConfigError{Field: "Provider.Tokens", Problem: err.Error(), Fix: "see the fields of gatehouse.TokenRules"}
 	}
 	source := keys.Config{
-		URL:        g.settings.Provider.JWKSURL,
+		URL:        provider.JWKSURL,
 		Client:     g.HTTPClient,
-		Algorithms: rules.Algorithms,
+		Algorithms: jwt.Algorithms,
 		File:       g.KeyFile,
 		Logger:     g.Logger,
 	}
 	if source.URL == "" {
-		source.URL, source.Locate = g.settings.Provider.Issuer, g.documents.locateKeys
+		source.URL, source.Locate = provider.Issuer, g.documents.locateKeys
 	}
 	return &verifier{
-		provider:     g.settings.Provider,
-		leeway:       g.Leeway,
-		logger:       g.Logger,
-		rules:        rules,
-		keys:         keys.New(source),
-		tokens:       cache.New[packed](cache.Config{Entries: cacheEntries, Bytes: cacheBytes}),
-		introspector: newIntrospector(g.settings.Provider),
-		notedClients: make(map[string]bool),
+		provider:      provider,
+		leeway:        g.Leeway,
+		logger:        g.Logger,
+		jwt:           jwt,
+		keys:          keys.New(source),
+		tokens:        newTokenCache(),
+		introspector:  newIntrospector(provider),
+		warnedClients: make(map[string]bool),
 	}, nil
 }
 
-// verify says in out who raw stands for, or returns why it is refused. A token seen
-// before costs one hash and one look-up until it expires or the keys change.
+// newTokenVerifier returns the checks of the provider's rules, and of what the guard adds
+// to them.
+func newTokenVerifier(p Provider, audiences []string, leeway time.Duration) *token.Verifier {
+	return &token.Verifier{
+		Rules:     token.Rules(p.Tokens.withDefaults()),
+		Issuer:    p.Issuer,
+		Audiences: audiences,
+		Leeway:    leeway,
+	}
+}
+
+// verify sets out to whom raw identifies, or returns why it is rejected. A token that was
+// verified before costs one hash and one look-up until it expires or the keys change.
 func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejection {
 	if len(raw) > token.DefaultMaxSize {
-		return refusal(&token.Error{Reason: reason.TooLarge, Got: strconv.Itoa(len(raw)) + " bytes"})
+		return rejectionOf(tooLarge(len(raw), token.DefaultMaxSize))
 	}
 	now := time.Now()
-	fingerprint := fingerprintOf(raw)
-	if v.recall(fingerprint, now, out) {
+	key := sha256.Sum256([]byte(raw))
+	if v.recall(key, now, out) {
 		v.hits.Add(1)
 		return nil
 	}
@@ -96,83 +106,98 @@ func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejec
 		return &Rejection{Reason: reason.MalformedCredentials, Err: errNotToken68}
 	}
 	if v.provider.DangerouslySkipVerification {
-		return v.unverified(raw, fingerprint, out)
+		return v.readUnverified(raw, key, now, out)
 	}
 	if v.introspector != nil && !looksLikeJWT(raw) {
-		return v.verifyOpaque(ctx, raw, fingerprint, now, out)
+		return v.checkOpaque(ctx, raw, key, now, out)
 	}
-	t, err := v.check(ctx, raw, now)
+	t, err := v.checkJWT(ctx, raw, now)
 	if err != nil {
-		return refusal(err)
+		return rejectionOf(err)
 	}
-	if rejection := v.admit(t, fingerprint, out); rejection != nil {
+	if rejection := v.identify(t, key, out); rejection != nil {
 		return rejection
 	}
-	p := out.pack()
-	v.tokens.Put(fingerprint, t.Generation, p, len(p), t.Expiry.Add(v.leeway))
+	v.tokens.put(key, &cacheEntry{verified: *out, generation: t.Generation, expires: t.Expiry.Add(v.leeway)})
 	return nil
 }
 
-// recall sets out to what is known of a token that was verified before.
-func (v *verifier) recall(fingerprint [sha256.Size]byte, now time.Time, out *verified) bool {
-	hit, ok := v.tokens.Get(fingerprint, v.keys.Generation(), now)
-	if !ok {
+// recall sets out to the result of an earlier verification, if it is still valid at now.
+func (v *verifier) recall(key fingerprint, now time.Time, out *verified) bool {
+	entry, ok := v.tokens.get(key, v.keys.Generation(), now)
+	if !ok || now.Add(v.leeway).Before(entry.verified.notBefore) {
 		return false
 	}
-	hit.unpack(out)
-	return !now.Add(v.leeway).Before(out.notBefore)
+	*out = entry.verified
+	return true
 }
 
-// check verifies a JWT.
-func (v *verifier) check(ctx context.Context, raw string, now time.Time) (*token.Token, error) {
-	t, err := v.rules.Verify(ctx, raw, v.keys.Lookup, now)
-	if errors.Is(err, remote.ErrTooSoon) && v.outlivedItsKey(raw, now) {
+// checkJWT verifies a JWT.
+func (v *verifier) checkJWT(ctx context.Context, raw string, now time.Time) (*token.Token, error) {
+	t, err := v.jwt.Verify(ctx, raw, v.keys, now)
+	var unavailable *token.KeyError
+	if errors.As(err, &unavailable) && errors.Is(err, remote.ErrTooSoon) && v.isOlderThanKeys(unavailable.IssuedAt, now) {
 		err = &token.Error{Reason: reason.UnknownKey, Err: err}
 	}
 	return t, err
 }
 
-// outlivedItsKey is asked about a token whose key is not among those fetched a
-// moment ago. If it says that it was issued before that, its key is gone, and its
-// client must sign in again; the key of a younger one may not have been there yet.
-// Whoever forges the date gains a 401 in place of a 503.
-func (v *verifier) outlivedItsKey(raw string, now time.Time) bool {
-	issued := token.Peek(raw).IssuedAt
+// isOlderThanKeys reports whether a token says that it was issued before the current keys
+// were fetched. If its key is not among them, the issuer has removed the key, and the
+// user must sign in again. The key of a younger token may have been published since; the
+// client should try again. Forging iat only turns a 503 into a 401.
+func (v *verifier) isOlderThanKeys(issued, now time.Time) bool {
 	fetched := now.Add(-v.keys.Stats().Age)
 	return !issued.IsZero() && issued.Add(v.leeway).Before(fetched)
 }
 
-// fingerprintOf hashes raw without a copy of it.
-func fingerprintOf(raw string) [sha256.Size]byte {
-	return sha256.Sum256(readOnlyBytes(raw))
-}
-
-// looksLikeJWT reports whether raw has the two dots of a compact JWS.
+// looksLikeJWT reports whether raw has the two dots of a JWS in compact serialization.
 func looksLikeJWT(raw string) bool { return strings.Count(raw, ".") == 2 }
 
-// admit sets out to the identity of a token that passed.
-func (v *verifier) admit(t *token.Token, fingerprint [sha256.Size]byte, out *verified) *Rejection {
-	id := &out.identity
-	fill(id, t, fingerprint)
-	if rejection := v.complete(id); rejection != nil {
+// identify sets out to whom a verified token identifies.
+func (v *verifier) identify(t *token.Token, key fingerprint, out *verified) *Rejection {
+	id := identityOf(t, key)
+	if rejection := v.complete(&id); rejection != nil {
 		return rejection
 	}
 	if !t.Bound {
-		v.noteUnbound(id.ClientID)
+		v.warnUnbound(id.ClientID)
 	}
-	out.principal, out.sessionID = id.Principal(), sessionIDOf(id)
-	out.bound, out.notBefore = t.Bound, t.NotBefore
+	*out = verified{
+		identity:  id,
+		principal: id.Principal(),
+		sessionID: sessionIDOf(&id),
+		bound:     t.Bound,
+		notBefore: t.NotBefore,
+	}
 	return nil
 }
 
+// identityOf returns the standard claims of t as an identity, before [Provider.Complete].
+func identityOf(t *token.Token, key fingerprint) Identity {
+	return Identity{
+		Issuer:      t.Issuer,
+		Subject:     t.Subject,
+		ClientID:    t.ClientID,
+		TokenID:     t.ID,
+		Scopes:      t.Scopes,
+		Audience:    t.Audience,
+		IssuedAt:    t.IssuedAt,
+		Expiry:      t.Expiry,
+		Fingerprint: base64.RawURLEncoding.EncodeToString(key[:]),
+		payload:     t.Payload,
+	}
+}
+
+// sessionIDOf returns the claim sid, or "" if there is none or it is not a string.
 func sessionIDOf(id *Identity) string {
-	var c struct {
+	var claims struct {
 		SessionID string `json:"sid"`
 	}
-	if bytes.Contains(id.payload, []byte(`"sid"`)) && id.Claims(&c) != nil {
+	if !strings.Contains(id.payload, `"sid"`) || id.Claims(&claims) != nil {
 		return ""
 	}
-	return c.SessionID
+	return claims.SessionID
 }
 
 func (v *verifier) complete(id *Identity) *Rejection {
@@ -185,45 +210,49 @@ func (v *verifier) complete(id *Identity) *Rejection {
 	return nil
 }
 
-// unverified is DangerouslySkipVerification: the token says who it is.
-func (v *verifier) unverified(raw string, fingerprint [sha256.Size]byte, out *verified) *Rejection {
+// readUnverified sets out to whom raw claims to identify, for
+// [Provider.DangerouslySkipVerification].
+func (v *verifier) readUnverified(raw string, key fingerprint, now time.Time, out *verified) *Rejection {
 	t := token.Peek(raw)
 	if t.Problem != nil {
-		return refusal(t.Problem)
+		return rejectionOf(t.Problem)
 	}
-	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(raw, ".")[1])
-	if err != nil {
-		return refusal(&token.Error{Reason: reason.Malformed, Err: err})
-	}
-	id := &out.identity
-	fill(id, &token.Token{
-		Subject: t.Subject, ClientID: t.ClientID, Scopes: t.Scopes, Audience: t.Audience, Payload: payload,
-	}, fingerprint)
-	// The token goes to its issuer again in IssuerClient; nobody else's word on
-	// who that is counts.
-	id.Issuer = v.provider.Issuer
-	// go-sdk refuses a TokenInfo that has expired, and this mode looks at no expiry.
-	id.Expiry = time.Now().Add(time.Hour)
-	if rejection := v.complete(id); rejection != nil {
-		return rejection
-	}
-	out.principal, out.sessionID, out.bound = id.Principal(), sessionIDOf(id), true
-	return nil
+	return v.identify(&token.Token{
+		// IssuerClient sends the token to its issuer, so the issuer is never the one
+		// that an unverified token names.
+		Issuer:   v.provider.Issuer,
+		Subject:  t.Subject,
+		ClientID: t.ClientID,
+		Scopes:   t.Scopes,
+		Audience: t.Audience,
+		Expiry:   now.Add(unverifiedLifetime),
+		Payload:  t.Payload,
+		Bound:    true,
+	}, key, out)
 }
 
-// refusal sorts an error of verification: about the token, or about the keys.
-func refusal(err error) *Rejection {
-	var refused *token.Error
-	if !errors.As(err, &refused) {
+func tooLarge(size, maxSize int) error {
+	return &token.Error{
+		Reason: reason.TooLarge,
+		Got:    strconv.Itoa(size) + " bytes",
+		Want:   "at most " + strconv.Itoa(maxSize),
+	}
+}
+
+// rejectionOf returns the rejection for an error of a check: of the token, or, if the
+// error is not a [*token.Error], because the provider is unavailable.
+func rejectionOf(err error) *Rejection {
+	var fault *token.Error
+	if !errors.As(err, &fault) {
 		return &Rejection{Reason: reason.ProviderUnavailable, Err: err}
 	}
 	return &Rejection{
-		Reason: refused.Reason,
-		Err:    &TokenError{Reason: refused.Reason, Claim: refused.Claim, Got: refused.Got, Want: refused.Want, err: err},
+		Reason: fault.Reason,
+		Err:    &TokenError{Reason: fault.Reason, Claim: fault.Claim, Got: fault.Got, Want: fault.Want, err: err},
 	}
 }
 
-// retryAfter is how long a client should wait before it asks again.
+// retryAfter returns how long a client should wait before it tries again.
 func retryAfter(err error) time.Duration {
 	var hinted interface{ RetryAfter() time.Duration }
 	if errors.As(err, &hinted) {
@@ -234,29 +263,13 @@ func retryAfter(err error) time.Duration {
 	return defaultRetryAfter
 }
 
-// fill sets id to what the token says by itself, before [Provider.Complete].
-func fill(id *Identity, t *token.Token, fingerprint [sha256.Size]byte) {
-	*id = Identity{
-		Issuer:      t.Issuer,
-		Subject:     t.Subject,
-		ClientID:    t.ClientID,
-		TokenID:     t.ID,
-		Scopes:      t.Scopes,
-		Audience:    t.Audience,
-		IssuedAt:    t.IssuedAt,
-		Expiry:      t.Expiry,
-		Fingerprint: base64.RawURLEncoding.EncodeToString(fingerprint[:]),
-		payload:     t.Payload,
-	}
-}
-
-// noteUnbound logs once for each client that its tokens name no audience.
-func (v *verifier) noteUnbound(clientID string) {
+// warnUnbound logs a warning, once for each client, that its tokens have no audience.
+func (v *verifier) warnUnbound(clientID string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.notedClients[clientID] || len(v.notedClients) >= maxNotedClients {
+	if v.warnedClients[clientID] || len(v.warnedClients) >= maxWarnedClients {
 		return
 	}
-	v.notedClients[clientID] = true
+	v.warnedClients[strings.Clone(clientID)] = true // not a part of the claims
 	v.logger.Warn("token without audience accepted", "client", clientID, "hint", v.provider.Hints["unbound"])
 }

@@ -93,14 +93,14 @@ func (p pool) measureVerification(i *issuer, alg, what string, t *table) error {
 	oidc := newGoOIDC(background, i)
 	set := keys.New(keys.Config{URL: i.jwksURL(), Algorithms: algorithms})
 	defer set.Close()
-	rules := newRules(i)
-	if err := rules.Validate(); err != nil {
+	verifier := newVerifier(i)
+	if err := verifier.Validate(); err != nil {
 		return err
 	}
 	now := time.Now()
 	floor := p.floor(i.keys[alg].Public())
 	ours := &contender{name: "gatehouse, verification", run: func(n int) bool {
-		got, err := rules.Verify(background, p.at(n).raw, set.Lookup, now)
+		got, err := verifier.Verify(background, p.at(n).raw, set, now)
 		return err == nil && got.Subject == userID
 	}}
 	rivals := []*contender{{name: "golang-jwt + keyfunc", run: func(n int) bool {

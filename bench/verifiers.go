@@ -31,15 +31,17 @@ func newGuard(i *issuer, change ...func(*gatehouse.Config)) (*gatehouse.Guard, e
 	return guard, guard.Ready(background)
 }
 
-// newRules returns the rules of the guard above for its tokens.
-func newRules(i *issuer) *token.Rules {
-	return &token.Rules{
-		Issuer:         i.url,
-		Algorithms:     algorithms,
-		Types:          []string{"at+jwt"},
-		RequiredClaims: []string{"client_id"},
-		SubjectPrefix:  "user_",
-		Audiences:      []string{resource},
+// newVerifier returns the checks of the guard above for its tokens.
+func newVerifier(i *issuer) *token.Verifier {
+	return &token.Verifier{
+		Rules: token.Rules{
+			Algorithms:     algorithms,
+			Types:          []string{"at+jwt"},
+			RequiredClaims: []string{"client_id"},
+			SubjectPrefix:  "user_",
+		},
+		Issuer:    i.url,
+		Audiences: []string{resource},
 	}
 }
 

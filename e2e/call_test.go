@@ -71,8 +71,15 @@ func TestCall(t *testing.T) {
 	t.Parallel()
 	dev := startDev(t)
 	r := callRunner{t.TempDir()}
-	url := dev.url()
 	sc := scenario{t, callName}
+	callSignedIn(sc, r, dev)
+	callFollowingLinks(sc, r, dev)
+	callSigningInAgain(sc, r, dev)
+}
+
+// callSignedIn signs in, and then uses the saved sign-in.
+func callSignedIn(sc scenario, r callRunner, dev *devServer) {
+	url := dev.url()
 	sc.step("sign-in", func(t *testing.T) {
 		o := r.wantSuccess(t, url, "whoami", "--user", "ada", "-v")
 		steps := regexp.MustCompile(`(?m)^\d+\. (\w+)`).FindAllStringSubmatch(o.stderr, -1)
@@ -119,6 +126,11 @@ func TestCall(t *testing.T) {
 			t.Errorf("the notes of ada are %q, want one", got.Notes)
 		}
 	})
+}
+
+// callFollowingLinks opens the printed links: one user denies consent, and another allows it.
+func callFollowingLinks(sc scenario, r callRunner, dev *devServer) {
+	url := dev.url()
 	sc.step("deny", func(t *testing.T) {
 		o := r.followLink(t, ada.denying(), url, "whoami")
 		if o.status != 1 || !strings.Contains(o.stderr, "gatehouse: error: ") || !strings.Contains(o.stderr, "denied") {
@@ -132,6 +144,11 @@ func TestCall(t *testing.T) {
 		}
 		checkNamed(t, decode[whoami](t, o.stdout), grace)
 	})
+}
+
+// callSigningInAgain signs in again, after a restart of the server and after --logout.
+func callSigningInAgain(sc scenario, r callRunner, dev *devServer) {
+	url := dev.url()
 	sc.step("restart", func(t *testing.T) {
 		dev.restart()
 		o := r.untilAvailable(t, url, "whoami", "--user", "ada")

@@ -191,15 +191,7 @@ func runClient(t *testing.T, c client) {
 			t.Errorf("got revision %s, want %s", revision, c.revision)
 		}
 	})
-	sc.step("list", func(t *testing.T) {
-		names, err := s.tools(within(t, stepTime))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(whoamiTools, slices.Sorted(slices.Values(names))); diff != "" {
-			t.Errorf("tools (-want +got):\n%s", diff)
-		}
-	})
+	sc.step("list", func(t *testing.T) { checkTools(t, s) })
 	sc.step("whoami", func(t *testing.T) { checkWhoami(t, s, ada) })
 	sc.step("requests", func(t *testing.T) { checkRequests(t, dev, c.wantRequests) })
 	sc.step("separate", func(t *testing.T) {
@@ -208,18 +200,11 @@ func runClient(t *testing.T, c client) {
 			t.Fatal(err)
 		}
 		checkSeparate(t, s, other)
-		if err := other.close(within(t, stepTime)); err != nil {
-			t.Errorf("closing: %v", err)
-		}
+		closeSession(t, other)
 	})
 	sc.step("deny", func(t *testing.T) {
-		before := count(dev.requests(), tokenIssued)
-		_, err := c.start(t, dev.url()).connect(within(t, stepTime), ada.denying())
-		if err == nil || !strings.Contains(err.Error(), "denied") {
-			t.Errorf("got error %v, want the client's message for access_denied", err)
-		}
-		if n := count(dev.requests(), tokenIssued) - before; n != 0 {
-			t.Errorf("%d tokens were issued after a denial, want none", n)
+		if got := connectDenying(t, dev, c.start(t, dev.url())); !strings.Contains(got, "denied") {
+			t.Errorf("got error %q, want the client's message for access_denied", got)
 		}
 	})
 	sc.step("restart", func(t *testing.T) {
@@ -233,11 +218,7 @@ func runClient(t *testing.T, c client) {
 		}
 		checkWhoami(t, s, ada)
 	})
-	sc.step("close", func(t *testing.T) {
-		if err := s.close(within(t, stepTime)); err != nil {
-			t.Error(err)
-		}
-	})
+	sc.step("close", func(t *testing.T) { closeSession(t, s) })
 }
 
 // reconnect connects again after a restart of the server and its Clerk. The token of the
@@ -273,6 +254,40 @@ var unknownClient = regexp.MustCompile(`OAuth 2\.0 Client '\w+' does not exist`)
 
 // retryPause is the time that a user waits before trying again.
 const retryPause = 500 * time.Millisecond
+
+// checkTools checks that tools/list returns the tools of the demo server.
+func checkTools(t *testing.T, s session) {
+	t.Helper()
+	names, err := s.tools(within(t, stepTime))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(whoamiTools, slices.Sorted(slices.Values(names))); diff != "" {
+		t.Errorf("tools (-want +got):\n%s", diff)
+	}
+}
+
+// connectDenying connects as ada, who denies consent. It returns the text of the error that
+// the client reports, and checks that no token was issued.
+func connectDenying(t *testing.T, dev *devServer, s session) string {
+	t.Helper()
+	before := count(dev.requests(), tokenIssued)
+	_, err := s.connect(within(t, stepTime), ada.denying())
+	if n := count(dev.requests(), tokenIssued) - before; n != 0 {
+		t.Errorf("%d tokens were issued after a denial, want none", n)
+	}
+	if err == nil {
+		t.Fatal("the client connected after a denial")
+	}
+	return err.Error()
+}
+
+func closeSession(t *testing.T, s session) {
+	t.Helper()
+	if err := s.close(within(t, stepTime)); err != nil {
+		t.Errorf("closing: %v", err)
+	}
+}
 
 func checkWhoami(t *testing.T, s session, u user) {
 	t.Helper()

@@ -159,7 +159,7 @@ func TestRegistrationOff(t *testing.T) {
 		// Clients of 2025-03-26 read Clerk's metadata from the MCP server, so they
 		// send no request to Clerk that the window could show.
 		if !strings.HasSuffix(c.name, " 1.11.5") {
-			checkFailed(t, dev, 0, "Dynamic client registration is switched off", "Configure → OAuth applications → Settings")
+			checkFailed(t, dev, 0, "Dynamic client registration is turned off", "Configure → OAuth applications → Settings")
 		}
 		state, err := getWindow[windowState](within(t, windowTime), dev, "state")
 		if err != nil || len(state.Settings) == 0 {

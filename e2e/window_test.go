@@ -149,7 +149,7 @@ func TestWindow(t *testing.T) {
 
 func testWindowSignIn(t *testing.T, o *windowUser) {
 	client := o.callAndVisit(map[string]any{})
-	o.headline("waiting for the person")
+	o.headline("waiting for the user")
 	o.screenshot("page-sign-in", map[string]any{"of": "visit"})
 	text := query[string](o, "signIn", map[string]any{"name": "Ada Lovelace"})
 	if !strings.Contains(text, "Signed in as Ada Lovelace") {
@@ -161,15 +161,15 @@ func testWindowSignIn(t *testing.T, o *windowUser) {
 	o.headline("signed in as Ada Lovelace, 2 calls")
 	got := query[[]string](o, "titles", nil)
 	for _, want := range []string{
-		"Asks without a token",
-		"Reads the server's card",
-		"Reads Clerk's description",
-		"Opens the sign-in",
+		"Calls without a token",
+		"Fetches resource metadata",
+		"Fetches authorization server metadata",
+		"Opens the authorization endpoint",
 		"Shows the sign-in page",
 		"Chooses an account",
 		"Shows the consent page to Ada Lovelace",
-		"Allows, as Ada Lovelace",
-		"Trades the code for a token",
+		"Allows access as Ada Lovelace",
+		"Exchanges the code for an access token",
 		"Calls the tool whoami",
 	} {
 		if !slices.Contains(got, want) {
@@ -196,7 +196,7 @@ func testWindowDenied(t *testing.T, o *windowUser) {
 		t.Errorf("the client got %q, want access_denied", to)
 	}
 	o.wantEnd(client, 1, "error")
-	o.headline("stopped at consent: consent was denied")
+	o.headline("stopped at consent: the user denied consent")
 }
 
 func testWindowRegistrationOff(t *testing.T, o *windowUser) {
@@ -242,7 +242,7 @@ func testWindowInvalidScope(t *testing.T, o *windowUser) {
 		"code_challenge_method": {"S256"},
 	}
 	o.do("visit", map[string]any{"url": o.server.clerk() + "/oauth/authorize?" + params.Encode()})
-	o.headline("stopped at authorization: a scope was asked for that the client does not hold")
+	o.headline("stopped at authorization: the client is not allowed to request one of the scopes")
 	why := strings.Join(query[[]string](o, "why", nil), " ")
 	if !strings.Contains(why, "'openid'") || !strings.Contains(why, "Default scopes for dynamic clients") {
 		t.Errorf("why = %q, want the scope and the setting", why)
@@ -271,13 +271,13 @@ func testWindowTokenOfTheWrongKind(t *testing.T, o *windowUser) {
 }
 
 func testWindowOutage(t *testing.T, o *windowUser) {
-	o.do("press", map[string]any{"name": "Outage, 503"})
+	o.do("press", map[string]any{"name": "Outage (503)"})
 	o.do("waitForResult", map[string]any{"text": "Clerk answers 503"})
 	o.wantEnd(o.call("--user", "alan"), 1, "error")
 	o.headline("Clerk has an outage")
 	o.screenshot("outage", nil)
-	o.do("press", map[string]any{"name": "Outage, 503"})
-	o.do("waitForResult", map[string]any{"text": "well again"})
+	o.do("press", map[string]any{"name": "Outage (503)"})
+	o.do("waitForResult", map[string]any{"text": "works again"})
 	o.wantEnd(o.call("--user", "alan"), 0, "Alan Turing")
 	o.headline("signed in as Alan Turing")
 }

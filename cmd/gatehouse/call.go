@@ -5,102 +5,98 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/savedsignin"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/signin"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 )
 
-const callHelp = `usage: gatehouse call [flags] URL TOOL [ARGUMENTS]
-       gatehouse call [flags] URL list
-       gatehouse call [flags] --logout URL
+const (
+	maxTools          = 10_000           // of one server
+	maxRetryAfter     = 10 * time.Second // the longest wait that a server can ask for
+	maxResponseHeader = 256 << 10        // bytes
+)
 
-Calls a tool of an MCP server and prints what it answers. Where the server asks
-for sign-in, the browser opens; the sign-in is kept for the next call.
+func newCallCommand(con *console) *cobra.Command {
+	var options callOptions
+	cmd := &cobra.Command{
+		Use:   "call URL TOOL [ARGUMENTS]",
+		Short: "Call a tool of an MCP server, signing in if the server asks for it",
+		Long: `Call a tool of an MCP server and print its result. If the server asks for sign-in, the
+browser opens. The sign-in is saved for the next call.
 
-URL is the MCP endpoint, exactly as the server knows itself, like
-http://localhost:3000/mcp. ARGUMENTS is a JSON object, "-" to read one from
-standard input, or pairs like city=Rome days=3. "list" shows the tools; to call
-a tool of that name, give it arguments ("list {}").
+URL is the MCP endpoint, exactly as the server's metadata names it, such as
+http://localhost:3000/mcp. ARGUMENTS is a JSON object, "-" to read one from standard
+input, or pairs such as city=Rome days=3. The word "list" in the place of TOOL prints
+the tools; to call a tool of that name, give it arguments (list '{}'). Flags may come
+before or after the arguments; what follows "--" is not read as a flag.
 
-examples:
-  gatehouse call http://localhost:3000/mcp list
+Sign-ins are saved in the directory "gatehouse" of your configuration directory, one
+file for each server, issuer and user. Only you can read them.`,
+		Example: `  gatehouse call http://localhost:3000/mcp list
   gatehouse call http://localhost:3000/mcp whoami
+  gatehouse call http://localhost:3000/mcp whoami --user ada -v
   gatehouse call https://mcp.example.com/mcp forecast '{"city": "Rome"}' --json
-  gatehouse call http://localhost:3000/mcp whoami --user ada
-
-flags:
-  --json                     print the whole answer as JSON
-  -v                         tell each step of the flow
-  --no-browser               print the link to open instead of opening it
-  --timeout DURATION         how long to wait for the sign-in, and for an answer
-                             of the server (default 5m)
-  --scope "A B"              ask for these scopes too
-  --user NAME                sign in as NAME at a local Clerk, without a browser
-  --org ORG                  with --user: the organization to choose, id or slug
-  --client-id ID             sign in as this client instead of registering one
-  --client-secret-file FILE  the secret of that client
-  --callback-port PORT       port of the redirect URI http://127.0.0.1:PORT/callback
-                             (default: any free one, with --client-id 8976)
-  --logout                   revoke and forget the sign-ins at URL
-
-Sign-ins are kept in the folder gatehouse of the user's configuration, one file
-for each server, issuer and user, which nobody else can read.
-`
-
-var callCommand = command{
-	name:    "call",
-	summary: "call a tool of an MCP server, signing in where it asks",
-	help:    callHelp,
-	run:     runCall,
+  gatehouse call https://mcp.example.com/mcp --logout`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := options.readArgs(args); err != nil {
+				return err
+			}
+			return runCall(cmd.Context(), con, &options)
+		},
+	}
+	options.addFlags(cmd.Flags())
+	for _, name := range []string{"timeout", "scope", "user", "org", "client-id", "callback-port"} {
+		cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
+	}
+	return cmd
 }
-
-// maxTools is how many tools of one server are listed.
-const maxTools = 10_000
-
-// errNoAnswer ends the wait for the server.
-var errNoAnswer = errors.New("no answer")
 
 // call is one run of the command.
 type call struct {
-	flags   callFlags
-	account account
-	con     *console
-	traffic *traffic
-	signIn  *signIn
-	client  *http.Client // for the MCP endpoint
-	clock   *clock
+	options   *callOptions
+	resource  string // the URL of the MCP endpoint
+	con       *console
+	transport *trace.Transport
+	signIn    *signin.Client
+	http      *http.Client // for the MCP endpoint
 }
 
-func runCall(ctx context.Context, con *console, args []string) error {
-	flags, err := readCallFlags(args)
+func runCall(ctx context.Context, con *console, options *callOptions) error {
+	con.verbose = options.verbose
+	account, err := options.account()
 	if err != nil {
 		return err
 	}
-	con.verbose = flags.verbose
-	account, err := flags.account()
-	if err != nil {
-		return err
-	}
-	if flags.logout {
+	if options.logout {
 		return logout(ctx, con, account)
 	}
-	con.begin("reading arguments from standard input")
-	arguments, err := readArguments(ctx, con.stdin, flags.words)
+	con.Begin("reading arguments from standard input")
+	arguments, err := readArguments(ctx, con.stdin, options.arguments)
 	if err != nil {
 		return err
 	}
-	ctx, clock := startClock(ctx, flags.timeout)
-	defer clock.stop()
-	c, err := newCall(ctx, con, flags, account, clock)
+	ctx, timeout := withAnswerTimeout(ctx, options.timeout)
+	defer timeout.stop()
+	c, err := newCall(ctx, con, options, account, timeout)
 	if err != nil {
 		return err
 	}
-	if flags.list() {
+	if options.listsTools() {
 		err = c.list(ctx)
 	} else {
-		err = c.callTool(ctx, flags.tool, arguments)
+		err = c.callTool(ctx, options.tool, arguments)
 	}
 	if err != nil {
 		return c.explain(ctx, err)
@@ -108,86 +104,84 @@ func runCall(ctx context.Context, con *console, args []string) error {
 	return nil
 }
 
-func newCall(ctx context.Context, con *console, flags callFlags, account account, clock *clock) (*call, error) {
+func newCall(
+	ctx context.Context, con *console, options *callOptions, account savedsignin.Account, timeout *answerTimeout,
+) (*call, error) {
 	store, err := openStore(con)
 	if err != nil {
 		return nil, err
 	}
-	secret, err := flags.clientSecret()
+	secret, err := options.clientSecret()
 	if err != nil {
 		return nil, err
 	}
 	base := http.DefaultTransport.(*http.Transport).Clone()
-	traffic := newTraffic(base, account.Resource, con)
-	c := &call{
-		flags:   flags,
-		account: account,
-		con:     con,
-		traffic: traffic,
-		client:  &http.Client{Transport: traffic, CheckRedirect: refuseRedirect},
-		clock:   clock,
-		signIn: &signIn{
-			account: account,
-			options: signInOptions{
-				scopes:       strings.Fields(flags.scope),
-				clientSecret: secret,
-				callbackPort: flags.callbackPort,
-				noBrowser:    flags.noBrowser,
-				timeout:      flags.timeout,
-			},
-			con:     con,
-			http:    newOAuthClient(traffic),
-			traffic: traffic,
-			store:   store,
-			ctx:     ctx,
-			pause:   clock.pause,
-		},
+	base.MaxResponseHeaderBytes = maxResponseHeader
+	transport := trace.NewTransport(base, account.Resource, con.Step)
+	return &call{
+		options:   options,
+		resource:  account.Resource,
+		con:       con,
+		transport: transport,
+		http:      &http.Client{Transport: transport, CheckRedirect: rejectRedirect},
+		signIn: signin.New(ctx, signin.Config{
+			Account:      account,
+			Scopes:       strings.Fields(options.scope),
+			ClientSecret: secret,
+			CallbackPort: options.callbackPort,
+			NoBrowser:    options.noBrowser,
+			Timeout:      options.timeout,
+			Version:      version,
+			Pause:        timeout.suspend,
+			UI:           con,
+			Store:        store,
+			Transport:    transport,
+		}),
+	}, nil
+}
+
+// openStore returns the store of this user's sign-ins.
+func openStore(con *console) (*savedsignin.Store, error) {
+	dir, err := con.configDir()
+	if err != nil {
+		return nil, failure.New(
+			"set HOME or XDG_CONFIG_HOME: sign-ins are saved there",
+			"finding the configuration directory: %w", err)
 	}
-	c.signIn.begin()
-	return c, nil
+	return savedsignin.NewStore(filepath.Join(dir, "gatehouse"), con.Note), nil
 }
 
-// httpTimeout bounds each exchange of the sign-in.
-const httpTimeout = 30 * time.Second
-
-// newOAuthClient returns the HTTP client for metadata, registration and tokens.
-func newOAuthClient(next http.RoundTripper) *http.Client {
-	return &http.Client{Transport: &documents{next: next}, Timeout: httpTimeout}
+// rejectRedirect stops at a redirect of the MCP endpoint. If it were followed, a POST
+// request would become a GET request, and the URL would not be the resource of the
+// sign-in.
+func rejectRedirect(req *http.Request, via []*http.Request) error {
+	return failure.New("call that URL, if you trust it", "%q redirects to %q", via[0].URL, req.URL)
 }
 
-// refuseRedirect stops at a redirect of the MCP endpoint: followed, a POST would
-// become a GET, and the URL another than the resource of the sign-in.
-func refuseRedirect(req *http.Request, via []*http.Request) error {
-	return fail("call that URL, if you trust it", "%q redirects to %q", via[0].URL, req.URL)
-}
-
-// connect opens an MCP session, signing in on the way if the server asks. A server
-// that wants to be asked again in a moment is asked once more: one whose issuer has
-// new keys may say so until it has read them.
+// connect opens an MCP session, signing in if the server asks for it. If the server is
+// unavailable and asks for a retry, connect retries once: a guard may answer so until
+// it has fetched new keys.
 func (c *call) connect(ctx context.Context) (*mcp.ClientSession, error) {
 	session, err := c.dial(ctx)
-	if err != nil && c.signIn.failure() == nil && c.waitItOut(ctx) {
+	if err != nil && c.signIn.Err() == nil && c.waitForRetry(ctx) {
 		return c.dial(ctx)
 	}
 	return session, err
 }
 
-// maxRetryAfter is how long a server is waited for that asks for it.
-const maxRetryAfter = 10 * time.Second
-
-// waitItOut waits as long as the server's last answer asks, and reports whether it
-// did ask, for no more than maxRetryAfter (RFC 9110, section 10.2.3).
-func (c *call) waitItOut(ctx context.Context) bool {
-	last := c.traffic.lastAnswer()
-	if last == nil || last.status != http.StatusServiceUnavailable {
+// waitForRetry waits as long as the server's last answer asks for, and reports whether
+// it asked for a retry within maxRetryAfter (RFC 9110 section 10.2.3).
+func (c *call) waitForRetry(ctx context.Context) bool {
+	last := c.transport.LastAnswer()
+	if last == nil || last.Status != http.StatusServiceUnavailable {
 		return false
 	}
-	seconds, err := strconv.ParseUint(last.retryAfter, 10, 8)
+	seconds, err := strconv.ParseUint(last.RetryAfter, 10, 8)
 	wait := time.Duration(seconds) * time.Second
 	if err != nil || wait > maxRetryAfter {
 		return false
 	}
-	c.con.step("waiting %s, as the server asks", wait)
+	c.con.Step("waiting %s, as the server asks", wait)
 	select {
 	case <-time.After(wait):
 		return true
@@ -197,12 +191,12 @@ func (c *call) waitItOut(ctx context.Context) bool {
 }
 
 func (c *call) dial(ctx context.Context) (*mcp.ClientSession, error) {
-	c.con.begin("asking " + c.account.Resource)
+	c.con.Begin("connecting to " + c.resource)
 	client := mcp.NewClient(&mcp.Implementation{Name: "gatehouse", Version: version},
 		&mcp.ClientOptions{Capabilities: &mcp.ClientCapabilities{}})
 	return client.Connect(ctx, &mcp.StreamableClientTransport{
-		Endpoint:             c.account.Resource,
-		HTTPClient:           c.client,
+		Endpoint:             c.resource,
+		HTTPClient:           c.http,
 		DisableStandaloneSSE: true,
 		OAuthHandler:         c.signIn,
 	}, nil)
@@ -218,21 +212,21 @@ func (c *call) list(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.flags.json {
+	if c.options.json {
 		return c.con.printJSON(map[string][]*mcp.Tool{"tools": tools})
 	}
 	return c.con.print(describeTools(tools))
 }
 
 func (c *call) tools(ctx context.Context, session *mcp.ClientSession) ([]*mcp.Tool, error) {
-	c.con.begin("listing the tools")
+	c.con.Begin("listing the tools")
 	tools := []*mcp.Tool{}
 	for tool, err := range session.Tools(ctx, nil) {
 		if err != nil {
 			return nil, err
 		}
 		if len(tools) == maxTools {
-			return nil, fmt.Errorf("%q has more than %d tools", c.account.Resource, maxTools)
+			return nil, fmt.Errorf("%q has more than %d tools", c.resource, maxTools)
 		}
 		tools = append(tools, tool)
 	}
@@ -247,27 +241,27 @@ func (c *call) callTool(ctx context.Context, name string, arguments arguments) e
 	defer session.Close()
 	var schema map[string]any
 	if arguments.pairs != nil {
-		tool, err := c.find(ctx, session, name)
+		tool, err := c.findTool(ctx, session, name)
 		if err != nil {
 			return err
 		}
 		schema, _ = tool.InputSchema.(map[string]any)
 	}
-	c.con.begin("calling " + name)
-	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: name, Arguments: arguments.under(schema)})
-	if protocolError(err) != nil {
-		if _, missing := c.find(ctx, session, name); missing != nil {
+	c.con.Begin("calling " + name)
+	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: name, Arguments: arguments.toObject(schema)})
+	if serverError(err) != nil {
+		if _, missing := c.findTool(ctx, session, name); missing != nil {
 			return missing
 		}
 	}
 	if err != nil {
 		return err
 	}
-	return c.show(name, result)
+	return c.printResult(name, result)
 }
 
-// find returns a tool by name, or says which there are.
-func (c *call) find(ctx context.Context, session *mcp.ClientSession, name string) (*mcp.Tool, error) {
+// findTool returns a tool by name. The error lists the tools of the server.
+func (c *call) findTool(ctx context.Context, session *mcp.ClientSession, name string) (*mcp.Tool, error) {
 	tools, err := c.tools(ctx, session)
 	if err != nil {
 		return nil, err
@@ -281,24 +275,73 @@ func (c *call) find(ctx context.Context, session *mcp.ClientSession, name string
 	}
 	hint := "it has no tools for you"
 	if len(names) > 0 {
-		hint = clip("there are: "+strings.Join(names, ", "), maxLine)
+		hint = quote.Clip("its tools are "+strings.Join(names, ", "), maxLine)
 	}
-	if near := nearest(name, names); near != "" {
+	if near := nearestName(name, names); near != "" {
 		hint = fmt.Sprintf("did you mean %q? %s", near, hint)
 	}
-	return nil, fail(hint, "%q has no tool %q", c.account.Resource, name)
+	return nil, failure.New(hint, "%q has no tool %q", c.resource, name)
 }
 
-// show prints the result of a tool. One that reports an error is a failure.
-func (c *call) show(name string, result *mcp.CallToolResult) error {
+// printResult prints the result of a tool. A result that reports an error is a failure.
+func (c *call) printResult(name string, result *mcp.CallToolResult) error {
 	var err error
-	if c.flags.json {
+	if c.options.json {
 		err = c.con.printJSON(result)
 	} else {
 		err = c.con.print(describeResult(result))
 	}
 	if err == nil && result.IsError {
-		return fail("what it says is above, on standard output", "tool %q reports an error", name)
+		return failure.New("its message is above, on standard output", "tool %q reports an error", name)
 	}
 	return err
+}
+
+// explain turns the error of a call into a [failure.Error] that names the cause and the
+// next step. It returns err itself if it knows nothing better.
+func (c *call) explain(ctx context.Context, err error) error {
+	if signInErr := c.signIn.Err(); signInErr != nil {
+		err = signInErr
+	}
+	var f *failure.Error
+	if errors.As(err, &f) {
+		return f
+	}
+	if errors.Is(context.Cause(ctx), errNoAnswer) {
+		return failure.New(
+			"the server may be busy or stuck; --timeout waits longer",
+			"%q: %w within %s", c.resource, errNoAnswer, c.options.timeout)
+	}
+	if f := signin.ExplainNetwork(err); f != nil {
+		return f
+	}
+	if rejected := serverError(err); rejected != nil {
+		return failure.New(fmt.Sprintf(`"gatehouse call %s list" prints the tools and their arguments`, c.resource),
+			"%q rejects the request: %s (%d)", c.resource, rejected.Message, rejected.Code)
+	}
+	if last := c.transport.LastAnswer(); last != nil && !last.IsMCP() {
+		return signin.ExplainAnswer(last, c.resource, c.signIn.Scopes())
+	}
+	return err
+}
+
+// Codes of JSON-RPC errors that the go-sdk itself makes. No server sent them.
+const (
+	codeClientClosing = -32003
+	codeServerClosing = -32004
+	codeRejected      = -32005
+)
+
+// serverError returns the JSON-RPC error with which the server answered, or nil if err
+// is another error.
+func serverError(err error) *jsonrpc.Error {
+	var rejected *jsonrpc.Error
+	if !errors.As(err, &rejected) {
+		return nil
+	}
+	switch rejected.Code {
+	case codeClientClosing, codeServerClosing, codeRejected:
+		return nil
+	}
+	return rejected
 }

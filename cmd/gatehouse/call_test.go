@@ -21,39 +21,42 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
+	"golang.org/x/oauth2"
 
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/savedsignin"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
 
 func TestCallSignsInOnce(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	f := newFixture(t)
 
-	first := r.call(t, "-v", r.mcpURL, "whoami")
+	first := f.call(t, "-v", f.mcpURL, "whoami")
 	first.want(t, exitOK,
-		"1. asked "+r.mcpURL+" without a token: 401, it wants sign-in (resource_metadata=",
-		"2. read the protected resource document ",
-		"3. read the metadata of the authorization server "+r.clerkURL,
-		"4. registered as client ",
-		"5. opened the browser at ",
-		"6. got the code",
-		`7. exchanged it for an access token (scope "email offline_access profile", expires in 24h0m0s)`,
+		"1. asked "+f.mcpURL+" without a token: 401, the server asks for sign-in (resource_metadata=",
+		"2. read the protected resource metadata ",
+		"3. read the authorization server metadata "+f.clerkURL,
+		"4. registered client ",
+		"5. opened the browser",
+		"6. got the authorization code",
+		`7. exchanged the code for an access token (scope "email offline_access profile", expires in 24h0m0s)`,
 		"9. called whoami: 200",
 	)
 	if !strings.Contains(first.stdout, `"userId": "user_`) {
 		t.Errorf("stdout = %q", first.stdout)
 	}
-	if page := <-r.pages; !strings.Contains(page, "You are signed in") {
+	if page := <-f.pages; !strings.Contains(page, "You are signed in") {
 		t.Errorf("page = %s", page)
 	}
-	if n := r.asked("GET /.well-known/oauth-authorization-server"); n != 1 {
+	if n := f.count("GET /.well-known/oauth-authorization-server"); n != 1 {
 		t.Errorf("metadata was read %d times, want 1", n)
 	}
 
-	r.forget()
-	r.browse = func(string) error { t.Error("second call opened the browser"); return nil }
-	r.call(t, r.mcpURL, "whoami").want(t, exitOK)
-	if n := r.asked("POST /oauth/register") + r.asked("POST /oauth/token"); n != 0 {
+	f.resetCounts()
+	f.browse = func(string) error { t.Error("second call opened the browser"); return nil }
+	f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+	if n := f.count("POST /oauth/register") + f.count("POST /oauth/token"); n != 0 {
 		t.Errorf("second call asked the local Clerk %d times, want 0", n)
 	}
 }
@@ -67,21 +70,26 @@ func TestCallNoBrowser(t *testing.T) {
 		message string
 	}{
 		{"asked for", []string{"--no-browser"}, nil, "gatehouse: open this link to sign in: "},
-		{"none there", nil, errors.New("no display"), "gatehouse: no browser opened here (no display); open this link to sign in: "},
+		{
+			"no browser",
+			nil,
+			errors.New("no display"),
+			"gatehouse: no browser opened (no display); open this link to sign in: ",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
+			f := newFixture(t)
 			link := make(chan string, 1)
-			open := r.signsIn(map[string]string{localclerk.SignInHeader: "ada"})
+			open := f.browser(map[string]string{localclerk.SignInHeader: "ada"})
 			go func() { open(<-link) }()
-			r.browse = func(string) error { return test.browse }
-			r.stderr = writerFunc(func(p []byte) {
+			f.browse = func(string) error { return test.browse }
+			f.stderr = writerFunc(func(p []byte) {
 				if _, found, ok := strings.Cut(string(p), "open this link to sign in: "); ok {
 					link <- strings.TrimSpace(found)
 				}
 			})
-			got := r.call(t, append(test.args, r.mcpURL, "whoami")...)
+			got := f.call(t, append(test.args, f.mcpURL, "whoami")...)
 			got.want(t, exitOK, test.message)
 		})
 	}
@@ -94,72 +102,72 @@ func (f writerFunc) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestCallFailures changes one thing of a rig in which a call succeeds.
+// TestCallFailures changes one thing of a fixture in which a call succeeds.
 func TestCallFailures(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name     string
-		change   func(t *testing.T, r *rig)
+		change   func(t *testing.T, f *fixture)
 		args     []string // instead of URL whoami
-		opened   int      // how often the browser may be, 0 for once
+		opened   int      // how often the browser may be opened; 0 means once
 		wantErr  string
 		wantHint string
 	}{
 		{
 			name:   "control",
-			change: func(*testing.T, *rig) {},
+			change: func(*testing.T, *fixture) {},
 		},
 		{
 			name:     "nothing listens",
-			change:   func(t *testing.T, r *rig) { r.mcpURL = closedPort(t) + "/mcp" },
+			change:   func(t *testing.T, f *fixture) { f.mcpURL = closedPort(t) + "/mcp" },
 			wantErr:  `/mcp": connection refused`,
 			wantHint: "gatehouse dev",
 		},
 		{
 			name:     "unknown host",
-			change:   func(_ *testing.T, r *rig) { r.mcpURL = "http://nobody.invalid/mcp" },
+			change:   func(_ *testing.T, f *fixture) { f.mcpURL = "http://nobody.invalid/mcp" },
 			wantErr:  `no address for host "nobody.invalid"`,
 			wantHint: "spelling",
 		},
 		{
 			name:     "no TLS",
-			change:   func(_ *testing.T, r *rig) { r.mcpURL = "https" + strings.TrimPrefix(r.mcpURL, "http") },
-			wantErr:  "no TLS there",
+			change:   func(_ *testing.T, f *fixture) { f.mcpURL = "https" + strings.TrimPrefix(f.mcpURL, "http") },
+			wantErr:  "the server does not speak TLS",
 			wantHint: "http://",
 		},
 		{
 			name: "unknown certificate authority",
-			change: func(t *testing.T, r *rig) {
+			change: func(t *testing.T, f *fixture) {
 				server := httptest.NewTLSServer(http.NotFoundHandler())
-				server.Config.ErrorLog = quiet
+				server.Config.ErrorLog = discardLog
 				t.Cleanup(server.Close)
-				r.mcpURL = server.URL + "/mcp"
+				f.mcpURL = server.URL + "/mcp"
 			},
 			wantErr:  "certificate signed by unknown authority",
 			wantHint: "certificate must be valid",
 		},
 		{
 			name:     "wrong path",
-			change:   func(_ *testing.T, r *rig) { r.mcpURL += "x" },
-			wantErr:  "is no MCP endpoint: it answered 404",
+			change:   func(_ *testing.T, f *fixture) { f.mcpURL += "x" },
+			wantErr:  "is not an MCP endpoint: it answered 404",
 			wantHint: "/mcp",
 		},
 		{
 			name: "HTML",
-			change: func(_ *testing.T, r *rig) {
-				r.mcpGate = func(w http.ResponseWriter, _ *http.Request) bool {
+			change: func(_ *testing.T, f *fixture) {
+				f.interceptMCP = func(w http.ResponseWriter, _ *http.Request) bool {
 					w.Header().Set("Content-Type", "text/html")
 					io.WriteString(w, "<h1>Hello</h1>")
 					return true
 				}
 			},
-			wantErr:  "is no MCP endpoint: it answered 200 with text/html",
+			wantErr:  "is not an MCP endpoint: it answered 200 with text/html",
 			wantHint: "/mcp",
 		},
 		{
 			name: "redirect",
-			change: func(_ *testing.T, r *rig) {
-				r.mcpGate = func(w http.ResponseWriter, req *http.Request) bool {
+			change: func(_ *testing.T, f *fixture) {
+				f.interceptMCP = func(w http.ResponseWriter, req *http.Request) bool {
 					http.Redirect(w, req, "/mcp/", http.StatusTemporaryRedirect)
 					return true
 				}
@@ -168,142 +176,146 @@ func TestCallFailures(t *testing.T) {
 			wantHint: "call that URL",
 		},
 		{
-			name: "no hint and no document",
-			change: func(_ *testing.T, r *rig) {
-				r.noHint, r.prm = true, nil
+			name: "no metadata URL and no metadata",
+			change: func(_ *testing.T, f *fixture) {
+				f.noMetadataURL, f.metadata = true, nil
 			},
 			wantErr:  "does not say where to sign in: its challenge has no resource_metadata",
 			wantHint: "/.well-known/oauth-protected-resource",
 		},
 		{
-			name:     "hint without document",
-			change:   func(_ *testing.T, r *rig) { r.prm = nil },
-			wantErr:  "reading the protected resource document: ",
+			name:     "metadata URL without metadata",
+			change:   func(_ *testing.T, f *fixture) { f.metadata = nil },
+			wantErr:  "reading the protected resource metadata: ",
 			wantHint: "public JSON",
 		},
 		{
-			name:     "document for another resource",
-			change:   func(_ *testing.T, r *rig) { r.prm.Resource += "/" },
-			wantErr:  `protected resource document is for "http`,
-			wantHint: "call it by the name it has for itself",
+			name:     "metadata of another resource",
+			change:   func(_ *testing.T, f *fixture) { f.metadata.Resource += "/" },
+			wantErr:  `protected resource metadata is for "http`,
+			wantHint: "call the server by the URL in its metadata",
 		},
 		{
-			name:     "document without authorization server",
-			change:   func(_ *testing.T, r *rig) { r.prm.AuthorizationServers = nil },
+			name:     "metadata without authorization server",
+			change:   func(_ *testing.T, f *fixture) { f.metadata.AuthorizationServers = nil },
 			wantErr:  "names no authorization server",
 			wantHint: "authorization_servers",
 		},
 		{
 			name:     "authorization server down",
-			change:   func(t *testing.T, r *rig) { r.prm.AuthorizationServers = []string{closedPort(t)} },
+			change:   func(t *testing.T, f *fixture) { f.metadata.AuthorizationServers = []string{closedPort(t)} },
 			wantErr:  `reading the metadata of the authorization server "http`,
-			wantHint: "is that authorization server running",
+			wantHint: "check that it is running",
 		},
 		{
-			name:     "no authorization server there",
-			change:   func(_ *testing.T, r *rig) { r.prm.AuthorizationServers[0] += "/nowhere" },
-			wantErr:  "has no metadata document at ",
+			name:     "no authorization server at the URL",
+			change:   func(_ *testing.T, f *fixture) { f.metadata.AuthorizationServers[0] += "/nowhere" },
+			wantErr:  "has no metadata at ",
 			wantHint: "Frontend API URL",
 		},
 		{
 			name: "another issuer",
-			change: func(_ *testing.T, r *rig) {
-				r.editJSON = func(_ string, document map[string]any) { document["issuer"] = "https://clerk.example.com" }
+			change: func(_ *testing.T, f *fixture) {
+				f.editJSON = func(_ string, document map[string]any) { document["issuer"] = "https://clerk.example.com" }
 			},
 			wantErr:  `metadata issuer "https://clerk.example.com" does not match`,
-			wantHint: "spelt right",
+			wantHint: "right issuer",
 		},
 		{
 			name: "no registration endpoint",
-			change: func(t *testing.T, r *rig) {
-				r.restartClerk(t, &localclerk.Settings{OAuthJWTAccessTokens: true})
+			change: func(t *testing.T, f *fixture) {
+				f.restartClerk(t, &localclerk.Settings{OAuthJWTAccessTokens: true})
 			},
 			wantErr:  "its metadata has no registration_endpoint",
 			wantHint: "Clerk: Dashboard → Configure → OAuth applications → Settings",
 		},
 		{
-			name: "registration switched off",
-			change: func(t *testing.T, r *rig) {
-				r.restartClerk(t, &localclerk.Settings{OAuthJWTAccessTokens: true})
-				r.editJSON = func(_ string, document map[string]any) {
-					document["registration_endpoint"] = r.clerkURL + "/oauth/register"
+			name: "registration disabled",
+			change: func(t *testing.T, f *fixture) {
+				f.restartClerk(t, &localclerk.Settings{OAuthJWTAccessTokens: true})
+				f.editJSON = func(_ string, document map[string]any) {
+					document["registration_endpoint"] = f.clerkURL + "/oauth/register"
 				}
 			},
-			wantErr:  "takes no registrations: 422: feature_requires_dynamic_oauth_client_registration: dynamic client registration is not enabled",
+			wantErr: "does not register clients: 422: feature_requires_dynamic_oauth_client_registration: " +
+				"dynamic client registration is not enabled",
 			wantHint: "enable Dynamic Client Registration (Clerk: Dashboard",
 		},
 		{
 			name:     "scope that the authorization server does not have",
-			change:   func(_ *testing.T, r *rig) { r.prm.ScopesSupported = []string{"notes:write"} },
-			wantErr:  "refuses to register a client: 400: invalid_client_metadata",
+			change:   func(_ *testing.T, f *fixture) { f.metadata.ScopesSupported = []string{"notes:write"} },
+			wantErr:  "rejects the client registration: 400: invalid_client_metadata",
 			wantHint: "every scope",
 		},
 		{
 			name: "scope that the client does not hold",
-			change: func(_ *testing.T, r *rig) {
-				r.editAnswer(func(q url.Values) {
+			change: func(_ *testing.T, f *fixture) {
+				f.editResponse(func(q url.Values) {
 					q.Del("code")
 					q.Set("error", "invalid_scope")
 					q.Set("error_description", "The OAuth 2.0 Client is not allowed to request scope 'openid'.")
 				})
 			},
-			wantErr:  "does not give this client the scopes: invalid_scope: The OAuth 2.0 Client is not allowed to request scope 'openid'.",
+			wantErr: "does not give this client the scopes: invalid_scope: " +
+				"The OAuth 2.0 Client is not allowed to request scope 'openid'.",
 			wantHint: "a client holds only the scopes it registered",
 		},
 		{
 			name: "denied",
-			change: func(_ *testing.T, r *rig) {
-				r.browse = r.signsIn(map[string]string{localclerk.SignInHeader: "ada", localclerk.ConsentHeader: "deny"})
+			change: func(_ *testing.T, f *fixture) {
+				f.browse = f.browser(map[string]string{localclerk.SignInHeader: "ada", localclerk.ConsentHeader: "deny"})
 			},
-			wantErr:  "you were not let in: access_denied",
+			wantErr:  "access was denied: access_denied",
 			wantHint: "choose Allow",
 		},
 		{
-			name:     "wrong state",
-			change:   func(_ *testing.T, r *rig) { r.editAnswer(func(q url.Values) { q.Set("state", "of another sign-in") }) },
-			wantErr:  "state of the answer is not the one that was sent",
-			wantHint: "start over",
+			name: "wrong state",
+			change: func(_ *testing.T, f *fixture) {
+				f.editResponse(func(q url.Values) { q.Set("state", "of another sign-in") })
+			},
+			wantErr:  "authorization response has another state than the request",
+			wantHint: "run the same command again",
 		},
 		{
 			name:     "no state",
-			change:   func(_ *testing.T, r *rig) { r.editAnswer(func(q url.Values) { q.Del("state") }) },
-			wantErr:  "state of the answer is not the one that was sent",
-			wantHint: "start over",
+			change:   func(_ *testing.T, f *fixture) { f.editResponse(func(q url.Values) { q.Del("state") }) },
+			wantErr:  "authorization response has another state than the request",
+			wantHint: "run the same command again",
 		},
 		{
 			name: "wrong issuer",
-			change: func(_ *testing.T, r *rig) {
-				r.editAnswer(func(q url.Values) { q.Set("iss", "https://evil.example.com") })
+			change: func(_ *testing.T, f *fixture) {
+				f.editResponse(func(q url.Values) { q.Set("iss", "https://evil.example.com") })
 			},
-			wantErr:  `answer comes from issuer "https://evil.example.com", want "http`,
-			wantHint: "do not go on",
+			wantErr:  `authorization response has issuer "https://evil.example.com", want "http`,
+			wantHint: "do not continue",
 		},
 		{
 			name:     "no issuer",
-			change:   func(_ *testing.T, r *rig) { r.editAnswer(func(q url.Values) { q.Del("iss") }) },
-			wantErr:  "answer names no issuer",
+			change:   func(_ *testing.T, f *fixture) { f.editResponse(func(q url.Values) { q.Del("iss") }) },
+			wantErr:  "authorization response has no issuer",
 			wantHint: "RFC 9207",
 		},
 		{
-			name:     "code of nobody",
-			change:   func(_ *testing.T, r *rig) { r.editAnswer(func(q url.Values) { q.Set("code", "made-up") }) },
-			wantErr:  "token endpoint refuses the code: 400: invalid_grant",
+			name:     "invalid code",
+			change:   func(_ *testing.T, f *fixture) { f.editResponse(func(q url.Values) { q.Set("code", "made-up") }) },
+			wantErr:  "token endpoint rejects the code: 400: invalid_grant",
 			wantHint: "run the command again",
 		},
 		{
-			name: "nobody signs in",
-			change: func(_ *testing.T, r *rig) {
-				r.browse = func(string) error { return nil }
+			name: "no sign-in",
+			change: func(_ *testing.T, f *fixture) {
+				f.browse = func(string) error { return nil }
 			},
 			args:     []string{"URL", "whoami", "--timeout", "2s"},
-			wantErr:  "nobody signed in within 2s",
+			wantErr:  "no sign-in within 2s",
 			wantHint: "--timeout waits longer",
 		},
 		{
 			name: "server that never answers",
-			change: func(_ *testing.T, r *rig) {
-				r.mcpGate = func(_ http.ResponseWriter, req *http.Request) bool {
-					io.Copy(io.Discard, req.Body) // the server sees a client go only after that
+			change: func(_ *testing.T, f *fixture) {
+				f.interceptMCP = func(_ http.ResponseWriter, req *http.Request) bool {
+					io.Copy(io.Discard, req.Body) // only then does the server notice that the client is gone
 					<-req.Context().Done()
 					return true
 				}
@@ -313,43 +325,64 @@ func TestCallFailures(t *testing.T) {
 			wantHint: "--timeout waits longer",
 		},
 		{
-			name: "token refused",
-			change: func(_ *testing.T, r *rig) {
-				r.mcpGate = func(w http.ResponseWriter, req *http.Request) bool {
+			name: "token rejected",
+			change: func(_ *testing.T, f *fixture) {
+				f.interceptMCP = func(w http.ResponseWriter, req *http.Request) bool {
 					if req.Header.Get("Authorization") == "" {
 						return false
 					}
-					w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="the token is for another audience"`)
+					w.Header().Set("WWW-Authenticate",
+						`Bearer error="invalid_token", error_description="the token is for another audience"`)
 					w.WriteHeader(http.StatusUnauthorized)
 					return true
 				}
 			},
-			wantErr:  "refuses the token that it was just given: the token is for another audience",
-			wantHint: "compare the issuer, the audience and the clock",
+			wantErr:  "rejects the token of the new sign-in: the token is for another audience",
+			wantHint: "compare the issuer, the audience and the clocks",
+		},
+		{
+			name: "token rejected by Gatehouse's guard",
+			change: func(_ *testing.T, f *fixture) {
+				f.interceptMCP = func(w http.ResponseWriter, req *http.Request) bool {
+					if req.Header.Get("Authorization") == "" {
+						return false
+					}
+					w.Header().Set("Content-Type", "application/json")
+					w.Header().Set("WWW-Authenticate",
+						`Bearer error="invalid_token", error_description="the token was issued for another server"`)
+					w.WriteHeader(http.StatusUnauthorized)
+					io.WriteString(w,
+						`{"error":"invalid_token","error_description":"the token was issued for another server","reason":"wrong_audience"}`)
+					return true
+				}
+			},
+			wantErr: "rejects the request with 401: wrong_audience: the token was issued for another server " +
+				"(aud names other servers and not this resource)",
+			wantHint: "what the operator of the server can do: compare Resource with the URL that users type",
 		},
 		{
 			name:     "scope that is not granted",
-			change:   func(_ *testing.T, r *rig) { r.mcpGate = stepUp("profile notes:write", "notes:write", nil) },
-			wantErr:  "refuses to register a client: 400: invalid_client_metadata",
+			change:   func(_ *testing.T, f *fixture) { f.interceptMCP = stepUp("profile notes:write", "notes:write", nil) },
+			wantErr:  "rejects the client registration: 400: invalid_client_metadata",
 			wantHint: "every scope",
 		},
 		{
 			name:     "scope that does not help",
-			change:   func(_ *testing.T, r *rig) { r.mcpGate = stepUp("profile email", "nothing", nil) },
-			wantErr:  `wants scope "profile email", and the sign-in holds "email offline_access profile"`,
+			change:   func(_ *testing.T, f *fixture) { f.interceptMCP = stepUp("profile email", "nothing", nil) },
+			wantErr:  `asks for scope "profile email", and the sign-in has "email offline_access profile"`,
 			wantHint: "--logout and sign in again",
 		},
 		{
 			name:     "scope that does not help after stepping up",
 			opened:   2,
-			change:   func(_ *testing.T, r *rig) { r.mcpGate = stepUp("profile public_metadata", "nothing", nil) },
-			wantErr:  `wants scope "profile public_metadata", and the sign-in holds "email offline_access profile public_metadata"`,
+			change:   func(_ *testing.T, f *fixture) { f.interceptMCP = stepUp("profile public_metadata", "nothing", nil) },
+			wantErr:  `asks for scope "profile public_metadata", and the sign-in has "email offline_access profile public_metadata"`,
 			wantHint: "--logout and sign in again",
 		},
 		{
-			name: "scope that is granted in name only",
-			change: func(_ *testing.T, r *rig) {
-				r.mcpGate = func(w http.ResponseWriter, req *http.Request) bool {
+			name: "scope that is granted without effect",
+			change: func(_ *testing.T, f *fixture) {
+				f.interceptMCP = func(w http.ResponseWriter, req *http.Request) bool {
 					if req.Header.Get("Authorization") == "" {
 						return false
 					}
@@ -357,36 +390,36 @@ func TestCallFailures(t *testing.T) {
 					w.WriteHeader(http.StatusForbidden)
 					return true
 				}
-				r.editJSON = func(path string, document map[string]any) {
+				f.editJSON = func(path string, document map[string]any) {
 					if path == "/oauth/token" {
 						document["scope"] = "profile"
 					}
 				}
 			},
 			opened:   2,
-			wantErr:  `wants scope "public_metadata", and the sign-in holds "profile"`,
+			wantErr:  `asks for scope "public_metadata", and the sign-in has "profile"`,
 			wantHint: "--logout and sign in again",
 		},
 		{
-			name: "role that is missing",
-			change: func(_ *testing.T, r *rig) {
-				r.mcpGate = answerCall(http.StatusForbidden, "forbidden", "needs the role admin")
+			name: "missing role",
+			change: func(_ *testing.T, f *fixture) {
+				f.interceptMCP = answerCall(http.StatusForbidden, "forbidden", "needs the role admin")
 			},
-			wantErr:  "refuses the request with 403: forbidden: needs the role admin",
-			wantHint: "may not do this",
+			wantErr:  "rejects the request with 403: forbidden: needs the role admin",
+			wantHint: "not allowed to do this",
 		},
 		{
-			name: "issuer of the server out of reach",
-			change: func(_ *testing.T, r *rig) {
-				r.mcpGate = answerCall(http.StatusServiceUnavailable, "temporarily_unavailable", "keys are out of reach")
+			name: "issuer of the server unavailable",
+			change: func(_ *testing.T, f *fixture) {
+				f.interceptMCP = answerCall(http.StatusServiceUnavailable, "temporarily_unavailable", "keys are unavailable")
 			},
-			wantErr:  "cannot answer just now: 503: temporarily_unavailable: keys are out of reach",
+			wantErr:  "is unavailable: 503: temporarily_unavailable: keys are unavailable",
 			wantHint: "Retry-After: 7",
 		},
 		{
-			name: "server falls over",
-			change: func(_ *testing.T, r *rig) {
-				r.mcpGate = answerCall(http.StatusInternalServerError, "server_error", "oops")
+			name: "server error",
+			change: func(_ *testing.T, f *fixture) {
+				f.interceptMCP = answerCall(http.StatusInternalServerError, "server_error", "oops")
 			},
 			wantErr:  "answered 500: server_error: oops",
 			wantHint: "log",
@@ -395,13 +428,13 @@ func TestCallFailures(t *testing.T) {
 			name:     "no such tool",
 			args:     []string{"URL", "whoamy"},
 			wantErr:  `has no tool "whoamy"`,
-			wantHint: `did you mean "whoami"? there are: fall, forecast, whoami`,
+			wantHint: `did you mean "whoami"? its tools are fall, forecast, whoami`,
 		},
 		{
 			name:     "no such tool, with pairs",
 			args:     []string{"URL", "x", "a=b"},
 			wantErr:  `has no tool "x"`,
-			wantHint: "there are: fall, forecast, whoami",
+			wantHint: "its tools are fall, forecast, whoami",
 		},
 		{
 			name:     "tool that fails",
@@ -416,9 +449,9 @@ func TestCallFailures(t *testing.T) {
 			wantHint: "local Clerk",
 		},
 		{
-			name: "user of an authorization server elsewhere",
-			change: func(_ *testing.T, r *rig) {
-				r.editJSON = func(path string, document map[string]any) {
+			name: "user of a remote authorization server",
+			change: func(_ *testing.T, f *fixture) {
+				f.editJSON = func(path string, document map[string]any) {
 					if path == "/.well-known/oauth-authorization-server" {
 						document["authorization_endpoint"] = "https://clerk.example.com/oauth/authorize"
 					}
@@ -429,9 +462,9 @@ func TestCallFailures(t *testing.T) {
 			wantHint: "leave --user out",
 		},
 		{
-			name: "user of another authorization server here",
-			change: func(_ *testing.T, r *rig) {
-				r.clerkGate = func(w http.ResponseWriter, req *http.Request) bool {
+			name: "user of another local authorization server",
+			change: func(_ *testing.T, f *fixture) {
+				f.interceptClerk = func(w http.ResponseWriter, req *http.Request) bool {
 					if req.URL.Path == "/oauth/authorize" {
 						http.Redirect(w, req, "/login?next=secret", http.StatusFound)
 						return true
@@ -440,11 +473,11 @@ func TestCallFailures(t *testing.T) {
 				}
 			},
 			args:     []string{"URL", "whoami", "--user", "ada"},
-			wantErr:  `authorization server answered 302 to /login, want a redirect back`,
+			wantErr:  `authorization server answered 302 to /login, want a redirect to this program`,
 			wantHint: "gatehouse dev",
 		},
 		{
-			name:     "client that nobody registered",
+			name:     "unknown client",
 			args:     []string{"URL", "whoami", "--client-id", "unknown", "--user", "ada"},
 			wantErr:  "authorization server does not know the client: 400: invalid_client",
 			wantHint: "check --client-id",
@@ -452,60 +485,60 @@ func TestCallFailures(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
+			f := newFixture(t)
 			if test.change != nil {
-				test.change(t, r)
+				test.change(t, f)
 			}
 			args := test.args
 			if args == nil {
 				args = []string{"URL", "whoami"}
 			}
-			got := r.call(t, append([]string{r.mcpURL}, args[1:]...)...)
+			got := f.call(t, append([]string{f.mcpURL}, args[1:]...)...)
 			if test.wantErr == "" {
 				got.want(t, exitOK)
 				return
 			}
 			got.want(t, exitFailure, "gatehouse: error: ", test.wantErr, "gatehouse: hint: ", test.wantHint)
-			if r.opened > max(test.opened, 1) {
-				t.Errorf("opened the browser %d times, want at most %d:\n%s", r.opened, max(test.opened, 1), got.stderr)
+			if f.opened > max(test.opened, 1) {
+				t.Errorf("opened the browser %d times, want at most %d:\n%s", f.opened, max(test.opened, 1), got.stderr)
 			}
 		})
 	}
 }
 
-// TestCallAsksOnceForATokenThatIsRefused has a server that refuses every token:
-// a second one would fare no better.
-func TestCallAsksOnceForATokenThatIsRefused(t *testing.T) {
+// TestCallSignsInOnceForRejectedTokens has a server that rejects every token: another
+// token would not help.
+func TestCallSignsInOnceForRejectedTokens(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.mcpGate = func(w http.ResponseWriter, req *http.Request) bool {
+	f := newFixture(t)
+	f.interceptMCP = func(w http.ResponseWriter, req *http.Request) bool {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		w.WriteHeader(http.StatusUnauthorized)
 		return true
 	}
-	r.call(t, r.mcpURL, "whoami").want(t, exitFailure, "refuses the token that it was just given")
-	if r.opened != 1 || len(r.tokens) != 1 {
-		t.Errorf("opened the browser %d times and asked for %d tokens, want 1 and 1", r.opened, len(r.tokens))
+	f.call(t, f.mcpURL, "whoami").want(t, exitFailure, "rejects the token of the new sign-in")
+	if f.opened != 1 || len(f.tokens) != 1 {
+		t.Errorf("opened the browser %d times and asked for %d tokens, want 1 and 1", f.opened, len(f.tokens))
 	}
 }
 
-// TestCallTriesAgainWhenAsked has a server that is not ready for the first session.
-func TestCallTriesAgainWhenAsked(t *testing.T) {
+// TestCallRetries has a server that is unavailable at first.
+func TestCallRetries(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
-		busy   int // requests that are answered with 503
+		busy   int // how many requests are answered with 503
 		status int
 	}{
 		{"control", 0, exitOK},
 		{"busy at first", 2, exitOK}, // server/discover and initialize
-		{"busy for long", 100, exitFailure},
+		{"always busy", 100, exitFailure},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
+			f := newFixture(t)
 			var requests atomic.Int64
-			r.mcpGate = func(w http.ResponseWriter, req *http.Request) bool {
+			f.interceptMCP = func(w http.ResponseWriter, req *http.Request) bool {
 				if requests.Add(1) > int64(test.busy) {
 					return false
 				}
@@ -513,31 +546,30 @@ func TestCallTriesAgainWhenAsked(t *testing.T) {
 				w.WriteHeader(http.StatusServiceUnavailable)
 				return true
 			}
-			r.call(t, r.mcpURL, "whoami").want(t, test.status)
+			f.call(t, f.mcpURL, "whoami").want(t, test.status)
 			if n := requests.Load(); n > 5 {
-				t.Errorf("asked %d times, want 5 at most", n)
+				t.Errorf("sent %d requests, want at most 5", n)
 			}
 		})
 	}
 }
 
-// TestCallPageTellsTheProblem has the page of the browser say what the terminal
-// says.
-func TestCallPageTellsTheProblem(t *testing.T) {
+// TestCallPageShowsTheProblem checks that the browser shows the error of the terminal.
+func TestCallPageShowsTheProblem(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.editAnswer(func(q url.Values) { q.Set("code", "made-up") })
-	r.call(t, r.mcpURL, "whoami").want(t, exitFailure)
-	page := <-r.pages
-	for _, text := range []string{"Not signed in", "token endpoint refuses the code", "run the command again"} {
+	f := newFixture(t)
+	f.editResponse(func(q url.Values) { q.Set("code", "made-up") })
+	f.call(t, f.mcpURL, "whoami").want(t, exitFailure)
+	page := <-f.pages
+	for _, text := range []string{"Not signed in", "token endpoint rejects the code", "run the command again"} {
 		if !strings.Contains(page, text) {
 			t.Errorf("page has no %q:\n%s", text, page)
 		}
 	}
 }
 
-// stepUp is a gate that asks for wanted before a tool is called, until the token
-// has the scope that satisfies it.
+// stepUp intercepts calls of tools: it asks for the scopes wanted until the token has the
+// scope satisfies.
 func stepUp(wanted, satisfies string, scopes func(token string) []string) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, req *http.Request) bool {
 		token, ok := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
@@ -553,7 +585,7 @@ func stepUp(wanted, satisfies string, scopes func(token string) []string) func(h
 	}
 }
 
-// answerCall is a gate that answers every call of a tool with an OAuth error.
+// answerCall intercepts calls of tools and answers with an OAuth error.
 func answerCall(status int, code, description string) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, req *http.Request) bool {
 		if req.Header.Get("Mcp-Method") != "tools/call" {
@@ -579,30 +611,30 @@ func closedPort(t *testing.T) string {
 
 func TestCallStepsUp(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.mcpGate = stepUp("profile email public_metadata", "public_metadata", func(token string) []string {
-		info, err := r.verify(t.Context(), token, nil)
+	f := newFixture(t)
+	f.interceptMCP = stepUp("profile email public_metadata", "public_metadata", func(token string) []string {
+		info, err := f.verify(t.Context(), token, nil)
 		if err != nil {
 			t.Error(err)
 			return nil
 		}
 		return info.Scopes
 	})
-	r.call(t, "-v", r.mcpURL, "whoami").want(t, exitOK,
-		`called whoami: 403, it wants scope "profile email public_metadata"`, "called whoami: 200")
-	if n := r.asked("POST /oauth/register"); n != 2 {
+	f.call(t, "-v", f.mcpURL, "whoami").want(t, exitOK,
+		`called whoami: 403, the server asks for scope "profile email public_metadata"`, "called whoami: 200")
+	if n := f.count("POST /oauth/register"); n != 2 {
 		t.Errorf("registered %d clients, want 2: the first does not hold the scope", n)
 	}
-	r.forget()
-	r.call(t, r.mcpURL, "whoami").want(t, exitOK)
-	if n := r.asked("POST /oauth/token"); n != 0 {
-		t.Errorf("asked for %d tokens with the wider sign-in at hand, want 0", n)
+	f.resetCounts()
+	f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+	if n := f.count("POST /oauth/token"); n != 0 {
+		t.Errorf("requested %d tokens although a sign-in with more scopes is saved, want 0", n)
 	}
 }
 
-// TestCallStepsUpForEachReason needs one scope to list the tools, and another to
+// TestCallStepsUpTwice needs one scope to list the tools, and another to
 // call one.
-func TestCallStepsUpForEachReason(t *testing.T) {
+func TestCallStepsUpTwice(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name     string
@@ -614,18 +646,18 @@ func TestCallStepsUpForEachReason(t *testing.T) {
 	}{
 		{"control", "profile", "email", true, exitOK, 1},
 		{"two scopes", "public_metadata", "private_metadata", true, exitOK, 3},
-		{"one scope, granted in name only", "public_metadata", "public_metadata", false, exitFailure, 2},
+		{"one scope, granted without effect", "public_metadata", "public_metadata", false, exitFailure, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
-			r.mcpGate = func(w http.ResponseWriter, req *http.Request) bool {
+			f := newFixture(t)
+			f.interceptMCP = func(w http.ResponseWriter, req *http.Request) bool {
 				scope := map[string]string{"tools/list": test.listing, "tools/call": test.calling}[req.Header.Get("Mcp-Method")]
 				token, ok := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
 				if !ok || scope == "" {
 					return false
 				}
-				info, err := r.verify(t.Context(), token, nil)
+				info, err := f.verify(t.Context(), token, nil)
 				if err != nil {
 					t.Error(err)
 					return false
@@ -637,14 +669,14 @@ func TestCallStepsUpForEachReason(t *testing.T) {
 				w.WriteHeader(http.StatusForbidden)
 				return true
 			}
-			r.editJSON = func(path string, document map[string]any) {
+			f.editJSON = func(path string, document map[string]any) {
 				if path == "/oauth/token" && !test.granted {
 					document["scope"] = "profile"
 				}
 			}
-			r.call(t, r.mcpURL, "forecast", "city=Rome").want(t, test.wantCode)
-			if r.opened != test.opened {
-				t.Errorf("opened the browser %d times, want %d", r.opened, test.opened)
+			f.call(t, f.mcpURL, "forecast", "city=Rome").want(t, test.wantCode)
+			if f.opened != test.opened {
+				t.Errorf("opened the browser %d times, want %d", f.opened, test.opened)
 			}
 		})
 	}
@@ -654,31 +686,33 @@ func TestCallRefreshes(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
-		change func(t *testing.T, r *rig)
+		change func(t *testing.T, f *fixture)
 		want   []string // grant types that the token endpoint sees
 	}{
 		{
 			name:   "control",
-			change: func(*testing.T, *rig) {},
+			change: func(*testing.T, *fixture) {},
 			want:   nil,
 		},
 		{
 			name:   "expired",
-			change: func(t *testing.T, r *rig) { r.edit(t, func(k *kept) { k.Tokens.Expiry = longAgo }) },
+			change: func(t *testing.T, f *fixture) { f.edit(t, func(k *savedsignin.SignIn) { k.Tokens.Expiry = longAgo }) },
 			want:   []string{"refresh_token"},
 		},
 		{
-			name:   "refused by the server",
-			change: func(t *testing.T, r *rig) { r.edit(t, func(k *kept) { k.Tokens.Access = "not.a.token" }) },
-			want:   []string{"refresh_token"},
+			name: "rejected by the server",
+			change: func(t *testing.T, f *fixture) {
+				f.edit(t, func(k *savedsignin.SignIn) { k.Tokens.Access = "not.a.token" })
+			},
+			want: []string{"refresh_token"},
 		},
 		{
-			name: "refused by the server, refreshed too",
-			change: func(t *testing.T, r *rig) {
-				r.mcpGate = func(w http.ResponseWriter, req *http.Request) bool {
-					r.mu.Lock()
-					defer r.mu.Unlock()
-					if slices.ContainsFunc(r.tokens, func(form url.Values) bool { return form.Get("grant_type") == "authorization_code" }) {
+			name: "rejected by the server, also after a refresh",
+			change: func(t *testing.T, f *fixture) {
+				f.interceptMCP = func(w http.ResponseWriter, req *http.Request) bool {
+					f.mu.Lock()
+					defer f.mu.Unlock()
+					if slices.ContainsFunc(f.tokens, func(form url.Values) bool { return form.Get("grant_type") == "authorization_code" }) {
 						return false
 					}
 					w.Header().Set("WWW-Authenticate", "Bearer")
@@ -690,84 +724,84 @@ func TestCallRefreshes(t *testing.T) {
 		},
 		{
 			name: "expired, without refresh token",
-			change: func(t *testing.T, r *rig) {
-				r.edit(t, func(k *kept) { k.Tokens.Expiry, k.Tokens.Refresh = longAgo, "" })
+			change: func(t *testing.T, f *fixture) {
+				f.edit(t, func(k *savedsignin.SignIn) { k.Tokens.Expiry, k.Tokens.Refresh = longAgo, "" })
 			},
 			want: []string{"authorization_code"},
 		},
 		{
-			name: "refresh token dead",
-			change: func(t *testing.T, r *rig) {
-				r.edit(t, func(k *kept) { k.Tokens.Expiry, k.Tokens.Refresh = longAgo, "dead" })
+			name: "invalid refresh token",
+			change: func(t *testing.T, f *fixture) {
+				f.edit(t, func(k *savedsignin.SignIn) { k.Tokens.Expiry, k.Tokens.Refresh = longAgo, "invalid" })
 			},
 			want: []string{"refresh_token", "authorization_code"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
-			r.call(t, r.mcpURL, "whoami").want(t, exitOK)
-			test.change(t, r)
-			r.forget()
-			r.call(t, r.mcpURL, "whoami").want(t, exitOK)
+			f := newFixture(t)
+			f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+			test.change(t, f)
+			f.resetCounts()
+			f.call(t, f.mcpURL, "whoami").want(t, exitOK)
 			var got []string
-			for _, form := range r.tokens {
+			for _, form := range f.tokens {
 				got = append(got, form.Get("grant_type"))
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("grants (-want +got):\n%s", diff)
 			}
-			if n := r.asked("POST /oauth/register"); n != 0 {
-				t.Errorf("registered %d clients, want 0: the kept one is good", n)
+			if n := f.count("POST /oauth/register"); n != 0 {
+				t.Errorf("registered %d clients, want 0: the saved client is valid", n)
 			}
-			r.forget()
-			r.mcpGate = nil
-			r.call(t, r.mcpURL, "whoami").want(t, exitOK)
-			if n := len(r.tokens); n != 0 {
-				t.Errorf("the call after it asked for %d tokens, want 0", n)
+			f.resetCounts()
+			f.interceptMCP = nil
+			f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+			if n := len(f.tokens); n != 0 {
+				t.Errorf("the next call requested %d tokens, want 0", n)
 			}
 		})
 	}
 }
 
-// TestCallKeepsTheSignInThroughAnOutage has the token endpoint down: that is no
-// reason to give up the refresh token.
-func TestCallKeepsTheSignInThroughAnOutage(t *testing.T) {
+// TestCallKeepsTheSignInDuringAnOutage has a token endpoint that is unavailable. The
+// refresh token must not be dropped.
+func TestCallKeepsTheSignInDuringAnOutage(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.call(t, r.mcpURL, "whoami").want(t, exitOK)
-	r.edit(t, func(k *kept) { k.Tokens.Expiry = longAgo })
-	r.clerkGate = func(w http.ResponseWriter, req *http.Request) bool {
+	f := newFixture(t)
+	f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+	f.edit(t, func(k *savedsignin.SignIn) { k.Tokens.Expiry = longAgo })
+	f.interceptClerk = func(w http.ResponseWriter, req *http.Request) bool {
 		http.Error(w, "down", http.StatusBadGateway)
 		return true
 	}
-	r.call(t, r.mcpURL, "whoami").want(t, exitFailure, "refreshing the sign-in at ", "the sign-in is kept")
-	r.clerkGate = nil
-	r.forget()
-	r.browse = func(string) error { t.Error("opened the browser"); return nil }
-	r.call(t, r.mcpURL, "whoami").want(t, exitOK)
+	f.call(t, f.mcpURL, "whoami").want(t, exitFailure, "refreshing the sign-in at ", "the sign-in stays saved")
+	f.interceptClerk = nil
+	f.resetCounts()
+	f.browse = func(string) error { t.Error("opened the browser"); return nil }
+	f.call(t, f.mcpURL, "whoami").want(t, exitOK)
 }
 
-// TestCallsAtOnceRefreshOnce has several programs find one expired token. A
+// TestConcurrentCallsRefreshOnce has several programs that find one expired token. A
 // second refresh with the same refresh token would end the sign-in.
-func TestCallsAtOnceRefreshOnce(t *testing.T) {
+func TestConcurrentCallsRefreshOnce(t *testing.T) {
 	t.Parallel()
 	const programs = 8
-	r := newRig(t)
-	r.call(t, r.mcpURL, "whoami").want(t, exitOK)
-	r.edit(t, func(k *kept) { k.Tokens.Expiry = longAgo })
-	r.forget()
-	r.browse = func(string) error { t.Error("opened the browser"); return nil }
+	f := newFixture(t)
+	f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+	f.edit(t, func(k *savedsignin.SignIn) { k.Tokens.Expiry = longAgo })
+	f.resetCounts()
+	f.browse = func(string) error { t.Error("opened the browser"); return nil }
 
-	// The first one is held up until all have read the expired token.
+	// The first refresh waits until all programs have read the expired token.
 	var reading sync.WaitGroup
 	reading.Add(programs)
-	r.stderr = writerFunc(func(p []byte) {
-		if strings.Contains(string(p), "took up the sign-in kept") {
+	f.stderr = writerFunc(func(p []byte) {
+		if strings.Contains(string(p), "using the saved sign-in") {
 			reading.Done()
 		}
 	})
-	r.clerkGate = func(_ http.ResponseWriter, req *http.Request) bool {
+	f.interceptClerk = func(_ http.ResponseWriter, req *http.Request) bool {
 		if req.URL.Path == "/oauth/token" {
 			reading.Wait()
 		}
@@ -775,70 +809,70 @@ func TestCallsAtOnceRefreshOnce(t *testing.T) {
 	}
 	outcomes := make(chan outcome, programs)
 	for range programs {
-		go func() { outcomes <- r.call(t, "-v", r.mcpURL, "whoami") }()
+		go func() { outcomes <- f.call(t, "-v", f.mcpURL, "whoami") }()
 	}
 	for range programs {
 		(<-outcomes).want(t, exitOK)
 	}
-	if n := r.asked("POST /oauth/token"); n != 1 {
+	if n := f.count("POST /oauth/token"); n != 1 {
 		t.Errorf("refreshed %d times, want 1", n)
 	}
 }
 
-// TestCallsAtOnceSignIn has several programs sign in together: the last one's
-// sign-in is kept, whole.
-func TestCallsAtOnceSignIn(t *testing.T) {
+// TestConcurrentCallsSignIn has several programs that sign in at once: the last sign-in is
+// saved completely.
+func TestConcurrentCallsSignIn(t *testing.T) {
 	t.Parallel()
 	const programs = 4
-	r := newRig(t)
+	f := newFixture(t)
 	outcomes := make(chan outcome, programs)
 	for range programs {
-		go func() { outcomes <- r.call(t, r.mcpURL, "whoami") }()
+		go func() { outcomes <- f.call(t, f.mcpURL, "whoami") }()
 	}
 	for range programs {
 		(<-outcomes).want(t, exitOK)
 	}
-	if n := len(r.files(t)); n != 1 {
-		t.Errorf("%d sign-ins are kept, want 1", n)
+	if n := len(f.files(t)); n != 1 {
+		t.Errorf("%d sign-ins are saved, want 1", n)
 	}
-	r.forget()
-	r.call(t, r.mcpURL, "whoami").want(t, exitOK)
-	if n := r.asked("POST /oauth/token"); n != 0 {
-		t.Errorf("asked for %d tokens after it, want 0", n)
+	f.resetCounts()
+	f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+	if n := f.count("POST /oauth/token"); n != 0 {
+		t.Errorf("the next call requested %d tokens, want 0", n)
 	}
 }
 
-// TestCallAfterARestart has an authorization server that has forgotten its
-// clients and its tokens, as "gatehouse dev" has each time.
+// TestCallAfterARestart has an authorization server without its former clients and
+// tokens, like "gatehouse dev" after a restart.
 func TestCallAfterARestart(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{nil, {"--user", "ada"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
-			args := append([]string{"-v", r.mcpURL, "whoami"}, args...)
-			r.call(t, args...).want(t, exitOK)
-			r.restartClerk(t, nil)
-			r.forget()
-			r.call(t, args...).want(t, exitOK,
-				"the refresh token is of no use any more",
-				"the authorization server does not know this client, or its redirect URI: 400")
-			if n := r.asked("POST /oauth/register"); n != 1 {
+			f := newFixture(t)
+			args := append([]string{"-v", f.mcpURL, "whoami"}, args...)
+			f.call(t, args...).want(t, exitOK)
+			f.restartClerk(t, nil)
+			f.resetCounts()
+			f.call(t, args...).want(t, exitOK,
+				"the refresh token is not valid any more",
+				"the authorization server does not know this client or its redirect URI: 400")
+			if n := f.count("POST /oauth/register"); n != 1 {
 				t.Errorf("registered %d clients, want 1", n)
 			}
-			if n := len(r.files(t)); n != 1 {
-				t.Errorf("%d sign-ins are kept, want 1", n)
+			if n := len(f.files(t)); n != 1 {
+				t.Errorf("%d sign-ins are saved, want 1", n)
 			}
 		})
 	}
 }
 
-// TestCallOnAnotherPort has the port of the registered redirect URI taken.
+// TestCallOnAnotherPort finds the port of the registered redirect URI in use.
 func TestCallOnAnotherPort(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.call(t, r.mcpURL, "whoami").want(t, exitOK)
-	r.edit(t, func(k *kept) {
+	f := newFixture(t)
+	f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+	f.edit(t, func(k *savedsignin.SignIn) {
 		k.Tokens = nil
 		u, err := url.Parse(k.Client.RedirectURI)
 		if err != nil {
@@ -850,55 +884,55 @@ func TestCallOnAnotherPort(t *testing.T) {
 		}
 		t.Cleanup(func() { l.Close() })
 	})
-	r.forget()
-	r.call(t, r.mcpURL, "whoami").want(t, exitOK)
-	if n := r.asked("POST /oauth/register"); n != 1 {
+	f.resetCounts()
+	f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+	if n := f.count("POST /oauth/register"); n != 1 {
 		t.Errorf("registered %d clients, want 1", n)
 	}
 }
 
 func TestCallReusesTheClientOfAFailedSignIn(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.browse = r.signsIn(map[string]string{localclerk.SignInHeader: "ada", localclerk.ConsentHeader: "deny"})
-	r.call(t, r.mcpURL, "whoami").want(t, exitFailure, "access_denied")
-	r.browse = nil
-	r.call(t, r.mcpURL, "whoami").want(t, exitOK)
-	if n := r.asked("POST /oauth/register"); n != 1 {
+	f := newFixture(t)
+	f.browse = f.browser(map[string]string{localclerk.SignInHeader: "ada", localclerk.ConsentHeader: "deny"})
+	f.call(t, f.mcpURL, "whoami").want(t, exitFailure, "access_denied")
+	f.browse = nil
+	f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+	if n := f.count("POST /oauth/register"); n != 1 {
 		t.Errorf("registered %d clients, want 1", n)
 	}
 }
 
-func TestCallUsersApart(t *testing.T) {
+func TestCallSeparatesUsers(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.browse = func(string) error { t.Error("opened the browser"); return nil }
-	ada := r.call(t, r.mcpURL, "whoami", "--user", "ada")
+	f := newFixture(t)
+	f.browse = func(string) error { t.Error("opened the browser"); return nil }
+	ada := f.call(t, f.mcpURL, "whoami", "--user", "ada")
 	ada.want(t, exitOK)
-	grace := r.call(t, r.mcpURL, "whoami", "--user", "grace")
+	grace := f.call(t, f.mcpURL, "whoami", "--user", "grace")
 	grace.want(t, exitOK)
 	if ada.stdout == grace.stdout {
-		t.Errorf("ada and grace are both %s", ada.stdout)
+		t.Errorf("the calls of ada and grace both returned %s", ada.stdout)
 	}
-	r.forget()
+	f.resetCounts()
 	for user, want := range map[string]outcome{"ada": ada, "grace": grace} {
-		got := r.call(t, r.mcpURL, "whoami", "--user", user)
+		got := f.call(t, f.mcpURL, "whoami", "--user", user)
 		got.want(t, exitOK)
 		if got.stdout != want.stdout {
-			t.Errorf("%s became %s", user, got.stdout)
+			t.Errorf("the call of %s returned %s", user, got.stdout)
 		}
 	}
-	if n := r.asked("POST /oauth/token"); n != 0 {
-		t.Errorf("asked for %d tokens, want 0", n)
+	if n := f.count("POST /oauth/token"); n != 0 {
+		t.Errorf("requested %d tokens, want 0", n)
 	}
 }
 
 func TestCallOrganization(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.prm.ScopesSupported = []string{"profile", localclerk.ScopeOrganization}
+	f := newFixture(t)
+	f.metadata.ScopesSupported = []string{"profile", localclerk.ScopeOrganization}
 	org := localclerk.SeedOrganizations()[0]
-	got := r.call(t, r.mcpURL, "whoami", "--user", "ada", "--org", org.Slug)
+	got := f.call(t, f.mcpURL, "whoami", "--user", "ada", "--org", org.Slug)
 	got.want(t, exitOK)
 	if !strings.Contains(got.stdout, org.ID) {
 		t.Errorf("stdout has no %q: %s", org.ID, got.stdout)
@@ -907,22 +941,22 @@ func TestCallOrganization(t *testing.T) {
 
 func TestCallWiderScope(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.call(t, r.mcpURL, "whoami").want(t, exitOK)
-	r.call(t, "-v", r.mcpURL, "whoami", "--scope", "public_metadata").want(t, exitOK,
-		`left the kept sign-in aside: it lacks scope "public_metadata"`, "public_metadata")
-	r.forget()
-	r.call(t, r.mcpURL, "whoami", "--scope", "public_metadata").want(t, exitOK)
-	r.call(t, r.mcpURL, "whoami").want(t, exitOK)
-	if n := r.asked("POST /oauth/token"); n != 0 {
-		t.Errorf("asked for %d tokens with the wider sign-in at hand, want 0", n)
+	f := newFixture(t)
+	f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+	f.call(t, "-v", f.mcpURL, "whoami", "--scope", "public_metadata").want(t, exitOK,
+		`ignoring the saved sign-in: it lacks scope "public_metadata"`, "public_metadata")
+	f.resetCounts()
+	f.call(t, f.mcpURL, "whoami", "--scope", "public_metadata").want(t, exitOK)
+	f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+	if n := f.count("POST /oauth/token"); n != 0 {
+		t.Errorf("requested %d tokens although a sign-in with more scopes is saved, want 0", n)
 	}
 }
 
 func TestCallAsARegisteredClient(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	registered, err := oauthex.RegisterClient(t.Context(), r.clerkURL+"/oauth/register", &oauthex.ClientRegistrationMetadata{
+	f := newFixture(t)
+	registered, err := oauthex.RegisterClient(t.Context(), f.clerkURL+"/oauth/register", &oauthex.ClientRegistrationMetadata{
 		RedirectURIs:            []string{"http://127.0.0.1:8976/callback"},
 		TokenEndpointAuthMethod: "client_secret_post",
 		Scope:                   "profile email",
@@ -931,54 +965,59 @@ func TestCallAsARegisteredClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(file, []byte(registered.ClientSecret+"\n"), privateFile); err != nil {
+	if err := os.WriteFile(file, []byte(registered.ClientSecret+"\n"), fileMode); err != nil {
 		t.Fatal(err)
 	}
 	port := closedPort(t)
-	args := []string{r.mcpURL, "whoami", "-v", "--client-id", registered.ClientID, "--callback-port", port[strings.LastIndex(port, ":")+1:]}
+	port = port[strings.LastIndex(port, ":")+1:]
+	args := []string{f.mcpURL, "whoami", "-v", "--client-id", registered.ClientID, "--callback-port", port, "--client-secret-file", file}
 
-	r.forget()
-	r.call(t, append(args, "--client-secret-file", file)...).want(t, exitOK, "the client must have http://127.0.0.1:", "/callback among its redirect URIs")
-	if n := r.asked("POST /oauth/register"); n != 0 {
+	f.resetCounts()
+	f.call(t, args...).want(t, exitOK, "the client must have http://127.0.0.1:", "/callback among its redirect URIs")
+	if n := f.count("POST /oauth/register"); n != 0 {
 		t.Errorf("registered %d clients, want 0", n)
 	}
-	r.edit(t, func(k *kept) { k.Tokens.Expiry = longAgo })
-	r.call(t, append(args, "--client-secret-file", file)...).want(t, exitOK, "refreshed the access token")
+	f.edit(t, func(k *savedsignin.SignIn) { k.Tokens.Expiry = longAgo })
+	f.call(t, args...).want(t, exitOK, "refreshed the access token")
 
-	r.edit(t, func(k *kept) { k.Tokens = nil })
-	if err := os.WriteFile(file, []byte("wrong"), privateFile); err != nil {
+	f.edit(t, func(k *savedsignin.SignIn) { k.Tokens = nil })
+	if err := os.WriteFile(file, []byte("wrong"), fileMode); err != nil {
 		t.Fatal(err)
 	}
-	r.call(t, append(args, "--client-secret-file", file)...).want(t, exitFailure,
-		"token endpoint refuses the client: invalid_client", "check --client-id and --client-secret-file")
+	f.call(t, args...).want(t, exitFailure,
+		"token endpoint rejects the client: invalid_client", "check --client-id and --client-secret-file")
 }
 
-// TestCallOldRevision has a server of the 2025-03-26 revision: no protected
-// resource document, and its origin is the authorization server.
+// TestCallOldRevision has a server of the 2025-03-26 revision: it has no protected resource
+// metadata, and its origin is the authorization server.
 func TestCallOldRevision(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.prm, r.noHint = nil, true
-	r.clerkURL = r.mcpOrigin()
-	r.restartClerk(t, nil)
-	r.call(t, r.mcpURL, "whoami", "--user", "ada").want(t, exitOK)
+	f := newFixture(t)
+	f.metadata, f.noMetadataURL = nil, true
+	f.clerkURL = f.mcpOrigin()
+	f.restartClerk(t, nil)
+	f.call(t, f.mcpURL, "whoami", "--user", "ada").want(t, exitOK)
 }
 
-// TestCallFindsTheDocument leaves out what the specification does not demand.
-func TestCallFindsTheDocument(t *testing.T) {
+// TestCallWithMinimalServers leaves out what the specification does not require.
+func TestCallWithMinimalServers(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
-		change func(r *rig)
-		scope  string // that is asked for
+		change func(f *fixture)
+		scope  string // that is granted
 	}{
-		{"control", func(*rig) {}, "email offline_access profile"},
-		{"query in the URL", func(r *rig) { r.mcpURL += "?tenant=7"; r.prm.Resource = r.mcpURL }, "email offline_access profile"},
-		{"server with sessions", func(r *rig) { r.stateful = true }, "email offline_access profile"},
-		{"no hint", func(r *rig) { r.noHint = true }, "email offline_access profile"},
-		{"no scopes", func(r *rig) { r.prm.ScopesSupported = nil }, "email offline_access profile"},
-		{"scope in the challenge", func(r *rig) {
-			r.mcpGate = func(w http.ResponseWriter, req *http.Request) bool {
+		{"control", func(*fixture) {}, "email offline_access profile"},
+		{
+			"query in the URL",
+			func(f *fixture) { f.mcpURL += "?tenant=7"; f.metadata.Resource = f.mcpURL },
+			"email offline_access profile",
+		},
+		{"server with sessions", func(f *fixture) { f.stateful = true }, "email offline_access profile"},
+		{"no metadata URL", func(f *fixture) { f.noMetadataURL = true }, "email offline_access profile"},
+		{"no scopes", func(f *fixture) { f.metadata.ScopesSupported = nil }, "email offline_access profile"},
+		{"scope in the challenge", func(f *fixture) {
+			f.interceptMCP = func(w http.ResponseWriter, req *http.Request) bool {
 				if req.Header.Get("Authorization") != "" {
 					return false
 				}
@@ -987,26 +1026,26 @@ func TestCallFindsTheDocument(t *testing.T) {
 				return true
 			}
 		}, "email offline_access"},
-		{"no iss", func(r *rig) {
-			r.editAnswer(func(q url.Values) { q.Del("iss") })
-			r.editJSON = func(_ string, document map[string]any) {
+		{"no iss", func(f *fixture) {
+			f.editResponse(func(q url.Values) { q.Del("iss") })
+			f.editJSON = func(_ string, document map[string]any) {
 				delete(document, "authorization_response_iss_parameter_supported")
 			}
 		}, "email offline_access profile"},
-		{"iss unannounced", func(r *rig) {
-			r.editJSON = func(_ string, document map[string]any) {
+		{"iss not announced", func(f *fixture) {
+			f.editJSON = func(_ string, document map[string]any) {
 				delete(document, "authorization_response_iss_parameter_supported")
 			}
 		}, "email offline_access profile"},
-		{"scope of the token not told", func(r *rig) {
-			r.editJSON = func(path string, document map[string]any) {
+		{"token response without scope", func(f *fixture) {
+			f.editJSON = func(path string, document map[string]any) {
 				if path == "/oauth/token" {
 					delete(document, "scope")
 				}
 			}
 		}, "email offline_access profile"},
-		{"confidential clients only", func(r *rig) {
-			r.editJSON = func(path string, document map[string]any) {
+		{"confidential clients only", func(f *fixture) {
+			f.editJSON = func(path string, document map[string]any) {
 				if path == "/.well-known/oauth-authorization-server" {
 					document["token_endpoint_auth_methods_supported"] = []string{"client_secret_basic"}
 				}
@@ -1015,11 +1054,11 @@ func TestCallFindsTheDocument(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
-			test.change(r)
-			r.call(t, r.mcpURL, "whoami").want(t, exitOK)
-			for _, k := range r.files(t) {
-				if got := sortedScope(k.Tokens.Scope); got != test.scope {
+			f := newFixture(t)
+			test.change(f)
+			f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+			for _, k := range f.files(t) {
+				if got := trace.SortedScope(k.Tokens.Scope); got != test.scope {
 					t.Errorf("scope = %q, want %q", got, test.scope)
 				}
 			}
@@ -1029,43 +1068,44 @@ func TestCallFindsTheDocument(t *testing.T) {
 
 func TestLogout(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.call(t, r.mcpURL, "whoami", "--user", "ada").want(t, exitOK)
-	r.call(t, r.mcpURL, "whoami", "--user", "grace").want(t, exitOK)
-	var stolen *kept
-	for _, k := range r.files(t) {
+	f := newFixture(t)
+	f.call(t, f.mcpURL, "whoami", "--user", "ada").want(t, exitOK)
+	f.call(t, f.mcpURL, "whoami", "--user", "grace").want(t, exitOK)
+	var revoked *savedsignin.SignIn
+	for _, k := range f.files(t) {
 		if k.Account.User == "ada" {
-			stolen = k
+			revoked = k
 		}
 	}
 
-	r.call(t, "--logout", "-v", r.mcpURL, "--user", "ada").want(t, exitOK,
-		"revoked a token at "+r.clerkURL+"/oauth/token/revoke: 200", "signed out of "+r.mcpURL)
-	for _, k := range r.files(t) {
+	f.call(t, "--logout", "-v", f.mcpURL, "--user", "ada").want(t, exitOK,
+		"revoked a token at "+f.clerkURL+"/oauth/token/revoke: 200", "signed out of "+f.mcpURL)
+	for _, k := range f.files(t) {
 		if k.Account.User != "grace" {
-			t.Errorf("the sign-in of %q is left, want only grace's", k.Account.User)
+			t.Errorf("the sign-in of %q is still saved, want only grace's", k.Account.User)
 		}
 	}
-	source := &tokenSource{ctx: t.Context(), http: http.DefaultClient, kept: stolen}
-	if _, err := source.ask(stolen.Tokens); !refusedForGood(err) {
-		t.Errorf("the refresh token of ada still works: %v", err)
+	config := &oauth2.Config{ClientID: revoked.Client.ID, Endpoint: oauth2.Endpoint{TokenURL: revoked.TokenEndpoint}}
+	_, err := config.TokenSource(t.Context(), &oauth2.Token{RefreshToken: string(revoked.Tokens.Refresh)}).Token()
+	if rejected := (*oauth2.RetrieveError)(nil); !errors.As(err, &rejected) || rejected.ErrorCode != "invalid_grant" {
+		t.Errorf("using the refresh token of ada: %v, want invalid_grant", err)
 	}
 
-	r.call(t, r.mcpURL, "--logout").want(t, exitOK, "signed out of ")
-	if n := len(r.files(t)); n != 0 {
-		t.Errorf("%d sign-ins are left, want 0", n)
+	f.call(t, f.mcpURL, "--logout").want(t, exitOK, "signed out of ")
+	if n := len(f.files(t)); n != 0 {
+		t.Errorf("%d sign-ins are still saved, want 0", n)
 	}
-	r.call(t, r.mcpURL, "--logout").want(t, exitOK, "nobody is signed in at ")
+	f.call(t, f.mcpURL, "--logout").want(t, exitOK, "no one is signed in to ")
 }
 
 func TestLogoutWithoutAnAuthorizationServer(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.call(t, r.mcpURL, "whoami").want(t, exitOK)
-	r.edit(t, func(k *kept) { k.RevocationEndpoint = closedPort(t) })
-	r.call(t, "--logout", r.mcpURL).want(t, exitOK, "warning: forgetting a sign-in that may still be good", "signed out of ")
-	if n := len(r.files(t)); n != 0 {
-		t.Errorf("%d sign-ins are left, want 0", n)
+	f := newFixture(t)
+	f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+	f.edit(t, func(k *savedsignin.SignIn) { k.RevocationEndpoint = closedPort(t) })
+	f.call(t, "--logout", f.mcpURL).want(t, exitOK, "warning: deleting a sign-in that may still be valid", "signed out of ")
+	if n := len(f.files(t)); n != 0 {
+		t.Errorf("%d sign-ins are still saved, want 0", n)
 	}
 }
 
@@ -1073,21 +1113,21 @@ func TestCallInterrupted(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
-		change func(r *rig, interrupt func())
+		change func(f *fixture, interrupt func())
 		args   []string
 		want   string
 	}{
 		{
 			name: "in the browser",
-			change: func(r *rig, interrupt func()) {
-				r.browse = func(string) error { interrupt(); return nil }
+			change: func(f *fixture, interrupt func()) {
+				f.browse = func(string) error { interrupt(); return nil }
 			},
 			want: "gatehouse: error: interrupted while waiting for the sign-in in the browser",
 		},
 		{
 			name: "at the token endpoint",
-			change: func(r *rig, interrupt func()) {
-				r.clerkGate = func(_ http.ResponseWriter, req *http.Request) bool {
+			change: func(f *fixture, interrupt func()) {
+				f.interceptClerk = func(_ http.ResponseWriter, req *http.Request) bool {
 					if req.URL.Path == "/oauth/token" {
 						io.Copy(io.Discard, req.Body)
 						interrupt()
@@ -1101,8 +1141,8 @@ func TestCallInterrupted(t *testing.T) {
 		},
 		{
 			name: "in the tool",
-			change: func(r *rig, interrupt func()) {
-				r.mcpGate = func(_ http.ResponseWriter, req *http.Request) bool {
+			change: func(f *fixture, interrupt func()) {
+				f.interceptMCP = func(_ http.ResponseWriter, req *http.Request) bool {
 					if req.Header.Get("Mcp-Method") == "tools/call" {
 						io.Copy(io.Discard, req.Body)
 						interrupt()
@@ -1117,41 +1157,48 @@ func TestCallInterrupted(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
+			f := newFixture(t)
 			ctx, interrupt := context.WithCancel(t.Context())
 			defer interrupt()
-			test.change(r, interrupt)
-			r.callContext(t, ctx, r.mcpURL, "whoami").want(t, exitInterrupted, test.want)
-			for path := range r.files(t) {
+			test.change(f, interrupt)
+			f.callContext(t, ctx, f.mcpURL, "whoami").want(t, exitInterrupted, test.want)
+			for path := range f.files(t) {
 				if filepath.Ext(path) != ".json" {
-					t.Errorf("%q is left behind", path)
+					t.Errorf("%q was not removed", path)
 				}
 			}
-			r.browse, r.clerkGate, r.mcpGate = nil, nil, nil
-			r.call(t, r.mcpURL, "whoami").want(t, exitOK)
+			f.browse, f.interceptClerk, f.interceptMCP = nil, nil, nil
+			f.call(t, f.mcpURL, "whoami").want(t, exitOK)
 		})
 	}
 }
 
-func TestCallRepairsPermissions(t *testing.T) {
+// The permissions of the saved sign-ins.
+const (
+	fileMode os.FileMode = 0o600
+	dirMode  os.FileMode = 0o700
+)
+
+func TestCallRestrictsPermissions(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
-		t.Skip("no such permissions here")
+		t.Skip("Windows has no such permissions")
 	}
-	r := newRig(t)
-	r.call(t, r.mcpURL, "whoami").want(t, exitOK)
-	dir := filepath.Join(r.config, "gatehouse")
-	for path := range r.files(t) {
-		wantMode(t, path, privateFile)
+	f := newFixture(t)
+	f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+	dir := filepath.Join(f.config, "gatehouse")
+	for path := range f.files(t) {
+		wantMode(t, path, fileMode)
 		chmod(t, path, 0o644)
 	}
-	wantMode(t, dir, privateDir)
+	wantMode(t, dir, dirMode)
 	chmod(t, dir, 0o755)
-	r.call(t, r.mcpURL, "whoami").want(t, exitOK, "had mode 0755, which lets other users in; made it 0700", "had mode 0644, which lets other users in; made it 0600")
-	for path := range r.files(t) {
-		wantMode(t, path, privateFile)
+	f.call(t, f.mcpURL, "whoami").want(t, exitOK, "had mode 0755, which gives other users access; changed it to 0700",
+		"had mode 0644, which gives other users access; changed it to 0600")
+	for path := range f.files(t) {
+		wantMode(t, path, fileMode)
 	}
-	wantMode(t, dir, privateDir)
+	wantMode(t, dir, dirMode)
 }
 
 func chmod(t *testing.T, path string, mode os.FileMode) {
@@ -1172,31 +1219,44 @@ func wantMode(t *testing.T, path string, want os.FileMode) {
 	}
 }
 
-func TestCallBadFiles(t *testing.T) {
+func TestCallIgnoresInvalidFiles(t *testing.T) {
 	t.Parallel()
+	const tooLarge = 1 << 20 // bytes
 	for _, test := range []struct {
 		name  string
 		spoil func(path string) error
 		want  string
 	}{
-		{"garbage", func(path string) error { return os.WriteFile(path, []byte("{"), privateFile) }, "not the JSON that gatehouse writes"},
-		{"empty object", func(path string) error { return os.WriteFile(path, []byte("{}"), privateFile) }, "names no resource, issuer or client"},
-		{"too long", func(path string) error { return os.WriteFile(path, make([]byte, maxSignInFile+1), privateFile) }, "file is longer than"},
+		{
+			"garbage",
+			func(path string) error { return os.WriteFile(path, []byte("{"), fileMode) },
+			"does not have the JSON that gatehouse writes",
+		},
+		{
+			"empty object",
+			func(path string) error { return os.WriteFile(path, []byte("{}"), fileMode) },
+			"does not name a resource, an issuer and a client",
+		},
+		{
+			"too long",
+			func(path string) error { return os.WriteFile(path, make([]byte, tooLarge), fileMode) },
+			"file is longer than",
+		},
 		{"symbolic link", func(path string) error {
 			return errors.Join(os.Rename(path, path+".moved"), os.Symlink(path+".moved", path))
-		}, "want a plain file"},
+		}, "want a regular file"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
-			r.call(t, r.mcpURL, "whoami").want(t, exitOK)
-			for path := range r.files(t) {
+			f := newFixture(t)
+			f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+			for path := range f.files(t) {
 				if err := test.spoil(path); err != nil {
 					t.Fatal(err)
 				}
 			}
-			r.call(t, r.mcpURL, "whoami").want(t, exitOK, "warning: leaving out the sign-in in ", test.want)
-			got := r.call(t, r.mcpURL, "whoami")
+			f.call(t, f.mcpURL, "whoami").want(t, exitOK, "warning: ignoring the sign-in in ", test.want)
+			got := f.call(t, f.mcpURL, "whoami")
 			got.want(t, exitOK)
 			if got.stderr != "" {
 				t.Errorf("stderr of the next call = %q, want none", got.stderr)
@@ -1205,21 +1265,21 @@ func TestCallBadFiles(t *testing.T) {
 	}
 }
 
-// TestCallWithoutAPlaceForFiles signs in although nothing can be kept.
-func TestCallWithoutAPlaceForFiles(t *testing.T) {
+// TestCallWithoutDirectory signs in although nothing can be saved.
+func TestCallWithoutDirectory(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.config = filepath.Join(r.config, "file")
-	if err := os.WriteFile(r.config, nil, privateFile); err != nil {
+	f := newFixture(t)
+	f.config = filepath.Join(f.config, "file")
+	if err := os.WriteFile(f.config, nil, fileMode); err != nil {
 		t.Fatal(err)
 	}
-	r.call(t, r.mcpURL, "whoami").want(t, exitOK, "warning: the next call has to sign in again: ")
+	f.call(t, f.mcpURL, "whoami").want(t, exitOK, "warning: the next call has to sign in again: ")
 }
 
 func TestCallOutput(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.call(t, r.mcpURL, "whoami", "--user", "ada").want(t, exitOK)
+	f := newFixture(t)
+	f.call(t, f.mcpURL, "whoami", "--user", "ada").want(t, exitOK)
 	for _, test := range []struct {
 		name, stdin string
 		args        []string
@@ -1227,34 +1287,40 @@ func TestCallOutput(t *testing.T) {
 	}{
 		{name: "text", args: []string{"forecast", `{"city": "Rome", "days": 2}`}, want: "sun in Rome for 2 days\n"},
 		{name: "pairs", args: []string{"forecast", "city=7", "days=2"}, want: "sun in 7 for 2 days\n"},
-		{name: "standard input", stdin: ` {"city": "Bari"}`, args: []string{"forecast", "-"}, want: "sun in Bari for 0 days\n"},
+		{
+			name:  "standard input",
+			stdin: ` {"city": "Bari"}`,
+			args:  []string{"forecast", "-"},
+			want:  "sun in Bari for 0 days\n",
+		},
 		{name: "list", args: []string{"list"}, want: `fall
 
 forecast
-  Says what the weather will be
+  Returns the weather forecast
     city (string, required): where
     days (integer)
 
 whoami
-  Says who is signed in
+  Returns the signed-in user
 `},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r.stdin = test.stdin
-			got := r.call(t, append([]string{r.mcpURL, "--user", "ada"}, test.args...)...)
+			f.stdin = test.stdin
+			got := f.call(t, append([]string{f.mcpURL, "--user", "ada"}, test.args...)...)
 			got.want(t, exitOK)
 			if diff := cmp.Diff(test.want, got.stdout); diff != "" {
 				t.Errorf("stdout (-want +got):\n%s", diff)
 			}
 		})
 	}
-	whole := r.call(t, "--json", r.mcpURL, "forecast", "city=Rome", "--user", "ada")
+	whole := f.call(t, "--json", f.mcpURL, "forecast", "city=Rome", "--user", "ada")
 	whole.want(t, exitOK)
 	var result struct{ Content []struct{ Type, Text string } }
-	if err := json.Unmarshal([]byte(whole.stdout), &result); err != nil || len(result.Content) != 1 || result.Content[0].Text != "sun in Rome for 0 days" {
+	err := json.Unmarshal([]byte(whole.stdout), &result)
+	if err != nil || len(result.Content) != 1 || result.Content[0].Text != "sun in Rome for 0 days" {
 		t.Errorf("--json: %v, %s", err, whole.stdout)
 	}
-	listed := r.call(t, r.mcpURL, "list", "--json", "--user", "ada")
+	listed := f.call(t, f.mcpURL, "list", "--json", "--user", "ada")
 	listed.want(t, exitOK)
 	var tools struct {
 		Tools []struct {
@@ -1262,7 +1328,8 @@ whoami
 			InputSchema map[string]any
 		}
 	}
-	if err := json.Unmarshal([]byte(listed.stdout), &tools); err != nil || len(tools.Tools) != 3 || tools.Tools[1].InputSchema["type"] != "object" {
+	err = json.Unmarshal([]byte(listed.stdout), &tools)
+	if err != nil || len(tools.Tools) != 3 || tools.Tools[1].InputSchema["type"] != "object" {
 		t.Errorf("list --json: %v, %s", err, listed.stdout)
 	}
 }

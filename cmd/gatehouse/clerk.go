@@ -7,86 +7,114 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/clerkfile"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
 
-var clerkCommand = command{
-	name:    "clerk",
-	summary: "run a local Clerk alone, for a server in any language",
-	help: `usage: gatehouse clerk [flags]
+const defaultClerkPort = 4000
 
-Runs a local Clerk and prints the environment that a server needs to use it, one
-NAME=value a line. It listens on loopback only, and what it knows is gone when it
-stops.
-
-flags:
-  --port N         port to listen on (default 4000)
-  --config FILE    settings, users and organizations in YAML, picked up live
-  --print-config   print such a file to begin with, and end
-  --quiet          leave out the line for each request
-
-examples:
-  gatehouse clerk
-  gatehouse clerk --print-config >clerk.yaml
-  gatehouse clerk --config clerk.yaml
-`,
-	run: runClerk,
+// clerkOptions is the command line of "gatehouse clerk".
+type clerkOptions struct {
+	port        int
+	config      string
+	printConfig bool
+	quiet       bool
 }
 
-func runClerk(ctx context.Context, con *console, args []string) error {
-	flags := newFlagSet("clerk")
-	port := flags.Int("port", defaultClerkPort, "")
-	config := flags.String("config", "", "")
-	printConfig := flags.Bool("print-config", false, "")
-	quiet := flags.Bool("quiet", false, "")
-	rest, err := parse(flags, args)
-	if err != nil {
-		return err
+func newClerkCommand(con *console) *cobra.Command {
+	var options clerkOptions
+	cmd := &cobra.Command{
+		Use:   "clerk",
+		Short: "Run a local Clerk alone, for a server in any language",
+		Long: `Run a local Clerk and print the environment variables with which a server uses it, one
+NAME=value per line. The local Clerk listens on loopback only, and forgets everything
+when it stops.`,
+		Example: `  gatehouse clerk
+  gatehouse clerk --print-config >clerk.yaml
+  gatehouse clerk --config clerk.yaml`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := noArguments(cmd, args); err != nil {
+				return err
+			}
+			return runClerk(cmd.Context(), con, options)
+		},
 	}
-	if len(rest) > 0 {
-		return misuse(`"gatehouse help clerk" explains the command`, "unexpected argument %q", rest[0])
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.IntVar(&options.port, "port", defaultClerkPort, "listen on `PORT`")
+	addClerkFlags(cmd, &options.config, &options.quiet)
+	flags.BoolVar(&options.printConfig, "print-config", false, "print an example of that file and exit")
+	return cmd
+}
+
+// addClerkFlags declares the flags that dev and clerk share.
+func addClerkFlags(cmd *cobra.Command, config *string, quiet *bool) {
+	flags := cmd.Flags()
+	flags.StringVar(config, "config", "",
+		"read settings, users and organizations of the local Clerk\nfrom the YAML `FILE`, again whenever it changes")
+	flags.BoolVar(quiet, "quiet", false, "do not log each request")
+	cmd.MarkFlagFilename("config", "yaml", "yml")
+	for _, name := range []string{"port", "clerk-port"} {
+		if flags.Lookup(name) != nil {
+			cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
+		}
 	}
-	if *port < 1 || *port > 65535 {
-		return misuse("use a number from 1 to 65535", "--port %d is not a port", *port)
+}
+
+// checkPort returns a usageError unless port is a port number.
+func checkPort(flag string, port int) error {
+	if port < 1 || port > 65535 {
+		return newUsageError("use a number from 1 to 65535", "%s %d is not a port", flag, port)
 	}
-	if *printConfig {
+	return nil
+}
+
+func runClerk(ctx context.Context, con *console, options clerkOptions) error {
+	if options.printConfig {
 		return con.print(clerkfile.Template)
 	}
-	con.begin("starting the local Clerk")
-	logger := devLogger(con, *quiet)
-	server, err := loadClerk(*port, *config, logger)
+	if err := checkPort("--port", options.port); err != nil {
+		return err
+	}
+	con.Begin("starting the local Clerk")
+	logger := newLogger(con, options.quiet)
+	server, err := loadClerk(options.port, options.config, logger)
 	if err != nil {
 		return err
 	}
-	listeners, err := listenOn(*port, "--port")
+	listeners, err := listenOn(options.port, "--port")
 	if err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	if *config != "" {
-		go clerkfile.Watch(ctx, *config, server, logger)
+	if options.config != "" {
+		go clerkfile.Watch(ctx, options.config, server, logger)
 	}
-	ended := make(chan error, len(listeners))
+	results := make(chan error, len(listeners))
 	for _, l := range listeners {
-		go func() { ended <- server.Serve(ctx, l) }()
+		go func() { results <- server.Serve(ctx, l) }()
 	}
-	con.begin("serving")
+	con.Begin("serving")
 	if err := con.print(strings.Join(clerkEnvironment(server), "\n") + "\n"); err != nil {
 		return err
 	}
-	con.note("local Clerk at %s; Ctrl-C stops it", server.Issuer())
-	var failed error
+	con.Note("local Clerk at %s; Ctrl-C stops it", server.Issuer())
+	var errs error
 	for range listeners {
-		failed = errors.Join(failed, <-ended)
+		errs = errors.Join(errs, <-results)
 		stop()
 	}
-	return failed
+	return errs
 }
 
-// loadClerk returns the local Clerk of the file at config, or the one without any.
+// loadClerk returns a local Clerk with the settings of the file config, or with the
+// default settings if config is "".
 func loadClerk(port int, config string, logger *slog.Logger) (*localclerk.Server, error) {
 	settings := clerkfile.DefaultSettings()
 	cfg := localclerk.Config{
@@ -97,9 +125,23 @@ func loadClerk(port int, config string, logger *slog.Logger) (*localclerk.Server
 	if config != "" {
 		file, err := clerkfile.Load(config)
 		if err != nil {
-			return nil, fail(`"gatehouse clerk --print-config" prints a file to begin with`, "%w", err)
+			return nil, failure.New(`"gatehouse clerk --print-config" prints an example`, "%w", err)
 		}
 		cfg.Settings, cfg.Users, cfg.Organizations = &file.Settings, file.Users, file.Organizations
 	}
 	return localclerk.New(cfg)
+}
+
+// frontendAPIVariable is the environment variable with the URL of Clerk, for servers
+// that use provider/clerk or mcp-use.
+const frontendAPIVariable = "MCP_USE_OAUTH_CLERK_FRONTEND_API_URL"
+
+// clerkEnvironment returns the environment of a server that uses the local Clerk, each
+// as NAME=value.
+func clerkEnvironment(clerk *localclerk.Server) []string {
+	return []string{
+		frontendAPIVariable + "=" + clerk.Issuer(),
+		"CLERK_SECRET_KEY=" + clerk.SecretKey(),
+		"CLERK_API_URL=" + clerk.Issuer(),
+	}
 }

@@ -11,15 +11,19 @@ import (
 	"sync"
 	"time"
 	"unicode"
+
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/signin"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 )
 
-// maxLine is how many letters of a line on standard error are shown; a link to
-// sign in has about a thousand, and more with many scopes.
+// maxLine bounds a line on standard error, in bytes. A sign-in link has about a
+// thousand, and more with many scopes.
 const maxLine = 16_000
 
-// console is what a command touches of the world around it: the terminal, the
-// environment, the browser, the place for its files. Its methods may be called
-// concurrently.
+// console is the terminal, the environment, the browser and the configuration directory
+// of a run. It implements [signin.UI]. Its methods may be called concurrently.
 type console struct {
 	stdin     io.Reader
 	stdout    io.Writer // data
@@ -28,16 +32,18 @@ type console struct {
 	configDir func() (string, error)
 	browse    func(url string) error // shows url in a browser
 
-	// Whether somebody looks at stdout and stderr, rather than a file or a program.
-	stdoutSeen, stderrSeen bool
+	// Whether stdout and stderr are terminals, as opposed to files and pipes.
+	stdoutIsTerminal, stderrIsTerminal bool
 
 	verbose bool // set by -v before anything runs
 
-	mu       sync.Mutex
-	steps    int
-	activity string
-	rewrites bool // the last line on stderr is a countdown, to be written over
+	mu        sync.Mutex
+	steps     int
+	activity  string
+	countdown bool // the last line on stderr is a countdown, to be overwritten
 }
+
+var _ signin.UI = (*console)(nil)
 
 // newConsole returns the console of this process.
 func newConsole() *console {
@@ -48,18 +54,18 @@ func newConsole() *console {
 		getenv:    os.Getenv,
 		configDir: os.UserConfigDir,
 
-		stdoutSeen: isTerminal(os.Stdout),
-		stderrSeen: isTerminal(os.Stderr),
+		stdoutIsTerminal: isTerminal(os.Stdout),
+		stderrIsTerminal: isTerminal(os.Stderr),
 	}
-	con.browse = func(url string) error { return openBrowser(con.getenv, url) }
+	con.browse = func(url string) error { return signin.OpenBrowser(con.getenv, url) }
 	return con
 }
 
-// print writes data. On a terminal, control characters of s that could steer it
-// are spelt out: much of what is printed was written by some server.
+// print writes data. On a terminal it writes control characters as escape sequences:
+// most of the text is from a server, which must not control the terminal.
 func (c *console) print(s string) error {
-	if c.stdoutSeen {
-		s = spellControls(s)
+	if c.stdoutIsTerminal {
+		s = escapeControls(s)
 	}
 	_, err := io.WriteString(c.stdout, s)
 	return err
@@ -67,28 +73,35 @@ func (c *console) print(s string) error {
 
 // printJSON writes v as indented JSON.
 func (c *console) printJSON(v any) error {
+	text, err := indentedJSON(v)
+	if err != nil {
+		return fmt.Errorf("writing JSON: %w", err)
+	}
+	return c.print(text)
+}
+
+func indentedJSON(v any) (string, error) {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
-		return fmt.Errorf("writing JSON: %w", err)
-	}
-	return c.print(b.String())
+	err := enc.Encode(v)
+	return b.String(), err
 }
 
-// report writes err as the outcome of the command, with the hint it carries.
-func (c *console) report(err error) {
-	for _, e := range parts(err) {
-		c.note("error: %v", e)
+// reportError writes the error with which the command ended, and its hint.
+func (c *console) reportError(err error) {
+	for _, e := range joinedErrors(err) {
+		c.Note("error: %v", e)
 	}
-	if f := (*failure)(nil); errors.As(err, &f) && f.hint != "" {
-		c.note("hint: %s", f.hint)
+	if f := (*failure.Error)(nil); errors.As(err, &f) && f.Hint != "" {
+		c.Note("hint: %s", f.Hint)
 	}
 }
 
-// parts are the faults that err joins, each to be a line of its own, or err alone.
-func parts(err error) []error {
+// joinedErrors returns the errors that [errors.Join] combined into err, so that each
+// gets a line of its own, or err alone.
+func joinedErrors(err error) []error {
 	var joined interface{ Unwrap() []error }
 	if errors.As(err, &joined) && errors.Join(joined.Unwrap()...).Error() == err.Error() {
 		return joined.Unwrap()
@@ -96,47 +109,48 @@ func parts(err error) []error {
 	return []error{err}
 }
 
-// note writes one line to the person at the terminal.
-func (c *console) note(format string, args ...any) {
+// Note writes one line to standard error.
+func (c *console) Note(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.line("gatehouse: " + fmt.Sprintf(format, args...))
+	c.writeLine("gatehouse: " + fmt.Sprintf(format, args...))
 }
 
-// step writes one numbered line about the flow, if -v was given.
-func (c *console) step(format string, args ...any) {
+// Step writes one numbered line about the flow, if -v was given.
+func (c *console) Step(format string, args ...any) {
 	if !c.verbose {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.steps++
-	c.line(fmt.Sprintf("%d. %s", c.steps, fmt.Sprintf(format, args...)))
+	c.writeLine(fmt.Sprintf("%d. %s", c.steps, fmt.Sprintf(format, args...)))
 }
 
-// line writes s as one line, over a countdown if there is one. The caller holds mu.
-func (c *console) line(s string) {
-	c.clear()
-	fmt.Fprintln(c.stderr, clip(oneLine(s), maxLine))
+// writeLine writes s as one line, in the place of a countdown if there is one. The
+// caller holds mu.
+func (c *console) writeLine(s string) {
+	c.clearCountdown()
+	fmt.Fprintln(c.stderr, quote.Clip(trace.OneLine(s), maxLine))
 }
 
-// clear removes a countdown. The caller holds mu.
-func (c *console) clear() {
-	if c.rewrites {
+// clearCountdown removes the countdown. The caller holds mu.
+func (c *console) clearCountdown() {
+	if c.countdown {
 		io.WriteString(c.stderr, "\r\x1b[K")
-		c.rewrites = false
+		c.countdown = false
 	}
 }
 
-// begin says what the command does from now on, for the message of Ctrl-C.
-func (c *console) begin(activity string) {
+// Begin sets what the command does from now on, for the message after Ctrl-C.
+func (c *console) Begin(activity string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.activity = activity
 }
 
-// doing is the activity that began last.
-func (c *console) doing() string {
+// currentActivity returns the activity that began last.
+func (c *console) currentActivity() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.activity == "" {
@@ -145,11 +159,14 @@ func (c *console) doing() string {
 	return c.activity
 }
 
-// countdown tells the person what is being waited for and for how long: on a
-// terminal every second, elsewhere once. It ends when ctx does.
-func (c *console) countdown(ctx context.Context, what string, limit time.Duration) {
-	if !c.stderrSeen {
-		c.note("waiting for %s, for at most %s", what, limit)
+// OpenBrowser shows url in the user's browser.
+func (c *console) OpenBrowser(url string) error { return c.browse(url) }
+
+// Countdown shows what the command waits for and for how long: on a terminal every
+// second, and otherwise once. It returns when ctx ends.
+func (c *console) Countdown(ctx context.Context, what string, limit time.Duration) {
+	if !c.stderrIsTerminal {
+		c.Note("waiting for %s, for at most %s", what, limit)
 		return
 	}
 	deadline := time.Now().Add(limit)
@@ -159,12 +176,12 @@ func (c *console) countdown(ctx context.Context, what string, limit time.Duratio
 		c.mu.Lock()
 		left := time.Until(deadline).Round(time.Second)
 		fmt.Fprintf(c.stderr, "\r\x1b[Kgatehouse: waiting for %s (%s left, Ctrl-C stops)", what, left)
-		c.rewrites = true
+		c.countdown = true
 		c.mu.Unlock()
 		select {
 		case <-ctx.Done():
 			c.mu.Lock()
-			c.clear()
+			c.clearCountdown()
 			c.mu.Unlock()
 			return
 		case <-tick.C:
@@ -178,25 +195,15 @@ func isTerminal(file *os.File) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// oneLine returns s as one line without control characters.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, strings.TrimSpace(s))
-}
-
-// spellControls returns s with every control character but newline and tab
-// written as an escape sequence.
-func spellControls(s string) string {
-	if !strings.ContainsFunc(s, isSteering) {
+// escapeControls returns s with every control character except newline and tab written
+// as \uXXXX.
+func escapeControls(s string) string {
+	if !strings.ContainsFunc(s, isTerminalControl) {
 		return s
 	}
 	var b strings.Builder
 	for _, r := range s {
-		if isSteering(r) {
+		if isTerminalControl(r) {
 			fmt.Fprintf(&b, `\u%04x`, r)
 		} else {
 			b.WriteRune(r)
@@ -205,6 +212,6 @@ func spellControls(s string) string {
 	return b.String()
 }
 
-func isSteering(r rune) bool {
+func isTerminalControl(r rune) bool {
 	return unicode.IsControl(r) && r != '\n' && r != '\t'
 }

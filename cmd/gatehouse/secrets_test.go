@@ -5,43 +5,45 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/savedsignin"
 )
 
-// TestCallNeverShowsSecrets goes through every flow with -v, and looks in all
-// that was printed for all that was sent or kept.
+// TestCallNeverShowsSecrets runs every flow with -v, and checks that no secret that was
+// sent or saved appears in the output.
 func TestCallNeverShowsSecrets(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	f := newFixture(t)
 	var secrets []string
-	keep := func() {
-		for _, k := range r.files(t) {
+	collect := func() {
+		for _, k := range f.files(t) {
 			secrets = append(secrets, string(k.Tokens.Access), string(k.Tokens.Refresh))
 		}
 	}
 	var printed strings.Builder
 	call := func(code int, args ...string) {
 		t.Helper()
-		got := r.call(t, append([]string{"-v", r.mcpURL}, args...)...)
+		got := f.call(t, append([]string{"-v", f.mcpURL}, args...)...)
 		got.want(t, code)
 		printed.WriteString(got.stdout + got.stderr)
 	}
 	call(exitOK, "whoami")
-	keep()
-	r.edit(t, func(k *kept) { k.Tokens.Expiry = longAgo })
+	collect()
+	f.edit(t, func(k *savedsignin.SignIn) { k.Tokens.Expiry = longAgo })
 	call(exitOK, "whoami")
-	keep()
-	r.edit(t, func(k *kept) { k.Tokens.Access = "made.up.token" })
+	collect()
+	f.edit(t, func(k *savedsignin.SignIn) { k.Tokens.Access = "made.up.token" })
 	call(exitOK, "whoami")
-	keep()
-	r.edit(t, func(k *kept) { k.Tokens.Expiry, k.Tokens.Refresh = longAgo, "made-up-refresh-token" })
+	collect()
+	f.edit(t, func(k *savedsignin.SignIn) { k.Tokens.Expiry, k.Tokens.Refresh = longAgo, "made-up-refresh-token" })
 	call(exitOK, "list")
-	keep()
+	collect()
 	call(exitOK, "--logout")
-	r.editAnswer(func(q url.Values) { q.Set("code", "made-up-code") })
+	f.editResponse(func(q url.Values) { q.Set("code", "made-up-code") })
 	call(exitFailure, "whoami")
 
 	secrets = append(secrets, "made.up.token", "made-up-refresh-token", "made-up-code")
-	for _, form := range r.tokens {
+	for _, form := range f.tokens {
 		secrets = append(secrets, form.Get("code"), form.Get("code_verifier"), form.Get("refresh_token"), form.Get("client_secret"))
 	}
 	looked := 0
@@ -59,12 +61,12 @@ func TestCallNeverShowsSecrets(t *testing.T) {
 	}
 }
 
-// TestRegistrationThatCannotBeRead has an answer with a secret in it that is not
-// what RFC 7591 says: the libraries' error quotes it whole.
-func TestRegistrationThatCannotBeRead(t *testing.T) {
+// TestMalformedRegistration has a registration response with a secret that is not in the
+// form of RFC 7591: the error of the library quotes it completely.
+func TestMalformedRegistration(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.clerkGate = func(w http.ResponseWriter, req *http.Request) bool {
+	f := newFixture(t)
+	f.interceptClerk = func(w http.ResponseWriter, req *http.Request) bool {
 		if req.URL.Path != "/oauth/register" {
 			return false
 		}
@@ -73,31 +75,31 @@ func TestRegistrationThatCannotBeRead(t *testing.T) {
 		w.Write([]byte(`{"client_id":"id","client_secret":"hush-hush","client_secret_expires_at":"never"}`))
 		return true
 	}
-	got := r.call(t, "-v", r.mcpURL, "whoami")
-	got.want(t, exitFailure, "does not answer a registration as RFC 7591", "--client-id")
+	got := f.call(t, "-v", f.mcpURL, "whoami")
+	got.want(t, exitFailure, "answers the client registration in another form than RFC 7591", "--client-id")
 	if strings.Contains(got.stderr, "hush") {
 		t.Errorf("the secret was printed:\n%s", got.stderr)
 	}
 }
 
-// TestPostedSecretsStay has the token endpoint redirect a post elsewhere.
-func TestPostedSecretsStay(t *testing.T) {
+// TestPostsAreNotRedirected has endpoints that redirect a request with secrets.
+func TestPostsAreNotRedirected(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/oauth/token", "/oauth/register"} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
-			r.clerkGate = func(w http.ResponseWriter, req *http.Request) bool {
+			f := newFixture(t)
+			f.interceptClerk = func(w http.ResponseWriter, req *http.Request) bool {
 				switch req.URL.Path {
 				case path:
 					http.Redirect(w, req, "/elsewhere", http.StatusTemporaryRedirect)
 					return true
 				case "/elsewhere":
-					t.Error("the post went there")
+					t.Error("the redirect was followed")
 				}
 				return false
 			}
-			r.call(t, r.mcpURL, "whoami").want(t, exitFailure, path+`" redirects to /elsewhere: not sending secrets there`)
+			f.call(t, f.mcpURL, "whoami").want(t, exitFailure, path+`" redirects to /elsewhere; not sending secrets there`)
 		})
 	}
 }

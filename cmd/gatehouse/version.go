@@ -1,39 +1,24 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 	"strings"
+
+	"github.com/spf13/cobra"
 )
 
 // version is the version of Gatehouse, the same as the top entry of CHANGELOG.md.
 const version = "0.1.0"
 
-// specRevisions are the revisions of the MCP specification whose authorization
-// chapter Gatehouse speaks, newest first.
+// specRevisions are the revisions of the MCP specification whose authorization chapter
+// Gatehouse implements, newest first.
 var specRevisions = []string{"2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"}
 
 const sdkModule = "github.com/modelcontextprotocol/go-sdk"
 
-const versionHelp = `usage: gatehouse version [--json]
-
-Says which Gatehouse this is, which Go and which go-sdk it was built with, and
-which revisions of the MCP specification it speaks.
-
-flags:
-  --json    print one JSON object
-`
-
-var versionCommand = command{
-	name:    "version",
-	summary: "say what this program is made of",
-	help:    versionHelp,
-	run:     runVersion,
-}
-
-// versions is what "gatehouse version --json" prints.
+// versions is the output of "gatehouse version --json".
 type versions struct {
 	Gatehouse string   `json:"gatehouse"`
 	Go        string   `json:"go"`
@@ -41,26 +26,50 @@ type versions struct {
 	Spec      []string `json:"spec"`
 }
 
-func runVersion(_ context.Context, con *console, args []string) error {
-	flags := newFlagSet("version")
-	asJSON := flags.Bool("json", false, "")
-	rest, err := parse(flags, args)
-	if err != nil {
-		return err
+func newVersionCommand(con *console) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the versions of this program and its parts",
+		Long: `Print the version of Gatehouse, the versions of Go and of the go-sdk that it was built
+with, and the revisions of the MCP specification that it implements.`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := noArguments(cmd, args); err != nil {
+				return err
+			}
+			if asJSON {
+				return con.printJSON(readVersions())
+			}
+			return con.print(readVersions().String())
+		},
 	}
-	if len(rest) > 0 {
-		return misuse(`"gatehouse help version" explains the command`, "got argument %q, want none", rest[0])
-	}
-	v := versions{Gatehouse: version, Go: runtime.Version(), SDK: sdkVersion(), Spec: specRevisions}
-	if *asJSON {
-		return con.printJSON(v)
-	}
-	return con.print(fmt.Sprintf("gatehouse %s\ngo        %s\ngo-sdk    %s\nMCP spec  %s\n",
-		v.Gatehouse, v.Go, v.SDK, strings.Join(v.Spec, ", ")))
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
 }
 
-// sdkVersion is the version of the go-sdk in this build, "unknown" in a build
-// without module information.
+// noArguments returns a usageError if there are positional arguments.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return newUsageError(
+		fmt.Sprintf(`"gatehouse help %s" explains the command`, cmd.Name()),
+		"got argument %q, want none", args[0])
+}
+
+func readVersions() versions {
+	return versions{Gatehouse: version, Go: runtime.Version(), SDK: sdkVersion(), Spec: specRevisions}
+}
+
+// String formats the versions for people.
+func (v versions) String() string {
+	return fmt.Sprintf("gatehouse %s\ngo        %s\ngo-sdk    %s\nMCP spec  %s\n",
+		v.Gatehouse, v.Go, v.SDK, strings.Join(v.Spec, ", "))
+}
+
+// sdkVersion returns the version of the go-sdk in this build, or "unknown" if the build
+// has no module information.
 func sdkVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -99,7 +99,7 @@ await runCommands({
   },
 
   // announcement returns the text for screen readers.
-  announcement: () => page.locator('#news').textContent(),
+  announcement: () => page.locator('#announcement').textContent(),
 
   // visit opens the link of a client to the local Clerk.
   async visit({ url, ...look }) {

@@ -1,4 +1,4 @@
-// Package challenge writes and parses the WWW-Authenticate header (RFC 9110,
+// Package challenge writes the WWW-Authenticate header (RFC 9110,
 // section 11.6.1), with the parameters of RFC 6750, section 3 and RFC 9728,
 // section 5.1. It is pure.
 package challenge

@@ -27,7 +27,7 @@ import (
 type specimen struct {
 	Name string
 	Raw  string
-	Want reason.Reason // empty: to be accepted
+	Want reason.Reason // empty if it must be accepted
 }
 
 // corpus is the corpus of internal/token: its test writes the file.
@@ -58,7 +58,7 @@ func load(path string) (*loadedCorpus, error) {
 	}
 	var file struct {
 		Now       time.Time
-		Rules     *token.Rules
+		Verifier  *token.Verifier
 		Keys      map[string][]byte
 		Specimens []specimen
 	}
@@ -71,21 +71,28 @@ func load(path string) (*loadedCorpus, error) {
 			return nil, err
 		}
 	}
-	return &loadedCorpus{bench{file.Rules, keys, file.Now}, file.Specimens}, nil
+	return &loadedCorpus{bench{file.Verifier, keys, file.Now}, file.Specimens}, nil
 }
 
 // ours is the verifier under test.
 func (b *bench) ours(raw string) (*token.Token, error) {
-	find := func(_ context.Context, kid, _ string, _ uint64) ([]crypto.PublicKey, uint64, error) {
-		if key, ok := b.keys[kid]; ok {
-			return []crypto.PublicKey{key}, 1, nil
-		}
-		return nil, 1, nil
-	}
-	return b.rules.Verify(context.Background(), raw, find, b.now)
+	return b.verifier.Verify(context.Background(), raw, b, b.now)
 }
 
-// mustAgree fails the test if we accept raw and an oracle does not, or reads other claims.
+// Find makes b the issuer's keys, which never change.
+func (b *bench) Find(_ context.Context, kid, _ string) ([]crypto.PublicKey, uint64, error) {
+	if key, ok := b.keys[kid]; ok {
+		return []crypto.PublicKey{key}, 1, nil
+	}
+	return nil, 1, nil
+}
+
+func (b *bench) Newer(context.Context, string, string, uint64) ([]crypto.PublicKey, uint64, error) {
+	return nil, 1, nil
+}
+
+// mustAgree fails the test if internal/token accepts raw and an oracle rejects it or reads
+// other claims.
 func mustAgree(t *testing.T, b *bench, name, raw string) {
 	t.Helper()
 	got, err := b.ours(raw)
@@ -98,35 +105,35 @@ func mustAgree(t *testing.T, b *bench, name, raw string) {
 			continue
 		}
 		if err != nil {
-			t.Errorf("%s: we accept it, %s does not: %v", name, o.name, err)
+			t.Errorf("%s: accepted, and %s rejects it: %v", name, o.name, err)
 			continue
 		}
 		if diff := cmp.Diff(view(claims), tokenView(got)); diff != "" {
-			t.Errorf("%s: %s reads it otherwise (-it +we):\n%s", name, o.name, diff)
+			t.Errorf("%s: %s reads other claims (-%s +ours):\n%s", name, o.name, o.name, diff)
 		}
 	}
 }
 
-// excused reports whether the oracle called name may refuse a good token for what
-// stands in the header.
+// excused reports whether the oracle called name may reject a valid token because of its
+// header.
 func excused(name, raw string) bool {
 	header, err := base64.RawURLEncoding.DecodeString(raw[:strings.IndexByte(raw, '.')])
 	var parameters map[string]any
 	if err != nil || json.Unmarshal(header, &parameters) != nil {
 		return false
 	}
-	// jwx checks the signature without the space around the header; RFC 7515 §5.2 takes it as it came.
+	// jwx checks the signature without the space around the header; RFC 7515 §5.2 includes it.
 	if name == "jwx" && len(bytes.TrimSpace(header)) < len(header) {
 		return true
 	}
-	// go-jose and jwx read parameters that a verifier with configured keys has no use for, and refuse bad ones.
+	// go-jose and jwx read parameters that a verifier with configured keys does not need, and reject invalid ones.
 	return slices.ContainsFunc([]string{"jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "cty", "zip", "enc", "nonce"}, func(name string) bool {
 		_, ok := parameters[name]
 		return ok
 	})
 }
 
-// claimsView is what decides who is let in.
+// claimsView is the claims that decide about access.
 type claimsView struct {
 	Issuer, Subject, ClientID, ID string
 	Audience                      []string
@@ -150,7 +157,7 @@ func view(claims map[string]any) claimsView {
 func tokenView(t *token.Token) claimsView {
 	v := claimsView{Issuer: t.Issuer, Subject: t.Subject, ClientID: t.ClientID, ID: t.ID, Audience: t.Audience, Expiry: t.Expiry.Unix()}
 	var claims map[string]any
-	if json.Unmarshal(t.Payload, &claims) == nil {
+	if json.Unmarshal([]byte(t.Payload), &claims) == nil {
 		if _, ok := claims["scope"].(string); ok {
 			v.Scope = strings.Join(t.Scopes, " ")
 		}
@@ -175,8 +182,8 @@ func list(v any) []string {
 	return nil
 }
 
-// stricter are the reasons for which we refuse on purpose what others accept. For
-// any other reason, we would turn a good token away.
+// stricter are the reasons with which internal/token rejects, on purpose, what others
+// accept. With any other reason, it would reject a valid token.
 var stricter = []reason.Reason{
 	reason.CriticalHeader, reason.Malformed, reason.MissingClaim, reason.SenderConstrained, reason.TooLarge, reason.WrongSubject, reason.WrongType,
 }
@@ -190,9 +197,9 @@ func TestCorpus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrong := map[string]map[reason.Reason]int{}
+	accepted := map[string]map[reason.Reason]int{}
 	for _, o := range oracles {
-		wrong[o.name] = map[reason.Reason]int{}
+		accepted[o.name] = map[reason.Reason]int{}
 	}
 	all := 0
 	for _, s := range c.specimens {
@@ -209,17 +216,17 @@ func TestCorpus(t *testing.T) {
 			if _, err := o.verify(&c.bench, s.Raw); err != nil {
 				continue
 			}
-			wrong[o.name][s.Want]++
+			accepted[o.name][s.Want]++
 			if !slices.Contains(stricter, s.Want) && !strings.Contains(s.Name, otherSalt) {
-				t.Errorf("%s accepts %s, which we refuse as %s", o.name, s.Name, s.Want)
+				t.Errorf("%s accepts %s, rejected here as %s", o.name, s.Name, s.Want)
 			}
 		}
 	}
 	for _, o := range oracles {
 		n := 0
-		for _, count := range wrong[o.name] {
+		for _, count := range accepted[o.name] {
 			n += count
 		}
-		t.Logf("%s accepts %d of %d hostile tokens: %v", o.name, n, all, wrong[o.name])
+		t.Logf("%s accepts %d of %d hostile tokens: %v", o.name, n, all, accepted[o.name])
 	}
 }

@@ -13,20 +13,22 @@ import (
 )
 
 const (
-	goodHeader = `{"alg":"EdDSA","kid":"ed","typ":"at+jwt"}`
-	goodClaims = `{"aud":"https://mcp.example.com/mcp","client_id":"dGd3hVEbAbMZNBbK","exp":1795352400,"iat":1795345200,` +
+	validHeader = `{"alg":"EdDSA","kid":"ed","typ":"at+jwt"}`
+	validClaims = `{"aud":"https://mcp.example.com/mcp","client_id":"dGd3hVEbAbMZNBbK","exp":1795352400,"iat":1795345200,` +
 		`"iss":"https://issuer.example","jti":"oat_T6R0A1C379HWAWRF","nbf":1795345190,"scope":"email profile","sub":"user_3BJN08XElmDV"}`
 )
 
 var edKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 
-// edBench accepts the good header and claims above when edKey signs them.
+// edBench accepts the valid header and claims above if edKey signs them.
 var edBench = &bench{
-	rules: &token.Rules{
-		Issuer:     "https://issuer.example",
-		Algorithms: []string{"EdDSA"},
-		Types:      []string{"at+jwt"},
-		Audiences:  []string{"https://mcp.example.com/mcp"},
+	verifier: &token.Verifier{
+		Rules: token.Rules{
+			Algorithms: []string{"EdDSA"},
+			Types:      []string{"at+jwt"},
+		},
+		Issuer:    "https://issuer.example",
+		Audiences: []string{"https://mcp.example.com/mcp"},
 	},
 	keys: map[string]crypto.PublicKey{"ed": edKey.Public()},
 	now:  time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
@@ -37,7 +39,7 @@ func sign(header, claims string) string {
 	return input + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(edKey, []byte(input)))
 }
 
-// fragments are what mutations are made of.
+// fragments are the texts that mutations insert.
 var fragments = []string{
 	`"`, `\`, `,`, `:`, `{`, `}`, `[`, `]`, ` `, "\n", "\t", "\x00", `0`, `-`, `.`, `e9`, `1e3`, `.5`, `null`, `true`, `""`, `[]`, `{}`,
 	`\u0061`, `\ud83d\ude00`, `\ud83d`, `\/`, "é", "\xff", "ſ", "K", `"aud":"x",`, `"AUD":["x"],`, `"exp":1e10,`, `"Exp":0,`, `"nbf":0.5,`, `"iss":"x",`,
@@ -68,17 +70,17 @@ func mutate(r *rand.Rand, text string) string {
 	return text
 }
 
-// Random changes to a good token, signed again: what we accept, all others accept
-// and read the same.
+// TestMutations makes random changes to a valid token and signs it again. What
+// internal/token accepts, all oracles must accept and read as the same claims.
 func TestMutations(t *testing.T) {
 	const rounds = 20_000
-	if _, err := edBench.ours(sign(goodHeader, goodClaims)); err != nil {
+	if _, err := edBench.ours(sign(validHeader, validClaims)); err != nil {
 		t.Fatal(err)
 	}
 	r := rand.New(rand.NewPCG(2026, 11))
 	accepted, alone, all := 0, map[string]int{}, 0
 	for range rounds {
-		header, claims := goodHeader, goodClaims
+		header, claims := validHeader, validClaims
 		if r.IntN(4) == 0 {
 			header = mutate(r, header)
 		} else {
@@ -101,17 +103,17 @@ func TestMutations(t *testing.T) {
 			all++
 		}
 	}
-	t.Logf("of %d mutations we accept %d; refused by us and accepted by %v, by all three %d", rounds, accepted, alone, all)
+	t.Logf("%d mutations, %d accepted; rejected and accepted by %v, by all three %d", rounds, accepted, alone, all)
 	if accepted < rounds/20 {
-		t.Errorf("%d of %d mutations accepted: too few to tell anything", accepted, rounds)
+		t.Errorf("%d of %d mutations accepted, too few for a result", accepted, rounds)
 	}
 }
 
 func FuzzAgree(f *testing.F) {
-	f.Add(goodHeader, goodClaims)
+	f.Add(validHeader, validClaims)
 	for _, fragment := range fragments {
-		f.Add(goodHeader, `{`+fragment+goodClaims[1:])
-		f.Add(`{`+fragment+goodHeader[1:], goodClaims)
+		f.Add(validHeader, `{`+fragment+validClaims[1:])
+		f.Add(`{`+fragment+validHeader[1:], validClaims)
 	}
 	f.Fuzz(func(t *testing.T, header, claims string) {
 		mustAgree(t, edBench, header+claims, sign(header, claims))

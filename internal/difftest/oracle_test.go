@@ -19,14 +19,14 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
-// bench is what every verifier is given: the same rules, keys and time.
+// bench is the input of every verifier: the same rules, keys and time.
 type bench struct {
-	rules *token.Rules
-	keys  map[string]crypto.PublicKey
-	now   time.Time
+	verifier *token.Verifier
+	keys     map[string]crypto.PublicKey
+	now      time.Time
 }
 
-// oracle is another verifier, as strict as its options make it. It returns the claims.
+// oracle is an independent verifier, with its strictest options. It returns the claims.
 type oracle struct {
 	name   string
 	verify func(b *bench, raw string) (map[string]any, error)
@@ -49,9 +49,9 @@ func golangJWT(b *bench, raw string) (map[string]any, error) {
 			}
 			return key, nil
 		},
-		golangjwt.WithValidMethods(b.rules.Algorithms),
-		golangjwt.WithIssuer(b.rules.Issuer),
-		golangjwt.WithAudience(b.rules.Audiences...),
+		golangjwt.WithValidMethods(b.verifier.Algorithms),
+		golangjwt.WithIssuer(b.verifier.Issuer),
+		golangjwt.WithAudience(b.verifier.Audiences...),
 		golangjwt.WithLeeway(token.DefaultLeeway),
 		golangjwt.WithTimeFunc(func() time.Time { return b.now }),
 		golangjwt.WithExpirationRequired(),
@@ -63,7 +63,7 @@ func golangJWT(b *bench, raw string) (map[string]any, error) {
 
 func goJOSE(b *bench, raw string) (map[string]any, error) {
 	var algorithms []gojose.SignatureAlgorithm
-	for _, name := range b.rules.Algorithms {
+	for _, name := range b.verifier.Algorithms {
 		algorithms = append(algorithms, gojose.SignatureAlgorithm(name))
 	}
 	parsed, err := gojosejwt.ParseSigned(raw, algorithms)
@@ -83,8 +83,8 @@ func goJOSE(b *bench, raw string) (map[string]any, error) {
 		return nil, errors.New("no exp")
 	}
 	return all, registered.ValidateWithLeeway(gojosejwt.Expected{
-		Issuer:      b.rules.Issuer,
-		AnyAudience: b.rules.Audiences,
+		Issuer:      b.verifier.Issuer,
+		AnyAudience: b.verifier.Audiences,
 		Time:        b.now,
 	}, token.DefaultLeeway)
 }
@@ -99,7 +99,7 @@ func jwx(b *bench, raw string) (map[string]any, error) {
 	}
 	parsed, err := jwxjwt.Parse([]byte(raw),
 		jwxjwt.WithKeySet(set, jws.WithRequireKid(true), jws.WithInferAlgorithmFromKey(true)),
-		jwxjwt.WithIssuer(b.rules.Issuer),
+		jwxjwt.WithIssuer(b.verifier.Issuer),
 		jwxjwt.WithAcceptableSkew(token.DefaultLeeway),
 		jwxjwt.WithClock(jwxjwt.ClockFunc(func() time.Time { return b.now })),
 		jwxjwt.WithRequiredClaim(jwxjwt.ExpirationKey),
@@ -116,29 +116,29 @@ func jwx(b *bench, raw string) (map[string]any, error) {
 	return all, json.Unmarshal(text, &all)
 }
 
-// jwxAlgorithm applies the list of algorithms, for which jwx has no option.
+// jwxAlgorithm checks the list of algorithms, for which jwx has no option.
 func jwxAlgorithm(b *bench, raw string) error {
 	message, err := jws.Parse([]byte(raw), jws.WithCompact())
 	if err != nil {
 		return err
 	}
 	name, ok := message.Signatures()[0].ProtectedHeaders().Algorithm()
-	if !ok || !slices.Contains(b.rules.Algorithms, name.String()) {
+	if !ok || !slices.Contains(b.verifier.Algorithms, name.String()) {
 		return fmt.Errorf("algorithm %v", name)
 	}
 	return nil
 }
 
-// jwxAudience applies the list of audiences, of which jwx's option takes one.
+// jwxAudience checks the list of audiences; jwx's option accepts only one.
 func (b *bench) jwxAudience(_ context.Context, t jwxjwt.Token) error {
 	audience, _ := t.Audience()
-	if !slices.ContainsFunc(audience, func(name string) bool { return slices.Contains(b.rules.Audiences, name) }) {
+	if !slices.ContainsFunc(audience, func(name string) bool { return slices.Contains(b.verifier.Audiences, name) }) {
 		return fmt.Errorf("audience %q", audience)
 	}
 	return nil
 }
 
-// jwxKeys returns the keys that jwx takes: it refuses a weak one as soon as it sees it.
+// jwxKeys returns the keys that jwx accepts. It rejects a weak key on import.
 func (b *bench) jwxKeys() (jwk.Set, error) {
 	set := jwk.NewSet()
 	for kid, public := range b.keys {

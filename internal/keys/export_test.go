@@ -3,13 +3,12 @@ package keys
 import "crypto"
 
 const (
-	MaxAsked   = maxAsked
-	MaxKeyID   = maxKeyID
-	MaxKeys    = maxKeys
-	MaxRetired = maxRetired
+	MaxSearched = maxSearched
+	MaxKeys     = maxKeys
+	MaxRetired  = maxRetired
 )
 
-// LowOrderPoints are the Ed25519 keys that are refused.
+// LowOrderPoints are the Ed25519 keys that are rejected.
 var LowOrderPoints = lowOrderPoints
 
 // Key is one usable key of a set.
@@ -20,7 +19,7 @@ type Key struct {
 
 // Parse reads a key set without a [Set].
 func Parse(body []byte, algorithms ...string) (usable []Key, skipped []string, err error) {
-	set, err := parseSet(body, canonical(algorithms))
+	set, err := parseSet(body, wantedAlgorithms(algorithms))
 	for n, list := range set.keys {
 		for _, key := range list {
 			usable = append(usable, Key{n.kid, n.alg, key})
@@ -29,9 +28,9 @@ func Parse(body []byte, algorithms ...string) (usable []Key, skipped []string, e
 	return usable, set.skipped, err
 }
 
-// Remembered returns how many names s keeps in mind besides those in force.
-func (s *Set) Remembered() (asked, retired int) {
-	s.asked.mu.Lock()
-	defer s.asked.mu.Unlock()
-	return len(s.asked.young) + len(s.asked.old), len(s.current.Load().retired)
+// Remembered returns how many names s remembers in addition to those of current keys.
+func (s *Set) Remembered() (searched, retired int) {
+	s.searches.mu.Lock()
+	defer s.searches.mu.Unlock()
+	return len(s.searches.recent) + len(s.searches.older), len(s.current.Load().retired)
 }

@@ -22,7 +22,7 @@ import (
 
 const setURL = "https://issuer.example/.well-known/jwks.json"
 
-// Keys for all tests: different ones, so that a mix-up shows.
+// Keys for all tests. They differ, so that a test notices a wrong one.
 var (
 	ecA, ecB, ecC = newEC(elliptic.P256()), newEC(elliptic.P256()), newEC(elliptic.P256())
 	rsaA          = sync.OnceValue(func() *rsa.PublicKey {
@@ -75,22 +75,22 @@ func jwks(list ...member) string {
 	return string(text)
 }
 
-// issuer is an http.RoundTripper that answers without a socket, so that it
-// works under synctest.
+// issuer is an http.RoundTripper that answers without a socket, so that it works with
+// testing/synctest.
 type issuer struct {
-	mu     sync.Mutex
-	status int
-	body   string
-	err    error
-	delay  time.Duration
-	asked  []time.Time
+	mu        sync.Mutex
+	status    int
+	body      string
+	err       error
+	delay     time.Duration
+	fetchedAt []time.Time
 }
 
 func publishing(list ...member) *issuer { return &issuer{status: http.StatusOK, body: jwks(list...)} }
 
 func (i *issuer) RoundTrip(req *http.Request) (*http.Response, error) {
 	i.mu.Lock()
-	i.asked = append(i.asked, time.Now())
+	i.fetchedAt = append(i.fetchedAt, time.Now())
 	delay := i.delay
 	i.mu.Unlock()
 	select {
@@ -124,16 +124,16 @@ func (i *issuer) down() { i.change(func() { i.err = errors.New("connection refus
 func (i *issuer) slow(d time.Duration) { i.change(func() { i.delay = d }) }
 
 func (i *issuer) fetches() (n int) {
-	i.change(func() { n = len(i.asked) })
+	i.change(func() { n = len(i.fetchedAt) })
 	return n
 }
 
 // mostPerMinute returns the largest number of fetches within any minute.
 func (i *issuer) mostPerMinute() (most int) {
 	i.change(func() {
-		for a, from := range i.asked {
+		for a, from := range i.fetchedAt {
 			n := 0
-			for _, at := range i.asked[a:] {
+			for _, at := range i.fetchedAt[a:] {
 				if at.Sub(from) < time.Minute {
 					n++
 				}
@@ -156,34 +156,45 @@ func (i *issuer) open(t testing.TB, mutate ...func(*keys.Config)) *keys.Set {
 	return s
 }
 
-// answer is what a caller makes of a Lookup.
+// answer is what a caller does with the result of Find and Newer.
 type answer string
 
 const (
 	accepted answer = "accepted" // by the key that signed
-	refused  answer = "refused"  // 401
+	rejected answer = "rejected" // 401
 	later    answer = "later"    // 503
 )
 
-// present looks up keys for a token signed by signer as internal/token does:
-// once, and again if none of the keys verifies.
+// present looks up keys for a token signed by signer as internal/token does: with Find,
+// and with Newer if none of the keys verifies.
 func present(ctx context.Context, s *keys.Set, kid string, signer *ecdsa.PublicKey) (answer, time.Duration) {
-	var tried uint64
-	for {
-		found, generation, err := s.Lookup(ctx, kid, "ES256", tried)
-		var unavailable interface{ RetryAfter() time.Duration }
-		switch {
-		case errors.As(err, &unavailable):
-			return later, unavailable.RetryAfter()
-		case err != nil:
-			return answer(err.Error()), 0
-		case verifies(found, signer):
-			return accepted, 0
-		case len(found) == 0 || generation == tried:
-			return refused, 0
-		}
-		tried = generation
+	found, generation, err := s.Find(ctx, kid, "ES256")
+	if err != nil {
+		return unavailable(err)
 	}
+	if verifies(found, signer) {
+		return accepted, 0
+	}
+	if len(found) == 0 {
+		return rejected, 0
+	}
+	found, newest, err := s.Newer(ctx, kid, "ES256", generation)
+	if err != nil {
+		return unavailable(err)
+	}
+	if newest != generation && verifies(found, signer) {
+		return accepted, 0
+	}
+	return rejected, 0
+}
+
+// unavailable returns the answer for an error of a set.
+func unavailable(err error) (answer, time.Duration) {
+	var hinted interface{ RetryAfter() time.Duration }
+	if errors.As(err, &hinted) {
+		return later, hinted.RetryAfter()
+	}
+	return answer(err.Error()), 0
 }
 
 func verifies(found []crypto.PublicKey, signer *ecdsa.PublicKey) bool {

@@ -8,19 +8,16 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"math/big"
 	"slices"
-)
 
-const (
-	minRSABits  = 2048 // RFC 7518 section 3.3
-	maxRSABits  = 8192 // beyond, a signature costs too much to check
-	maxExponent = math.MaxInt32
-	maxShown    = 64 // bytes of an outside value in a message
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/jose"
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
+	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 )
 
 // privateMembers are the members of a private or symmetric key (RFC 7518
@@ -28,17 +25,18 @@ const (
 var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
 // jwk is the members of one JSON Web Key. A null member counts as absent.
-type jwk map[string]json.RawMessage
+type jwk map[string]jsontext.Value
 
-// parseKey reads one key of a set and gives it its name: its kid, and the one
-// algorithm it is for.
-func parseKey(raw json.RawMessage, algorithms []string) (name, crypto.PublicKey, error) {
-	var k jwk
-	if err := json.Unmarshal(raw, &k); err != nil || k == nil {
-		return name{}, nil, errors.New("not a JSON object")
+// parseKey reads one key of a set and returns it with its name: its kid, and the one
+// algorithm that it is for.
+func parseKey(raw jsontext.Value, algorithms []string) (name, crypto.PublicKey, error) {
+	members, err := strictjson.Members(raw)
+	if err != nil {
+		return name{}, nil, err
 	}
+	k := jwk(members)
 	for member, value := range k {
-		if string(value) == "null" {
+		if value.Kind() == 'n' {
 			delete(k, member)
 		}
 	}
@@ -48,16 +46,17 @@ func parseKey(raw json.RawMessage, algorithms []string) (name, crypto.PublicKey,
 		return name{}, nil, err
 	case kid == "":
 		return name{}, nil, errors.New(`it has no "kid"`)
-	case len(kid) > maxKeyID:
-		return name{}, nil, fmt.Errorf(`"kid" is %d bytes, want at most %d`, len(kid), maxKeyID)
+	case len(kid) > jose.MaxKeyID:
+		return name{}, nil, fmt.Errorf(`"kid" is %d bytes, want at most %d`, len(kid), jose.MaxKeyID)
 	}
 	alg, key, err := k.publicKey(algorithms)
 	if err != nil {
-		return name{}, nil, fmt.Errorf("kid %q: %w", shown(kid), err)
+		return name{}, nil, fmt.Errorf("kid %s: %w", quote.String(kid), err)
 	}
 	return name{kid, alg}, key, nil
 }
 
+// publicKey returns the key and the one algorithm that it is for.
 func (k jwk) publicKey(algorithms []string) (alg string, key crypto.PublicKey, err error) {
 	if err := k.checkUse(); err != nil {
 		return "", nil, err
@@ -66,32 +65,40 @@ func (k jwk) publicKey(algorithms []string) (alg string, key crypto.PublicKey, e
 	if err != nil {
 		return "", nil, err
 	}
-	var fits []string // algorithms this key can do
-	switch kty {
-	case "RSA":
-		fits = rsaAlgorithms
+	var curve elliptic.Curve
+	switch jose.KeyType(kty) {
+	case jose.RSA:
 		key, err = k.rsaKey()
-	case "EC":
-		fits, key, err = k.ecKey()
-	case "OKP":
-		fits = []string{eddsa}
+	case jose.EC:
+		curve, key, err = k.ecKey()
+	case jose.OKP:
 		key, err = k.ed25519Key()
 	default:
-		err = fmt.Errorf("kty %q is not supported", shown(kty))
+		err = fmt.Errorf("kty %s is not supported", quote.String(kty))
 	}
 	if err != nil {
 		return "", nil, err
 	}
-	alg, err = k.algorithm(fits, algorithms)
+	alg, err = k.algorithm(suitable(jose.KeyType(kty), curve), algorithms)
 	return alg, key, err
 }
 
-// checkUse refuses a key that is not published for verifying (RFC 7517
-// sections 4.2 and 4.3), or whose secret is out.
+// suitable returns the algorithms that a key of the type and the curve can use.
+func suitable(kty jose.KeyType, curve elliptic.Curve) (names []string) {
+	for _, name := range jose.CanonicalNames() {
+		if alg, _ := jose.Lookup(name); alg.KeyType == kty && alg.Curve == curve {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// checkUse rejects a key that is not published for verifying (RFC 7517 sections 4.2
+// and 4.3), or whose private part is published with it.
 func (k jwk) checkUse() error {
 	for _, member := range privateMembers {
 		if _, ok := k[member]; ok {
-			return fmt.Errorf("it carries the private member %q; whoever reads the set can sign with it", member)
+			return fmt.Errorf("it has the private member %q, with which anyone who reads the set can sign", member)
 		}
 	}
 	use, err := k.text("use")
@@ -99,46 +106,46 @@ func (k jwk) checkUse() error {
 	case err != nil:
 		return err
 	case k.has("use") && use != "sig":
-		return fmt.Errorf("use is %q, want \"sig\"", shown(use))
+		return fmt.Errorf("use is %s, want \"sig\"", quote.String(use))
 	case !k.has("key_ops"):
 		return nil
 	}
 	var ops []string
-	if err := json.Unmarshal(k["key_ops"], &ops); err != nil {
+	if err := strictjson.Unmarshal(k["key_ops"], &ops); err != nil {
 		return errors.New(`"key_ops" is not an array of strings`)
 	}
 	if !slices.Contains(ops, "verify") {
-		return errors.New(`key_ops is without "verify"`)
+		return fmt.Errorf(`key_ops is %s, want "verify" among them`, quote.List(ops))
 	}
 	return nil
 }
 
-// algorithm returns the one algorithm the key is for: the one it names, else
-// the first wanted one that fits its type.
-func (k jwk) algorithm(fits, wanted []string) (string, error) {
+// algorithm returns the one algorithm that the key is for: the one that it names, else
+// the first of wanted that is suitable for its type.
+func (k jwk) algorithm(suitable, wanted []string) (string, error) {
 	alg, err := k.text("alg")
 	if err != nil {
 		return "", err
 	}
 	if !k.has("alg") {
 		for _, alg := range wanted {
-			if slices.Contains(fits, alg) {
+			if slices.Contains(suitable, alg) {
 				return alg, nil
 			}
 		}
-		return "", fmt.Errorf("it is for one of %q, want one of %q", fits, wanted)
+		return "", fmt.Errorf("it is for one of %q, want one of %q", suitable, wanted)
 	}
-	switch alg = canonicalAlgorithm(alg); {
-	case !slices.Contains(fits, alg):
-		return "", fmt.Errorf("alg %q does not fit its type", shown(alg))
+	switch alg = jose.Canonical(alg); {
+	case !slices.Contains(suitable, alg):
+		return "", fmt.Errorf("alg %s does not fit its type", quote.String(alg))
 	case !slices.Contains(wanted, alg):
 		return "", fmt.Errorf("alg is %q, want one of %q", alg, wanted)
 	}
 	return alg, nil
 }
 
-// rsaKey follows RFC 7518 section 6.3.1. Leading zeros of the modulus, which
-// it forbids, are common and harmless.
+// rsaKey reads an RSA key (RFC 7518 section 6.3.1). It accepts leading zeros of the
+// modulus, which the RFC forbids: they are common and harmless.
 func (k jwk) rsaKey() (*rsa.PublicKey, error) {
 	modulus, err := k.bytes("n")
 	if err != nil {
@@ -149,35 +156,35 @@ func (k jwk) rsaKey() (*rsa.PublicKey, error) {
 		return nil, err
 	}
 	n, e := new(big.Int).SetBytes(modulus), new(big.Int).SetBytes(exponent)
-	switch bits := n.BitLen(); {
-	case bits < minRSABits || bits > maxRSABits:
-		return nil, fmt.Errorf("modulus has %d bits, want %d to %d", bits, minRSABits, maxRSABits)
-	case n.Bit(0) == 0:
+	if err := jose.CheckRSABits(n.BitLen()); err != nil {
+		return nil, fmt.Errorf("modulus has %w", err)
+	}
+	if n.Bit(0) == 0 {
 		return nil, errors.New("modulus is even")
-	case e.Cmp(big.NewInt(3)) < 0 || e.Cmp(big.NewInt(maxExponent)) > 0 || e.Bit(0) == 0:
-		return nil, fmt.Errorf("exponent has %d bits, want an odd number from 3 to %d", e.BitLen(), maxExponent)
+	}
+	if e.Cmp(big.NewInt(jose.MinRSAExponent)) < 0 || e.Cmp(big.NewInt(jose.MaxRSAExponent)) > 0 || e.Bit(0) == 0 {
+		return nil, fmt.Errorf("exponent has %d bits, want an odd number from %d to %d", e.BitLen(), jose.MinRSAExponent, jose.MaxRSAExponent)
 	}
 	return &rsa.PublicKey{N: n, E: int(e.Int64())}, nil
 }
 
-// ecKey follows RFC 7518 section 6.2.1: coordinates of full length, and a
+// curves are the supported curves of an EC key, by "crv" (RFC 7518 section 6.2.1.1).
+var curves = map[string]elliptic.Curve{
+	"P-256": elliptic.P256(),
+	"P-384": elliptic.P384(),
+	"P-521": elliptic.P521(),
+}
+
+// ecKey reads an EC key (RFC 7518 section 6.2.1): coordinates of full length, and a
 // point on the curve.
-func (k jwk) ecKey() ([]string, *ecdsa.PublicKey, error) {
+func (k jwk) ecKey() (elliptic.Curve, *ecdsa.PublicKey, error) {
 	crv, err := k.text("crv")
 	if err != nil {
 		return nil, nil, err
 	}
-	var curve elliptic.Curve
-	var alg string
-	switch crv {
-	case "P-256":
-		curve, alg = elliptic.P256(), es256
-	case "P-384":
-		curve, alg = elliptic.P384(), es384
-	case "P-521":
-		curve, alg = elliptic.P521(), es512
-	default:
-		return nil, nil, fmt.Errorf("crv %q is not supported", shown(crv))
+	curve, ok := curves[crv]
+	if !ok {
+		return nil, nil, fmt.Errorf("crv %s is not supported", quote.String(crv))
 	}
 	point := []byte{4} // uncompressed
 	for _, member := range []string{"x", "y"} {
@@ -185,7 +192,7 @@ func (k jwk) ecKey() ([]string, *ecdsa.PublicKey, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		if want := (curve.Params().BitSize + 7) / 8; len(coordinate) != want {
+		if want := jose.CoordinateSize(curve); len(coordinate) != want {
 			return nil, nil, fmt.Errorf("%q is %d bytes, want %d", member, len(coordinate), want)
 		}
 		point = append(point, coordinate...)
@@ -194,17 +201,17 @@ func (k jwk) ecKey() ([]string, *ecdsa.PublicKey, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("point is not on %s", crv)
 	}
-	return []string{alg}, key, nil
+	return curve, key, nil
 }
 
-// ed25519Key follows RFC 8037 section 2.
+// ed25519Key reads an Ed25519 key (RFC 8037 section 2).
 func (k jwk) ed25519Key() (ed25519.PublicKey, error) {
 	crv, err := k.text("crv")
 	if err != nil {
 		return nil, err
 	}
 	if crv != "Ed25519" {
-		return nil, fmt.Errorf("crv %q is not supported", shown(crv))
+		return nil, fmt.Errorf("crv %s is not supported", quote.String(crv))
 	}
 	x, err := k.bytes("x")
 	switch {
@@ -213,14 +220,14 @@ func (k jwk) ed25519Key() (ed25519.PublicKey, error) {
 	case len(x) != ed25519.PublicKeySize:
 		return nil, fmt.Errorf("\"x\" is %d bytes, want %d", len(x), ed25519.PublicKeySize)
 	case lowOrder(x):
-		return nil, errors.New("point is of low order; anybody can sign for it")
+		return nil, errors.New("point is of low order, so anyone can sign for it")
 	}
 	return x, nil
 }
 
-// lowOrderPoints are the y coordinates of the Ed25519 points whose order
-// divides 8, and of their encodings beyond the field prime. Zeroed memory is
-// one of them.
+// lowOrderPoints are the y coordinates of the Ed25519 points whose order divides 8,
+// in all their encodings, those beyond the field prime included. Zeroed memory is one
+// of them.
 var lowOrderPoints = []string{
 	"0000000000000000000000000000000000000000000000000000000000000000",
 	"0100000000000000000000000000000000000000000000000000000000000000",
@@ -247,11 +254,11 @@ func (k jwk) text(member string) (string, error) {
 	if !k.has(member) {
 		return "", nil
 	}
-	var s string
-	if err := json.Unmarshal(k[member], &s); err != nil {
-		return "", fmt.Errorf("%q is not a string", member)
+	text, err := strictjson.Text(string(k[member]))
+	if err != nil {
+		return "", fmt.Errorf("%q: %w", member, err)
 	}
-	return s, nil
+	return text, nil
 }
 
 // bytes returns a required member in base64url (RFC 7515 section 2).
@@ -265,12 +272,4 @@ func (k jwk) bytes(member string) ([]byte, error) {
 		return nil, fmt.Errorf("%q is not base64url", member)
 	}
 	return b, nil
-}
-
-// shown bounds an outside value for a message.
-func shown(s string) string {
-	if len(s) > maxShown {
-		return s[:maxShown] + "…"
-	}
-	return s
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/jose"
 	"github.com/gatehouse-mcp/gatehouse/internal/keys"
 )
 
@@ -51,7 +52,7 @@ func edit(k string, f func([]byte) []byte) func(member) {
 	}
 }
 
-// Each case changes one thing of a good key.
+// Each case changes one thing of a valid key.
 func TestParseKey(t *testing.T) {
 	t.Parallel()
 	p384, p521, ed := newEC(elliptic.P384()), newEC(elliptic.P521()), newEd25519()
@@ -84,7 +85,7 @@ func TestParseKey(t *testing.T) {
 		{"modulus with a leading zero", rsaKey, edit("n", func(b []byte) []byte { return append([]byte{0}, b...) }), "RS256", ""},
 		{"exponent 3", rsaKey, set("e", "Aw"), "RS256", ""},
 		{"modulus of 8192 bits", rsaKey, set("n", modulus(8192)), "RS256", ""},
-		{"longest kid", rsaKey, set("kid", strings.Repeat("k", keys.MaxKeyID)), "RS256", ""},
+		{"longest kid", rsaKey, set("kid", strings.Repeat("k", jose.MaxKeyID)), "RS256", ""},
 
 		{"alg of another type", rsaKey, set("alg", "ES256"), "", `alg "ES256" does not fit its type`},
 		{"alg of another curve", ecKey, set("alg", "ES384"), "", `alg "ES384" does not fit`},
@@ -92,16 +93,16 @@ func TestParseKey(t *testing.T) {
 		{"alg none", rsaKey, set("alg", "none"), "", `alg "none" does not fit`},
 		{"alg empty", rsaKey, set("alg", ""), "", `alg "" does not fit`},
 		{"alg for encryption", rsaKey, set("alg", "RSA-OAEP"), "", `alg "RSA-OAEP" does not fit`},
-		{"alg no string", rsaKey, put("alg", 5), "", `"alg" is not a string`},
+		{"alg not a string", rsaKey, put("alg", 5), "", `"alg": got a number, want a string`},
 		{"alg in another case", rsaKey, set("alg", "rs256"), "", `alg "rs256" does not fit`},
 		{"use enc", rsaKey, set("use", "enc"), "", `use is "enc", want "sig"`},
 		{"use empty", rsaKey, set("use", ""), "", `use is "", want "sig"`},
-		{"key_ops without verify", rsaKey, put("key_ops", []string{"sign", "encrypt"}), "", `key_ops is without "verify"`},
-		{"key_ops no array", rsaKey, put("key_ops", "verify"), "", `"key_ops" is not an array`},
+		{"key_ops without verify", rsaKey, put("key_ops", []string{"sign", "encrypt"}), "", `key_ops is ["sign", "encrypt"], want "verify" among them`},
+		{"key_ops not an array", rsaKey, put("key_ops", "verify"), "", `"key_ops" is not an array`},
 		{"kid absent", rsaKey, without("kid"), "", `it has no "kid"`},
 		{"kid empty", rsaKey, set("kid", ""), "", `it has no "kid"`},
-		{"kid no string", rsaKey, put("kid", 1), "", `"kid" is not a string`},
-		{"kid too long", rsaKey, set("kid", strings.Repeat("k", keys.MaxKeyID+1)), "", `"kid" is 257 bytes, want at most 256`},
+		{"kid not a string", rsaKey, put("kid", 1), "", `"kid": got a number, want a string`},
+		{"kid too long", rsaKey, set("kid", strings.Repeat("k", jose.MaxKeyID+1)), "", `"kid" is 257 bytes, want at most 256`},
 		{"kty absent", rsaKey, without("kty"), "", `kty "" is not supported`},
 		{"kty oct", rsaKey, set("kty", "oct"), "", `kty "oct" is not supported`},
 		{"kty AKP", rsaKey, set("kty", "AKP"), "", `kty "AKP" is not supported`},
@@ -111,7 +112,7 @@ func TestParseKey(t *testing.T) {
 		{"n absent", rsaKey, without("n"), "", `"n" is not base64url`},
 		{"n malformed", rsaKey, set("n", "!!!"), "", `"n" is not base64url`},
 		{"n padded", rsaKey, func(m member) { m["n"] = m["n"].(string) + "==" }, "", `"n" is not base64url`},
-		{"n no string", rsaKey, put("n", []int{1}), "", `"n" is not a string`},
+		{"n not a string", rsaKey, put("n", []int{1}), "", `"n": got an array, want a string`},
 		{"n of 2047 bits", rsaKey, set("n", modulus(2047)), "", "modulus has 2047 bits, want 2048 to 8192"},
 		{"n of 8193 bits", rsaKey, set("n", modulus(8193)), "", "modulus has 8193 bits"},
 		{"n even", rsaKey, edit("n", func(b []byte) []byte { b[len(b)-1] &^= 1; return b }), "", "modulus is even"},
@@ -148,13 +149,13 @@ func TestParseKey(t *testing.T) {
 			t.Parallel()
 			key := tc.base()
 			tc.mutate(key)
-			// The good key beside it must come to no harm.
-			usable, skipped, err := keys.Parse([]byte(jwks(key, ecJWK("beside", ecB))))
+			// The valid key next to it must still be usable.
+			usable, skipped, err := keys.Parse([]byte(jwks(key, ecJWK("other", ecB))))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !slices.ContainsFunc(usable, func(k keys.Key) bool { return k.KeyID == "beside" && ecB.Equal(k.Public) }) {
-				t.Errorf("the key beside it is lost")
+			if !slices.ContainsFunc(usable, func(k keys.Key) bool { return k.KeyID == "other" && ecB.Equal(k.Public) }) {
+				t.Errorf("the key next to it is lost")
 			}
 			if tc.wantErr != "" {
 				if len(usable) != 1 || len(skipped) != 1 || !strings.Contains(skipped[0], tc.wantErr) {
@@ -197,7 +198,7 @@ func TestParsedKeysAreThePublishedOnes(t *testing.T) {
 			same = ed.Equal(k.Public)
 		}
 		if !same {
-			t.Errorf("key %q is another one", k.KeyID)
+			t.Errorf("key %q is not the published one", k.KeyID)
 		}
 	}
 	if len(usable) != 5 {
@@ -243,18 +244,21 @@ func TestParseSet(t *testing.T) {
 		{"control", a, ""},
 		{"other members", `{"x":1,"keys":[` + key + `]}`, ""},
 		{"odd elements", `{"keys":[1,null,"x",[],{},` + key + `]}`, ""},
-		{"last of duplicate members", `{"keys":[],"keys":[` + key + `]}`, ""},
+		{"member twice", `{"keys":[],"keys":[` + key + `]}`, `member "keys" appears twice`},
+		{"member of a key twice", `{"keys":[` + key + `,{"kty":"EC","kty":"RSA"}]}`, `member "kty" appears twice`},
+		{"other member twice", `{"x":1,"x":1,"keys":[` + key + `]}`, `member "x" appears twice`},
+		{"text after the set", a + a, "key set is not a JSON object"},
 		{"most keys", `{"keys":[` + strings.Repeat("{},", keys.MaxKeys-1) + key + `]}`, ""},
-		{"too many keys", `{"keys":[` + strings.Repeat("{},", keys.MaxKeys) + key + `]}`, "key set holds 101 keys, want at most 100"},
+		{"too many keys", `{"keys":[` + strings.Repeat("{},", keys.MaxKeys) + key + `]}`, "key set has 101 keys, want at most 100"},
 		{"no keys", `{}`, `key set has no array "keys"`},
-		{"keys null", `{"keys":null}`, "key set holds no usable key"},
+		{"keys null", `{"keys":null}`, `key set has no array "keys"`},
 		{"keys in another case", strings.Replace(a, "keys", "Keys", 1), `key set has no array "keys"`},
 		{"keys an object", `{"keys":` + key + `}`, `key set has no array "keys"`},
-		{"empty", `{"keys":[]}`, "key set holds no usable key"},
-		{"unusable", `{"keys":[{"kty":"oct","kid":"a"}]}`, `key set holds no usable key of 1; key 1: kid "a": kty "oct" is not supported`},
+		{"empty", `{"keys":[]}`, "key set has no usable key"},
+		{"unusable", `{"keys":[{"kty":"oct","kid":"a"}]}`, `key set has no usable key of 1; key 1: kid "a": kty "oct" is not supported`},
 		{"single key", key, `key set has no array "keys"`},
-		{"no object", `[]`, "key set is not a JSON object"},
-		{"no JSON", `x`, "key set is not a JSON object"},
+		{"not an object", `[]`, "key set is not a JSON object"},
+		{"not JSON", `x`, "key set is not a JSON object"},
 	} {
 		_, _, err := keys.Parse([]byte(tc.body))
 		switch {
@@ -266,8 +270,8 @@ func TestParseSet(t *testing.T) {
 	}
 }
 
-// Signatures that anybody can make verify under a point of low order: the
-// table of such points is checked against crypto/ed25519.
+// Signatures that anyone can make verify under a point of low order: the table of such
+// points is checked against crypto/ed25519.
 func TestLowOrderPointsVerifyForgeries(t *testing.T) {
 	t.Parallel()
 	identity := append([]byte{1}, make([]byte, 63)...) // R the neutral point, S zero
@@ -280,7 +284,7 @@ func TestLowOrderPointsVerifyForgeries(t *testing.T) {
 		return false
 	}
 	if forged(newEd25519()) {
-		t.Error("a good key verifies a forgery")
+		t.Error("a usable key verifies a forgery")
 	}
 	for _, point := range keys.LowOrderPoints {
 		key, err := hex.DecodeString(point)
@@ -322,10 +326,10 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// checkKey checks what must hold of every key in force.
+// checkKey checks what must hold of every usable key.
 func checkKey(t *testing.T, k keys.Key) {
 	t.Helper()
-	if k.KeyID == "" || len(k.KeyID) > keys.MaxKeyID || !slices.Contains(keys.Algorithms(), k.Algorithm) {
+	if k.KeyID == "" || len(k.KeyID) > jose.MaxKeyID || !slices.Contains(jose.CanonicalNames(), k.Algorithm) {
 		t.Errorf("kid %q, alg %q", k.KeyID, k.Algorithm)
 	}
 	switch key := k.Public.(type) {

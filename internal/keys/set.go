@@ -11,31 +11,29 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/jose"
 	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 )
 
-const (
-	maxDocument = 1 << 20 // bytes of a key set
-	maxKeyID    = 256     // bytes of a kid
-)
+const maxDocument = 1 << 20 // bytes of a key set
 
-// Config says whose keys to keep. Only URL is required; a zero or negative
-// number means the default of package remote.
+// Config describes one issuer's keys. Only URL is required; a zero or negative number
+// means the default of package remote.
 type Config struct {
 	// URL is the issuer's key set (jwks_uri, RFC 8414 section 2): https, or http
 	// on a loopback host.
 	URL string
 
-	// Locate, if set, is asked before each fetch where the key set is now; URL
-	// then only names it, in logs and in File. See [remote.Config].
+	// Locate, if set, is called before each fetch and returns the URL to fetch from;
+	// URL then only names the set, in logs and in File. See [remote.Config].
 	Locate func(ctx context.Context) (string, error)
 
-	// Client sends the requests; nil means one of our own.
+	// Client sends the requests; nil means one that the set makes.
 	Client *http.Client
 
-	// Algorithms are the signature algorithms whose keys are kept, by their RFC
-	// 7518 names and "EdDSA" or "Ed25519". Empty means all of [Algorithms]. An RSA
-	// key that names no algorithm is taken for the first one here that RSA can do.
+	// Algorithms are the signature algorithms whose keys are kept, by the names of
+	// package jose. Empty means all of them. An RSA key that names no algorithm is
+	// kept for the first one here that an RSA key can use.
 	Algorithms []string
 
 	Timeout     time.Duration // of one fetch; 0 means 5 s
@@ -43,17 +41,17 @@ type Config struct {
 	SoftTTL     time.Duration // age at which keys are refreshed; 0 means 10 min
 	HardTTL     time.Duration // age at which keys are no longer used; 0 means 24 h
 
-	// File, if set, keeps the last good key set for a start while the issuer is
-	// away. See [remote.Config].
+	// File, if set, stores the last usable key set, for a start while the issuer is
+	// unavailable. See [remote.Config].
 	File string
 
-	// Logger is told of trouble with the issuer and of keys that were skipped.
-	// Nil discards.
+	// Logger receives failures of the issuer and keys that were skipped. Nil discards
+	// them.
 	Logger *slog.Logger
 }
 
-// UnavailableError says that the keys are out of reach now; its method
-// RetryAfter says when to ask again. Its text is for logs only.
+// UnavailableError means that the keys are not available now. Its method RetryAfter
+// returns how long to wait. Its text is for logs only.
 type UnavailableError = remote.UnavailableError
 
 // Set is the signing keys of one issuer. Its methods may be called
@@ -63,14 +61,13 @@ type Set struct {
 	log        *slog.Logger
 	algorithms []string
 
-	current atomic.Pointer[snapshot]
-	asked   asked
-	unknown atomic.Uint64
+	current  atomic.Pointer[snapshot]
+	searches searches
 }
 
 // New returns the set of keys that cfg describes.
 func New(cfg Config) *Set {
-	s := &Set{log: cfg.Logger, algorithms: canonical(cfg.Algorithms)}
+	s := &Set{log: cfg.Logger, algorithms: wantedAlgorithms(cfg.Algorithms)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -91,40 +88,44 @@ func New(cfg Config) *Set {
 	return s
 }
 
-// Lookup returns the keys with that kid and alg, and the generation they are
-// of: each an *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey. The slice
-// is shared and must not be modified.
-//
-// tried is 0 at first. A caller that found none of the keys to verify a
-// signature calls again with the generation it tried: the issuer may have
-// rotated under the same kid. If the generation is the same again, or there are
-// no keys, the answer is final.
+// Find returns the keys with that kid and alg, and the generation of the set that they
+// are from; see [Set.Generation]. Each key is an *rsa.PublicKey, an *ecdsa.PublicKey or
+// an ed25519.PublicKey. The slice is shared and must not be modified.
 //
 // No keys and no error mean that the issuer has no such key. The error is an
-// [*UnavailableError], wrapped: the keys are out of reach, or the kid is
-// unknown and it is too soon to ask the issuer about it.
-func (s *Set) Lookup(ctx context.Context, kid, alg string, tried uint64) (found []crypto.PublicKey, generation uint64, err error) {
+// [*UnavailableError], wrapped: there are no keys, or the kid is unknown and it is too
+// soon to fetch the set again.
+func (s *Set) Find(ctx context.Context, kid, alg string) (found []crypto.PublicKey, generation uint64, err error) {
 	snap, err := s.usable(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
-	n := name{kid, canonicalAlgorithm(alg)}
-	found = snap.keys[n]
-	switch {
-	case len(found) == 0:
-		snap, err = s.search(ctx, n)
-	case tried == snap.generation:
-		snap = s.renew(ctx, snap)
-	default:
-		return found, snap.generation, nil
-	}
-	if err != nil {
-		return nil, 0, err
+	n := name{kid, jose.Canonical(alg)}
+	if len(snap.keys[n]) == 0 {
+		if snap, err = s.search(ctx, n); err != nil {
+			return nil, 0, err
+		}
 	}
 	return snap.keys[n], snap.generation, nil
 }
 
-// usable returns the keys at hand, waiting for them if there are none.
+// Newer is Find for a caller that has tried the keys of a generation, and none of them
+// made the signature: the issuer may have replaced a key and kept its kid. Newer
+// returns the keys of a newer set, which it fetches if fetching is allowed now. If the
+// generation is the same, there is no newer set.
+func (s *Set) Newer(ctx context.Context, kid, alg string, generation uint64) (found []crypto.PublicKey, newest uint64, err error) {
+	snap, err := s.usable(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	if snap.generation != generation {
+		return s.Find(ctx, kid, alg)
+	}
+	snap = s.renew(ctx, snap)
+	return snap.keys[name{kid, jose.Canonical(alg)}], snap.generation, nil
+}
+
+// usable returns the current keys. If there are none, it waits for a fetch.
 func (s *Set) usable(ctx context.Context) (*snapshot, error) {
 	if snap := s.current.Load(); snap.usable() {
 		return snap, nil
@@ -135,16 +136,16 @@ func (s *Set) usable(ctx context.Context) (*snapshot, error) {
 	return s.current.Load(), nil
 }
 
-// renew asks for newer keys after a bad signature under a known kid, and
-// returns what there is then.
+// renew fetches newer keys after a bad signature under a known kid, and returns the
+// keys that are current then.
 //
 // Bad signatures cost an attacker nothing, so they share the one limiter of all
-// fetches. They cannot starve a search for an unknown kid: whoever begins a
-// fetch, it brings the whole set, and the search is served by it as by its own.
-// At worst bad signatures take each fetch as soon as it is allowed; then a new
-// key is known within one interval, and until then its holders are told to come
-// back, not that their token is bad. A failed or limited fetch is no error here:
-// against the keys that are in force the signature is bad.
+// fetches. They cannot starve a search for an unknown kid: whichever caller begins a
+// fetch, it brings the whole set, and it serves the search as well as the search's own
+// fetch would. At worst, bad signatures use up each fetch as soon as it is allowed. Then
+// a new key is known within one interval, and until then a token with that key is
+// answered with "try again later", not with "invalid". A failed or limited fetch is not
+// an error here: by the current keys, the signature is bad.
 func (s *Set) renew(ctx context.Context, tried *snapshot) *snapshot {
 	if _, err := s.doc.Refetch(ctx, tried.sequence); err != nil {
 		s.log.Debug("bad signature under a known kid, no newer keys", "error", err)
@@ -152,15 +153,14 @@ func (s *Set) renew(ctx context.Context, tried *snapshot) *snapshot {
 	return s.current.Load()
 }
 
-// search returns a set that settles whether n exists: one that has it, or one
-// fetched wholly after n was first asked for. Only such a set proves that a kid
-// is not one just published.
+// search returns a set that shows whether n exists: one that has it, or one whose
+// fetch began after the first search for n. An older set does not show it: the key may
+// have been published since.
 func (s *Set) search(ctx context.Context, n name) (*snapshot, error) {
-	s.unknown.Add(1)
 	if !s.possible(n) {
 		return s.current.Load(), nil
 	}
-	begun := s.asked.note(n, s.doc.Started())
+	begun := s.searches.note(n, s.doc.Started())
 	for {
 		snap := s.current.Load()
 		if len(snap.keys[n]) > 0 {
@@ -174,25 +174,25 @@ func (s *Set) search(ctx context.Context, n name) (*snapshot, error) {
 		case err != nil:
 			return nil, unavailable(err)
 		}
-		// A fetch that was under way already does not settle it, the next one does.
+		// A fetch that was running already is too old to show it; the next one is not.
 		if snap = s.current.Load(); snap.sequence > begun {
-			s.asked.note(n, begun) // there may have been no room before
+			s.searches.note(n, begun) // the table may have been full before
 			return snap, nil
 		}
 	}
 }
 
-// possible reports whether a key set could hold n at all. No fetch is spent on
-// others.
+// possible reports whether a key set could have n at all. For other names there is no
+// fetch.
 func (s *Set) possible(n name) bool {
-	return n.kid != "" && len(n.kid) <= maxKeyID && slices.Contains(s.algorithms, n.alg)
+	return n.kid != "" && len(n.kid) <= jose.MaxKeyID && slices.Contains(s.algorithms, n.alg)
 }
 
 func unavailable(err error) error { return fmt.Errorf("fetching keys: %w", err) }
 
-// Generation returns the number of the key material in force. It grows when a
-// key comes or goes, and only then. It is 0 while there are no keys to use:
-// before the first fetch, and after HardTTL without the issuer.
+// Generation returns the number of the current keys. It grows when a key is added or
+// removed, and only then. It is 0 while there are no usable keys: before the first
+// fetch, and after HardTTL without a fetch.
 func (s *Set) Generation() uint64 {
 	if snap := s.current.Load(); snap.usable() {
 		return snap.generation
@@ -200,31 +200,28 @@ func (s *Set) Generation() uint64 {
 	return 0
 }
 
-// Ready waits for the first fetch and reports whether there are keys to use.
-// After an error the set goes on trying on its own.
+// Ready waits for the first fetch and returns an error if there are no usable keys.
+// After an error, the set keeps fetching in the background.
 func (s *Set) Ready(ctx context.Context) error {
 	_, err := s.usable(ctx)
 	return err
 }
 
-// Close ends all fetching. Keys at hand stay in use until HardTTL.
+// Close ends all fetching. The current keys stay in use until HardTTL.
 func (s *Set) Close() { s.doc.Close() }
 
-// Stats is a moment's account of a [Set].
+// Stats is the state of a [Set].
 type Stats struct {
 	remote.Stats
 
-	Generation uint64   // see [Set.Generation]
-	Keys       int      // in force
-	Skipped    []string // why other keys of the issuer's set are not used, one line each
-	Unknown    uint64   // lookups of a kid that was not in the set at hand
+	Generation uint64 // see [Set.Generation]
+	Keys       int    // usable ones
 }
 
-// Stats returns the account of this moment.
+// Stats returns the current state.
 func (s *Set) Stats() Stats {
-	stats := Stats{Stats: s.doc.Stats(), Generation: s.Generation(), Unknown: s.unknown.Load()}
+	stats := Stats{Stats: s.doc.Stats(), Generation: s.Generation()}
 	if snap := s.current.Load(); snap.usable() {
-		stats.Skipped = slices.Clone(snap.skipped)
 		for _, list := range snap.keys {
 			stats.Keys += len(list)
 		}

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/jose"
 	"github.com/gatehouse-mcp/gatehouse/internal/keys"
 )
 
@@ -115,15 +116,15 @@ func TestFlood(t *testing.T) {
 				wantAnswer(t, s, "a", ecA, accepted)
 				over := flood(t, s, tc.n, 2*time.Minute, tc.kid)
 
-				for range 300 { // 30 s: the holders of known keys notice nothing
+				for range 300 { // 30 s: tokens of known keys are not affected
 					time.Sleep(100 * time.Millisecond)
 					wantAnswer(t, s, "a", ecA, accepted)
 				}
 				i.publish(ecJWK("a", ecA), ecJWK("b", ecB))
 				published := time.Now()
 				for got := later; got != accepted; time.Sleep(100 * time.Millisecond) {
-					if got, _ = present(t.Context(), s, "b", ecB); got == refused {
-						t.Fatal("holder of a new key is refused, want accepted or told to come back")
+					if got, _ = present(t.Context(), s, "b", ecB); got == rejected {
+						t.Fatal("a token of a new key is rejected, want it accepted or answered with later")
 					}
 				}
 				if late := time.Since(published); late > 5*time.Second {
@@ -137,8 +138,8 @@ func TestFlood(t *testing.T) {
 				if n := i.mostPerMinute(); n > 15 {
 					t.Errorf("%d fetches within a minute, want at most 15", n)
 				}
-				if asked, _ := s.Remembered(); asked > 2*keys.MaxAsked {
-					t.Errorf("%d names remembered, want at most %d", asked, 2*keys.MaxAsked)
+				if searched, _ := s.Remembered(); searched > 2*keys.MaxSearched {
+					t.Errorf("%d names remembered, want at most %d", searched, 2*keys.MaxSearched)
 				}
 			})
 		})
@@ -160,34 +161,34 @@ func TestRotation(t *testing.T) {
 	}{
 		{"control: none", []step{
 			{wait: time.Hour, kid: "a", signer: ecA, want: accepted},
-			{kid: "a", signer: ecB, want: refused},
+			{kid: "a", signer: ecB, want: rejected},
 			{kid: "b", signer: ecB, want: later},
-			{wait: interval, kid: "b", signer: ecB, want: refused},
+			{wait: interval, kid: "b", signer: ecB, want: rejected},
 		}},
 		{"with overlap", []step{
 			{publish: []member{a, b}, wait: interval, kid: "b", signer: ecB, want: accepted},
 			{kid: "a", signer: ecA, want: accepted},
-			{publish: []member{b}, wait: 11 * time.Minute, kid: "a", signer: ecA, want: refused},
+			{publish: []member{b}, wait: 11 * time.Minute, kid: "a", signer: ecA, want: rejected},
 			{kid: "b", signer: ecB, want: accepted},
 		}},
 		{"without overlap", []step{
 			{publish: []member{b}, wait: interval, kid: "b", signer: ecB, want: accepted},
-			{kid: "a", signer: ecA, want: refused},
+			{kid: "a", signer: ecA, want: rejected},
 		}},
 		{"under the same kid", []step{
 			{publish: []member{ecJWK("a", ecB)}, wait: interval, kid: "a", signer: ecB, want: accepted},
-			{kid: "a", signer: ecA, want: refused},
+			{kid: "a", signer: ecA, want: rejected},
 		}},
 		{"two keys of one kid", []step{
 			{publish: []member{a, ecJWK("a", ecB)}, wait: interval, kid: "a", signer: ecB, want: accepted},
 			{kid: "a", signer: ecA, want: accepted},
 		}},
 		{"removed key noticed without a request", []step{
-			{publish: []member{b}, wait: 11 * time.Minute, kid: "a", signer: ecA, want: refused},
+			{publish: []member{b}, wait: 11 * time.Minute, kid: "a", signer: ecA, want: rejected},
 		}},
 		{"removed key comes back", []step{
 			{publish: []member{b}, wait: interval, kid: "b", signer: ecB, want: accepted},
-			{kid: "a", signer: ecA, want: refused},
+			{kid: "a", signer: ecA, want: rejected},
 			{publish: []member{a, b}, wait: interval, kid: "a", signer: ecA, want: accepted},
 		}},
 		{"empty set does not count", []step{
@@ -225,9 +226,9 @@ func TestUnknownKid(t *testing.T) {
 			t.Errorf("RetryAfter is %s, want %s", after, interval-time.Second)
 		}
 		time.Sleep(interval - time.Second)
-		wantAnswer(t, s, "x", ecC, refused)
+		wantAnswer(t, s, "x", ecC, rejected)
 		time.Sleep(time.Second)
-		wantAnswer(t, s, "x", ecC, refused) // no new fetch: x was absent from one begun after it was first asked for
+		wantAnswer(t, s, "x", ecC, rejected) // no new fetch: the last one began after the first search for x
 		wantAnswer(t, s, "y", ecC, later)
 		if i.fetches() != 2 {
 			t.Errorf("%d fetches, want 2", i.fetches())
@@ -235,8 +236,8 @@ func TestUnknownKid(t *testing.T) {
 	})
 }
 
-// A fetch that began before a kid was first asked for does not settle whether
-// it exists, even when it ends after.
+// A fetch that began before the first search for a kid does not show whether the kid
+// exists, even if it ends later.
 func TestUnknownKidDuringAFetch(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -244,7 +245,7 @@ func TestUnknownKidDuringAFetch(t *testing.T) {
 		want  answer
 	}{
 		{"fetch ends within the interval", 2 * time.Second, later},
-		{"the next may begin at once", 4500 * time.Millisecond, refused},
+		{"the next may begin at once", 4500 * time.Millisecond, rejected},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -261,9 +262,9 @@ func TestUnknownKidDuringAFetch(t *testing.T) {
 	}
 }
 
-// Holders of a removed key get a clean 401 at once, even while a flood leaves
-// no room to remember what they ask for.
-func TestRemovedKeyIsRefusedInAFlood(t *testing.T) {
+// A token of a removed key is rejected at once, even while a flood fills the table of
+// searches.
+func TestRemovedKeyIsRejectedInAFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := publishing(ecJWK("a", ecA), ecJWK("b", ecB))
 		s := i.open(t)
@@ -273,33 +274,33 @@ func TestRemovedKeyIsRefusedInAFlood(t *testing.T) {
 		over := flood(t, s, 10_000, time.Minute, func(k int) string { return fmt.Sprint(k) })
 		for range 100 {
 			time.Sleep(500 * time.Millisecond)
-			wantAnswer(t, s, "a", ecA, refused)
+			wantAnswer(t, s, "a", ecA, rejected)
 		}
 		<-over
 	})
 }
 
-// What a flood filled is free again two good fetches later.
+// The table of searches that a flood has filled is empty two successful fetches later.
 func TestUnknownKidsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := publishing(ecJWK("a", ecA))
 		s := i.open(t)
 		wantAnswer(t, s, "a", ecA, accepted)
-		for k := range 2 * keys.MaxAsked {
+		for k := range 2 * keys.MaxSearched {
 			wantAnswer(t, s, fmt.Sprint(k), ecC, later)
 		}
-		if asked, _ := s.Remembered(); asked != keys.MaxAsked {
-			t.Errorf("%d names remembered, want %d", asked, keys.MaxAsked)
+		if searched, _ := s.Remembered(); searched != keys.MaxSearched {
+			t.Errorf("%d names remembered, want %d", searched, keys.MaxSearched)
 		}
 		time.Sleep(interval)
-		wantAnswer(t, s, "x", ecC, refused)
-		wantAnswer(t, s, "x", ecC, refused) // without another fetch
+		wantAnswer(t, s, "x", ecC, rejected)
+		wantAnswer(t, s, "x", ecC, rejected) // without another fetch
 		time.Sleep(interval)
-		wantAnswer(t, s, "y", ecC, refused)
+		wantAnswer(t, s, "y", ecC, rejected)
 		time.Sleep(interval)
-		wantAnswer(t, s, "y", ecC, refused)
-		if asked, _ := s.Remembered(); asked > 2 {
-			t.Errorf("%d names remembered, want at most x and y", asked)
+		wantAnswer(t, s, "y", ecC, rejected)
+		if searched, _ := s.Remembered(); searched > 2 {
+			t.Errorf("%d names remembered, want at most x and y", searched)
 		}
 	})
 }
@@ -330,8 +331,8 @@ func TestImpossibleNames(t *testing.T) {
 		wantFetches    int
 	}{
 		{"control", "x", "ES256", 2},
-		{"longest kid", strings.Repeat("x", keys.MaxKeyID), "ES256", 2},
-		{"kid too long", strings.Repeat("x", keys.MaxKeyID+1), "ES256", 1},
+		{"longest kid", strings.Repeat("x", jose.MaxKeyID), "ES256", 2},
+		{"kid too long", strings.Repeat("x", jose.MaxKeyID+1), "ES256", 1},
 		{"no kid", "", "ES256", 1},
 		{"no alg", "a", "", 1},
 		{"alg none", "a", "none", 1},
@@ -344,9 +345,9 @@ func TestImpossibleNames(t *testing.T) {
 				s := i.open(t, func(cfg *keys.Config) { cfg.Algorithms = []string{"ES256", "RS256"} })
 				wantAnswer(t, s, "a", ecA, accepted)
 				time.Sleep(interval)
-				found, generation, err := s.Lookup(t.Context(), tc.kid, tc.alg, 0)
+				found, generation, err := s.Find(t.Context(), tc.kid, tc.alg)
 				if len(found) != 0 || generation != 1 || err != nil {
-					t.Errorf("Lookup = %v, %d, %v, want none, 1, nil", found, generation, err)
+					t.Errorf("Find = %v, %d, %v, want none, 1, nil", found, generation, err)
 				}
 				if i.fetches() != tc.wantFetches {
 					t.Errorf("%d fetches, want %d", i.fetches(), tc.wantFetches)
@@ -361,17 +362,17 @@ func TestAlgorithmChangesUnderTheSameKid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := publishing(rsaJWK("ins_1", rsaA()))
 		s := i.open(t)
-		found, _, err := s.Lookup(t.Context(), "ins_1", "RS256", 0)
+		found, _, err := s.Find(t.Context(), "ins_1", "RS256")
 		if len(found) != 1 || !rsaA().Equal(found[0]) || err != nil {
-			t.Fatalf("Lookup = %v, %v, want the RSA key", found, err)
+			t.Fatalf("Find = %v, %v, want the RSA key", found, err)
 		}
 		time.Sleep(interval)
-		wantAnswer(t, s, "ins_1", ecA, refused)
+		wantAnswer(t, s, "ins_1", ecA, rejected)
 		i.publish(ecJWK("ins_1", ecA))
 		time.Sleep(interval)
 		wantAnswer(t, s, "ins_1", ecA, accepted)
-		if found, _, err := s.Lookup(t.Context(), "ins_1", "RS256", 0); len(found) != 0 || err != nil {
-			t.Errorf("Lookup = %v, %v, want none: the RSA key is gone", found, err)
+		if found, _, err := s.Find(t.Context(), "ins_1", "RS256"); len(found) != 0 || err != nil {
+			t.Errorf("Find = %v, %v, want none: the RSA key was removed", found, err)
 		}
 	})
 }
@@ -385,7 +386,7 @@ func TestOutage(t *testing.T) {
 
 		time.Sleep(23 * time.Hour)
 		wantAnswer(t, s, "a", ecA, accepted)
-		wantAnswer(t, s, "a", ecB, refused)
+		wantAnswer(t, s, "a", ecB, rejected)
 		for range 10 {
 			wantAnswer(t, s, "x", ecC, later)
 			time.Sleep(time.Second)
@@ -400,22 +401,22 @@ func TestOutage(t *testing.T) {
 		i.publish(ecJWK("a", ecA))
 		time.Sleep(interval)
 		wantAnswer(t, s, "a", ecA, accepted)
-		wantAnswer(t, s, "x", ecC, refused)
+		wantAnswer(t, s, "x", ecC, rejected)
 		if s.Generation() != 1 {
 			t.Errorf("Generation() = %d, want 1: the same keys are back", s.Generation())
 		}
 	})
 }
 
-// A kid that was found absent is told to come back while the issuer is away:
-// it may have been published since.
+// A kid that the issuer did not have is answered with later while the issuer is
+// unavailable: it may have been published since.
 func TestAbsentKidDuringAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := publishing(ecJWK("a", ecA))
 		s := i.open(t)
 		wantAnswer(t, s, "a", ecA, accepted)
 		time.Sleep(interval)
-		wantAnswer(t, s, "x", ecC, refused)
+		wantAnswer(t, s, "x", ecC, rejected)
 		i.down()
 		time.Sleep(interval)
 		for range 10 {
@@ -463,8 +464,8 @@ func TestRequestRecoversAtOnce(t *testing.T) {
 	})
 }
 
-// Whatever a broken issuer sends, known keys verify on, unknown ones are told
-// to come back, and the next good set is taken.
+// Whatever a broken issuer sends, tokens of known keys are accepted, unknown kids are
+// answered with later, and the next usable set is adopted.
 func TestBadSetsDoNoHarm(t *testing.T) {
 	oct := member{"kty": "oct", "kid": "a", "alg": "HS256", "k": "c2VjcmV0"}
 	for _, tc := range []struct {
@@ -472,16 +473,16 @@ func TestBadSetsDoNoHarm(t *testing.T) {
 		mutate func(*issuer)
 		want   answer // for a kid that is unknown
 	}{
-		{"control", func(*issuer) {}, refused},
+		{"control", func(*issuer) {}, rejected},
 		{"500", func(i *issuer) { i.answer(500, "") }, later},
 		{"HTML", func(i *issuer) { i.answer(200, "<html>") }, later},
 		{"10 MB", func(i *issuer) { i.answer(200, `{"keys":[],"x":"`+strings.Repeat("x", 10<<20)+`"}`) }, later},
 		{"empty set", func(i *issuer) { i.publish() }, later},
 		{"no set", func(i *issuer) { i.answer(200, `{"Keys":[]}`) }, later},
-		{"keys is no array", func(i *issuer) { i.answer(200, `{"keys":{}}`) }, later},
+		{"keys is not an array", func(i *issuer) { i.answer(200, `{"keys":{}}`) }, later},
 		{"only unusable keys", func(i *issuer) { i.publish(oct) }, later},
 		{"too many keys", func(i *issuer) { i.publish(make([]member, keys.MaxKeys+1)...) }, later},
-		{"hangs", func(i *issuer) { i.slow(time.Hour) }, later},
+		{"never answers", func(i *issuer) { i.slow(time.Hour) }, later},
 		{"down", (*issuer).down, later},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -497,7 +498,7 @@ func TestBadSetsDoNoHarm(t *testing.T) {
 				i.publish(ecJWK("b", ecB))
 				time.Sleep(interval)
 				wantAnswer(t, s, "b", ecB, accepted)
-				wantAnswer(t, s, "a", ecA, refused)
+				wantAnswer(t, s, "a", ecA, rejected)
 			})
 		})
 	}
@@ -550,7 +551,7 @@ func TestGenerationFollowsTheMaterial(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(interval)
-			s.Lookup(t.Context(), fmt.Sprint("x", k), "ES256", 0) // has it fetched
+			s.Find(t.Context(), fmt.Sprint("x", k), "ES256") // causes a fetch
 			if got := s.Generation(); got != step.want {
 				t.Errorf("step %d: Generation() = %d, want %d", k+1, got, step.want)
 			}
@@ -596,8 +597,8 @@ func TestStats(t *testing.T) {
 		wantAnswer(t, s, "a", ecA, accepted)
 		wantAnswer(t, s, "x", ecC, later)
 		got := s.Stats()
-		if got.Keys != 2 || got.Generation != 1 || got.Unknown != 1 || got.Fetches != 1 || len(got.Skipped) != 1 {
-			t.Errorf("Stats() = %+v, want 2 keys, generation 1, 1 unknown, 1 fetch, 1 skipped", got)
+		if got.Keys != 2 || got.Generation != 1 || got.Fetches != 1 {
+			t.Errorf("Stats() = %+v, want 2 keys, generation 1, 1 fetch", got)
 		}
 	})
 }
@@ -628,24 +629,24 @@ func TestOverSockets(t *testing.T) {
 			if got, _ := present(t.Context(), s, "b", ecB); got != accepted {
 				t.Errorf("after the rotation: %s, want accepted", got)
 			}
-			if got, _ := present(t.Context(), s, "a", ecA); got != refused {
-				t.Errorf("the removed key: %s, want refused", got)
+			if got, _ := present(t.Context(), s, "a", ecA); got != rejected {
+				t.Errorf("the removed key: %s, want rejected", got)
 			}
 		})
 	}
 	wg.Wait()
 }
 
-func TestLookupOfAKnownKeyAllocatesNothing(t *testing.T) {
+func TestFindOfAKnownKeyAllocatesNothing(t *testing.T) {
 	s := publishing(ecJWK("a", ecA)).open(t)
 	wantAnswer(t, s, "a", ecA, accepted)
 	ctx := t.Context()
-	if n := testing.AllocsPerRun(100, func() { s.Lookup(ctx, "a", "ES256", 0) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { s.Find(ctx, "a", "ES256") }); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }
 
-func BenchmarkLookupKnown(b *testing.B) {
+func BenchmarkFindKnown(b *testing.B) {
 	s := publishing(ecJWK("a", ecA)).open(b)
 	if err := s.Ready(b.Context()); err != nil {
 		b.Fatal(err)
@@ -654,8 +655,8 @@ func BenchmarkLookupKnown(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		ctx := context.Background()
 		for pb.Next() {
-			if found, _, err := s.Lookup(ctx, "a", "ES256", 0); len(found) != 1 || err != nil {
-				b.Fatalf("Lookup = %v, %v", found, err)
+			if found, _, err := s.Find(ctx, "a", "ES256"); len(found) != 1 || err != nil {
+				b.Fatalf("Find = %v, %v", found, err)
 			}
 		}
 	})

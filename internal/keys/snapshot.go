@@ -9,23 +9,23 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 )
 
-const maxRetired = 1024 // names remembered after their keys are gone
+const maxRetired = 1024 // names of removed keys that are remembered
 
-// name is what a token calls its key by.
+// name is how a token names its key.
 type name struct{ kid, alg string }
 
 // snapshot is the keys of one fetched set. It is never modified.
 type snapshot struct {
 	keySet
-	retired    map[name]bool // were in an earlier set and are not in this one
+	retired    map[name]bool // names that an earlier set had and this one does not have
 	generation uint64
-	sequence   uint64 // of the copy it was read from
+	sequence   uint64 // of the remote.Copy that it was read from
 	expires    time.Time
 }
 
 func (s *snapshot) usable() bool { return s != nil && time.Now().Before(s.expires) }
 
-// adopt puts a new copy of the set in force, or says why it cannot be.
+// adopt makes a new copy of the set the current one, or returns why it is unusable.
 func (s *Set) adopt(c remote.Copy) error {
 	parsed, err := parseSet(c.Body, s.algorithms)
 	if err != nil {
@@ -51,25 +51,25 @@ func (s *Set) adopt(c remote.Copy) error {
 		s.log.Warn("keys skipped", "why", parsed.skipped)
 	}
 	s.current.Store(next)
-	s.asked.turn()
+	s.searches.turn()
 	return nil
 }
 
-// retire returns the names that last had, now or once, and next has not.
+// retire returns the names that last or a set before it had, and that next does not have.
 func retire(last *snapshot, next keySet) map[name]bool {
-	gone := map[name]bool{}
+	retired := map[name]bool{}
 	for n := range last.keys {
-		gone[n] = true
+		retired[n] = true
 	}
 	for n := range last.retired {
-		if len(gone) < maxRetired {
-			gone[n] = true
+		if len(retired) < maxRetired {
+			retired[n] = true
 		}
 	}
 	for n := range next.keys {
-		delete(gone, n)
+		delete(retired, n)
 	}
-	return gone
+	return retired
 }
 
 func sameKeys(a, b []crypto.PublicKey) bool { return slices.EqualFunc(a, b, sameKey) }

@@ -271,7 +271,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "the token was issued for another server",
 		When:   "aud names other servers and not this resource",
-		Do:     "compare aud in the detail with Resource, character by character; the client must send Resource as its resource parameter (RFC 8707)",
+		Do:     "compare Resource with the URL that users type and with aud in the detail, character by character; clients must send it as the resource parameter (RFC 8707)",
 	},
 	{
 		Reason: Unbound,

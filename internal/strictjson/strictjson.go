@@ -21,6 +21,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -43,12 +44,12 @@ func Unmarshal(data []byte, v any) error {
 	return json.Unmarshal(data, v)
 }
 
-// Member is one member of an object. Its Value is a part of the text that Walk reads,
-// and so is its Name unless it was written with an escape.
+// Member is one member of an object. Its strings are parts of the text that Walk reads,
+// except for a Name that was written with an escape.
 type Member struct {
-	Name    []byte // with its escapes replaced
+	Name    string // with its escapes replaced
 	Escaped bool   // whether Name was written with an escape
-	Value   jsontext.Value
+	Value   string // JSON
 }
 
 // CheckSpelling returns an error if the name of m equals one of names except for
@@ -57,23 +58,61 @@ type Member struct {
 // names, would see another member than this package does.
 func (m Member) CheckSpelling(names ...string) error {
 	for _, name := range names {
-		if strings.EqualFold(string(m.Name), name) && (m.Escaped || string(m.Name) != name) {
-			return fmt.Errorf("member %.64q; want it spelled %q", m.Name, name)
+		if strings.EqualFold(m.Name, name) && (m.Escaped || m.Name != name) {
+			return fmt.Errorf("member %.64q, want it spelled %q", m.Name, name)
 		}
 	}
 	return nil
 }
 
-// Walk calls visit for each member of data, which must be one JSON object, in order.
+// Walk calls visit for each member of text, which must be one JSON object, in order.
 // It returns the first error, its own or that of visit. What visit has seen counts
 // only if Walk returns nil: an error can follow the last member.
-func Walk(data []byte, visit func(Member) error) error {
-	d := jsontext.NewDecoder(bytes.NewBuffer(data))
-	if kind := d.PeekKind(); kind != '{' {
-		if _, err := d.ReadValue(); err != nil {
+func Walk(text string, visit func(Member) error) error {
+	d := decoderOfText(text)
+	defer d.release()
+	return d.walk(func(name, value span) (err error) {
+		m := Member{Value: text[value.start:value.end]}
+		quoted := text[name.start:name.end]
+		m.Escaped = strings.Contains(quoted, `\`)
+		if m.Name, err = Text(quoted); err != nil {
+			return err
+		}
+		return visit(m)
+	})
+}
+
+// Members returns the members of data, which must be one JSON object, by name. The
+// values are parts of data.
+func Members(data []byte) (map[string]jsontext.Value, error) {
+	d := decoderOf(data)
+	defer d.release()
+	members := map[string]jsontext.Value{}
+	err := d.walk(func(name, value span) error {
+		text, err := Text(string(data[name.start:name.end]))
+		members[text] = data[value.start:value.end:value.end]
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return members, nil
+}
+
+// sureDigits is a number of digits that a float64 can always hold, if not exactly.
+const sureDigits = 300
+
+// span is a part of a text: the bytes from start up to end.
+type span struct{ start, end int }
+
+// walk calls visit with the place of each member's name, in quotes, and value.
+func (d *decoder) walk(visit func(name, value span) error) error {
+	if d.PeekKind() != '{' {
+		value, err := d.ReadValue()
+		if err != nil {
 			return readError(err)
 		}
-		return fmt.Errorf("got %s, want an object", kind)
+		return fmt.Errorf("got %s, want an object", Describe(string(value)))
 	}
 	if _, err := d.ReadToken(); err != nil {
 		return readError(err)
@@ -82,73 +121,171 @@ func Walk(data []byte, visit func(Member) error) error {
 		if count == MaxMembers {
 			return fmt.Errorf("more than %d members", MaxMembers)
 		}
-		member, err := readMember(d, data)
+		name, err := d.next()
 		if err != nil {
 			return err
 		}
-		if err := visit(member); err != nil {
+		value, err := d.next()
+		if err != nil {
+			return err
+		}
+		if err := checkMember(d.data[value.start:value.end]); err != nil {
+			return err
+		}
+		if err := visit(name, value); err != nil {
 			return err
 		}
 	}
 	if _, err := d.ReadToken(); err != nil {
 		return readError(err)
 	}
-	return expectEnd(d)
+	return d.expectEnd()
 }
 
-// readMember reads the next name and value of the object that d reads from data.
-func readMember(d *jsontext.Decoder, data []byte) (m Member, err error) {
-	quoted, err := readValue(d, data)
-	if err != nil {
-		return m, err
-	}
-	m.Name = quoted[1 : len(quoted)-1]
-	if m.Escaped = bytes.IndexByte(m.Name, '\\') >= 0; m.Escaped {
-		if m.Name, err = jsontext.AppendUnquote(nil, quoted); err != nil {
-			return m, readError(err)
-		}
-	}
-	if m.Value, err = readValue(d, data); err != nil {
-		return m, err
-	}
-	switch m.Value.Kind() {
+// checkMember checks the depth and the numbers of a member's value.
+func checkMember(value jsontext.Value) error {
+	switch value.Kind() {
 	case '{', '[':
-		err = checkBounds(m.Value, 2)
+		return checkBounds(value, 2)
 	case '0':
-		err = checkNumber(string(m.Value))
+		return checkNumber(string(value))
 	}
-	return m, err
+	return nil
 }
 
-// readValue returns the next value as a part of data: what the decoder returns may be
-// overwritten when it reads on.
-func readValue(d *jsontext.Decoder, data []byte) (jsontext.Value, error) {
-	value, err := d.ReadValue()
-	if err != nil {
+// Text returns the characters of value, which must be a JSON string.
+func Text(value string) (string, error) {
+	if Kind(value) != '"' {
+		return "", fmt.Errorf("got %s, want a string", Describe(value))
+	}
+	if !strings.Contains(value, `\`) {
+		return value[1 : len(value)-1], nil
+	}
+	text, err := jsontext.AppendUnquote(nil, value)
+	return string(text), err
+}
+
+// Texts returns the items of value, which must be a JSON array of strings.
+func Texts(value string) ([]string, error) {
+	if Kind(value) != '[' {
+		return nil, fmt.Errorf("got %s, want an array of strings", Describe(value))
+	}
+	d := decoderOfText(value)
+	defer d.release()
+	if _, err := d.ReadToken(); err != nil {
 		return nil, readError(err)
 	}
-	end := int(d.InputOffset())
-	return data[end-len(value) : end : end], nil
+	list := []string{}
+	for d.PeekKind() != ']' {
+		item, err := d.next()
+		if err != nil {
+			return nil, err
+		}
+		text, err := Text(value[item.start:item.end])
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, text)
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return nil, readError(err)
+	}
+	return list, d.expectEnd()
 }
 
-// Members returns the members of data, which must be one JSON object, by name. The
-// values are parts of data.
-func Members(data []byte) (map[string]jsontext.Value, error) {
-	members := map[string]jsontext.Value{}
-	err := Walk(data, func(m Member) error {
-		members[string(m.Name)] = m.Value
-		return nil
-	})
-	if err != nil {
-		return nil, err
+// Kind returns the kind of value, which must be JSON.
+func Kind(value string) jsontext.Kind {
+	if value == "" {
+		return jsontext.KindInvalid
 	}
-	return members, nil
+	return jsontext.Value(value[:1]).Kind()
+}
+
+// Describe returns the kind of value in words, for errors: "a number".
+func Describe(value string) string {
+	switch Kind(value) {
+	case 'n':
+		return "null"
+	case 't', 'f':
+		return "a boolean"
+	case '0':
+		return "a number"
+	case '"':
+		return "a string"
+	case '[':
+		return "an array"
+	case '{':
+		return "an object"
+	}
+	return "no value"
+}
+
+// maxKept is the largest text, in bytes, that a decoder for reuse may refer to.
+const maxKept = 16 << 10
+
+// decoder is a reusable decoder with the default options: it rejects duplicate names and
+// invalid UTF-8. A new one allocates a dozen objects, more than the rest of the
+// verification of a token.
+type decoder struct {
+	jsontext.Decoder
+	data   []byte // what it reads
+	reader bytes.Buffer
+	copied []byte // of a string that it reads
+}
+
+var decoders = sync.Pool{New: func() any { return new(decoder) }}
+
+// decoderOf returns a decoder of data. The caller must release it.
+func decoderOf(data []byte) *decoder {
+	d := decoders.Get().(*decoder)
+	d.read(data)
+	return d
+}
+
+// decoderOfText returns a decoder of text. The caller must release it.
+func decoderOfText(text string) *decoder {
+	d := decoders.Get().(*decoder)
+	d.copied = append(d.copied[:0], text...)
+	d.read(d.copied)
+	return d
+}
+
+func (d *decoder) read(data []byte) {
+	d.data = data
+	d.reader = *bytes.NewBuffer(data)
+	d.Reset(&d.reader)
+}
+
+// release keeps d for reuse, unless it would keep a large text in memory.
+func (d *decoder) release() {
+	if cap(d.data) <= maxKept {
+		decoders.Put(d)
+	}
+}
+
+// next reads the next name or value and returns where it is.
+func (d *decoder) next() (span, error) {
+	value, err := d.ReadValue()
+	if err != nil {
+		return span{}, readError(err)
+	}
+	end := int(d.InputOffset())
+	return span{end - len(value), end}, nil
+}
+
+// expectEnd checks that only white space is left.
+func (d *decoder) expectEnd() error {
+	if _, err := d.ReadToken(); err != io.EOF {
+		return errors.New("text after the value")
+	}
+	return nil
 }
 
 // checkBounds checks that data is one JSON value whose outermost array or object is at
 // the given depth and whose innermost is at most at MaxDepth, and checks its numbers.
 func checkBounds(data []byte, depth int) error {
-	d := jsontext.NewDecoder(bytes.NewBuffer(data))
+	d := decoderOf(data)
+	defer d.release()
 	for {
 		token, err := d.ReadToken()
 		if err != nil {
@@ -163,7 +300,7 @@ func checkBounds(data []byte, depth int) error {
 			}
 		}
 		if d.StackDepth() == 0 {
-			return expectEnd(d)
+			return d.expectEnd()
 		}
 	}
 }
@@ -171,28 +308,23 @@ func checkBounds(data []byte, depth int) error {
 // checkNumber rejects a number that a float64 cannot hold: readers disagree about it,
 // and some fail.
 func checkNumber(text string) error {
+	if len(text) <= sureDigits && !strings.ContainsAny(text, "eE") {
+		return nil
+	}
 	if _, err := strconv.ParseFloat(text, 64); err != nil {
 		return errors.New("number out of range")
 	}
 	return nil
 }
 
-// expectEnd checks that only white space is left.
-func expectEnd(d *jsontext.Decoder) error {
-	if _, err := d.ReadToken(); err != io.EOF {
-		return errors.New("text after the value")
-	}
-	return nil
-}
-
-// readError names the problem of a syntax error and where it is, without the text around it.
+// readError returns err as what is wrong and where.
 func readError(err error) error {
 	var syntax *jsontext.SyntacticError
 	if !errors.As(err, &syntax) {
 		return err
 	}
 	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return fmt.Errorf("byte %d: duplicate member name", syntax.ByteOffset)
+		return fmt.Errorf("byte %d: member %.64q appears twice", syntax.ByteOffset, syntax.JSONPointer.LastToken())
 	}
 	return fmt.Errorf("byte %d: %w", syntax.ByteOffset, syntax.Err)
 }

@@ -132,7 +132,7 @@ func TestCheckSpelling(t *testing.T) {
 		`"\u0078"`:   true, // an escape in a name that nothing reads
 	} {
 		var spelling error
-		walked := strictjson.Walk([]byte(`{`+name+`:1}`), func(m strictjson.Member) error {
+		walked := strictjson.Walk(`{`+name+`:1}`, func(m strictjson.Member) error {
 			spelling = m.CheckSpelling("sub", "iss")
 			return nil
 		})
@@ -179,4 +179,33 @@ func FuzzUnmarshal(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestText(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]string{`""`: "", `"x"`: "x", `"a\n\u00e9\/"`: "a\né/", `"é"`: "é"} {
+		if got, err := strictjson.Text(value); got != want || err != nil {
+			t.Errorf("Text(%s) = %q, %v, want %q", value, got, err, want)
+		}
+	}
+	for _, value := range []string{"null", "1", "true", "[]", "{}", ""} {
+		if _, err := strictjson.Text(value); err == nil {
+			t.Errorf("Text(%s) returns no error", value)
+		}
+	}
+}
+
+func TestTexts(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string][]string{`[]`: {}, `["x"]`: {"x"}, ` ["a", "\u00e9" ] `: {"a", "é"}} {
+		got, err := strictjson.Texts(strings.TrimSpace(value))
+		if !reflect.DeepEqual(got, want) || err != nil {
+			t.Errorf("Texts(%s) = %q, %v, want %q", value, got, err, want)
+		}
+	}
+	for _, value := range []string{"", "null", `"x"`, "[null]", "[1]", `["x",1]`, `[["x"]]`, `["x"`, `["x",]`, `["x"]]`, `["\ud83d"]`} {
+		if got, err := strictjson.Texts(value); err == nil {
+			t.Errorf("Texts(%s) = %q, want an error", value, got)
+		}
+	}
 }

@@ -2,27 +2,19 @@ package token
 
 import (
 	"fmt"
-	"math"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
-)
-
-const (
-	// latestDate is the end of the year 9999, in seconds. A date in milliseconds lies beyond it.
-	latestDate = 253402300799
-	// maxDateText bounds the text of a NumericDate, in bytes.
-	maxDateText = 40
+	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 )
 
 // claimNames are the claims that are read: RFC 7519 §4.1, RFC 9068 §2.2 and the
 // names that issuers used before it ("azp", "scp").
 var claimNames = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "azp", "scope", "scp", "cnf"}
 
-// claims is what a JWT claims set says, with its types checked and nothing else.
+// claims is a JWT claims set whose types are checked and nothing else.
 type claims struct {
 	issuer, subject, id       string
 	clientID, authorizedParty string
@@ -32,76 +24,86 @@ type claims struct {
 	others                    []string // required claims that have no field above and are not empty
 }
 
-// parseClaims reads text. After a fault the claims hold what was read before it.
+// parseClaims reads text. If it fails, the claims hold what was read before.
 func parseClaims(text string, required []string) (claims, error) {
 	var c claims
-	o := object{scanner: scanner{text: text}}
-	for o.next() {
-		known, err := c.set(o.name, o.value)
+	var claimError error // about one claim, which the error names
+	err := strictjson.Walk(text, func(m strictjson.Member) error {
+		known, err := c.set(m)
 		if err != nil {
-			return c, &Error{Reason: reason.Malformed, Claim: o.name, Err: fmt.Errorf("claim %s: %w", quote(o.name), err)}
+			claimError = &Error{Reason: reason.Malformed, Claim: m.Name, Err: fmt.Errorf("claim %s: %w", quote.String(m.Name), err)}
+			return claimError
 		}
-		if known && !o.escaped {
-			continue
+		if known && !m.Escaped {
+			return nil
 		}
-		if err := o.checkSpelling(claimNames, required); err != nil {
-			return c, malformed("payload", err)
-		}
-		if slices.Contains(required, o.name) && o.value.isString() && o.value.raw != `""` {
-			c.others = append(c.others, o.name)
-		}
+		return c.setOther(m, required)
+	})
+	if err != nil && claimError == nil {
+		return c, malformed("payload", err)
 	}
-	if o.err != nil {
-		return c, malformed("payload", o.err)
-	}
-	return c, nil
+	return c, claimError
 }
 
-// set sets the claim name, and reports whether it is one of claimNames.
-func (c *claims) set(name string, v value) (known bool, err error) {
-	switch name {
+// setOther reads a claim that has no field of its own.
+func (c *claims) setOther(m strictjson.Member, required []string) error {
+	if err := m.CheckSpelling(claimNames...); err != nil {
+		return err
+	}
+	if err := m.CheckSpelling(required...); err != nil {
+		return err
+	}
+	if slices.Contains(required, m.Name) && strictjson.Kind(m.Value) == '"' && m.Value != `""` {
+		c.others = append(c.others, m.Name)
+	}
+	return nil
+}
+
+// set sets the claim of m, and reports whether it is one of claimNames.
+func (c *claims) set(m strictjson.Member) (known bool, err error) {
+	switch m.Name {
 	case "iss":
-		c.issuer, err = v.str()
+		c.issuer, err = strictjson.Text(m.Value)
 	case "sub":
-		c.subject, err = v.str()
+		c.subject, err = strictjson.Text(m.Value)
 	case "aud":
 		c.hasAudience = true
-		c.audience, err = v.strings()
+		c.audience, err = texts(m.Value)
 	case "exp":
-		c.expiry, err = v.date()
+		c.expiry, err = date(m.Value)
 	case "nbf":
-		c.notBefore, err = v.date()
+		c.notBefore, err = date(m.Value)
 	case "iat":
-		c.issued, err = v.date()
+		c.issued, err = date(m.Value)
 	case "jti":
-		c.id, err = v.str()
+		c.id, err = strictjson.Text(m.Value)
 	case "cnf":
 		c.confirmation = true
 	default:
-		return c.setOptional(name, v)
+		return c.setOptional(m)
 	}
 	return true, err
 }
 
-// setOptional sets the claims that RFC 7519 does not know. It allows no null in its
-// own; in these, some issuers write one for nothing.
-func (c *claims) setOptional(name string, v value) (known bool, err error) {
-	switch name {
+// setOptional sets the claims that RFC 7519 does not define. Unlike those that it
+// defines, they may be null, which some issuers write in place of no claim.
+func (c *claims) setOptional(m strictjson.Member) (known bool, err error) {
+	switch m.Name {
 	case "client_id":
-		c.clientID, err = v.strOrNull()
+		c.clientID, err = textOrNull(m.Value)
 	case "azp":
-		c.authorizedParty, err = v.strOrNull()
+		c.authorizedParty, err = textOrNull(m.Value)
 	case "scope":
-		c.scope, err = v.scopes()
+		c.scope, err = scopes(m.Value)
 	case "scp":
-		c.scp, err = v.scopes()
+		c.scp, err = scopes(m.Value)
 	default:
 		return false, nil
 	}
 	return true, err
 }
 
-// has reports whether the claim name is there and says anything.
+// has reports whether the claim is present and not empty.
 func (c *claims) has(name string) bool {
 	switch name {
 	case "iss":
@@ -144,30 +146,4 @@ func (c *claims) scopes() []string {
 		return c.scope
 	}
 	return c.scp
-}
-
-// scopes returns the words of a string, which RFC 6749 §3.3 parts by spaces and
-// nothing else, or the items of an array, or nothing for null.
-func (v value) scopes() ([]string, error) {
-	if v.isNull() {
-		return nil, nil
-	}
-	if !v.isString() {
-		return v.strings()
-	}
-	s, err := v.str()
-	return slices.DeleteFunc(strings.Split(s, " "), func(word string) bool { return word == "" }), err
-}
-
-// date returns a NumericDate (RFC 7519 §2): seconds since 1970, fractions allowed.
-func (v value) date() (time.Time, error) {
-	if !v.isNumber() || len(v.raw) > maxDateText {
-		return time.Time{}, fmt.Errorf("%s, want a number of seconds", quote(v.raw))
-	}
-	seconds, err := strconv.ParseFloat(v.raw, 64)
-	if err != nil || seconds < 0 || seconds > latestDate {
-		return time.Time{}, fmt.Errorf("%s, want seconds between the years 1970 and 9999", v.raw)
-	}
-	whole, fraction := math.Modf(seconds)
-	return time.Unix(int64(whole), int64(fraction*1e9)), nil
 }

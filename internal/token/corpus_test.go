@@ -27,11 +27,11 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
-// specimen is one token of the corpus: a good one with a single thing changed.
+// specimen is one token of the corpus: a valid token with one change.
 type specimen struct {
 	Name string
 	Raw  string
-	Want reason.Reason // empty: to be accepted
+	Want reason.Reason // empty if Verify must accept it
 }
 
 // collection gathers specimens of one theme.
@@ -44,7 +44,7 @@ func (c collection) add(want reason.Reason, name, raw string) {
 	*c.all = append(*c.all, specimen{Name: c.theme + "/" + name, Raw: raw, Want: want})
 }
 
-// corpus returns every specimen. All are judged by strictRules.
+// corpus returns every specimen. All are checked by strictVerifier.
 var corpus = sync.OnceValue(func() []specimen {
 	var all []specimen
 	for _, theme := range []struct {
@@ -77,22 +77,22 @@ var corpus = sync.OnceValue(func() []specimen {
 const accepted reason.Reason = ""
 
 func controls(c collection) {
-	good := goodDraft()
-	c.add(accepted, "good", good.sign())
-	c.add(accepted, "PS256", good.withHeader("alg", "PS256").sign())
-	c.add(accepted, "ES256", good.withHeader("alg", "ES256").withHeader("kid", "ec").sign())
-	c.add(accepted, "EdDSA", good.withHeader("alg", "EdDSA").withHeader("kid", "ed").sign())
-	c.add(accepted, "application/at+jwt", good.withHeader("typ", "application/at+jwt").sign())
-	c.add(accepted, "audience list", good.with("aud", []string{"https://a.example", resource}).sign())
-	c.add(accepted, "no nbf", good.with("nbf", nil).sign())
-	c.add(accepted, "no scope", good.with("scope", nil).sign())
+	valid := validDraft()
+	c.add(accepted, "valid", valid.sign())
+	c.add(accepted, "PS256", valid.withHeader("alg", "PS256").sign())
+	c.add(accepted, "ES256", valid.withHeader("alg", "ES256").withHeader("kid", "ec").sign())
+	c.add(accepted, "EdDSA", valid.withHeader("alg", "EdDSA").withHeader("kid", "ed").sign())
+	c.add(accepted, "application/at+jwt", valid.withHeader("typ", "application/at+jwt").sign())
+	c.add(accepted, "audience list", valid.with("aud", []string{"https://a.example", resource}).sign())
+	c.add(accepted, "no nbf", valid.with("nbf", nil).sign())
+	c.add(accepted, "no scope", valid.with("scope", nil).sign())
 	c.add(accepted, "unknown claims", claimsWith(`"org_id":"org_1","o":{"id":"org_1","rol":"admin"},"fva":[85,-1]`).sign())
-	c.add(accepted, "fraction", good.with("exp", raw("1795352400.25")).sign())
+	c.add(accepted, "fraction", valid.with("exp", raw("1795352400.25")).sign())
 }
 
 func shapes(c collection) {
-	good := goodDraft().sign()
-	header, payload, signature := cut(good)
+	valid := validDraft().sign()
+	header, payload, signature := cut(valid)
 	for _, s := range []struct {
 		want      reason.Reason
 		name, raw string
@@ -110,32 +110,32 @@ func shapes(c collection) {
 		{reason.Malformed, "no header", "." + payload + "." + signature},
 		{reason.BadSignature, "empty signature", header + "." + payload + "."},
 		{reason.WrongAlgorithm, "claims for header", payload + "." + header + "." + signature},
-		{reason.Opaque, "dot before", "." + good},
-		{reason.Opaque, "dot after", good + "."},
-		{reason.Encrypted, "twice", good + good},
-		{reason.Opaque, "twice with a dot", good + "." + good},
+		{reason.Opaque, "dot before", "." + valid},
+		{reason.Opaque, "dot after", valid + "."},
+		{reason.Encrypted, "twice", valid + valid},
+		{reason.Opaque, "twice with a dot", valid + "." + valid},
 		{reason.Encrypted, "JWE", encode(`{"alg":"RSA-OAEP","enc":"A256GCM"}`) + ".a2V5.aXY.dGV4dA.dGFn"},
 		{reason.Encrypted, "JWE without a key", encode(`{"alg":"dir","enc":"A256GCM","iss":"https://a.example/"}`) + "..aXY.dGV4dA.dGFn"},
-		{reason.Encrypted, "five parts", good + ".aXY.dGFn"},
-		{reason.Opaque, "six parts", good + ".a.b.c"},
+		{reason.Encrypted, "five parts", valid + ".aXY.dGFn"},
+		{reason.Opaque, "six parts", valid + ".a.b.c"},
 		{reason.Malformed, "flattened JSON", fmt.Sprintf(`{"protected":%q,"payload":%q,"signature":%q}`, header, payload, signature)},
 		{reason.Malformed, "general JSON", fmt.Sprintf(`{"payload":%q,"signatures":[{"protected":%q,"signature":%q}]}`, payload, header, signature)},
 		{reason.Malformed, "JSON with two dots", `{"payload":"..","signatures":[]}`},
-		{reason.Malformed, "in quotes", `"` + good + `"`},
-		{reason.Malformed, "with scheme", "Bearer " + good},
-		{reason.Malformed, "with comma", good + ","},
-		{reason.Malformed, "NUL after", good + "\x00"},
-		{reason.Malformed, "space before", " " + good},
-		{reason.Malformed, "space after", good + " "},
-		{reason.Malformed, "line break before", "\n" + good},
-		{reason.Malformed, "line break after", good + "\n"},
-		{reason.Opaque, "percent-encoded dots", strings.ReplaceAll(good, ".", "%2E")},
-		{reason.Opaque, "wide dots", strings.ReplaceAll(good, ".", "．")},
-		{reason.Malformed, "percent-encoded letter", "%65" + good[1:]},
-		{reason.Malformed, "tilde for the last dot's part", good + "~"},
-		{reason.TooLarge, "one byte too large", good + strings.Repeat("A", token.DefaultMaxSize+1-len(good))},
-		{reason.TooLarge, "large signature", good + strings.Repeat("A", 1<<20)},
-		{reason.TooLarge, "large claim", goodDraft().with("x", strings.Repeat("x", token.DefaultMaxSize)).sign()},
+		{reason.Malformed, "in quotes", `"` + valid + `"`},
+		{reason.Malformed, "with scheme", "Bearer " + valid},
+		{reason.Malformed, "with comma", valid + ","},
+		{reason.Malformed, "NUL after", valid + "\x00"},
+		{reason.Malformed, "space before", " " + valid},
+		{reason.Malformed, "space after", valid + " "},
+		{reason.Malformed, "line break before", "\n" + valid},
+		{reason.Malformed, "line break after", valid + "\n"},
+		{reason.Opaque, "percent-encoded dots", strings.ReplaceAll(valid, ".", "%2E")},
+		{reason.Opaque, "wide dots", strings.ReplaceAll(valid, ".", "．")},
+		{reason.Malformed, "percent-encoded letter", "%65" + valid[1:]},
+		{reason.Malformed, "tilde for the last dot's part", valid + "~"},
+		{reason.TooLarge, "one byte too large", valid + strings.Repeat("A", token.DefaultMaxSize+1-len(valid))},
+		{reason.TooLarge, "large signature", valid + strings.Repeat("A", 1<<20)},
+		{reason.TooLarge, "large claim", validDraft().with("x", strings.Repeat("x", token.DefaultMaxSize)).sign()},
 		{reason.TooLarge, "large opaque", strings.Repeat("a", 1<<20)},
 		{reason.TooLarge, "dots", strings.Repeat(".", 1<<20)},
 	} {
@@ -144,16 +144,16 @@ func shapes(c collection) {
 	c.add(accepted, "as large as allowed", largest())
 }
 
-// largest returns a good token of exactly the greatest size.
+// largest returns a valid token of exactly the largest accepted size.
 func largest() string {
 	for n := token.DefaultMaxSize * 3 / 4; ; n-- {
-		raw := goodDraft().with("x", strings.Repeat("x", n-1200)).sign()
+		raw := validDraft().with("x", strings.Repeat("x", n-1200)).sign()
 		if len(raw) == token.DefaultMaxSize {
 			return raw
 		}
 		if len(raw) < token.DefaultMaxSize {
 			// Four characters hold three bytes: some lengths cannot be met by the claims alone.
-			return goodDraft().withHeader("x", "x").with("x", strings.Repeat("x", n-1200-3)).sign()
+			return validDraft().withHeader("x", "x").with("x", strings.Repeat("x", n-1200-3)).sign()
 		}
 	}
 }
@@ -163,10 +163,10 @@ func cut(raw string) (header, payload, signature string) {
 	return parts[0], parts[1], parts[2]
 }
 
-// encodings spoils the base64url of each part in turn.
+// encodings makes the base64url of each part invalid in turn.
 func encodings(c collection) {
-	// Spaces in the JSON see to it that the last character of each part has unused bits.
-	d := goodDraft()
+	// With the spaces in the JSON, the last character of each part has unused bits.
+	d := validDraft()
 	d.headerText, d.claimsText = d.headerJSON(), d.claimsJSON()
 	for len(d.headerText)%3 != 1 {
 		d.headerText += " "
@@ -174,9 +174,9 @@ func encodings(c collection) {
 	for len(d.claimsText)%3 != 1 {
 		d.claimsText += " "
 	}
-	good := d.sign()
-	c.add(accepted, "with unused bits", good)
-	parts := strings.Split(good, ".")
+	valid := d.sign()
+	c.add(accepted, "with unused bits", valid)
+	parts := strings.Split(valid, ".")
 	for i, part := range []string{"header", "payload", "signature"} {
 		spoil := func(want reason.Reason, name, text string) {
 			spoiled := slices.Clone(parts)
@@ -217,14 +217,14 @@ func nextLetter(c byte) string {
 
 // texts are headers and claims that are not one JSON object in UTF-8. Each is signed.
 func texts(c collection) {
-	good := goodDraft()
+	valid := validDraft()
 	for _, part := range []struct {
 		name  string
 		text  string
 		draft func(string) draft
 	}{
-		{"header", good.headerJSON(), func(s string) draft { d := good; d.headerText = s; return d }},
-		{"claims", good.claimsJSON(), func(s string) draft { d := good; d.claimsText = s; return d }},
+		{"header", valid.headerJSON(), func(s string) draft { d := valid; d.headerText = s; return d }},
+		{"claims", valid.claimsJSON(), func(s string) draft { d := valid; d.claimsText = s; return d }},
 	} {
 		open := strings.TrimSuffix(part.text, "}")
 		for name, text := range map[string]string{
@@ -297,11 +297,13 @@ func texts(c collection) {
 		}
 	}
 	for name, d := range map[string]draft{
-		"half a pair in sub":    goodDraft().with("sub", raw(`"user_\ud83d"`)),
-		"half a pair in jti":    goodDraft().with("jti", raw(`"\udc00\ud800"`)),
-		"half a pair in aud":    goodDraft().with("aud", raw(`["`+resource+`","\ud83d"]`)),
+		"half a pair in sub":    validDraft().with("sub", raw(`"user_\ud83d"`)),
+		"half a pair in jti":    validDraft().with("jti", raw(`"\udc00\ud800"`)),
+		"half a pair in aud":    validDraft().with("aud", raw(`["`+resource+`","\ud83d"]`)),
 		"half a pair in a name": claimsWith(`"\ud83d":1`),
-		"half a pair in typ":    goodDraft().withHeader("typ", raw(`"at+jwt\ud83d"`)),
+		"half a pair elsewhere": claimsWith(`"name":"\ud83d"`),
+		"twice in a claim":      claimsWith(`"o":{"id":"org_1","id":"org_2"}`),
+		"half a pair in typ":    validDraft().withHeader("typ", raw(`"at+jwt\ud83d"`)),
 	} {
 		c.add(reason.Malformed, name, d.sign())
 	}
@@ -324,19 +326,19 @@ func utf16(s string) string {
 	return b.String()
 }
 
-// members makes two readers of one token see two tokens.
+// members are tokens that two readers could read as two different tokens.
 func members(c collection) {
-	good := goodDraft()
-	for name := range good.header {
-		doubles(c, "header "+name, good.header, name, headerWith, func(text string) draft {
-			d := good
+	valid := validDraft()
+	for name := range valid.header {
+		doubles(c, "header "+name, valid.header, name, headerWith, func(text string) draft {
+			d := valid
 			d.headerText = text
 			return d
 		})
 	}
-	for name := range good.claims {
-		doubles(c, "claim "+name, good.claims, name, claimsWith, func(text string) draft {
-			d := good
+	for name := range valid.claims {
+		doubles(c, "claim "+name, valid.claims, name, claimsWith, func(text string) draft {
+			d := valid
 			d.claimsText = text
 			return d
 		})
@@ -367,7 +369,7 @@ func members(c collection) {
 	}
 }
 
-// doubles adds tokens in which the member name is there again, or spelled otherwise.
+// doubles adds tokens in which the member appears twice, or is spelled differently.
 func doubles(c collection, label string, object map[string]any, name string, with func(string) draft, as func(string) draft) {
 	member := func(name string, v any) string { return fmt.Sprintf("%q:%s", name, must(json.Marshal(v))) }
 	value, all := object[name], string(must(json.Marshal(object)))
@@ -383,39 +385,39 @@ func doubles(c collection, label string, object map[string]any, name string, wit
 	c.add(reason.Malformed, label+" escaped only", sign(as(strings.Replace(all, `"`+name+`":`, `"`+escaped+`":`, 1))))
 }
 
-// headers gives the parameters values of other types, and adds critical ones.
+// headers are tokens with header parameters of wrong types, and with critical ones.
 func headers(c collection) {
-	good := goodDraft()
+	valid := validDraft()
 	sign := func(d draft) string { d.method, d.key = "RS256", signingKeys()["rsa"]; return d.sign() }
 	for _, name := range []string{"alg", "typ", "kid", "cat"} {
 		for _, v := range []string{"null", "5", "true", "[]", `["RS256"]`, "{}"} {
-			c.add(reason.Malformed, name+" "+v, sign(good.withHeader(name, raw(v))))
+			c.add(reason.Malformed, name+" "+v, sign(valid.withHeader(name, raw(v))))
 		}
 	}
 	for _, v := range []string{`["exp"]`, `["b64"]`, `["alg"]`, `["https://example.com/x"]`, "[]", "null", `"exp"`, "5"} {
-		c.add(reason.CriticalHeader, "crit "+v, sign(good.withHeader("crit", raw(v))))
+		c.add(reason.CriticalHeader, "crit "+v, sign(valid.withHeader("crit", raw(v))))
 	}
 	for _, v := range []string{"false", "true", "null", `"false"`} {
-		c.add(reason.CriticalHeader, "b64 "+v, sign(good.withHeader("b64", raw(v))))
+		c.add(reason.CriticalHeader, "b64 "+v, sign(valid.withHeader("b64", raw(v))))
 	}
-	unencoded := good.withHeader("b64", false).withHeader("crit", []string{"b64"})
+	unencoded := valid.withHeader("b64", false).withHeader("crit", []string{"b64"})
 	unencoded.method, unencoded.key = "RS256", signingKeys()["rsa"]
 	input := encode(unencoded.headerJSON()) + "." + unencoded.claimsJSON()
 	c.add(reason.Malformed, "payload not encoded", strings.ReplaceAll(input, ".", "")+"."+encode("x")+"."+encode(unencoded.signature(input)))
-	c.add(reason.WrongAlgorithm, "empty", func() string { d := good; d.headerText = "{}"; return sign(d) }())
+	c.add(reason.WrongAlgorithm, "empty", func() string { d := valid; d.headerText = "{}"; return sign(d) }())
 	c.add(reason.Malformed, "nested token", func() string {
-		d := good.withHeader("cty", "JWT")
-		d.claimsText = good.sign()
+		d := valid.withHeader("cty", "JWT")
+		d.claimsText = valid.sign()
 		return d.sign()
 	}())
-	c.add(accepted, "cty", sign(good.withHeader("cty", "JWT")))
-	c.add(accepted, "unknown parameter", sign(good.withHeader("x", map[string]any{"y": []int{1}})))
-	c.add(accepted, "unknown category", sign(good.withHeader("cat", "cl_I7d4PD111III")))
+	c.add(accepted, "cty", sign(valid.withHeader("cty", "JWT")))
+	c.add(accepted, "unknown parameter", sign(valid.withHeader("x", map[string]any{"y": []int{1}})))
+	c.add(accepted, "unknown category", sign(valid.withHeader("cat", "cl_I7d4PD111III")))
 }
 
 func algorithms(c collection) {
-	good := goodDraft()
-	as := func(alg string) draft { d := good.withHeader("alg", alg); d.method = "RS256"; return d }
+	valid := validDraft()
+	as := func(alg string) draft { d := valid.withHeader("alg", alg); d.method = "RS256"; return d }
 	for bits := range 16 {
 		none := []byte("none")
 		for i := range none {
@@ -435,7 +437,7 @@ func algorithms(c collection) {
 		c.add(reason.WrongAlgorithm, fmt.Sprintf("%q", alg), as(alg).sign())
 	}
 	c.add(reason.WrongAlgorithm, "missing", func() string {
-		d := good.withHeader("alg", nil)
+		d := valid.withHeader("alg", nil)
 		d.method = "RS256"
 		return d.sign()
 	}())
@@ -444,13 +446,13 @@ func algorithms(c collection) {
 		{"ES256", "rsa", "ec"}, {"EdDSA", "rsa", "ed"}, {"RS256", "ec", "rsa"}, {"RS256", "ed", "rsa"}, {"PS256", "ec", "rsa"},
 		{"PS256", "ed", "rsa"}, {"ES256", "ed", "ec"}, {"EdDSA", "ec", "ed"}, {"ES256", "p384", "ec"}, {"RS256", "weak", "rsa"},
 	} {
-		d := good.withHeader("alg", mix.alg).withHeader("kid", mix.claimedKey)
+		d := valid.withHeader("alg", mix.alg).withHeader("kid", mix.claimedKey)
 		c.add(reason.WrongAlgorithm, mix.alg+" under key "+mix.claimedKey, d.signedBy(mix.key))
 	}
 	for _, mix := range []struct{ alg, method string }{
 		{"RS256", "PS256"}, {"PS256", "RS256"}, {"RS256", "RS384"}, {"RS256", "RS512"}, {"PS256", "PS384"}, {"PS256", "PS512"},
 	} {
-		d := good.withHeader("alg", mix.alg)
+		d := valid.withHeader("alg", mix.alg)
 		d.method = mix.method
 		c.add(reason.BadSignature, mix.alg+" signed with "+mix.method, d.sign())
 	}
@@ -469,11 +471,11 @@ func hmacConfusion(c collection) {
 		"nothing":                {},
 	} {
 		for _, alg := range []string{"HS256", "HS384", "HS512"} {
-			d := goodDraft().withHeader("alg", alg)
+			d := validDraft().withHeader("alg", alg)
 			d.key = secret
 			c.add(reason.WrongAlgorithm, alg+" with the public key's "+name, d.sign())
 		}
-		d := goodDraft()
+		d := validDraft()
 		d.method, d.key = "HS256", secret
 		c.add(reason.BadSignature, "HS256 called RS256 with the public key's "+name, d.sign())
 	}
@@ -489,28 +491,28 @@ func types(c collection) {
 		"id+jwt", "rt+jwt", "dpop+jwt", "logout+jwt", "secevent+jwt", "oauth-id-jag+jwt", "oauth-authz-req+jwt", "kb+jwt", "sd+jwt",
 		"client-authentication+jwt", "token-introspection+jwt", "entity-statement+jwt",
 	} {
-		c.add(reason.WrongType, fmt.Sprintf("%q", typ), goodDraft().withHeader("typ", typ).sign())
+		c.add(reason.WrongType, fmt.Sprintf("%q", typ), validDraft().withHeader("typ", typ).sign())
 	}
-	c.add(reason.WrongType, "missing", goodDraft().withHeader("typ", nil).sign())
+	c.add(reason.WrongType, "missing", validDraft().withHeader("typ", nil).sign())
 }
 
 func keyIDs(c collection) {
-	good := goodDraft()
+	valid := validDraft()
 	for _, kid := range []string{
 		"RSA", "rsa ", " rsa", "rsa\x00", "rsa\n", "stranger", "0", "*", "null", "../../../dev/null", "/dev/null", "file:///dev/null",
 		"https://evil.example/key", "' OR '1'='1", "rsa' UNION SELECT 'x", "; cat /etc/passwd", "${jndi:ldap://evil.example}", "rsа", strings.Repeat("k", 256),
 	} {
-		c.add(reason.UnknownKey, fmt.Sprintf("%.40q", kid), good.withHeader("kid", kid).signedBy("rsa"))
+		c.add(reason.UnknownKey, fmt.Sprintf("%.40q", kid), valid.withHeader("kid", kid).signedBy("rsa"))
 	}
-	c.add(reason.MissingKeyID, "missing", good.withHeader("kid", nil).signedBy("rsa"))
-	c.add(reason.MissingKeyID, "empty", good.withHeader("kid", "").signedBy("rsa"))
-	c.add(reason.Malformed, "too long", good.withHeader("kid", strings.Repeat("k", 257)).signedBy("rsa"))
-	c.add(reason.Malformed, "very long", good.withHeader("kid", strings.Repeat("k", 10000)).signedBy("rsa"))
+	c.add(reason.MissingKeyID, "missing", valid.withHeader("kid", nil).signedBy("rsa"))
+	c.add(reason.MissingKeyID, "empty", valid.withHeader("kid", "").signedBy("rsa"))
+	c.add(reason.Malformed, "too long", valid.withHeader("kid", strings.Repeat("k", 257)).signedBy("rsa"))
+	c.add(reason.Malformed, "very long", valid.withHeader("kid", strings.Repeat("k", 10000)).signedBy("rsa"))
 }
 
-// embeddedKeys are tokens that bring the key to check them with (RFC 8725 §3.10).
+// embeddedKeys are tokens with a verification key in their header (RFC 8725 §3.10).
 func embeddedKeys(c collection) {
-	good := goodDraft()
+	valid := validDraft()
 	stranger := signingKeys()["stranger"]
 	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
 	certificate := must(x509.CreateCertificate(rand.Reader, template, template, stranger.Public(), stranger))
@@ -523,9 +525,9 @@ func embeddedKeys(c collection) {
 		"x5t":      "AAAAAAAAAAAAAAAAAAAAAAAAAAA",
 		"x5t#S256": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
 	} {
-		d := good.withHeader(name, v)
+		d := valid.withHeader(name, v)
 		c.add(reason.BadSignature, name, d.signedBy("stranger"))
-		c.add(reason.UnknownKey, name+" under a name of its own", d.withHeader("kid", "stranger").sign())
+		c.add(reason.UnknownKey, name+" under another name", d.withHeader("kid", "stranger").sign())
 		c.add(reason.MissingKeyID, name+" without a name", d.withHeader("kid", nil).signedBy("stranger"))
 		c.add(accepted, name+" ignored", d.sign())
 	}
@@ -534,7 +536,7 @@ func embeddedKeys(c collection) {
 // otherKinds are tokens of other kinds by the same issuer and key, and tokens of
 // other issuers.
 func otherKinds(c collection) {
-	base := goodDraft().withHeader("typ", "JWT")
+	base := validDraft().withHeader("typ", "JWT")
 	for name, d := range map[string]draft{
 		"ID token":                       base.with("aud", "dGd3hVEbAbMZNBbK").with("nonce", "n").with("scope", nil),
 		"ID token with our audience":     base.with("nonce", "n"),
@@ -554,46 +556,46 @@ func otherKinds(c collection) {
 		c.add(reason.WrongType, name, d.sign())
 	}
 	for _, other := range []string{"https://other-noun-7.clerk.accounts.dev", "https://accounts.example.com", "https://example.eu.auth0.com/"} {
-		c.add(reason.WrongIssuer, "of "+other, goodDraft().with("iss", other).sign())
-		c.add(reason.WrongIssuer, "of "+other+" by its own key", goodDraft().with("iss", other).withHeader("kid", "other").signedBy("stranger"))
+		c.add(reason.WrongIssuer, "of "+other, validDraft().with("iss", other).sign())
+		c.add(reason.WrongIssuer, "of "+other+" by its own key", validDraft().with("iss", other).withHeader("kid", "other").signedBy("stranger"))
 	}
-	c.add(reason.WrongSubject, "machine's access token", goodDraft().with("sub", "mch_1").sign())
-	c.add(reason.WrongSubject, "client's access token", goodDraft().with("sub", "dGd3hVEbAbMZNBbK").sign())
+	c.add(reason.WrongSubject, "machine's access token", validDraft().with("sub", "mch_1").sign())
+	c.add(reason.WrongSubject, "client's access token", validDraft().with("sub", "dGd3hVEbAbMZNBbK").sign())
 }
 
-// claimTypes gives each claim every type of value that it may not have.
+// claimTypes are tokens in which a claim has a value of a wrong type.
 func claimTypes(c collection) {
-	good := goodDraft()
+	valid := validDraft()
 	missing := map[string]reason.Reason{
 		"iss": reason.MissingClaim, "sub": reason.MissingClaim, "exp": reason.MissingClaim,
 		"client_id": reason.MissingClaim, "iat": reason.MissingClaim, "jti": reason.MissingClaim,
 	}
 	for _, name := range []string{"iss", "sub", "exp", "client_id", "iat", "jti", "nbf", "azp", "scope", "scp"} {
-		c.add(missing[name], name+" missing", good.with(name, nil).sign())
+		c.add(missing[name], name+" missing", valid.with(name, nil).sign())
 		if slices.Contains([]string{"client_id", "azp", "scope", "scp"}, name) {
-			c.add(missing[name], name+" null", good.with(name, null).sign())
+			c.add(missing[name], name+" null", valid.with(name, null).sign())
 		} else {
-			c.add(reason.Malformed, name+" null", good.with(name, null).sign())
+			c.add(reason.Malformed, name+" null", valid.with(name, null).sign())
 		}
 		for _, v := range []string{"true", "false", "{}", `{"x":1}`, "[1]", "[null]", `[["x"]]`} {
-			c.add(reason.Malformed, name+" "+v, good.with(name, raw(v)).sign())
+			c.add(reason.Malformed, name+" "+v, valid.with(name, raw(v)).sign())
 		}
 	}
 	for _, name := range []string{"iss", "sub", "client_id", "jti"} {
-		c.add(reason.MissingClaim, name+" empty", good.with(name, "").sign())
-		c.add(reason.Malformed, name+" number", good.with(name, 5).sign())
-		c.add(reason.Malformed, name+" list", good.with(name, []any{good.claims[name]}).sign())
-		c.add(reason.Malformed, name+" empty list", good.with(name, []any{}).sign())
+		c.add(reason.MissingClaim, name+" empty", valid.with(name, "").sign())
+		c.add(reason.Malformed, name+" number", valid.with(name, 5).sign())
+		c.add(reason.Malformed, name+" list", valid.with(name, []any{valid.claims[name]}).sign())
+		c.add(reason.Malformed, name+" empty list", valid.with(name, []any{}).sign())
 	}
 	for _, name := range []string{"azp", "scope", "scp"} {
-		c.add(reason.Malformed, name+" number", good.with(name, 5).sign())
+		c.add(reason.Malformed, name+" number", valid.with(name, 5).sign())
 	}
 	for _, v := range []string{"null", "5", "true", "{}", "[1]", "[null]", "[[]]", `[["` + resource + `"]]`, `["` + resource + `",1]`, `{"` + resource + `":1}`} {
-		c.add(reason.Malformed, "aud "+v, good.with("aud", raw(v)).sign())
+		c.add(reason.Malformed, "aud "+v, valid.with("aud", raw(v)).sign())
 	}
 	for _, v := range []string{`{"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}`, `{"x5t#S256":"bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}`,
 		`{"jwk":{}}`, "{}", "null", `"x"`, "false"} {
-		c.add(reason.SenderConstrained, "cnf "+v, good.with("cnf", raw(v)).sign())
+		c.add(reason.SenderConstrained, "cnf "+v, valid.with("cnf", raw(v)).sign())
 	}
 }
 
@@ -604,7 +606,7 @@ func issuers(c collection) {
 		"https://verb-noun-42.clerk.accounts.dev@evil.example", "https://evil.example/" + issuer, "https://clerk.evil.example",
 		"verb-noun-42.clerk.accounts.dev", "https://verb-noun-42%2Eclerk.accounts.dev", "https://verb‐noun‐42.clerk.accounts.dev", "https://xn--verb-noun-42.clerk.accounts.dev", "*", "null",
 	} {
-		c.add(reason.WrongIssuer, fmt.Sprintf("%q", iss), goodDraft().with("iss", iss).sign())
+		c.add(reason.WrongIssuer, fmt.Sprintf("%q", iss), validDraft().with("iss", iss).sign())
 	}
 }
 
@@ -617,50 +619,50 @@ func audiences(c collection) {
 		"mcp.example.com/mcp", "dGd3hVEbAbMZNBbK", "*", "", resource + "," + resource, resource + " https://a.example",
 	}
 	for _, aud := range others {
-		c.add(reason.WrongAudience, fmt.Sprintf("%q", aud), goodDraft().with("aud", aud).sign())
+		c.add(reason.WrongAudience, fmt.Sprintf("%q", aud), validDraft().with("aud", aud).sign())
 	}
-	c.add(reason.WrongAudience, "many others", goodDraft().with("aud", others).sign())
-	c.add(reason.WrongAudience, "empty list", goodDraft().with("aud", []string{}).sign())
-	c.add(reason.WrongAudience, "list of nothing", goodDraft().with("aud", []string{""}).sign())
-	c.add(reason.Unbound, "missing", goodDraft().with("aud", nil).sign())
-	c.add(reason.Unbound, "in resource", goodDraft().with("aud", nil).with("resource", resource).sign())
-	c.add(accepted, "among others", goodDraft().with("aud", append(others, resource)).sign())
+	c.add(reason.WrongAudience, "many others", validDraft().with("aud", others).sign())
+	c.add(reason.WrongAudience, "empty list", validDraft().with("aud", []string{}).sign())
+	c.add(reason.WrongAudience, "list of nothing", validDraft().with("aud", []string{""}).sign())
+	c.add(reason.Unbound, "missing", validDraft().with("aud", nil).sign())
+	c.add(reason.Unbound, "in resource", validDraft().with("aud", nil).with("resource", resource).sign())
+	c.add(accepted, "among others", validDraft().with("aud", append(others, resource)).sign())
 }
 
 func subjects(c collection) {
 	for _, sub := range []string{"user_", "USER_x", "user-x", "mch_1", " user_x", "xuser_x", "user", "\x00user_x", "org_1", "uѕer_x"} {
-		c.add(reason.WrongSubject, fmt.Sprintf("%q", sub), goodDraft().with("sub", sub).sign())
+		c.add(reason.WrongSubject, fmt.Sprintf("%q", sub), validDraft().with("sub", sub).sign())
 	}
 }
 
 func numbers(c collection) {
-	good := goodDraft()
+	valid := validDraft()
 	for _, n := range []string{
 		"-1", "-1795352400", "1e400", "-1e400", "1e99", "253402300800", "1795352400000", "1795352400000000000", "18446744073709551616", "1e308",
 		"9" + strings.Repeat("0", 40), "1795352400." + strings.Repeat("0", 40), `"1795352400"`, `"2026-11-22T13:00:00Z"`, `""`, "[1795352400]", `{"s":1795352400}`,
 	} {
 		for _, name := range []string{"exp", "nbf", "iat"} {
-			c.add(reason.Malformed, name+" "+n, good.with(name, raw(n)).sign())
+			c.add(reason.Malformed, name+" "+n, valid.with(name, raw(n)).sign())
 		}
 	}
 	for _, n := range []string{"0", "-0", "0.0", "0e9", "1", "0.5", "1e-9", "1795348769", "1.795348769e9", "1795348769.999", "1e9"} {
-		c.add(reason.Expired, n, good.with("exp", raw(n)).sign())
+		c.add(reason.Expired, n, valid.with("exp", raw(n)).sign())
 	}
 	for _, name := range []string{"nbf", "iat"} {
 		for _, n := range []string{"1795348831", "1.795348831e9", "1795348831.5", "1795352400", "253402300799", "9e9"} {
-			c.add(reason.NotYetValid, name+" "+n, good.with(name, raw(n)).sign())
+			c.add(reason.NotYetValid, name+" "+n, valid.with(name, raw(n)).sign())
 		}
-		c.add(accepted, name+" within the leeway", good.with(name, raw("1795348830")).sign())
-		c.add(accepted, name+" 0", good.with(name, raw("0")).sign())
+		c.add(accepted, name+" within the leeway", valid.with(name, raw("1795348830")).sign())
+		c.add(accepted, name+" 0", valid.with(name, raw("0")).sign())
 	}
-	c.add(accepted, "exp within the leeway", good.with("exp", raw("1795348771")).sign())
-	c.add(accepted, "exp far away", good.with("exp", raw("253402300799")).sign())
+	c.add(accepted, "exp within the leeway", valid.with("exp", raw("1795348771")).sign())
+	c.add(accepted, "exp in the year 9999", valid.with("exp", raw("253402300799")).sign())
 }
 
 func signatures(c collection) {
 	for _, kind := range []struct{ alg, kid string }{{"RS256", "rsa"}, {"PS256", "rsa"}, {"ES256", "ec"}, {"EdDSA", "ed"}} {
-		good := goodDraft().withHeader("alg", kind.alg).withHeader("kid", kind.kid)
-		header, payload, signature := cut(good.sign())
+		valid := validDraft().withHeader("alg", kind.alg).withHeader("kid", kind.kid)
+		header, payload, signature := cut(valid.sign())
 		spoil := func(name string, edit func([]byte) []byte) {
 			bytes := must(base64.RawURLEncoding.DecodeString(signature))
 			c.add(reason.BadSignature, kind.alg+" "+name, header+"."+payload+"."+encode(string(edit(bytes))))
@@ -678,15 +680,15 @@ func signatures(c collection) {
 		spoil("twice", func(s []byte) []byte { return append(s, s...) })
 		spoil("reversed", func(s []byte) []byte { slices.Reverse(s); return s })
 		spoil("too long for any key", func(s []byte) []byte { return make([]byte, 1025) })
-		other := good.with("sub", "user_2").sign()
+		other := valid.with("sub", "user_2").sign()
 		otherHeader, otherPayload, otherSignature := cut(other)
 		c.add(reason.BadSignature, kind.alg+" of another token", header+"."+payload+"."+otherSignature)
 		c.add(reason.BadSignature, kind.alg+" with another payload", otherHeader+"."+otherPayload+"."+signature)
-		reordered := good
-		reordered.headerText = strings.Replace(good.headerJSON(), `{`, `{ `, 1)
+		reordered := valid
+		reordered.headerText = strings.Replace(valid.headerJSON(), `{`, `{ `, 1)
 		c.add(reason.BadSignature, kind.alg+" with a space in the header", encode(reordered.headerJSON())+"."+payload+"."+signature)
 	}
-	c.add(reason.BadSignature, "RS256 by a stranger", goodDraft().signedBy("stranger"))
+	c.add(reason.BadSignature, "RS256 by a stranger", validDraft().signedBy("stranger"))
 	saltLengths(c)
 	ecdsaEncodings(c)
 }
@@ -694,7 +696,7 @@ func signatures(c collection) {
 // saltLengths signs with salts of other lengths than that of the hash (RFC 7518 §3.5).
 func saltLengths(c collection) {
 	for length, want := range map[int]reason.Reason{8: reason.BadSignature, 20: reason.BadSignature, 32: accepted, 64: reason.BadSignature} {
-		d := goodDraft().withHeader("alg", "PS256")
+		d := validDraft().withHeader("alg", "PS256")
 		input := encode(d.headerJSON()) + "." + encode(d.claimsJSON())
 		digest := sha256.Sum256([]byte(input))
 		options := &rsa.PSSOptions{SaltLength: length, Hash: crypto.SHA256}
@@ -703,9 +705,9 @@ func saltLengths(c collection) {
 	}
 }
 
-// ecdsaEncodings writes r and s in ways that RFC 7518 §3.4 does not.
+// ecdsaEncodings are signatures in forms that RFC 7518 §3.4 does not allow.
 func ecdsaEncodings(c collection) {
-	d := goodDraft().withHeader("alg", "ES256").withHeader("kid", "ec")
+	d := validDraft().withHeader("alg", "ES256").withHeader("kid", "ec")
 	header, payload, signature := cut(d.sign())
 	bytes := must(base64.RawURLEncoding.DecodeString(signature))
 	r, s := new(big.Int).SetBytes(bytes[:32]), new(big.Int).SetBytes(bytes[32:])
@@ -729,7 +731,7 @@ func ecdsaEncodings(c collection) {
 	c.add(reason.BadSignature, "ES256 as wide as P-384", header+"."+payload+"."+encode(wide))
 }
 
-// beforeKeys are the reasons for which no key may be looked for.
+// beforeKeys are the reasons with which no key may be looked up.
 var beforeKeys = []reason.Reason{
 	reason.TooLarge, reason.Opaque, reason.Encrypted, reason.Malformed, reason.CriticalHeader, reason.WrongType, reason.MissingKeyID, reason.WrongIssuer,
 }
@@ -738,8 +740,8 @@ var corpusFile = flag.String("corpus", "", "write the corpus and its keys to thi
 
 func TestCorpus(t *testing.T) {
 	t.Parallel()
-	rules := strictRules()
-	if err := rules.Validate(); err != nil {
+	v := strictVerifier()
+	if err := v.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	names, reasons := map[string]bool{}, map[reason.Reason]int{}
@@ -750,11 +752,11 @@ func TestCorpus(t *testing.T) {
 		names[s.Name] = true
 		reasons[s.Want]++
 		lookUps := 0
-		keys := func(ctx context.Context, kid, alg string, tried uint64) ([]crypto.PublicKey, uint64, error) {
+		keys := keyFunc(func(ctx context.Context, kid, alg string, tried uint64) ([]crypto.PublicKey, uint64, error) {
 			lookUps++
-			return find(ctx, kid, alg, tried)
-		}
-		_, err := rules.Verify(context.Background(), s.Raw, keys, now)
+			return published(ctx, kid, alg, tried)
+		})
+		_, err := v.Verify(context.Background(), s.Raw, keys, now)
 		if s.Want == accepted && err != nil {
 			t.Errorf("%s: %v, want it accepted", s.Name, err)
 		}
@@ -771,31 +773,31 @@ func TestCorpus(t *testing.T) {
 			t.Errorf("no specimen for reason %q", want)
 		}
 	}
-	t.Logf("%d hostile tokens and %d good ones: %v", len(names)-reasons[accepted], reasons[accepted], reasons)
+	t.Logf("%d hostile tokens and %d valid ones: %v", len(names)-reasons[accepted], reasons[accepted], reasons)
 	if *corpusFile != "" {
 		writeCorpus(t, *corpusFile)
 	}
 }
 
-// checkText makes sure that a refusal is one line that does not give the token away.
+// checkText checks that the text of a rejection is one line without parts of the token.
 func checkText(t *testing.T, s specimen, err error) {
 	t.Helper()
-	var refused *token.Error
-	if !errors.As(err, &refused) {
+	var rejection *token.Error
+	if !errors.As(err, &rejection) {
 		return
 	}
-	text := refused.Error()
+	text := rejection.Error()
 	if strings.ContainsAny(text, "\r\n\x00") || len(text) > 1000 {
 		t.Errorf("%s: error %q, want one line of at most 1000 bytes", s.Name, text)
 	}
 	for _, part := range strings.Split(s.Raw, ".") {
 		if len(part) > 40 && strings.Contains(text, part[:40]) {
-			t.Errorf("%s: error %q holds a part of the token", s.Name, text)
+			t.Errorf("%s: error %q contains a part of the token", s.Name, text)
 		}
 	}
 }
 
-// writeCorpus lets other verifiers judge the same tokens.
+// writeCorpus writes the corpus for other verifiers.
 func writeCorpus(t *testing.T, path string) {
 	t.Helper()
 	keys := map[string][]byte{}
@@ -804,10 +806,10 @@ func writeCorpus(t *testing.T, path string) {
 	}
 	file := struct {
 		Now       time.Time
-		Rules     *token.Rules
+		Verifier  *token.Verifier
 		Keys      map[string][]byte // PKIX
 		Specimens []specimen
-	}{now, strictRules(), keys, corpus()}
+	}{now, strictVerifier(), keys, corpus()}
 	if err := os.WriteFile(path, must(json.Marshal(file)), 0o600); err != nil {
 		t.Fatal(err)
 	}

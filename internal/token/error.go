@@ -2,27 +2,24 @@ package token
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
-// Error says why a token was refused. Its text is one line for logs; it quotes
-// parts of the token, cut short, and never holds the token itself.
+// Error is the reason why a token was rejected. Its text is one line for logs. It
+// quotes shortened parts of the token and never contains the token itself.
 type Error struct {
 	Reason reason.Reason
-	Claim  string // the claim or header parameter at fault; empty when it is the token as a whole
-	Got    string // what the token has, as text for people: quoted and at most about maxQuoted bytes an item
-	Want   string // what was wanted, as text for people
-	Err    error  // the detail, if there is more to say
+	Claim  string // the claim or header parameter at fault; empty if it is the token as a whole
+	Got    string // the token's value, as text for people: quoted and shortened by package quote
+	Want   string // the accepted values, as text for people
+	Err    error  // more detail, or nil
 }
 
 // Unwrap returns the detail, or nil.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Error returns the fact, got before want.
+// Error returns what is wrong, got before want.
 func (e *Error) Error() string {
 	text := e.fact()
 	if e.Err != nil {
@@ -67,7 +64,7 @@ func (e *Error) fact() string {
 	}
 }
 
-// nouns are the words for what a got-and-want error is about.
+// nouns are the words for the claims and header parameters in an error with got and want.
 var nouns = map[string]string{
 	"alg": "algorithm",
 	"typ": "type",
@@ -82,42 +79,4 @@ func tooLarge(size, maxSize int) error {
 
 func malformed(where string, err error) error {
 	return &Error{Reason: reason.Malformed, Err: fmt.Errorf("%s: %w", where, err)}
-}
-
-const (
-	maxQuoted      = 128 // bytes of one quoted value before it is cut
-	maxQuotedItems = 4   // items of a quoted list before it is cut
-)
-
-// quote returns s as a Go string literal, cut at maxQuoted bytes.
-func quote(s string) string {
-	if len(s) <= maxQuoted {
-		return strconv.Quote(s)
-	}
-	cut := maxQuoted
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return strconv.Quote(s[:cut] + "…")
-}
-
-// quoteList returns items as ["a", "b"], cut at maxQuotedItems items.
-func quoteList(items []string) string {
-	quoted := make([]string, 0, maxQuotedItems+1)
-	for i, item := range items {
-		if i == maxQuotedItems {
-			quoted = append(quoted, fmt.Sprintf("%d more", len(items)-i))
-			break
-		}
-		quoted = append(quoted, quote(item))
-	}
-	return "[" + strings.Join(quoted, ", ") + "]"
-}
-
-// oneOf returns items as what is wanted: "a", or one of ["a", "b"].
-func oneOf(items []string) string {
-	if len(items) == 1 {
-		return quote(items[0])
-	}
-	return "one of " + quoteList(items)
 }

@@ -26,22 +26,24 @@ const (
 	resource = "https://mcp.example.com/mcp"
 )
 
-// now is when every test token is judged.
+// now is the time of every verification.
 var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// strictRules are the rules of the test issuer.
-func strictRules() *token.Rules {
-	return &token.Rules{
-		Issuer:     issuer,
-		Algorithms: []string{"RS256", "PS256", "ES256", "EdDSA"},
-		Types:      []string{"at+jwt"},
-		RejectedHeader: map[string]map[string]string{"cat": {
-			"cl_B7d4PD111AAA": "session token",
-			"cl_B7d4PD333AAA": "M2M token",
-		}},
-		RequiredClaims: []string{"client_id", "iat", "jti"},
-		SubjectPrefix:  "user_",
-		Audiences:      []string{resource},
+// strictVerifier checks the tokens of the test issuer.
+func strictVerifier() *token.Verifier {
+	return &token.Verifier{
+		Rules: token.Rules{
+			Algorithms: []string{"RS256", "PS256", "ES256", "EdDSA"},
+			Types:      []string{"at+jwt"},
+			RejectedHeader: map[string]map[string]string{"cat": {
+				"cl_B7d4PD111AAA": "session token",
+				"cl_B7d4PD333AAA": "M2M token",
+			}},
+			RequiredClaims: []string{"client_id", "iat", "jti"},
+			SubjectPrefix:  "user_",
+		},
+		Issuer:    issuer,
+		Audiences: []string{resource},
 	}
 }
 
@@ -51,7 +53,7 @@ var signingKeys = sync.OnceValue(func() map[string]crypto.Signer {
 		"rsa":      must(rsa.GenerateKey(rand.Reader, 2048)),
 		"ec":       must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)),
 		"ed":       ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), // the same in every fuzzing process
-		"stranger": must(rsa.GenerateKey(rand.Reader, 2048)),               // no key of the issuer
+		"stranger": must(rsa.GenerateKey(rand.Reader, 2048)),               // not a key of the issuer
 		"weak":     must(rsa.GenerateKey(rand.Reader, 1024)),
 		"p384":     must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)),
 		"p521":     must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)),
@@ -67,21 +69,39 @@ func must[T any](v T, err error) T {
 
 // issuerKeys are what the issuer publishes.
 var issuerKeys = sync.OnceValue(func() map[string][]crypto.PublicKey {
-	published := map[string][]crypto.PublicKey{}
+	keys := map[string][]crypto.PublicKey{}
 	for kid, key := range signingKeys() {
 		if kid != "stranger" {
-			published[kid] = []crypto.PublicKey{key.Public()}
+			keys[kid] = []crypto.PublicKey{key.Public()}
 		}
 	}
-	return published
+	return keys
 })
 
-// find is a token.Keys of generation 1.
-func find(_ context.Context, kid, _ string, _ uint64) ([]crypto.PublicKey, uint64, error) {
-	return issuerKeys()[kid], 1, nil
+// keyFunc is a token.Keys. Find calls it with tried 0, Newer with the generation.
+type keyFunc func(ctx context.Context, kid, alg string, tried uint64) ([]crypto.PublicKey, uint64, error)
+
+func (f keyFunc) Find(ctx context.Context, kid, alg string) ([]crypto.PublicKey, uint64, error) {
+	return f(ctx, kid, alg, 0)
 }
 
-// draft is a token to be signed.
+func (f keyFunc) Newer(ctx context.Context, kid, alg string, generation uint64) ([]crypto.PublicKey, uint64, error) {
+	return f(ctx, kid, alg, generation)
+}
+
+// published is the keys of the test issuer, which never change.
+var published = keyFunc(func(_ context.Context, kid, _ string, _ uint64) ([]crypto.PublicKey, uint64, error) {
+	return issuerKeys()[kid], 1, nil
+})
+
+// always is a token.Keys that returns the same keys for every name.
+func always(keys ...crypto.PublicKey) token.Keys {
+	return keyFunc(func(context.Context, string, string, uint64) ([]crypto.PublicKey, uint64, error) {
+		return keys, 1, nil
+	})
+}
+
+// draft is a token that is not signed yet.
 type draft struct {
 	header, claims map[string]any
 	headerText     string // instead of header, if not empty
@@ -90,8 +110,9 @@ type draft struct {
 	key            any    // the key that signs; that of the header's "kid" if nil
 }
 
-// goodDraft becomes a token that strictRules accept. No two calls share a map.
-func goodDraft() draft {
+// validDraft returns a draft of a token that strictVerifier accepts. Each call returns
+// new maps.
+func validDraft() draft {
 	return draft{
 		header: map[string]any{"alg": "RS256", "kid": "rsa", "typ": "at+jwt"},
 		claims: map[string]any{
@@ -130,16 +151,16 @@ func set(m map[string]any, name string, v any) map[string]any {
 	return m
 }
 
-// claimsWith returns a good draft with members added at the end of the claims.
+// claimsWith returns a valid draft with members added at the end of the claims.
 func claimsWith(members string) draft {
-	d := goodDraft()
+	d := validDraft()
 	d.claimsText = strings.TrimSuffix(d.claimsJSON(), "}") + "," + members + "}"
 	return d
 }
 
-// headerWith returns a good draft with members added at the end of the header.
+// headerWith returns a valid draft with members added at the end of the header.
 func headerWith(members string) draft {
-	d := goodDraft()
+	d := validDraft()
 	d.headerText = strings.TrimSuffix(d.headerJSON(), "}") + "," + members + "}"
 	return d
 }
@@ -149,10 +170,10 @@ func nested(depth int) string {
 	return strings.Repeat("[", depth) + strings.Repeat("]", depth)
 }
 
-// raw is JSON as it stands.
+// raw is JSON that is written unchanged.
 type raw = json.RawMessage
 
-// null stands for a JSON null where nil means absence.
+// null is a JSON null; nil removes a member.
 var null = raw("null")
 
 // sign returns the token.
@@ -196,8 +217,8 @@ func (d draft) claimsJSON() string {
 
 func encode(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
-// verify judges raw by rules at now.
-func verify(t testing.TB, rules *token.Rules, raw string) (*token.Token, error) {
+// verify verifies raw at the time now, with the keys that the issuer publishes.
+func verify(t testing.TB, v *token.Verifier, raw string) (*token.Token, error) {
 	t.Helper()
-	return rules.Verify(context.Background(), raw, find, now)
+	return v.Verify(context.Background(), raw, published, now)
 }

@@ -1,32 +1,36 @@
 package token
 
 import (
+	"errors"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 )
 
-// Unverified is what a token says of itself. Nothing of it is checked, anybody can
-// have written it: it is for telling a person what they sent, never for letting
-// them in.
+// Unverified is the content of a token that is not verified: anyone can have written
+// it. It explains a token to a person, and is the whole check where verification is
+// disabled for development. It must never decide about access elsewhere.
 type Unverified struct {
-	Kind string // in words: "access token", "ID token", "opaque token", "JWT" when nothing tells more
+	Kind string // in words: "access token", "ID token", "opaque token", or "JWT" if nothing says more
 
 	Type, Algorithm, KeyID    string
 	Issuer, Subject, ClientID string
 	Audience, Scopes          []string
-	Expiry, IssuedAt          time.Time // zero when the token does not say
+	Expiry, IssuedAt          time.Time // zero without one
 
-	Problem error // why it is not a well-formed JWT, or nil; the other fields hold what was readable
+	Payload string // the text of the claims
+	Problem error  // why it is not a well-formed JWT, or nil; the other fields hold what could be read
 }
 
-// Peek reads raw without checking it. Of what is longer than DefaultMaxSize bytes
-// or has not the form of a signed JWT it tells the kind only.
+// Peek reads raw without verifying it. If raw is longer than DefaultMaxSize bytes or
+// does not have the form of a signed JWT, only Kind and Problem are set.
 func Peek(raw string) Unverified {
 	jws, err := split(raw, DefaultMaxSize)
 	if err != nil {
 		return Unverified{Kind: unreadableKind(raw), Problem: err}
 	}
-	u := Unverified{Kind: "JWT"}
+	u := Unverified{Kind: "JWT", Payload: jws.payload}
 	h, err := parseHeader(jws.header, clerkCategories)
 	if err != nil {
 		u.Problem = malformed("header", err)
@@ -35,7 +39,7 @@ func Peek(raw string) Unverified {
 	if u.Problem == nil {
 		u.Problem = err
 	}
-	if _, err := jws.appendSignature(nil); u.Problem == nil {
+	if _, err := jws.decodeSignature(); u.Problem == nil {
 		u.Problem = err
 	}
 	u.Type, u.Algorithm, u.KeyID = h.typ, h.algorithm, h.keyID
@@ -51,7 +55,7 @@ func Peek(raw string) Unverified {
 	return u
 }
 
-// clerkCategories are the values of the private header parameter that marks Clerk's JWTs.
+// clerkCategories are the values of Clerk's private header parameter "cat".
 var clerkCategories = map[string]map[string]string{"cat": {
 	"cl_B7d4PD111AAA": "session token",
 	"cl_B7d4PD222AAA": "JWT template token",
@@ -70,33 +74,33 @@ var kindsByType = map[string]string{
 	"token-introspection+jwt":   "introspection response", // RFC 9701
 }
 
-// kindByClaims tells tokens apart by the claims that only one kind has.
+// kindByClaims returns the kind of token that the claims show which only one kind has,
+// or "".
 func kindByClaims(payload string) string {
 	kind := ""
-	o := object{scanner: scanner{text: payload}}
-	for o.next() {
-		text := o.value.raw
-		switch o.name {
-		case "sid":
-			if strings.HasPrefix(text, `"sess_`) {
-				return "session token"
-			}
-		case "sub":
-			if strings.HasPrefix(text, `"mch_`) {
-				return "M2M token"
-			}
-		case "handshake":
-			return "handshake token"
-		case "nonce", "at_hash", "c_hash":
-			return "ID token"
-		case "client_id", "scope", "scp":
-			kind = "access token"
+	stop := errors.New("the kind is known")
+	_ = strictjson.Walk(payload, func(m strictjson.Member) error { // of malformed claims, what precedes the fault
+		switch name, text := m.Name, m.Value; {
+		case name == "sid" && strings.HasPrefix(text, `"sess_`):
+			kind = "session token"
+		case name == "sub" && strings.HasPrefix(text, `"mch_`):
+			kind = "M2M token"
+		case name == "handshake":
+			kind = "handshake token"
+		case name == "nonce", name == "at_hash", name == "c_hash":
+			kind = "ID token"
+		case name == "client_id", name == "scope", name == "scp":
+			kind = "access token" // unless a later claim says otherwise
+			return nil
+		default:
+			return nil
 		}
-	}
+		return stop
+	})
 	return kind
 }
 
-// unreadableKind tells apart what is not a signed JWT, by how it begins.
+// unreadableKind returns the kind of a text that is not a signed JWT, by its first letters.
 func unreadableKind(raw string) string {
 	for _, mark := range []struct{ prefix, kind string }{
 		{"oat_", "opaque access token"},

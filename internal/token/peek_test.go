@@ -13,10 +13,10 @@ import (
 
 func TestPeekKinds(t *testing.T) {
 	t.Parallel()
-	jwt := goodDraft().withHeader("typ", "JWT").with("client_id", nil).with("scope", nil)
+	jwt := validDraft().withHeader("typ", "JWT").with("client_id", nil).with("scope", nil)
 	for _, tt := range []struct{ want, raw string }{
-		{"access token", goodDraft().sign()},
-		{"access token", goodDraft().withHeader("typ", "JWT").sign()},
+		{"access token", validDraft().sign()},
+		{"access token", validDraft().withHeader("typ", "JWT").sign()},
 		{"access token", jwt.with("scp", []string{"a"}).sign()},
 		{"session token", jwt.withHeader("cat", "cl_B7d4PD111AAA").sign()},
 		{"session token", jwt.with("sid", "sess_1").sign()},
@@ -49,7 +49,9 @@ func TestPeekKinds(t *testing.T) {
 
 func TestPeekFields(t *testing.T) {
 	t.Parallel()
+	stranger := validDraft().signedBy("stranger")
 	want := token.Unverified{
+		Payload:   validDraft().claimsJSON(),
 		Kind:      "access token",
 		Type:      "at+jwt",
 		Algorithm: "RS256",
@@ -62,18 +64,25 @@ func TestPeekFields(t *testing.T) {
 		Expiry:    now.Add(time.Hour),
 		IssuedAt:  now.Add(-time.Hour),
 	}
-	if diff := cmp.Diff(want, token.Peek(goodDraft().signedBy("stranger"))); diff != "" {
+	if diff := cmp.Diff(want, token.Peek(stranger)); diff != "" {
 		t.Error(diff)
 	}
-	// After a fault, what stands before it is still told.
-	broken := goodDraft()
+	// What precedes a fault is still reported.
+	broken := validDraft()
 	broken.claimsText = `{"iss":"https://a.example","sub":5}`
-	want = token.Unverified{Kind: "access token", Type: "at+jwt", Algorithm: "RS256", KeyID: "rsa", Issuer: "https://a.example"}
+	want = token.Unverified{
+		Payload:   broken.claimsText,
+		Kind:      "access token",
+		Type:      "at+jwt",
+		Algorithm: "RS256",
+		KeyID:     "rsa",
+		Issuer:    "https://a.example",
+	}
 	got := token.Peek(broken.sign())
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(token.Unverified{}, "Problem")); diff != "" {
 		t.Error(diff)
 	}
-	if want := `token is malformed: claim "sub": "5", want a string`; got.Problem == nil || got.Problem.Error() != want {
+	if want := `token is malformed: claim "sub": got a number, want a string`; got.Problem == nil || got.Problem.Error() != want {
 		t.Errorf("Problem is %v, want %v", got.Problem, want)
 	}
 }

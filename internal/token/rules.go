@@ -7,190 +7,180 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/jose"
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
 const (
 	DefaultLeeway = 30 * time.Second // for clocks that differ
-	MaxLeeway     = 5 * time.Minute  // RFC 7519 §4.1.4: "no more than a few minutes"
+	MaxLeeway     = 2 * time.Minute  // RFC 7519 §4.1.4: "no more than a few minutes"
 
 	DefaultMaxSize = 16 << 10 // bytes of a token
-	LargestMaxSize = 1 << 20  // bytes; the most that Rules.MaxSize may say
+	LargestMaxSize = 1 << 20  // bytes; the most that Verifier.MaxSize may be
 )
 
-// AudiencePolicy says what a token without "aud" is worth. A token whose "aud"
-// names others only is refused under every policy.
+// AudiencePolicy says whether a token without "aud" is accepted. A token whose "aud"
+// names other servers only is rejected under every policy.
 type AudiencePolicy int
 
 const (
-	// AudienceRequired refuses a token without "aud" (RFC 9068 §4). It is the zero value.
+	// AudienceRequired rejects a token without "aud" (RFC 9068 §4). It is the zero value.
 	AudienceRequired AudiencePolicy = iota
-	// AudienceIfPresent lets a token without "aud" through, with Token.Bound false:
-	// any server that was shown the token can use it here.
+	// AudienceIfPresent accepts a token without "aud", with Token.Bound false: any
+	// server that receives such a token can use it here.
 	AudienceIfPresent
 )
 
-// Rules are what one issuer's access tokens must be. The zero value refuses every
-// token. Rules are read-only once in use and then safe for concurrent use.
-type Rules struct {
-	// Issuer is compared with "iss" byte for byte (RFC 9068 §4, RFC 8725 §3.8).
-	Issuer string
+// String returns "required" or "if present".
+func (p AudiencePolicy) String() string {
+	if p == AudienceIfPresent {
+		return "if present"
+	}
+	return "required"
+}
 
-	// Algorithms are the "alg" values allowed, out of [Algorithms].
+// Rules are the rules of one kind of provider for its access tokens. The zero value
+// rejects every token. Package gatehouse documents the fields for users, in its type
+// TokenRules, which converts to this one.
+type Rules struct {
+	// Algorithms are the accepted "alg" values, out of [jose.Names].
 	Algorithms []string
 
-	// Types are the "typ" values allowed, compared without case and without the
-	// prefix "application/" (RFC 9068 §4, RFC 7515 §4.1.9): "at+jwt" admits
-	// "application/AT+JWT" too. An empty string admits a token without "typ".
+	// Types are the accepted "typ" values, compared without case and without the
+	// prefix "application/" (RFC 9068 §4, RFC 7515 §4.1.9): "at+jwt" accepts
+	// "application/AT+JWT" too. An empty string accepts a token without "typ".
 	Types []string
 
 	// RejectedHeader marks other kinds of tokens of the same issuer: header
-	// parameter → value → the kind, as words for the error. A parameter that is
-	// named here must be a string; other values of it are let through. It cannot be
-	// one that every token is judged by ("alg", "typ", "kid", "crit", "b64").
+	// parameter → value → the kind, in words for the error. A parameter that is
+	// named here must be a string; its other values are accepted. It cannot be one
+	// that is checked for every token ("alg", "typ", "kid", "crit", "b64").
 	RejectedHeader map[string]map[string]string
 
-	// RequiredClaims must be there beside "iss", "sub" and "exp", and not be empty:
-	// dates and lists for the claims that are such, non-empty strings for all others.
+	// RequiredClaims must be present and not empty, in addition to "iss", "sub" and
+	// "exp". Those that have no type in claimNames must be strings.
 	RequiredClaims []string
 
-	// SubjectPrefix must begin "sub", and not be all of it. Empty allows every subject.
+	// SubjectPrefix is how "sub" must begin; more must follow. Empty allows every subject.
 	SubjectPrefix string
 
-	// Audience says what a token without "aud" is worth.
+	// Audience says whether a token without "aud" is accepted.
 	Audience AudiencePolicy
+}
 
-	// Audiences are the names of this server, compared byte for byte; "aud" must
-	// hold at least one of them (RFC 9068 §4).
+// Verifier checks the access tokens of one issuer for one server. The zero value
+// rejects every token. A Verifier must not change once it is in use, and is then safe
+// for concurrent use.
+type Verifier struct {
+	Rules
+
+	// Issuer is compared with "iss" byte by byte (RFC 9068 §4, RFC 8725 §3.8).
+	Issuer string
+
+	// Audiences are the names of this server, compared byte by byte. "aud" must have
+	// at least one of them (RFC 9068 §4).
 	Audiences []string
 
-	// Leeway is added to "exp" and taken from "nbf" and "iat"; 0 means DefaultLeeway.
+	// Leeway is added to "exp" and subtracted from "nbf" and "iat"; 0 means DefaultLeeway.
 	Leeway time.Duration
 
 	// MaxSize bounds the token, in bytes; 0 means DefaultMaxSize.
 	MaxSize int
 }
 
-// Validate returns every fault of r as one joined error, or nil. Rules with faults
-// refuse tokens; they never let more of them in.
-func (r *Rules) Validate() error {
-	var faults []error
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-
-	if r.Issuer == "" {
-		fault("Issuer is empty")
+// Validate returns every fault of v as one joined error, or nil. A Verifier with faults
+// rejects more tokens than one without, never fewer.
+func (v *Verifier) Validate() error {
+	var f faults
+	if v.Issuer == "" {
+		f.add("Issuer is empty")
 	}
+	v.Rules.validate(&f)
+	if len(v.Audiences) == 0 || slices.Contains(v.Audiences, "") {
+		f.add("Audiences is %q, want the names of this server", v.Audiences)
+	}
+	if v.Leeway < 0 || v.Leeway > MaxLeeway {
+		f.add("Leeway is %v, want 0 to %v", v.Leeway, MaxLeeway)
+	}
+	if v.MaxSize < 0 || v.MaxSize > LargestMaxSize {
+		f.add("MaxSize is %d, want 0 to %d", v.MaxSize, LargestMaxSize)
+	}
+	return errors.Join(f...)
+}
+
+// faults collects the faults of a Verifier. Each names a field first.
+type faults []error
+
+func (f *faults) add(format string, args ...any) { *f = append(*f, fmt.Errorf(format, args...)) }
+
+func (r *Rules) validate(f *faults) {
 	if len(r.Algorithms) == 0 {
-		fault("Algorithms is empty, want some of %q", Algorithms())
+		f.add("Algorithms is empty, want some of %q", jose.Names())
 	}
 	for _, name := range r.Algorithms {
-		if _, ok := algorithms[name]; !ok {
-			fault("Algorithms has %q, want some of %q", name, Algorithms())
+		if _, ok := jose.Lookup(name); !ok {
+			f.add("Algorithms has %q, want some of %q", name, jose.Names())
 		}
 	}
 	if len(r.Types) == 0 {
-		fault(`Types is empty, want "at+jwt" or what the issuer writes`)
+		f.add(`Types is empty, want "at+jwt" or the issuer's own type`)
 	}
 	for name := range r.RejectedHeader {
 		if slices.Contains(headerNames, name) {
-			fault("RejectedHeader has %q, want other parameters", name)
+			f.add("RejectedHeader has %q, want other parameters", name)
 		}
 	}
 	if r.Audience != AudienceRequired && r.Audience != AudienceIfPresent {
-		fault("Audience is %d, want AudienceRequired or AudienceIfPresent", r.Audience)
+		f.add("Audience is %d, want AudienceRequired or AudienceIfPresent", int(r.Audience))
 	}
-	if len(r.Audiences) == 0 || slices.Contains(r.Audiences, "") {
-		fault("Audiences is %q, want the names of this server", r.Audiences)
-	}
-	if r.Leeway < 0 || r.Leeway > MaxLeeway {
-		fault("Leeway is %v, want 0 to %v", r.Leeway, MaxLeeway)
-	}
-	if r.MaxSize < 0 || r.MaxSize > LargestMaxSize {
-		fault("MaxSize is %d, want 0 to %d", r.MaxSize, LargestMaxSize)
-	}
-	return errors.Join(faults...)
 }
 
-func (r *Rules) leeway() time.Duration {
-	if r.Leeway == 0 {
+func (v *Verifier) leeway() time.Duration {
+	if v.Leeway == 0 {
 		return DefaultLeeway
 	}
-	return min(max(r.Leeway, 0), MaxLeeway)
+	return min(max(v.Leeway, 0), MaxLeeway)
 }
 
-func (r *Rules) maxSize() int {
-	if r.MaxSize == 0 {
+func (v *Verifier) maxSize() int {
+	if v.MaxSize == 0 {
 		return DefaultMaxSize
 	}
-	return min(r.MaxSize, LargestMaxSize)
+	return min(v.MaxSize, LargestMaxSize)
 }
 
-// checkHeader judges a well-formed header.
-func (r *Rules) checkHeader(h *header) error {
-	if err := h.checkAlgorithm(r.Algorithms); err != nil {
-		return err
-	}
-	switch {
-	case h.kind != "":
-		return &Error{Reason: reason.WrongType, Claim: "typ", Got: quote(h.kind), Want: quote("access token")}
-	case !r.admitsType(h.typ):
-		return &Error{Reason: reason.WrongType, Claim: "typ", Got: quote(h.typ), Want: oneOf(r.Types)}
-	case h.keyID == "":
-		return &Error{Reason: reason.MissingKeyID, Claim: "kid"}
-	}
-	return nil
-}
-
-func (r *Rules) admitsType(typ string) bool {
-	typ = mediaType(typ)
-	for _, want := range r.Types {
-		if strings.EqualFold(typ, mediaType(want)) {
-			return true
-		}
-	}
-	return false
-}
-
-// mediaType returns typ without the prefix that RFC 7515 §4.1.9 lets writers leave out.
-func mediaType(typ string) string {
-	const prefix = "application/"
-	if len(typ) > len(prefix) && strings.EqualFold(typ[:len(prefix)], prefix) && !strings.Contains(typ[len(prefix):], "/") {
-		return typ[len(prefix):]
-	}
-	return typ
-}
-
-// checkIssuer judges the one claim that is judged before the signature, so that a
-// foreign token never causes a key to be looked for.
-func (r *Rules) checkIssuer(c *claims) error {
+// checkIssuer checks the one claim that is checked before the signature, so that a
+// token of another issuer never causes a key to be looked up.
+func (v *Verifier) checkIssuer(c *claims) error {
 	if c.issuer == "" {
 		return &Error{Reason: reason.MissingClaim, Claim: "iss"}
 	}
-	if c.issuer != r.Issuer {
-		return &Error{Reason: reason.WrongIssuer, Claim: "iss", Got: quote(c.issuer), Want: quote(r.Issuer)}
+	if c.issuer != v.Issuer {
+		return &Error{Reason: reason.WrongIssuer, Claim: "iss", Got: quote.String(c.issuer), Want: quote.String(v.Issuer)}
 	}
 	return nil
 }
 
-// checkClaims judges everything else, once the signature is good.
-func (r *Rules) checkClaims(c *claims, now time.Time) error {
-	if err := r.checkRequired(c); err != nil {
+// checkClaims checks all other claims, once the signature is verified.
+func (v *Verifier) checkClaims(c *claims, now time.Time) error {
+	if err := v.checkRequired(c); err != nil {
 		return err
 	}
-	if err := r.checkTimes(c, now); err != nil {
+	if err := v.checkTimes(c, now); err != nil {
 		return err
 	}
 	if c.confirmation {
 		return &Error{Reason: reason.SenderConstrained, Claim: "cnf"}
 	}
-	if rest, ok := strings.CutPrefix(c.subject, r.SubjectPrefix); !ok || rest == "" {
-		return &Error{Reason: reason.WrongSubject, Claim: "sub", Got: quote(c.subject), Want: quote(r.SubjectPrefix + "…")}
+	if rest, ok := strings.CutPrefix(c.subject, v.SubjectPrefix); !ok || rest == "" {
+		return &Error{Reason: reason.WrongSubject, Claim: "sub", Got: quote.String(c.subject), Want: quote.String(v.SubjectPrefix + "…")}
 	}
-	return r.checkAudience(c)
+	return v.checkAudience(c)
 }
 
-func (r *Rules) checkRequired(c *claims) error {
-	for _, names := range [...][]string{{"sub", "exp"}, r.RequiredClaims} {
+func (v *Verifier) checkRequired(c *claims) error {
+	for _, names := range [...][]string{{"sub", "exp"}, v.RequiredClaims} {
 		for _, name := range names {
 			if !c.has(name) {
 				return &Error{Reason: reason.MissingClaim, Claim: name}
@@ -200,35 +190,35 @@ func (r *Rules) checkRequired(c *claims) error {
 	return nil
 }
 
-func (r *Rules) checkTimes(c *claims, now time.Time) error {
-	if !now.Before(c.expiry.Add(r.leeway())) {
+func (v *Verifier) checkTimes(c *claims, now time.Time) error {
+	if !now.Before(c.expiry.Add(v.leeway())) {
 		return &Error{Reason: reason.Expired, Claim: "exp", Got: now.Sub(c.expiry).Truncate(time.Second).String() + " ago"}
 	}
-	latest := now.Add(r.leeway())
+	latest := now.Add(v.leeway())
 	if c.notBefore.After(latest) {
-		return notYet("nbf", c.notBefore.Sub(now))
+		return notYetValid("nbf", c.notBefore.Sub(now))
 	}
 	if c.issued.After(latest) {
-		return notYet("iat", c.issued.Sub(now))
+		return notYetValid("iat", c.issued.Sub(now))
 	}
 	return nil
 }
 
-func notYet(claim string, d time.Duration) error {
+func notYetValid(claim string, d time.Duration) error {
 	return &Error{Reason: reason.NotYetValid, Claim: claim, Got: d.Truncate(time.Second).String() + " in the future"}
 }
 
-func (r *Rules) checkAudience(c *claims) error {
+func (v *Verifier) checkAudience(c *claims) error {
 	if !c.hasAudience {
-		if r.Audience == AudienceIfPresent {
+		if v.Audience == AudienceIfPresent {
 			return nil
 		}
-		return &Error{Reason: reason.Unbound, Claim: "aud", Want: oneOf(r.Audiences)}
+		return &Error{Reason: reason.Unbound, Claim: "aud", Want: quote.OneOf(v.Audiences)}
 	}
 	for _, name := range c.audience {
-		if name != "" && slices.Contains(r.Audiences, name) {
+		if name != "" && slices.Contains(v.Audiences, name) {
 			return nil
 		}
 	}
-	return &Error{Reason: reason.WrongAudience, Claim: "aud", Got: quoteList(c.audience), Want: oneOf(r.Audiences)}
+	return &Error{Reason: reason.WrongAudience, Claim: "aud", Got: quote.List(c.audience), Want: quote.OneOf(v.Audiences)}
 }

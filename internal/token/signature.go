@@ -1,172 +1,128 @@
 package token
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"unsafe"
+	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/jose"
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
-const (
-	minRSABits = 2048 // RFC 7518 §3.3, §3.5
-	maxRSABits = 8192 // what a verification may cost
+// maxKeys is how many keys of one "kid" are tried.
+const maxKeys = 16
 
-	maxKeys = 16 // keys of one "kid" that are tried
-)
-
-// Keys finds the issuer's keys that "kid" names and that may serve alg. Both are
-// text of an unchecked token, and parts of a larger string: clone them to keep them.
-//
-// tried is 0 at first. When no key it gave made the signature, Verify asks once
-// more with the generation of those keys, for issuers that replace a key under its
-// old name. The same generation in answer means that there is nothing newer. A
-// generation of 0 is that of keys that never change: Verify does not ask again.
-//
-// No keys and no error mean that the issuer has none of this name. An error means
-// that the keys are out of reach; it must not be an [*Error].
-type Keys func(ctx context.Context, kid, alg string, tried uint64) (keys []crypto.PublicKey, generation uint64, err error)
-
-// algorithm is one signature algorithm of RFC 7518 §3.1, RFC 8037 or RFC 9864.
-type algorithm struct {
-	family string
-	hash   crypto.Hash
-	curve  elliptic.Curve // of EC keys
-}
-
-const (
-	familyPKCS1 = "RSASSA-PKCS1-v1_5"
-	familyPSS   = "RSASSA-PSS"
-	familyECDSA = "ECDSA"
-	familyEdDSA = "EdDSA"
-)
-
-// algorithms are all asymmetric: with a public key, a token that chooses HMAC or
-// "none" would be its own witness (RFC 8725 §2.1).
-var algorithms = map[string]algorithm{
-	"RS256":   {family: familyPKCS1, hash: crypto.SHA256},
-	"RS384":   {family: familyPKCS1, hash: crypto.SHA384},
-	"RS512":   {family: familyPKCS1, hash: crypto.SHA512},
-	"PS256":   {family: familyPSS, hash: crypto.SHA256},
-	"PS384":   {family: familyPSS, hash: crypto.SHA384},
-	"PS512":   {family: familyPSS, hash: crypto.SHA512},
-	"ES256":   {family: familyECDSA, hash: crypto.SHA256, curve: elliptic.P256()},
-	"ES384":   {family: familyECDSA, hash: crypto.SHA384, curve: elliptic.P384()},
-	"ES512":   {family: familyECDSA, hash: crypto.SHA512, curve: elliptic.P521()},
-	"EdDSA":   {family: familyEdDSA},
-	"Ed25519": {family: familyEdDSA},
-}
-
-// Algorithms returns the "alg" values that Rules.Algorithms may list, sorted.
-func Algorithms() []string { return slices.Sorted(maps.Keys(algorithms)) }
-
-// checkSignature finds out whether a key of the issuer made the signature, and
-// returns the generation of that key.
-func (c *compact) checkSignature(ctx context.Context, h *header, find Keys) (generation uint64, err error) {
-	var buffer [maxRSABits / 8]byte // on the stack
-	signature, err := c.appendSignature(buffer[:0])
+// checkSignature checks that one of the issuer's keys made the signature, and returns
+// the generation of that key. issued is the unverified "iat".
+func (c *compact) checkSignature(ctx context.Context, h *header, issued time.Time, keys Keys) (generation uint64, err error) {
+	signature, err := c.decodeSignature()
 	if err != nil {
 		return 0, err
 	}
-	if err := algorithms[h.algorithm].checkLength(signature); err != nil {
-		return 0, &Error{Reason: reason.BadSignature, Got: quote(h.keyID), Err: err}
+	alg, _ := jose.Lookup(h.algorithm)
+	s := signed{algorithm: alg, input: []byte(c.signed), signature: signature, header: h}
+	if err := s.checkLength(); err != nil {
+		return 0, &Error{Reason: reason.BadSignature, Got: quote.String(h.keyID), Err: err}
 	}
-	keys, generation, err := find.lookUp(ctx, h, 0)
+	found, generation, err := keys.Find(ctx, h.keyID, h.algorithm)
 	if err != nil {
-		return 0, err
+		return 0, &KeyError{KeyID: h.keyID, IssuedAt: issued, Err: err}
 	}
-	refusal := c.try(h, signature, keys)
-	if refusal == nil || len(keys) == 0 || generation == 0 {
-		return generation, refusal
+	rejection := s.checkAny(found)
+	if rejection == nil || len(found) == 0 {
+		return generation, rejection
 	}
-	newer, latest, err := find.lookUp(ctx, h, generation)
+	newer, newest, err := keys.Newer(ctx, h.keyID, h.algorithm, generation)
 	if err != nil {
-		return 0, err
+		return 0, &KeyError{KeyID: h.keyID, IssuedAt: issued, Err: err}
 	}
-	if latest == generation {
-		return 0, refusal
+	if newest == generation {
+		return 0, rejection
 	}
-	return latest, c.try(h, signature, newer)
+	return newest, s.checkAny(newer)
 }
 
-func (find Keys) lookUp(ctx context.Context, h *header, tried uint64) ([]crypto.PublicKey, uint64, error) {
-	keys, generation, err := find(ctx, h.keyID, h.algorithm, tried)
-	if err != nil {
-		return nil, 0, fmt.Errorf("looking up key %s: %w", quote(h.keyID), err)
-	}
-	return keys, generation, nil
+// signed is what a signature was made over, and how.
+type signed struct {
+	algorithm jose.Algorithm
+	input     []byte
+	signature []byte
+	header    *header
 }
 
-// try returns nil if one of keys made signature.
-func (c *compact) try(h *header, signature []byte, keys []crypto.PublicKey) error {
+// checkAny returns nil if one of keys made the signature.
+func (s *signed) checkAny(keys []crypto.PublicKey) error {
+	h := s.header
 	if len(keys) == 0 {
-		return &Error{Reason: reason.UnknownKey, Claim: "kid", Got: quote(h.keyID)}
+		return &Error{Reason: reason.UnknownKey, Claim: "kid", Got: quote.String(h.keyID)}
 	}
-	alg := algorithms[h.algorithm]
-	var misfit error
-	fits := false
+	var unsuitable error
+	suitable := false
 	for _, key := range keys[:min(len(keys), maxKeys)] {
-		if err := alg.checkKey(key); err != nil {
-			misfit = err
+		if err := s.checkKey(key); err != nil {
+			unsuitable = err
 			continue
 		}
-		fits = true
-		if alg.verify(key, c.signed, signature) {
+		suitable = true
+		if s.isBy(key) {
 			return nil
 		}
 	}
-	if !fits {
-		return &Error{Reason: reason.WrongAlgorithm, Claim: "alg", Got: quote(h.algorithm), Want: "that of key " + quote(h.keyID), Err: misfit}
+	if !suitable {
+		return &Error{
+			Reason: reason.WrongAlgorithm,
+			Claim:  "alg",
+			Got:    quote.String(h.algorithm),
+			Want:   "that of key " + quote.String(h.keyID),
+			Err:    unsuitable,
+		}
 	}
-	return &Error{Reason: reason.BadSignature, Got: quote(h.keyID)}
+	return &Error{Reason: reason.BadSignature, Got: quote.String(h.keyID)}
 }
 
-// checkLength refuses a signature that no key can have made, before any is looked for.
-func (a algorithm) checkLength(signature []byte) error {
-	shortest, longest := minRSABits/8, maxRSABits/8
-	switch a.family {
-	case familyECDSA:
-		shortest = 2 * a.coordinateSize()
+// checkLength rejects a signature that no key can have made, before a key is looked up.
+func (s *signed) checkLength() error {
+	shortest, longest := jose.MinRSABits/8, jose.MaxRSABits/8
+	switch s.algorithm.KeyType {
+	case jose.EC:
+		shortest = 2 * jose.CoordinateSize(s.algorithm.Curve)
 		longest = shortest
-	case familyEdDSA:
+	case jose.OKP:
 		shortest, longest = ed25519.SignatureSize, ed25519.SignatureSize
 	}
-	if n := len(signature); n < shortest || n > longest {
+	if n := len(s.signature); n < shortest || n > longest {
 		return fmt.Errorf("signature is %d bytes, want %d to %d", n, shortest, longest)
 	}
 	return nil
 }
 
-// coordinateSize is the size in bytes of r and s (RFC 7518 §3.4).
-func (a algorithm) coordinateSize() int { return (a.curve.Params().BitSize + 7) / 8 }
-
-// checkKey refuses a key that is not for a. Each key serves its own kind of
-// algorithm only (RFC 8725 §3.1).
-func (a algorithm) checkKey(key crypto.PublicKey) error {
+// checkKey rejects a key that is not for the algorithm. A key is used with algorithms
+// of its own type only (RFC 8725 §3.1).
+func (s *signed) checkKey(key crypto.PublicKey) error {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
-		if a.family != familyPKCS1 && a.family != familyPSS {
+		if s.algorithm.KeyType != jose.RSA {
 			return errors.New("the key is RSA")
 		}
-		if bits := k.N.BitLen(); bits < minRSABits || bits > maxRSABits {
-			return fmt.Errorf("the RSA key has %d bits, want %d to %d", bits, minRSABits, maxRSABits)
+		if err := jose.CheckRSABits(k.N.BitLen()); err != nil {
+			return fmt.Errorf("the RSA key has %w", err)
 		}
 	case *ecdsa.PublicKey:
-		if a.family != familyECDSA || k.Curve != a.curve {
+		if s.algorithm.KeyType != jose.EC || k.Curve != s.algorithm.Curve {
 			return fmt.Errorf("the key is EC on %s", k.Curve.Params().Name)
 		}
 	case ed25519.PublicKey:
-		if a.family != familyEdDSA {
+		if s.algorithm.KeyType != jose.OKP {
 			return errors.New("the key is Ed25519")
 		}
 		if len(k) != ed25519.PublicKeySize {
@@ -178,67 +134,56 @@ func (a algorithm) checkKey(key crypto.PublicKey) error {
 	return nil
 }
 
-// verify reports whether key, which has passed checkKey, made the signature.
-func (a algorithm) verify(key crypto.PublicKey, signed string, signature []byte) bool {
+// isBy reports whether key, which has passed checkKey, made the signature.
+func (s *signed) isBy(key crypto.PublicKey) bool {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
-		if a.family == familyPSS {
+		if s.algorithm.PSS {
 			sameLength := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash} // RFC 7518 §3.5
-			return rsa.VerifyPSS(k, a.hash, a.digest(signed), signature, sameLength) == nil
+			return rsa.VerifyPSS(k, s.algorithm.Hash, s.digest(), s.signature, sameLength) == nil
 		}
-		return rsa.VerifyPKCS1v15(k, a.hash, a.digest(signed), signature) == nil
+		return rsa.VerifyPKCS1v15(k, s.algorithm.Hash, s.digest(), s.signature) == nil
 	case *ecdsa.PublicKey:
-		n := a.coordinateSize()
-		var buffer [maxASN1]byte // on the stack
-		return ecdsa.VerifyASN1(k, a.digest(signed), appendASN1(buffer[:0], signature[:n], signature[n:]))
+		return ecdsa.VerifyASN1(k, s.digest(), s.asn1())
 	case ed25519.PublicKey:
-		return ed25519.Verify(k, readOnly(signed), signature)
+		return ed25519.Verify(k, s.input, s.signature)
 	}
 	return false
 }
 
-// readOnly returns the bytes of s without a copy. They must not be written to.
-func readOnly(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
-
-func (a algorithm) digest(signed string) []byte {
-	switch a.hash {
+func (s *signed) digest() []byte {
+	switch s.algorithm.Hash {
 	case crypto.SHA256:
-		sum := sha256.Sum256(readOnly(signed))
+		sum := sha256.Sum256(s.input)
 		return sum[:]
 	case crypto.SHA384:
-		sum := sha512.Sum384(readOnly(signed))
+		sum := sha512.Sum384(s.input)
 		return sum[:]
 	default:
-		sum := sha512.Sum512(readOnly(signed))
+		sum := sha512.Sum512(s.input)
 		return sum[:]
 	}
 }
 
-// maxASN1 is the size of the longest ECDSA signature in ASN.1, that of P-521.
-const maxASN1 = 3 + 2*(2+67)
-
-// appendASN1 appends r and s as an ECDSA-Sig-Value (RFC 3279 §2.2.3), which is
-// what the standard library takes without further copies.
-func appendASN1(dst, r, s []byte) []byte {
-	size := asn1Size(r) + asn1Size(s)
-	dst = append(dst, 0x30)
-	if size > 127 {
-		dst = append(dst, 0x81)
+// asn1 returns the two halves of the signature (RFC 7518 §3.4) as an ECDSA-Sig-Value
+// (RFC 3279 §2.2.3). crypto/ecdsa reads that directly; from big.Int values it would
+// first write the same.
+func (s *signed) asn1() []byte {
+	half := len(s.signature) / 2
+	integers := make([]byte, 0, len(s.signature)+2*len("\x02\x20\x00"))
+	integers = appendInteger(integers, s.signature[:half])
+	integers = appendInteger(integers, s.signature[half:])
+	length := []byte{byte(len(integers))}
+	if len(integers) > 0x7f { // P-521
+		length = []byte{0x81, byte(len(integers))}
 	}
-	dst = append(dst, byte(size))
-	return appendInteger(appendInteger(dst, r), s)
+	return slices.Concat([]byte{0x30}, length, integers)
 }
 
-func asn1Size(n []byte) int {
-	var buffer [70]byte
-	return len(appendInteger(buffer[:0], n))
-}
-
+// appendInteger appends n, an unsigned number of at most 66 bytes, as an ASN.1 INTEGER.
 func appendInteger(dst, n []byte) []byte {
-	for len(n) > 1 && n[0] == 0 {
-		n = n[1:]
-	}
-	if n[0] >= 0x80 {
+	n = bytes.TrimLeft(n, "\x00")
+	if len(n) == 0 || n[0] > 0x7f { // the first bit is the sign
 		dst = append(dst, 2, byte(len(n)+1), 0)
 	} else {
 		dst = append(dst, 2, byte(len(n)))

@@ -2,14 +2,13 @@ package token
 
 import (
 	"context"
-	"crypto"
 	"time"
 )
 
-// Token is an access token that passed every check. Its strings are parts of the
-// memory of Payload, which must not be written to.
+// Token is an access token that passed every check. Most of its strings are parts of
+// Payload.
 type Token struct {
-	Type      string // "typ" as it was written; empty where Rules.Types admit that
+	Type      string // "typ" as the issuer wrote it; empty only if Rules.Types accepts that
 	Algorithm string // "alg"
 	KeyID     string // "kid"
 
@@ -25,71 +24,70 @@ type Token struct {
 	NotBefore time.Time // "nbf"; zero without one
 	IssuedAt  time.Time // "iat"; zero without one
 
-	Payload    []byte // the claims as the issuer wrote them: one JSON object
-	Generation uint64 // of the keys that verified the signature
-	Bound      bool   // "aud" is there and names this server
+	Payload    string // the claims as the issuer wrote them: one JSON object
+	Generation uint64 // of the keys that verified the signature; see Keys
+	Bound      bool   // whether the token has "aud", which then names this server
 }
 
-// Verify returns the access token that raw is. keys finds the issuer's keys; now is
-// the time to judge by.
+// Verify returns the access token that raw is, by the issuer's keys and at the time now.
 //
-// A token that breaks a rule is refused with an [*Error]. Any other error is that
-// of keys, wrapped. Verify is safe for concurrent use if keys is.
-func (r *Rules) Verify(ctx context.Context, raw string, keys Keys, now time.Time) (*Token, error) {
-	jws, err := split(raw, r.maxSize())
+// If the token breaks a rule, the error is an [*Error]. If its key is not available, the
+// error is a [*KeyError]. Verify is safe for concurrent use.
+func (v *Verifier) Verify(ctx context.Context, raw string, keys Keys, now time.Time) (*Token, error) {
+	jws, err := split(raw, v.maxSize())
 	if err != nil {
 		return nil, err
 	}
-	h, err := parseHeader(jws.header, r.RejectedHeader)
+	h, err := parseHeader(jws.header, v.RejectedHeader)
 	if err != nil {
 		return nil, malformed("header", err)
 	}
-	if err := r.checkHeader(&h); err != nil {
+	if err := v.checkHeader(&h); err != nil {
 		return nil, err
 	}
-	c, err := parseClaims(jws.payload, r.RequiredClaims)
+	c, err := parseClaims(jws.payload, v.RequiredClaims)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.checkIssuer(&c); err != nil {
+	if err := v.checkIssuer(&c); err != nil {
 		return nil, err
 	}
-	generation, err := jws.checkSignature(ctx, &h, keys)
+	generation, err := jws.checkSignature(ctx, &h, c.issued, keys)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.checkClaims(&c, now); err != nil {
+	if err := v.checkClaims(&c, now); err != nil {
 		return nil, err
 	}
-	t := c.token(jws.bytes)
+	t := c.token(jws.payload)
 	t.Type, t.Algorithm, t.KeyID, t.Generation = h.typ, h.algorithm, h.keyID, generation
 	return t, nil
 }
 
 // VerifyClaims returns the access token whose claims are payload, one JSON object
-// that the issuer itself has just handed over: the answer to an introspection
-// request (RFC 7662 §2.2), whose members have the names of JWT claims. Everything
-// but header and signature is judged as [Rules.Verify] does, and every error is an [*Error].
-// The token keeps payload.
-func (r *Rules) VerifyClaims(payload []byte, now time.Time) (*Token, error) {
-	if len(payload) > r.maxSize() {
-		return nil, tooLarge(len(payload), r.maxSize())
+// that the issuer itself has just sent: the answer to an introspection request
+// (RFC 7662 §2.2), whose members have the names of JWT claims. It checks all that
+// [Verifier.Verify] checks except header and signature, and every error is an [*Error].
+func (v *Verifier) VerifyClaims(payload []byte, now time.Time) (*Token, error) {
+	if len(payload) > v.maxSize() {
+		return nil, tooLarge(len(payload), v.maxSize())
 	}
-	c, err := parseClaims(string(payload), r.RequiredClaims)
+	text := string(payload)
+	c, err := parseClaims(text, v.RequiredClaims)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.checkIssuer(&c); err != nil {
+	if err := v.checkIssuer(&c); err != nil {
 		return nil, err
 	}
-	if err := r.checkClaims(&c, now); err != nil {
+	if err := v.checkClaims(&c, now); err != nil {
 		return nil, err
 	}
-	return c.token(payload), nil
+	return c.token(text), nil
 }
 
-// token returns what the claims say, with payload as their text.
-func (c *claims) token(payload []byte) *Token {
+// token returns the token with the claims c, whose text is payload.
+func (c *claims) token(payload string) *Token {
 	return &Token{
 		Issuer:    c.issuer,
 		Subject:   c.subject,
@@ -103,27 +101,4 @@ func (c *claims) token(payload []byte) *Token {
 		Payload:   payload,
 		Bound:     c.hasAudience,
 	}
-}
-
-// CheckSignature reads raw as a JWS in compact serialization and checks that its
-// algorithm is one of algorithms and that key made its signature (RFC 7515 §5.2).
-// It asks for no "typ" and no "kid" and looks at no claim: what passes is
-// signed, and not yet a token. The error is an [*Error].
-func CheckSignature(raw string, algorithms []string, key crypto.PublicKey) error {
-	jws, err := split(raw, LargestMaxSize)
-	if err != nil {
-		return err
-	}
-	h, err := parseHeader(jws.header, nil)
-	if err != nil {
-		return malformed("header", err)
-	}
-	if err := h.checkAlgorithm(algorithms); err != nil {
-		return err
-	}
-	static := func(context.Context, string, string, uint64) ([]crypto.PublicKey, uint64, error) {
-		return []crypto.PublicKey{key}, 0, nil
-	}
-	_, err = jws.checkSignature(context.Background(), &h, static)
-	return err
 }

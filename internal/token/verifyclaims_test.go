@@ -12,10 +12,16 @@ import (
 
 func TestVerifyClaims(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	rules := token.Rules{
-		Issuer: "https://issuer.example.com", Algorithms: []string{"RS256"}, Types: []string{"at+jwt"},
-		RequiredClaims: []string{"client_id"}, SubjectPrefix: "user_",
-		Audience: token.AudienceIfPresent, Audiences: []string{"https://mcp.example.com/mcp"},
+	v := token.Verifier{
+		Rules: token.Rules{
+			Algorithms:     []string{"RS256"},
+			Types:          []string{"at+jwt"},
+			RequiredClaims: []string{"client_id"},
+			SubjectPrefix:  "user_",
+			Audience:       token.AudienceIfPresent,
+		},
+		Issuer:    "https://issuer.example.com",
+		Audiences: []string{"https://mcp.example.com/mcp"},
 	}
 	const rest = `"client_id":"c","sub":"user_1","exp":1800000060`
 	const iss = `"iss":"https://issuer.example.com"`
@@ -37,12 +43,12 @@ func TestVerifyClaims(t *testing.T) {
 		{"too large", fmt.Sprintf(`{%s,%s,"x":%q}`, iss, rest, make([]byte, 20<<10)), reason.TooLarge},
 	}
 	for _, test := range tests {
-		got, err := rules.VerifyClaims([]byte(test.payload), now)
-		var refused *token.Error
+		got, err := v.VerifyClaims([]byte(test.payload), now)
+		var rejection *token.Error
 		switch {
 		case test.wantReason == "" && (err != nil || got.Subject != "user_1" || got.ClientID != "c"):
 			t.Errorf("%s: %+v, %v; want it accepted", test.name, got, err)
-		case test.wantReason != "" && (!errors.As(err, &refused) || refused.Reason != test.wantReason):
+		case test.wantReason != "" && (!errors.As(err, &rejection) || rejection.Reason != test.wantReason):
 			t.Errorf("%s: %v, want %q", test.name, err, test.wantReason)
 		}
 	}

@@ -1,44 +1,54 @@
-// Package clerkfile reads the settings and people of a local Clerk from a YAML
-// file: what the Clerk Dashboard would have, in one place that can be versioned.
+// Package clerkfile reads the settings, users and organizations of a local Clerk from a
+// YAML file. The file holds what the Clerk Dashboard would, in a form that can be kept under
+// version control.
 package clerkfile
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 	"go.yaml.in/yaml/v3"
 )
 
-const (
-	// maxBytes bounds the file.
-	maxBytes = 1 << 20
-	// pollInterval is how often Watch looks at the file.
-	pollInterval = 500 * time.Millisecond
-)
+// maxBytes bounds the file.
+const maxBytes = 1 << 20
 
-// Template is a file that says what a local Clerk is without any, to begin with.
-const Template = `# The local Clerk: settings as on the Clerk Dashboard, users and organizations.
-# Changes are picked up while it runs.
+// Template is a file with the settings that a local Clerk has without one, two users and
+// an organization.
+const Template = `# Settings, users and organizations of the local Clerk.
+# Edit this file while the local Clerk runs: changes apply within a second.
+# A section that is missing has its default.
+
+# The settings of the Clerk Dashboard (Configure > OAuth applications > Settings), with
+# their names in the Backend API.
 settings:
+  # Clients may register themselves. Most MCP clients need this.
   dynamic_oauth_client_registration: true
+  # Access tokens are JWTs. If false, they are opaque.
   oauth_jwt_access_tokens: true
+  # Access tokens name the server that they are for (aud).
   aud_claim_enabled: false
+  # Clients that have a secret need PKCE too. Public clients always need it.
   pkce_required: false
+  # The scopes of clients that register without naming any.
   default_scopes: [profile, email, offline_access, "user:org:read"]
+  # Users may choose an organization when they sign in.
   organizations: true
+  # Your own scopes, in addition to Clerk's.
   custom_scopes: []
+
+# A user needs a username or an email. Also possible: id, image_url, email_unverified,
+# banned, public_metadata, private_metadata, unsafe_metadata.
 users:
   - {username: ada, email: ada@example.com, first_name: Ada, last_name: Lovelace}
   - {username: grace, email: grace@example.com, first_name: Grace, last_name: Hopper}
+
+# Members are users of this file, by id, username or email.
 organizations:
   - name: Analytical Engines
     slug: analytical-engines
@@ -47,17 +57,17 @@ organizations:
       - {user: grace, role: "org:member"}
 `
 
-// File is what a file says. A section that is not in the file is what a local
-// Clerk has without one.
+// File is the content of a file. A section that is missing has the value that a local
+// Clerk has without a file.
 type File struct {
 	Settings      localclerk.Settings
 	Users         []localclerk.User
 	Organizations []localclerk.Organization
 }
 
-// DefaultSettings are those of a local Clerk without a file: a new instance on which
-// clients may choose an organization without having registered for it, so that the
-// organization picker is seen.
+// DefaultSettings returns the settings of a local Clerk without a file. They are those of a
+// new instance, except that clients may request an organization without registering for it,
+// so that the consent page shows the choice.
 func DefaultSettings() localclerk.Settings {
 	settings := localclerk.DefaultSettings()
 	settings.DefaultScopes = []string{
@@ -66,37 +76,46 @@ func DefaultSettings() localclerk.Settings {
 	return settings
 }
 
-// Fault is one thing that is wrong with a file.
-type Fault struct {
+// Error describes one mistake in a file.
+type Error struct {
 	File    string
-	Line    int // from 1; 0 when it is about the file as a whole
-	Problem string
-	Fix     string
+	Line    int    // counts from 1; 0 if the mistake is not on a line
+	Problem string // what is wrong
+	Fix     string // what to write instead
 }
 
-func (f *Fault) Error() string {
-	if f.Line == 0 {
-		return fmt.Sprintf("%s: %s; %s", f.File, f.Problem, f.Fix)
+func (e *Error) Error() string {
+	if e.Line == 0 {
+		return fmt.Sprintf("%s: %s; %s", e.File, e.Problem, e.Fix)
 	}
-	return fmt.Sprintf("%s:%d: %s; %s", f.File, f.Line, f.Problem, f.Fix)
+	return fmt.Sprintf("%s:%d: %s; %s", e.File, e.Line, e.Problem, e.Fix)
 }
 
-// Load reads the file at path. The error joins a *[Fault] for everything that is
-// wrong with it.
+// Load reads the file at path. Its error is a *[Error], or joins one for each mistake.
 func Load(path string) (File, error) {
-	f, err := os.Open(path)
+	text, err := readFile(path)
 	if err != nil {
-		return File{}, &Fault{File: path, Problem: "cannot be read: " + cause(err), Fix: `write one, beginning with "gatehouse clerk --print-config"`}
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
-	if err != nil {
-		return File{}, &Fault{File: path, Problem: "cannot be read: " + cause(err), Fix: "look at the file and its permissions"}
+		fix := "check the path and the permissions"
+		if errors.Is(err, os.ErrNotExist) {
+			fix = `create it with "gatehouse clerk --print-config"`
+		}
+		return File{}, &Error{File: path, Problem: "reading the file: " + withoutPath(err), Fix: fix}
 	}
 	return Parse(path, text)
 }
 
-func cause(err error) string {
+// readFile reads at most maxBytes+1 bytes of the file at path.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxBytes+1))
+}
+
+// withoutPath returns the text of err without the path, which the error has already.
+func withoutPath(err error) string {
 	var pathError *os.PathError
 	if errors.As(err, &pathError) {
 		return pathError.Err.Error()
@@ -104,271 +123,52 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// Parse reads the text of the file called name.
+// Parse reads text, the content of the file with the given name. Its error is a *[Error], or
+// joins one for each mistake.
 func Parse(name string, text []byte) (File, error) {
-	out := File{Settings: DefaultSettings(), Users: localclerk.SeedUsers(), Organizations: localclerk.SeedOrganizations()}
 	if len(text) > maxBytes {
-		return File{}, &Fault{File: name, Problem: fmt.Sprintf("is longer than %d bytes", maxBytes), Fix: "leave out what tests do not need"}
+		return File{}, &Error{
+			File:    name,
+			Problem: fmt.Sprintf("the file is longer than %d bytes", maxBytes),
+			Fix:     "remove users and organizations that you do not need",
+		}
 	}
+	file := File{Settings: DefaultSettings(), Users: localclerk.SeedUsers(), Organizations: localclerk.SeedOrganizations()}
 	var document yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-		return out, nil
-	} else if err != nil {
-		return File{}, &Fault{File: name, Problem: "is not YAML: " + strings.TrimPrefix(err.Error(), "yaml: "), Fix: "look at the indentation and the quotes near that line"}
+	switch err := yaml.NewDecoder(bytes.NewReader(text)).Decode(&document); {
+	case errors.Is(err, io.EOF):
+		return file, nil
+	case err != nil:
+		return File{}, &Error{
+			File:    name,
+			Problem: "parsing YAML: " + strings.TrimPrefix(err.Error(), "yaml: "),
+			Fix:     "check the indentation and the quotes near this line",
+		}
 	}
 	r := &reader{file: name}
-	r.mapping(document.Content[0], "the file", fields{
-		"settings":      func(n *yaml.Node) { r.settings(n, &out.Settings) },
-		"users":         func(n *yaml.Node) { out.Users = r.users(n); out.Organizations = nil },
-		"organizations": func(n *yaml.Node) {},
+	r.mapping(document.Content[0], "the file", members{
+		"settings": func(n *yaml.Node) { r.settings(n, &file.Settings) },
+		"users": func(n *yaml.Node) {
+			file.Users = r.users(n)
+			file.Organizations = nil // the default ones have other members
+		},
+		"organizations": func(*yaml.Node) {},
 	})
-	// Members are users, so organizations come last wherever they stand.
-	r.mapping(document.Content[0], "", fields{
-		"organizations": func(n *yaml.Node) { out.Organizations = r.organizations(n, out.Users) },
+	// Organizations refer to users, so they are read last.
+	r.mapping(document.Content[0], "", members{
+		"organizations": func(n *yaml.Node) { file.Organizations = r.organizations(n, file.Users) },
 	})
-	return out, errors.Join(r.faults...)
+	return file, errors.Join(r.errors...)
 }
 
-// fields are the members that a mapping may have.
-type fields map[string]func(*yaml.Node)
-
-// reader collects what is wrong. It follows no aliases, which could unfold to more
-// than the file is long.
-type reader struct {
-	file   string
-	faults []error
-}
-
-func (r *reader) fault(n *yaml.Node, problem, fix string) {
-	r.faults = append(r.faults, &Fault{File: r.file, Line: n.Line, Problem: problem, Fix: fix})
-}
-
-// mapping reads the members of n. Without what, only known members are looked at.
-func (r *reader) mapping(n *yaml.Node, what string, known fields) {
-	if n.Kind != yaml.MappingNode {
-		if what != "" {
-			r.fault(n, what+" is not a mapping", "write names and values")
-		}
-		return
-	}
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		read, ok := known[key.Value]
-		switch {
-		case ok && seen[key.Value]:
-			r.fault(key, fmt.Sprintf("%q is there twice", key.Value), "leave one")
-		case ok:
-			read(value)
-		case what != "":
-			r.fault(key, fmt.Sprintf("%q is unknown in %s", key.Value, what), "use one of "+names(known))
-		}
-		seen[key.Value] = true
-	}
-}
-
-func names(known fields) string {
-	var list []string
-	for name := range known {
-		list = append(list, name)
-	}
-	slices.Sort(list)
-	return strings.Join(list, ", ")
-}
-
-func (r *reader) sequence(n *yaml.Node, what string, read func(*yaml.Node)) {
-	if n.Kind != yaml.SequenceNode {
-		r.fault(n, what+" is not a list", `write "- " before each item`)
-		return
-	}
-	for _, item := range n.Content {
-		read(item)
-	}
-}
-
-func (r *reader) text(into *string) func(*yaml.Node) {
-	return func(n *yaml.Node) {
-		if n.Kind != yaml.ScalarNode || n.Tag != "!!str" {
-			r.fault(n, fmt.Sprintf("got %s, want text", describe(n)), "put it in quotes")
-			return
-		}
-		*into = n.Value
-	}
-}
-
-func (r *reader) bool(into *bool) func(*yaml.Node) {
-	return func(n *yaml.Node) {
-		if err := n.Decode(into); err != nil || n.Tag != "!!bool" {
-			r.fault(n, fmt.Sprintf("got %s, want true or false", describe(n)), "write true or false without quotes")
-		}
-	}
-}
-
-func (r *reader) texts(into *[]string) func(*yaml.Node) {
-	return func(n *yaml.Node) {
-		list := []string{}
-		r.sequence(n, "this", func(item *yaml.Node) {
-			var s string
-			r.text(&s)(item)
-			list = append(list, s)
-		})
-		*into = list
-	}
-}
-
-func describe(n *yaml.Node) string {
-	switch n.Kind {
-	case yaml.MappingNode:
-		return "a mapping"
-	case yaml.SequenceNode:
-		return "a list"
-	case yaml.AliasNode:
-		return "an alias"
-	}
-	return fmt.Sprintf("%q", n.Value)
-}
-
-func (r *reader) settings(n *yaml.Node, s *localclerk.Settings) {
-	organizations := !s.OrganizationsDisabled
-	r.mapping(n, "settings", fields{
-		"dynamic_oauth_client_registration":       r.bool(&s.DynamicOAuthClientRegistration),
-		"oauth_jwt_access_tokens":                 r.bool(&s.OAuthJWTAccessTokens),
-		"aud_claim_enabled":                       r.bool(&s.AudClaimEnabled),
-		"pkce_required":                           r.bool(&s.PKCERequired),
-		"client_id_metadata_documents_advertised": r.bool(&s.ClientIDMetadataDocumentsAdvertised),
-		"client_id_metadata_documents_only_allow_pre_registered_clients": r.bool(&s.ClientIDMetadataDocumentsOnlyAllowPreRegisteredClients),
-		"client_id_metadata_documents_block_implicitly_allowed_clients":  r.bool(&s.ClientIDMetadataDocumentsBlockImplicitlyAllowedClients),
-		"default_scopes": r.texts(&s.DefaultScopes),
-		"custom_scopes":  r.texts(&s.CustomScopes),
-		"organizations":  r.bool(&organizations),
-	})
-	s.OrganizationsDisabled = !organizations
-}
-
-func (r *reader) users(n *yaml.Node) []localclerk.User {
-	users := []localclerk.User{}
-	taken := map[string]bool{}
-	r.sequence(n, "users", func(item *yaml.Node) {
-		var u localclerk.User
-		r.mapping(item, "a user", fields{
-			"id":               r.text(&u.ID),
-			"username":         r.text(&u.Username),
-			"email":            r.text(&u.Email),
-			"first_name":       r.text(&u.FirstName),
-			"last_name":        r.text(&u.LastName),
-			"image_url":        r.text(&u.ImageURL),
-			"email_unverified": r.bool(&u.EmailUnverified),
-			"banned":           r.bool(&u.Banned),
-			"public_metadata":  func(n *yaml.Node) { r.metadata(n, &u.PublicMetadata) },
-			"private_metadata": func(n *yaml.Node) { r.metadata(n, &u.PrivateMetadata) },
-			"unsafe_metadata":  func(n *yaml.Node) { r.metadata(n, &u.UnsafeMetadata) },
-		})
-		if u.Username == "" && u.Email == "" {
-			r.fault(item, "user has neither username nor email", "write one of them")
-		}
-		for _, name := range []string{u.ID, u.Username, u.Email} {
-			if name != "" && taken[strings.ToLower(name)] {
-				r.fault(item, fmt.Sprintf("%q is another user already", name), "give each user names of their own")
-			}
-			taken[strings.ToLower(name)] = name != ""
-		}
-		users = append(users, u)
-	})
-	return users
-}
-
-func (r *reader) metadata(n *yaml.Node, into *map[string]any) {
-	if hasAlias(n) || n.Decode(into) != nil {
-		r.fault(n, "metadata is not a mapping of plain values", "write names and values")
-	}
-}
-
-func hasAlias(n *yaml.Node) bool {
-	return n.Kind == yaml.AliasNode || slices.ContainsFunc(n.Content, hasAlias)
-}
-
-func (r *reader) organizations(n *yaml.Node, users []localclerk.User) []localclerk.Organization {
-	organizations := []localclerk.Organization{}
-	r.sequence(n, "organizations", func(item *yaml.Node) {
-		var o localclerk.Organization
-		r.mapping(item, "an organization", fields{
-			"id":   r.text(&o.ID),
-			"name": r.text(&o.Name),
-			"slug": r.text(&o.Slug),
-			"members": func(n *yaml.Node) {
-				r.sequence(n, "members", func(item *yaml.Node) { o.Members = append(o.Members, r.member(item, users)) })
-			},
-		})
-		if o.Name == "" && o.Slug == "" {
-			r.fault(item, "organization has neither name nor slug", "write one of them")
-		}
-		organizations = append(organizations, o)
-	})
-	return organizations
-}
-
-func (r *reader) member(item *yaml.Node, users []localclerk.User) localclerk.Membership {
-	var m localclerk.Membership
-	r.mapping(item, "a member", fields{
-		"user":        r.text(&m.User),
-		"role":        r.text(&m.Role),
-		"permissions": r.texts(&m.Permissions),
-	})
-	known := slices.ContainsFunc(users, func(u localclerk.User) bool {
-		return slices.Contains([]string{u.ID, u.Username, u.Email}, m.User)
-	})
-	if m.User == "" || !known {
-		r.fault(item, fmt.Sprintf("member %q is no user of this file", m.User), "name a user by id, username or email")
-	}
-	if m.Role != "" && !strings.HasPrefix(m.Role, "org:") {
-		r.fault(item, fmt.Sprintf("role %q does not begin with org:", m.Role), fmt.Sprintf("write it like %q", "org:"+m.Role))
-	}
-	for _, p := range m.Permissions {
-		if strings.Count(p, ":") != 2 || !strings.HasPrefix(p, "org:") {
-			r.fault(item, fmt.Sprintf("permission %q is not one of Clerk's form", p), `write it like "org:notes:read"`)
-		}
-	}
-	return m
-}
-
-// Apply puts what the file says in force on a running server.
+// Apply applies f to a running server. If it returns an error, nothing has changed.
 func (f File) Apply(server *localclerk.Server) error {
+	before := server.Settings()
 	if err := server.SetSettings(f.Settings); err != nil {
 		return err
 	}
-	return server.SetUsers(f.Users, f.Organizations)
-}
-
-// Watch applies the file at path to server each time that it has changed, until
-// ctx ends. A file with faults changes nothing; they are logged.
-func Watch(ctx context.Context, path string, server *localclerk.Server, logger *slog.Logger) {
-	last, _ := os.ReadFile(path)
-	var seen []byte // at the tick before
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		text, err := os.ReadFile(path)
-		// Editors take a file away for a moment, or empty it before they write: what
-		// counts is what was there twice.
-		settled := err == nil && seen != nil && bytes.Equal(text, seen)
-		if seen = text; !settled || bytes.Equal(text, last) {
-			continue
-		}
-		last = text
-		file, err := Parse(path, text)
-		if err == nil {
-			err = file.Apply(server)
-		}
-		if err != nil {
-			logger.Warn("changes are not in force", "file", path, "error", err)
-			continue
-		}
-		logger.Info("changes are in force", "file", path)
+	if err := server.SetUsers(f.Users, f.Organizations); err != nil {
+		return errors.Join(err, server.SetSettings(before))
 	}
+	return nil
 }

@@ -26,7 +26,7 @@ func TestParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := file.Apply(server); err != nil {
-		t.Fatalf("the template is not applied: %v", err)
+		t.Fatalf("applying the template: %v", err)
 	}
 	if got := server.Users(); len(got) != 2 || got[0].FirstName != "Ada" {
 		t.Errorf("users %+v", got)
@@ -54,12 +54,12 @@ func TestAbsentSections(t *testing.T) {
 	}
 	file, err := clerkfile.Parse("f", []byte("users: [{username: x}]"))
 	if err != nil || len(file.Organizations) != 0 {
-		t.Errorf("users alone: organizations %+v, %v; the seeded ones have other members", file.Organizations, err)
+		t.Errorf("only users: organizations %+v, %v; want none, because the default ones have other members", file.Organizations, err)
 	}
 }
 
-// TestEveryFaultWithItsLine has one file with everything wrong.
-func TestEveryFaultWithItsLine(t *testing.T) {
+// TestAllErrorsWithLines parses a file with every kind of mistake.
+func TestAllErrorsWithLines(t *testing.T) {
 	const text = `settings:
   dcr: true
   pkce_required: "yes"
@@ -76,36 +76,42 @@ users: []
 	_, err := clerkfile.Parse("clerk.yaml", []byte(text))
 	var got []string
 	for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
-		var fault *clerkfile.Fault
-		if !errors.As(e, &fault) || fault.Fix == "" {
-			t.Errorf("%v is no complete fault", e)
+		var mistake *clerkfile.Error
+		if !errors.As(e, &mistake) || mistake.Fix == "" {
+			t.Errorf("%v is not a *clerkfile.Error with a fix", e)
 		}
 		got = append(got, strings.SplitN(e.Error(), ";", 2)[0])
 	}
 	want := []string{
-		`clerk.yaml:2: "dcr" is unknown in settings`,
+		`clerk.yaml:2: settings has no member "dcr"`,
 		`clerk.yaml:3: got "yes", want true or false`,
-		`clerk.yaml:4: this is not a list`,
-		`clerk.yaml:6: user has neither username nor email`,
+		`clerk.yaml:4: default_scopes is not a list`,
+		`clerk.yaml:6: a user has neither a username nor an email`,
 		`clerk.yaml:7: got "1", want true or false`,
-		`clerk.yaml:8: "Grace" is another user already`,
-		`clerk.yaml:11: "webhooks" is unknown in the file`,
-		`clerk.yaml:12: "users" is there twice`,
-		`clerk.yaml:10: member "nobody" is no user of this file`,
-		`clerk.yaml:10: role "admin" does not begin with org:`,
-		`clerk.yaml:10: permission "read" is not one of Clerk's form`,
-		`clerk.yaml:10: organization has neither name nor slug`,
+		`clerk.yaml:8: "Grace" is already used by another user`,
+		`clerk.yaml:11: the file has no member "webhooks"`,
+		`clerk.yaml:12: "users" appears twice`,
+		`clerk.yaml:10: member "nobody" is not a user of this file`,
+		`clerk.yaml:10: role "admin" does not start with org:`,
+		`clerk.yaml:10: permission "read" does not have the form org:feature:action`,
+		`clerk.yaml:10: an organization has neither a name nor a slug`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("faults (-want +got):\n%s", diff)
+		t.Errorf("errors (-want +got):\n%s", diff)
 	}
 }
 
-func TestUnreadable(t *testing.T) {
-	if _, err := clerkfile.Load(filepath.Join(t.TempDir(), "none.yaml")); err == nil || !strings.Contains(err.Error(), "no such file") || !strings.Contains(err.Error(), "--print-config") {
+func TestInvalidFiles(t *testing.T) {
+	_, err := clerkfile.Load(filepath.Join(t.TempDir(), "none.yaml"))
+	if err == nil || !strings.Contains(err.Error(), "no such file") || !strings.Contains(err.Error(), "--print-config") {
 		t.Errorf("a missing file: %v", err)
 	}
-	for name, text := range map[string]string{"not YAML": "a: [", "a list": "- a", "an alias": "users: &a [{username: x}]\norganizations: *a", "too long": strings.Repeat("#", 1<<20+1)} {
+	for name, text := range map[string]string{
+		"not YAML": "a: [",
+		"a list":   "- a",
+		"an alias": "users: &a [{username: x}]\norganizations: *a",
+		"too long": strings.Repeat("#", 1<<20+1),
+	} {
 		if _, err := clerkfile.Parse("f", []byte(text)); err == nil {
 			t.Errorf("%s is accepted", name)
 		}
@@ -132,14 +138,14 @@ func TestWatch(t *testing.T) {
 			close(done)
 		}()
 		names := func() (out []string) {
-			time.Sleep(1700 * time.Millisecond) // three ticks, and not at one of them
+			time.Sleep(1700 * time.Millisecond) // three ticks, and not at the same time as one
 			for _, u := range server.Users() {
 				out = append(out, u.Username)
 			}
 			return out
 		}
 		if got := names(); len(got) != 4 {
-			t.Errorf("before a change: users %q, want the server's own", got)
+			t.Errorf("before a change: users %q, want the default ones", got)
 		}
 		write("users: [{username: grace}]")
 		if got := names(); !cmp.Equal(got, []string{"grace"}) {
@@ -147,15 +153,36 @@ func TestWatch(t *testing.T) {
 		}
 		write("users: [{}]")
 		if got := names(); !cmp.Equal(got, []string{"grace"}) {
-			t.Errorf("after a bad change: users %q, want grace still", got)
+			t.Errorf("after an invalid change: users %q, want still grace", got)
 		}
 		os.Remove(path)
 		if got := names(); !cmp.Equal(got, []string{"grace"}) {
-			t.Errorf("without the file: users %q, want grace still", got)
+			t.Errorf("without the file: users %q, want still grace", got)
 		}
 		cancel()
 		<-done
 	})
+}
+
+// TestApplyIsAtomic applies a file with valid settings and invalid users.
+func TestApplyIsAtomic(t *testing.T) {
+	server, err := localclerk.New(localclerk.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, users := server.Settings(), server.Users()
+	file := clerkfile.File{Settings: clerkfile.DefaultSettings(), Users: []localclerk.User{{FirstName: "Ada"}, {FirstName: "Ada"}}}
+	file.Settings.PKCERequired = !settings.PKCERequired
+	file.Organizations = []localclerk.Organization{{Name: "x", Members: []localclerk.Membership{{User: "mallory"}}}}
+	if err := file.Apply(server); err == nil {
+		t.Fatal("got no error, want one about the users")
+	}
+	if diff := cmp.Diff(settings, server.Settings()); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(users, server.Users()); diff != "" {
+		t.Errorf("users (-want +got):\n%s", diff)
+	}
 }
 
 func FuzzParse(f *testing.F) {
@@ -170,7 +197,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// TestContainerExample keeps the file of examples/container good.
+// TestContainerExample checks that the file of examples/container is valid.
 func TestContainerExample(t *testing.T) {
 	if _, err := clerkfile.Load("../../../../examples/container/clerk.yaml"); err != nil {
 		t.Error(err)

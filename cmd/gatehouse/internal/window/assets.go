@@ -3,7 +3,6 @@ package window
 import (
 	"embed"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 )
@@ -11,7 +10,15 @@ import (
 //go:embed assets
 var assets embed.FS
 
-// serveAsset answers with a file of the page.
+// contentTypes are the types of all assets. The operating system's table may differ.
+var contentTypes = map[string]string{
+	".css":  "text/css; charset=utf-8",
+	".html": "text/html; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+	".svg":  "image/svg+xml",
+}
+
+// serveAsset serves a file of the page.
 func serveAsset(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("file")
 	if name == "" {
@@ -19,15 +26,9 @@ func serveAsset(w http.ResponseWriter, r *http.Request) {
 	}
 	data, err := fs.ReadFile(assets, "assets/"+name)
 	if err != nil {
-		writeError(w, http.StatusNotFound, "there is no such file; the page is at "+Path)
+		writeError(w, http.StatusNotFound, "this file does not exist; the page is at "+Path)
 		return
 	}
-	// The types are fixed: the table of the machine may have others.
-	types := map[string]string{".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".html": "text/html; charset=utf-8", ".svg": "image/svg+xml"}
-	kind := types[path.Ext(name)]
-	if kind == "" {
-		kind = mime.TypeByExtension(path.Ext(name))
-	}
-	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Type", contentTypes[path.Ext(name)])
 	w.Write(data)
 }

@@ -1,11 +1,11 @@
-// Package window shows a sign-in while it happens: a page of "gatehouse dev"
-// with every request between client, MCP server and local Clerk, what each is
-// for, and why one failed. The page also works the local Clerk's settings and
-// faults, as does the JSON API behind it.
+// Package window is a page of "gatehouse dev" that shows sign-ins as they happen: every
+// request between the client, the MCP server and the local Clerk, what each one is for, and
+// why one failed. The page and its JSON API also change the local Clerk's settings and faults.
 //
-// Clerk's side comes from localclerk's events, the server's from a recording
-// reverse proxy in front of it, so the server may be any program. Nothing here
-// keeps a whole token, code, verifier or secret.
+// The requests to Clerk come from localclerk's events. Those to the MCP server are recorded
+// by a reverse proxy in front of it, so the server may be written in any language. No
+// complete token, code, code verifier or secret is kept.
 //
-// It is for development: it answers loopback only, and no page but its own.
+// The window is for development: it only answers requests from this machine, and from web
+// pages only its own.
 package window

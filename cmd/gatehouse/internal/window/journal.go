@@ -11,87 +11,86 @@ const (
 	maxTokens = 200
 )
 
-// journal keeps the last steps, their runs, and the JWTs that were issued. It is
-// safe for concurrent use.
+// journal keeps the newest steps, their runs, and the newest JWTs. It is safe for
+// concurrent use.
 type journal struct {
-	mu       sync.Mutex
-	steps    []Step // oldest first
-	last     uint64
-	assembly assembly
-	tokens   []Token
-	changes  uint64        // of settings and faults
-	more     chan struct{} // closed when there is another step or change
+	mu           sync.Mutex
+	steps        []Step // oldest first
+	last         uint64 // ID of the newest step
+	runs         runs
+	tokens       []Token       // oldest first
+	stateChanges uint64        // how often settings or faults changed
+	updated      chan struct{} // closed at the next step or change
 }
 
-func newJournal() *journal { return &journal{more: make(chan struct{})} }
+func newJournal() *journal { return &journal{updated: make(chan struct{})} }
 
-// add records a step in the run that it belongs to.
-func (j *journal) add(s Step, h hint) {
+// add records a step in the run of its owner.
+func (j *journal) add(s Step, o owner) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.last++
-	s.ID, s.Run = j.last, j.assembly.place(s, h).ID
-	if len(j.steps) == maxSteps {
-		j.steps = slices.Delete(j.steps, 0, 1)
+	s.ID, s.Run = j.last, j.runs.add(s, o).ID
+	j.steps = appendBounded(j.steps, s, maxSteps)
+	if o.issued != nil {
+		j.tokens = appendBounded(j.tokens, *o.issued, maxTokens)
 	}
-	j.steps = append(j.steps, s)
-	if h.issued != nil {
-		if len(j.tokens) == maxTokens {
-			j.tokens = slices.Delete(j.tokens, 0, 1)
-		}
-		j.tokens = append(j.tokens, *h.issued)
-	}
-	j.wake()
+	j.notify()
 }
 
-// changed tells every page that settings or faults are others.
-func (j *journal) changed() {
+// appendBounded appends item and drops the first item if there are more than maxItems.
+func appendBounded[T any](items []T, item T, maxItems int) []T {
+	if len(items) == maxItems {
+		items = slices.Delete(items, 0, 1)
+	}
+	return append(items, item)
+}
+
+// stateChanged notifies all pages that settings or faults have changed.
+func (j *journal) stateChanged() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.changes++
-	j.wake()
+	j.stateChanges++
+	j.notify()
 }
 
-func (j *journal) wake() {
-	close(j.more)
-	j.more = make(chan struct{})
+func (j *journal) notify() {
+	close(j.updated)
+	j.updated = make(chan struct{})
 }
 
-// news is what happened after a step.
-type news struct {
-	Steps   []Step `json:"steps"`
-	Runs    []Run  `json:"runs"` // the present state of those the steps belong to
-	changes uint64
-	more    <-chan struct{}
+// update is what happened after a step.
+type update struct {
+	Steps        []Step `json:"steps"`
+	Runs         []Run  `json:"runs"` // the current state of the runs that the steps belong to
+	stateChanges uint64
+	next         <-chan struct{} // closed when there is more
 }
 
-// after returns the steps after the one with the given ID that are remembered.
-// An ID of the future is of another start of the program, so all are news.
-func (j *journal) after(id uint64) news {
+// after returns the recorded steps after the step with the given ID. If there is no such
+// step yet, the ID is from before a restart and all steps are returned.
+func (j *journal) after(id uint64) update {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if id > j.last {
 		id = 0
 	}
 	i, _ := slices.BinarySearchFunc(j.steps, id+1, func(s Step, id uint64) int { return cmp.Compare(s.ID, id) })
-	n := news{Steps: slices.Clone(j.steps[i:]), Runs: []Run{}, changes: j.changes, more: j.more}
-	if n.Steps == nil {
-		n.Steps = []Step{}
+	u := update{Steps: append([]Step{}, j.steps[i:]...), Runs: []Run{}, stateChanges: j.stateChanges, next: j.updated}
+	changed := map[uint64]bool{}
+	for _, s := range u.Steps {
+		changed[s.Run] = true
 	}
-	touched := map[uint64]bool{}
-	for _, s := range n.Steps {
-		touched[s.Run] = true
-	}
-	for _, r := range j.assembly.runs {
-		if touched[r.ID] {
-			n.Runs = append(n.Runs, r.Run)
+	for _, r := range j.runs.list {
+		if changed[r.ID] {
+			u.Runs = append(u.Runs, r.Run)
 		}
 	}
-	return n
+	return u
 }
 
-// issued returns the JWTs that were issued, oldest first.
-func (j *journal) issued() []Token {
+// issuedTokens returns the JWTs that were issued, oldest first.
+func (j *journal) issuedTokens() []Token {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return slices.Clone(j.tokens)

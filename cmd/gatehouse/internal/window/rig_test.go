@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -16,7 +17,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
 
-// signingKey is the same for all rigs: making one takes a while.
+// signingKey is the same for all rigs, because generating one takes time.
 var signingKey = sync.OnceValue(func() *rsa.PrivateKey {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -25,13 +26,13 @@ var signingKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return key
 })
 
-// rig is a window in front of a server that a test plays.
+// rig is a window in front of a server that a test provides.
 type rig struct {
 	*Window
 	clerk  *localclerk.Server
 	server *httptest.Server // behind the proxy
 	proxy  *httptest.Server
-	page   *httptest.Server // the local Clerk with the window beside it
+	page   *httptest.Server // the local Clerk and the window
 }
 
 func newRig(t *testing.T, handler http.HandlerFunc) *rig {
@@ -51,7 +52,7 @@ func newRig(t *testing.T, handler http.HandlerFunc) *rig {
 		t.Fatal(err)
 	}
 	proxy.Config.Handler = r.Proxy(target, slog.New(slog.DiscardHandler))
-	page.Config.Handler = r.Beside(clerk)
+	page.Config.Handler = r.Handler(clerk)
 	proxy.Start()
 	page.Start()
 	r.proxy, r.page = proxy, page
@@ -77,7 +78,7 @@ func (r *rig) mint(t *testing.T, token localclerk.Token) string {
 	return value
 }
 
-// do sends a request and returns the answer, whose body it has read.
+// do sends a request and returns the response and its body.
 func do(t *testing.T, method, url, body string, header ...string) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequest(method, url, strings.NewReader(body))
@@ -102,6 +103,12 @@ func do(t *testing.T, method, url, body string, header ...string) (*http.Respons
 	return resp, string(text)
 }
 
+// postJSON sends a POST request with a JSON body.
+func postJSON(t *testing.T, url, body string) (*http.Response, string) {
+	t.Helper()
+	return do(t, "POST", url, body, "Content-Type", "application/json")
+}
+
 // await waits for the step with the given ID.
 func (r *rig) await(t *testing.T, id uint64) Step {
 	t.Helper()
@@ -111,17 +118,18 @@ func (r *rig) await(t *testing.T, id uint64) Step {
 			return n.Steps[0]
 		}
 		select {
-		case <-n.more:
+		case <-n.next:
 		case <-t.Context().Done():
-			t.Fatalf("step %d has not come", id)
+			t.Fatalf("step %d was not recorded", id)
 		}
 	}
 }
 
-// refuse401 answers as a resource server that says why.
-func refuse401(description string) http.HandlerFunc {
+// reject401 returns a handler that rejects every token with an error description.
+func reject401(description string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("WWW-Authenticate", `Bearer resource_metadata="http://localhost/x", error="invalid_token", error_description="`+description+`"`)
+		const challenge = `Bearer resource_metadata="http://localhost/x", error="invalid_token", error_description=%q`
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf(challenge, description))
 		w.WriteHeader(http.StatusUnauthorized)
 	}
 }

@@ -11,111 +11,111 @@ import (
 const (
 	maxRuns = 100
 
-	// discoveryTime is how long after a client's last step without a client ID
-	// the next one is taken to be the same sign-in's.
+	// maxSessions bounds the session IDs that are kept for one run.
+	maxSessions = 8
+
+	// discoveryTime is how long after its last step a run accepts steps without a client
+	// ID from the same User-Agent.
 	discoveryTime = 2 * time.Minute
-	// idleTime is how long after its last step a client begins a new run.
+	// idleTime is how long after its last step a run ends. The client's next step begins
+	// a new one.
 	idleTime = 10 * time.Minute
-	// retryTime is how long after a failure a client still tries what it tried
-	// before, rather than begin anew.
+	// retryTime is how long after a failure a request without a token is a retry of the
+	// same run.
 	retryTime = 500 * time.Millisecond
-	// serverTime is how long after a step the server's own requests to Clerk are
-	// taken to be for its sake.
+	// serverTime is how long after a step the MCP server's own requests to Clerk are
+	// counted as part of the same run.
 	serverTime = 5 * time.Second
 )
 
-// Run is one client's way to its first call and on: the steps that belong
-// together.
+// Run is the steps of one sign-in of one client, and the calls that follow.
 type Run struct {
 	ID       uint64    `json:"id"` // counts from 1
 	Client   string    `json:"client"`
 	ClientID string    `json:"client_id,omitempty"`
-	User     string    `json:"user,omitempty"`
+	User     string    `json:"user,omitempty"` // name
 	Began    time.Time `json:"began"`
-	Last     time.Time `json:"last"`
+	Last     time.Time `json:"last"` // the newest step
 	Steps    int       `json:"steps"`
-	Calls    int       `json:"calls"`  // that were let in
-	Server   bool      `json:"server"` // no client's: the MCP server's own steps
+	Calls    int       `json:"calls"`  // that succeeded
+	Server   bool      `json:"server"` // whether these are the MCP server's own requests to Clerk
 	Headline string    `json:"headline"`
 	Outcome  Outcome   `json:"outcome"`
 }
 
-// hint is what a step tells of who it belongs to.
-type hint struct {
-	userAgent string
-	clientID  string
-	client    string // what the client calls itself
-	user      string // the name of the person
-	session   string // Mcp-Session-Id
-	fromUser  bool   // from a browser, whose User-Agent says nothing of the client
-	fromSrv   bool   // from the MCP server
-	issued    *Token
+// owner is what a step reveals about the run that it belongs to. All fields may be empty.
+type owner struct {
+	userAgent   string
+	clientID    string
+	client      string // the name that the client gives itself
+	user        string // the user's name
+	session     string // Mcp-Session-Id
+	fromBrowser bool   // the User-Agent is the browser's, not the client's
+	fromServer  bool   // the MCP server sent the request
+	issued      *Token // a JWT in the response
 }
 
-// run is a Run with what tells its steps apart from others'.
+// run is a Run with the properties that identify its steps.
 type run struct {
 	Run
-	userAgent string
-	name      string // what the client calls itself
-	sessions  []string
+	userAgent  string
+	clientName string // the name that the client gives itself
+	sessions   []string
 }
 
-// assembly puts steps into runs. It is not safe for concurrent use.
-type assembly struct {
-	runs []*run // oldest first
-	last uint64
+// runs assigns steps to runs. It is not safe for concurrent use.
+type runs struct {
+	list []*run // oldest first
+	last uint64 // ID of the newest run
 }
 
-// maxSessions bounds what is remembered of one run.
-const maxSessions = 8
-
-// place returns the run that a step belongs to, a new one if there is none.
+// add adds a step to its run, which may be a new one, and returns the run.
 //
-// A client ID or a session decides. Without one, as before registration, it is
-// the User-Agent and the time. Two clients of one User-Agent that begin within a
-// moment share a run until the second one registers.
-func (a *assembly) place(s Step, h hint) *run {
-	r := a.find(s, h)
+// A session ID or a client ID identifies the run. Steps that have neither, such as those
+// before registration, are assigned by User-Agent and time. So two clients with the same
+// User-Agent that start at the same time share a run until the second one registers.
+func (a *runs) add(s Step, o owner) *run {
+	r := a.find(s, o)
 	if r == nil {
 		a.last++
-		r = &run{Run: Run{ID: a.last, Began: s.Time, Outcome: Neutral, Server: h.fromSrv}, userAgent: h.userAgent}
-		if h.fromSrv {
-			r.Client = "The MCP server itself"
+		r = &run{Run: Run{ID: a.last, Began: s.Time, Outcome: Neutral, Server: o.fromServer}, userAgent: o.userAgent}
+		if o.fromServer {
+			r.Client = "MCP server"
 		}
-		a.runs = append(a.runs, r)
-		if len(a.runs) > maxRuns {
-			a.runs = slices.Delete(a.runs, 0, 1)
-		}
+		a.list = appendBounded(a.list, r, maxRuns)
 	}
-	r.take(s, h)
+	r.add(s, o)
 	return r
 }
 
-func (a *assembly) find(s Step, h hint) *run {
-	if h.session != "" {
-		if r := a.newest(func(r *run) bool { return slices.Contains(r.sessions, h.session) && !conflict(r.ClientID, h.clientID) }); r != nil {
+// find returns the run that a step belongs to, or nil.
+func (a *runs) find(s Step, o owner) *run {
+	if o.session != "" {
+		inSession := func(r *run) bool { return slices.Contains(r.sessions, o.session) && !conflict(r.ClientID, o.clientID) }
+		if r := a.newest(inSession); r != nil {
 			return r
 		}
 	}
-	if h.fromSrv && h.clientID == "" {
+	if o.fromServer && o.clientID == "" {
 		if r := a.newest(func(r *run) bool { return s.Time.Sub(r.Last).Abs() < serverTime }); r != nil {
 			return r
 		}
 		return a.newest(func(r *run) bool { return r.Server })
 	}
-	if h.clientID != "" {
-		if r := a.newest(func(r *run) bool { return r.ClientID == h.clientID && s.Time.Sub(r.Last) < idleTime }); r != nil {
-			return a.again(r, s)
+	if o.clientID != "" {
+		if r := a.newest(func(r *run) bool { return r.ClientID == o.clientID && s.Time.Sub(r.Last) < idleTime }); r != nil {
+			return a.restarted(r, s)
 		}
 	}
 	return a.newest(func(r *run) bool {
-		return !r.Server && (h.fromUser || r.userAgent == h.userAgent) && s.Time.Sub(r.Last) < discoveryTime && r.open(s, h)
+		return !r.Server && (o.fromBrowser || r.userAgent == o.userAgent) && s.Time.Sub(r.Last) < discoveryTime && r.accepts(s, o)
 	})
 }
 
-// again returns the run of a client that has begun another sign-in and comes to
-// the authorization endpoint with the client ID it had before, else r.
-func (a *assembly) again(r *run, s Step) *run {
+// restarted returns the run in which the client of r has begun another sign-in: one
+// without a client ID until s, which opens the authorization endpoint with the old client
+// ID. If there is none, it returns r.
+func (a *runs) restarted(r *run, s Step) *run {
 	if s.Kind != kindAuthorization && s.Kind != kindDecision {
 		return r
 	}
@@ -125,26 +125,9 @@ func (a *assembly) again(r *run, s Step) *run {
 	return cmp.Or(later, r)
 }
 
-// open reports whether a step of no known run may belong to r. A client that
-// asks without a token once r has a client, or has stopped, begins anew.
-func (r *run) open(s Step, h hint) bool {
-	switch {
-	case s.Kind == kindChallenge:
-		if r.Outcome == Failed {
-			return s.Time.Sub(r.Last) < retryTime
-		}
-		return r.ClientID == ""
-	case s.Kind == kindRegistration, h.clientID != "":
-		return r.ClientID == ""
-	}
-	return true
-}
-
-func conflict(a, b string) bool { return a != "" && b != "" && a != b }
-
 // newest returns the newest run that matches, or nil.
-func (a *assembly) newest(matches func(*run) bool) *run {
-	for _, r := range slices.Backward(a.runs) {
+func (a *runs) newest(matches func(*run) bool) *run {
+	for _, r := range slices.Backward(a.list) {
 		if matches(r) {
 			return r
 		}
@@ -152,94 +135,85 @@ func (a *assembly) newest(matches func(*run) bool) *run {
 	return nil
 }
 
-// take brings the run up to date with a step of its own.
-func (r *run) take(s Step, h hint) {
+func conflict(a, b string) bool { return a != "" && b != "" && a != b }
+
+// accepts reports whether a step that identifies no run may belong to r. A client that
+// sends a request without a token when r has a client ID, or has failed, begins a new run.
+func (r *run) accepts(s Step, o owner) bool {
+	switch {
+	case s.Kind == kindChallenge && r.Outcome == Failed:
+		return s.Time.Sub(r.Last) < retryTime
+	case s.Kind == kindChallenge, s.Kind == kindRegistration, o.clientID != "":
+		return r.ClientID == ""
+	}
+	return true
+}
+
+// add updates r with one of its steps.
+func (r *run) add(s Step, o owner) {
 	r.Steps++
 	if s.Time.After(r.Last) {
 		r.Last = s.Time
 	}
-	r.ClientID = cmp.Or(r.ClientID, h.clientID)
-	r.userAgent = cmp.Or(r.userAgent, when(!h.fromUser && !h.fromSrv, h.userAgent))
-	if h.session != "" && !slices.Contains(r.sessions, h.session) && len(r.sessions) < maxSessions {
-		r.sessions = append(r.sessions, h.session)
+	r.ClientID = cmp.Or(r.ClientID, o.clientID)
+	if !o.fromBrowser && !o.fromServer {
+		r.userAgent = cmp.Or(r.userAgent, o.userAgent)
+	}
+	if o.session != "" && !slices.Contains(r.sessions, o.session) && len(r.sessions) < maxSessions {
+		r.sessions = append(r.sessions, o.session)
 	}
 	if !r.Server {
+		name := redactName(o.client)
 		if s.To == Clerk {
-			r.name = cmp.Or(name(h.client), r.name) // as registered
+			r.clientName = cmp.Or(name, r.clientName) // the registered name has priority
 		}
-		r.name = cmp.Or(r.name, name(h.client))
-		r.Client = cmp.Or(r.name, name(r.userAgent), "A client")
+		r.clientName = cmp.Or(r.clientName, name)
+		r.Client = cmp.Or(r.clientName, redactName(r.userAgent), "A client")
 	}
-	if h.user != "" && s.Outcome == Good {
-		r.User = h.user
+	if o.user != "" && s.Outcome == Succeeded {
+		r.User = o.user
 	}
-	r.advance(s)
+	r.updateHeadline(s)
 }
 
-func when(condition bool, text string) string {
-	if condition {
-		return text
-	}
-	return ""
-}
-
-// advance says where the run stands after s. Steps that decide nothing leave
-// it as it was.
-func (r *run) advance(s Step) {
+// updateHeadline sets the headline and the outcome after s. Steps that do not matter leave
+// them unchanged.
+func (r *run) updateHeadline(s Step) {
 	switch {
 	case s.Outcome == Failed && s.From == Server:
-		r.Outcome, r.Headline = Failed, "the server cannot reach Clerk: "+shortOf(s)
+		r.Outcome, r.Headline = Failed, "the server cannot reach Clerk: "+s.summary()
 	case s.Outcome == Failed:
-		r.Outcome, r.Headline = Failed, fmt.Sprintf("stopped at %s: %s", stageOf(s), shortOf(s))
-	case r.Outcome == Failed && (s.Kind == kindChallenge || s.Kind == kindResource): // one more try changes nothing
-	case r.Server && s.Outcome == Good:
-		r.Outcome, r.Headline = Good, "in touch with Clerk"
-	case s.Outcome != Good:
-		if r.Headline == "" {
-			r.Headline = "looking around"
-		}
+		r.Outcome, r.Headline = Failed, fmt.Sprintf("stopped at %s: %s", s.stage(), s.summary())
+	case r.Outcome == Failed && (s.Kind == kindChallenge || s.Kind == kindResource): // a retry that has not succeeded
+	case r.Server && s.Outcome == Succeeded:
+		r.Outcome, r.Headline = Succeeded, "connected to Clerk"
+	case s.Outcome != Succeeded:
+		r.Headline = cmp.Or(r.Headline, noSignIn)
 	case s.Kind == kindCall:
 		r.Calls++
-		r.Outcome, r.Headline = Good, r.signedIn()
+		r.Outcome, r.Headline = Succeeded, r.signedIn()
 	case s.Kind == kindToken, s.Kind == kindRefresh:
-		r.Outcome, r.Headline = Good, r.signedIn()
-	case r.Outcome == Good && s.Kind != kindAuthorization && s.Kind != kindDecision: // reading a document again changes nothing
-	case progress[s.Kind] != "":
-		r.Outcome, r.Headline = Neutral, progress[s.Kind]
-		if s.Kind == kindDecision {
-			r.Headline = strings.ToLower(s.Title[:1]) + s.Title[1:] + "; on the way back to the client"
-		}
-	case r.Headline == "":
-		r.Headline = "looking around"
+		r.Outcome, r.Headline = Succeeded, r.signedIn()
+	case r.Outcome == Succeeded && s.Kind != kindAuthorization && s.Kind != kindDecision: // a document is read again
+	case s.Kind == kindDecision:
+		r.Outcome, r.Headline = Neutral, strings.ToLower(s.Title[:1])+s.Title[1:]+"; returning to the client"
+	case kinds[s.Kind].progress != "":
+		r.Outcome, r.Headline = Neutral, kinds[s.Kind].progress
+	default:
+		r.Headline = cmp.Or(r.Headline, noSignIn)
 	}
 }
 
-// stageOf is where a step that failed stands in a sign-in.
-func stageOf(s Step) string {
-	if s.errorCode() == registrationOff {
-		return about[kindRegistration].stage
-	}
-	return about[s.Kind].stage
-}
+// noSignIn is the headline of a run without a step of a sign-in.
+const noSignIn = "no sign-in yet"
 
 func (r *run) signedIn() string {
-	who := cmp.Or(r.User, "somebody")
+	user := cmp.Or(r.User, "an unknown user")
 	switch r.Calls {
 	case 0:
-		return "signed in as " + who
+		return "signed in as " + user
 	case 1:
-		return "signed in as " + who + ", 1 call"
+		return "signed in as " + user + ", 1 call"
 	}
-	return fmt.Sprintf("signed in as %s, %d calls", who, r.Calls)
-}
-
-// progress is where a run stands that has got as far as a step of the kind.
-var progress = map[kind]string{
-	kindChallenge:     "asked to sign in",
-	kindResource:      "finding out where to sign in",
-	kindMetadata:      "finding out where to sign in",
-	kindRegistration:  "registered, about to sign in",
-	kindAuthorization: "waiting for the person at the sign-in page",
-	kindPage:          "waiting for the person in the browser",
-	kindDecision:      "in the browser",
+	return fmt.Sprintf("signed in as %s, %d calls", user, r.Calls)
 }

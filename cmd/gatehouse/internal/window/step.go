@@ -2,7 +2,7 @@ package window
 
 import "time"
 
-// Party is who speaks or is spoken to.
+// Party sends or receives a request.
 type Party string
 
 // The parties of a sign-in. The browser acts for the client.
@@ -13,41 +13,43 @@ const (
 	Clerk   Party = "clerk"
 )
 
-// Outcome is how a step, or a run, came out.
+// Outcome is the result of a step or a run.
 type Outcome string
 
-// The outcomes there are.
+// The outcomes.
 const (
-	Good    Outcome = "good"
-	Neutral Outcome = "neutral" // neither good nor bad: a probe, or a run under way
-	Failed  Outcome = "failed"
+	Succeeded Outcome = "succeeded"
+	Neutral   Outcome = "neutral" // a probe that may fail, or a run that is in progress
+	Failed    Outcome = "failed"
 )
 
-// Step is one request and its answer. Secrets in it are shortened beyond use.
-// It never changes once it is recorded.
+// Step is one request and its response. Secrets in it are shortened. It does not change
+// after it was recorded.
 type Step struct {
 	ID   uint64    `json:"id"`  // counts from 1, without gaps
-	Run  uint64    `json:"run"` // of the run it belongs to
+	Run  uint64    `json:"run"` // ID of the run that it belongs to
 	Time time.Time `json:"time"`
 	Took float64   `json:"took"` // milliseconds
 
 	From    Party   `json:"from"`
 	To      Party   `json:"to"`
 	Kind    kind    `json:"kind"`
-	Title   string  `json:"title"` // for people, a few words
-	Line    string  `json:"line"`  // method and path
-	Status  int     `json:"status"`
+	Title   string  `json:"title"`  // a few words
+	Line    string  `json:"line"`   // method and path
+	Status  int     `json:"status"` // 0 if the response broke off
 	Outcome Outcome `json:"outcome"`
 
-	Purpose string `json:"purpose"`       // what such a step is for, a sentence
+	Purpose string `json:"purpose"`       // what such a step is for, in sentences
 	Why     string `json:"why,omitempty"` // what went wrong, a sentence
-	Do      string `json:"do,omitempty"`  // what to do about it, a sentence
+	Do      string `json:"do,omitempty"`  // how to fix it, a sentence
 
 	Request  Message `json:"request"`
 	Response Message `json:"response"`
+
+	errorCode string // of Clerk, or empty
 }
 
-// Message is one side of a step: what was sent, or answered.
+// Message is the request or the response of a step.
 type Message struct {
 	Fields []Field `json:"fields,omitempty"` // headers and parameters
 	Body   string  `json:"body,omitempty"`   // at most 16 KiB of it
@@ -59,18 +61,20 @@ type Field struct {
 	Value string `json:"value"`
 }
 
+// add appends a field unless value is empty or the message has maxFields fields.
 func (m *Message) add(name, value string) {
 	if value != "" && len(m.Fields) < maxFields {
 		m.Fields = append(m.Fields, Field{name, value})
 	}
 }
 
-// kind is what a step is for.
+// kind is the purpose of a step.
 type kind string
 
 const (
 	kindChallenge      kind = "challenge"
 	kindResource       kind = "resource metadata"
+	kindServerMetadata kind = "server metadata"
 	kindMetadata       kind = "metadata"
 	kindRegistration   kind = "registration"
 	kindAuthorization  kind = "authorization"
@@ -85,32 +89,133 @@ const (
 	kindBackend        kind = "backend"
 	kindCall           kind = "call"
 	kindStream         kind = "stream"
-	kindGoodbye        kind = "goodbye"
+	kindSessionEnd     kind = "session end"
 	kindPreflight      kind = "preflight"
 	kindOther          kind = "other"
-	kindServerMetadata kind = "server metadata"
 )
 
-// about is what is told of each kind of step.
-var about = map[kind]struct{ title, purpose, stage string }{
-	kindChallenge:      {"Asks without a token", "The client knocks first. The 401 is its invitation to sign in: the WWW-Authenticate header says where the server describes itself.", "the first call"},
-	kindResource:       {"Reads the server's card", "The server's own description (RFC 9728): which URL a token must be for, who signs people in, and which scopes to ask for.", "discovery"},
-	kindServerMetadata: {"Looks for Clerk at the server", "Clients of the 2025-03-26 revision ask the MCP server itself for its authorization server's description.", "discovery"},
-	kindMetadata:       {"Reads Clerk's description", "The authorization server's addresses and abilities (RFC 8414): where to register, to sign in, and to fetch tokens.", "discovery"},
-	kindRegistration:   {"Registers", "The client introduces itself (RFC 7591) and gets a client ID. The scopes in the answer are all it may ever ask for.", "registration"},
-	kindAuthorization:  {"Opens the sign-in", "The client sends the person's browser to Clerk, with a PKCE challenge that ties the answer to this client.", "authorization"},
-	kindPage:           {"Shows a page", "The person sees who asks for access, signs in, and decides.", "the sign-in page"},
-	kindDecision:       {"Presses a button", "The person's answer. Clerk sends the browser back to the client with a code that works once.", "consent"},
-	kindToken:          {"Trades the code for a token", "The client proves with its PKCE verifier that it is the one who asked, and gets an access token.", "the token request"},
-	kindRefresh:        {"Refreshes the token", "The client trades its refresh token for a new access token; nobody has to sign in again.", "the token refresh"},
-	kindKeys:           {"Fetches the signing keys", "The server fetches Clerk's public keys once, to verify tokens by itself from then on.", "the signing keys"},
-	kindUserInfo:       {"Asks who this is", "Access tokens carry no name and no email; whoever needs them asks Clerk with the caller's own token.", "userinfo"},
-	kindIntrospection:  {"Asks about a token", "An opaque token says nothing by itself, so Clerk is asked what it stands for.", "token verification"},
-	kindRevocation:     {"Revokes a token", "The client gives back a token that it no longer needs.", "revocation"},
-	kindBackend:        {"Calls the Backend API", "The server asks Clerk something with its secret key.", "the Backend API"},
-	kindCall:           {"Calls", "A request of MCP with a token. The server checks the token before anything else.", "a call"},
-	kindStream:         {"Listens", "The client keeps a stream open for what the server has to say by itself.", "the stream"},
-	kindGoodbye:        {"Says goodbye", "The client ends its session.", "the end of the session"},
-	kindPreflight:      {"Asks for leave", "A browser asks whether a page of another origin may call here (CORS).", "the preflight"},
-	kindOther:          {"Asks for something else", "No step of a sign-in; clients probe for addresses that not every server has.", "a request"},
+// kindInfo describes a kind of step on the page.
+type kindInfo struct {
+	title    string // at most 26 characters for requests to or from the MCP server, for which the page has less space
+	purpose  string // sentences
+	stage    string // ends "stopped at …"
+	progress string // what a run that has reached such a step is doing; empty if the step does not matter
+}
+
+var kinds = map[kind]kindInfo{
+	kindChallenge: {
+		title: "Calls without a token",
+		purpose: "The server answers 401, which starts the sign-in. " +
+			"The WWW-Authenticate header has the URL of the protected resource metadata (RFC 9728).",
+		stage:    "the first request",
+		progress: "asked to sign in",
+	},
+	kindResource: {
+		title: "Fetches resource metadata",
+		purpose: "The metadata of the MCP server (RFC 9728) names the resource that tokens must be issued for, the " +
+			"authorization server, and the scopes to request.",
+		stage:    "discovery",
+		progress: "finding the authorization server",
+	},
+	kindServerMetadata: {
+		title:   "Looks for OAuth metadata",
+		purpose: "Clients of the 2025-03-26 revision request the authorization server metadata from the MCP server itself.",
+		stage:   "discovery",
+	},
+	kindMetadata: {
+		title: "Fetches authorization server metadata",
+		purpose: "The metadata of the authorization server (RFC 8414) has the URLs for registration, authorization " +
+			"and tokens, and lists the supported features.",
+		stage:    "discovery",
+		progress: "finding the authorization server",
+	},
+	kindRegistration: {
+		title: "Registers a client",
+		purpose: "The client registers itself (RFC 7591) and gets a client ID. " +
+			"It may only request the scopes that the response lists.",
+		stage:    "registration",
+		progress: "registered, about to sign in",
+	},
+	kindAuthorization: {
+		title: "Opens the authorization endpoint",
+		purpose: "The client sends the user's browser to Clerk with a PKCE code challenge, so that only this client " +
+			"can use the authorization code.",
+		stage:    "authorization",
+		progress: "waiting for the user at the sign-in page",
+	},
+	kindPage: {
+		title:    "Shows a page",
+		purpose:  "The user signs in, sees which client requests access, and allows or denies it.",
+		stage:    "the sign-in page",
+		progress: "waiting for the user in the browser",
+	},
+	kindDecision: {
+		title: "Submits the page",
+		purpose: "The user signs in, or allows or denies access. Afterwards Clerk redirects the browser to the " +
+			"client, with an authorization code that can be used once.",
+		stage: "consent",
+	},
+	kindToken: {
+		title:   "Exchanges the code for an access token",
+		purpose: "The client sends the authorization code and its PKCE code verifier, and gets an access token.",
+		stage:   "the token request",
+	},
+	kindRefresh: {
+		title:   "Refreshes the access token",
+		purpose: "The client exchanges its refresh token for a new access token. The user does not have to sign in again.",
+		stage:   "the token refresh",
+	},
+	kindKeys: {
+		title: "Fetches the signing keys",
+		purpose: "The server fetches Clerk's public keys and keeps them, so that it can verify tokens without asking " +
+			"Clerk.",
+		stage: "the signing keys",
+	},
+	kindUserInfo: {
+		title: "Fetches the user's profile",
+		purpose: "Clerk's access tokens have no name and no email, so the server requests them from the userinfo " +
+			"endpoint with the user's access token.",
+		stage: "userinfo",
+	},
+	kindIntrospection: {
+		title: "Introspects a token",
+		purpose: "An opaque token has no readable claims, so the server asks Clerk whether it is valid and whom it " +
+			"was issued to.",
+		stage: "token introspection",
+	},
+	kindRevocation: {
+		title:   "Revokes a token",
+		purpose: "The client revokes a token that it no longer needs (RFC 7009).",
+		stage:   "revocation",
+	},
+	kindBackend: {
+		title:   "Calls Clerk's Backend API",
+		purpose: "The server requests data from Clerk with its secret key.",
+		stage:   "the Backend API",
+	},
+	kindCall: {
+		title:   "Calls",
+		purpose: "An MCP request with an access token. The server verifies the token before it handles the request.",
+		stage:   "a call",
+	},
+	kindStream: {
+		title:   "Opens a stream",
+		purpose: "The client keeps a stream open for messages that the server sends on its own.",
+		stage:   "the stream",
+	},
+	kindSessionEnd: {
+		title:   "Ends its session",
+		purpose: "The client ends its MCP session.",
+		stage:   "the end of the session",
+	},
+	kindPreflight: {
+		title:   "Sends a CORS preflight",
+		purpose: "A browser asks whether a page of another origin may send a request.",
+		stage:   "the preflight",
+	},
+	kindOther: {
+		title:   "Sends another request",
+		purpose: "This request is not part of a sign-in. Clients probe for URLs that not every server has.",
+		stage:   "a request",
+	},
 }

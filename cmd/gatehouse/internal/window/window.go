@@ -12,42 +12,39 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
 
-// Path is where the window lives on the host that serves it.
+// Path is the URL path of the window on the host of the local Clerk.
 const Path = "/_window/"
 
-// Config describes a Window. Clerk and Server are required.
+// Config configures a Window. Clerk and Server are required.
 type Config struct {
-	// Clerk is the local Clerk to watch and to work.
+	// Clerk is the local Clerk that the window shows and controls.
 	Clerk *localclerk.Server
 
-	// Server is the public URL of the MCP server's origin, like
-	// "http://localhost:3000".
+	// Server is the public origin of the MCP server, like "http://localhost:3000".
 	Server string
 
-	// Endpoint is the URL that clients are pointed at. Empty means Server
-	// followed by "/mcp".
+	// Endpoint is the URL that clients connect to. Empty means Server followed by "/mcp".
 	Endpoint string
 
-	// Program is how a person calls the command line, like "gatehouse".
+	// Program is the command with which the user runs this program. Empty means "gatehouse".
 	Program string
 }
 
-// Window is the page and its API: an http.Handler for everything under [Path],
-// safe for concurrent use.
+// Window serves the page and its API under [Path]. It is safe for concurrent use.
 type Window struct {
 	config  Config
 	clerk   *localclerk.Server
 	journal *journal
 	mux     *http.ServeMux
-	boot    string        // tells a page that the program was started anew
-	streams chan struct{} // one for each page that is open
-	done    chan struct{} // closed when Follow has ended
+	boot    string        // another value in each process, so that pages notice a restart
+	streams chan struct{} // has one item for each open event stream
+	done    chan struct{} // closed when Follow returns
 
-	changing sync.Mutex // settings and faults change one at a time
+	changing sync.Mutex // held while settings or faults are read, changed and written
 }
 
-// New returns a window. It watches nothing until [Window.Follow] runs, and
-// records what passes through the handlers of [Window.Proxy].
+// New returns a window. It shows events of the local Clerk once [Window.Follow] runs, and
+// requests to the MCP server that pass through the handlers of [Window.Proxy].
 func New(config Config) *Window {
 	if config.Endpoint == "" {
 		config.Endpoint = strings.TrimSuffix(config.Server, "/") + "/mcp"
@@ -55,39 +52,45 @@ func New(config Config) *Window {
 	if config.Program == "" {
 		config.Program = "gatehouse"
 	}
-	w := &Window{config: config, clerk: config.Clerk, journal: newJournal(), boot: rand.Text(), streams: make(chan struct{}, maxStreams), done: make(chan struct{})}
+	w := &Window{
+		config:  config,
+		clerk:   config.Clerk,
+		journal: newJournal(),
+		boot:    rand.Text(),
+		streams: make(chan struct{}, maxStreams),
+		done:    make(chan struct{}),
+	}
 	w.mux = w.routes()
 	return w
 }
 
-// URL returns where the window is shown, on the host of the local Clerk.
+// URL returns the URL of the page, which is on the host of the local Clerk.
 func (w *Window) URL() string { return w.clerk.Issuer() + Path }
 
-// Follow records the local Clerk's events until ctx ends, and then ends the
-// streams to open pages. Call it once.
+// Follow records the local Clerk's events until ctx ends. It then ends the event streams
+// of open pages. It must be called only once.
 func (w *Window) Follow(ctx context.Context) {
 	defer close(w.done)
 	for e := range w.clerk.Events(ctx, 0) {
-		if step, hint := w.fromClerk(e); step.Kind != kindPreflight {
-			w.journal.add(step, hint)
+		if step, owner := w.stepOfClerk(e); step.Kind != kindPreflight {
+			w.journal.add(step, owner)
 		}
 	}
 }
 
-// ServeHTTP answers a request under [Path]. What does not come from this
-// machine, or comes from another web origin, gets 403.
+// ServeHTTP answers a request under [Path]. Requests from other machines and from other web
+// origins get 403.
 func (w *Window) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	protect(rw.Header())
-	if problem := refusal(r); problem != "" {
+	setSecurityHeaders(rw.Header())
+	if problem := checkSender(r); problem != "" {
 		writeError(rw, http.StatusForbidden, problem)
 		return
 	}
 	w.mux.ServeHTTP(rw, r)
 }
 
-// Beside returns a handler that serves the window under [Path] and everything
-// else from next.
-func (w *Window) Beside(next http.Handler) http.Handler {
+// Handler returns a handler that serves the window under [Path], and next everywhere else.
+func (w *Window) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, Path) || r.URL.Path == strings.TrimSuffix(Path, "/") {
 			w.ServeHTTP(rw, r)
@@ -104,13 +107,14 @@ func (w *Window) routes() *http.ServeMux {
 	mux.HandleFunc("GET "+Path+"api/state", w.serveState)
 	mux.HandleFunc("GET "+Path+"api/events", w.serveEvents)
 	mux.HandleFunc("GET "+Path+"api/steps", w.serveSteps)
-	for name, do := range w.actions() {
-		mux.Handle("POST "+Path+"api/"+name, do)
+	for name, action := range w.actions() {
+		mux.Handle("POST "+Path+"api/"+name, action)
 	}
 	return mux
 }
 
-// userName is the name of a user by id, or the id of one who is gone.
+// userName returns the name of the user with the given ID, or the ID if there is no such
+// user.
 func (w *Window) userName(id string) string {
 	for _, u := range w.clerk.Users() {
 		if u.ID == id {
@@ -120,11 +124,12 @@ func (w *Window) userName(id string) string {
 	return id
 }
 
-// clerkNow is the local Clerk's clock.
+// clerkNow returns the time by the local Clerk's clock.
 func (w *Window) clerkNow() time.Time { return time.Now().Add(w.clerk.Faults().ClockOffset) }
 
-// sameResource reports whether a protected resource's identifier covers the URL
-// a client called: same origin, and its path a prefix (as clients check it).
+// sameResource reports whether the URL that a client called belongs to a resource
+// identifier, as clients check it: the origins are equal, and the identifier's path is a
+// prefix of the URL's.
 func sameResource(identifier, called string) bool {
 	a, errA := url.Parse(identifier)
 	b, errB := url.Parse(called)

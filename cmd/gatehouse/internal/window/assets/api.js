@@ -1,4 +1,4 @@
-// The window's own JSON API; docs/local-clerk.md describes it.
+// The window's JSON API, which docs/local-clerk.md describes.
 
 export async function getState() {
   const response = await fetch('api/state');
@@ -17,8 +17,8 @@ export async function post(name, body) {
   return answer;
 }
 
-// follow calls back with steps as they happen and when the state has changed.
-// The browser resumes after the last step that it has seen.
+// follow calls steps with new steps, and change when settings or faults have changed.
+// After a lost connection the browser resumes with the step after the last one.
 export function follow({ steps, change, connected, disconnected }) {
   const stream = new EventSource('api/events');
   stream.addEventListener('open', connected);

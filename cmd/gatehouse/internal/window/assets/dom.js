@@ -1,6 +1,6 @@
-// el makes an element. Properties that start with "on" are listeners, "class"
-// and everything with a dash or a null prototype meaning are attributes.
-// Children are elements or text; nothing is ever parsed as markup.
+// el returns a new element. Properties whose names start with "on" are event listeners;
+// all others are attributes, which true sets without a value, and undefined or false leave
+// out. Children are elements or text, which is never parsed as markup.
 export function el(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -12,13 +12,14 @@ export function el(tag, properties = {}, ...children) {
   return element;
 }
 
-// copyButton copies what text() returns, and says so.
+// copyButton returns a button that copies what text() returns.
 export function copyButton(text, label = 'Copy') {
   const button = el('button', { type: 'button', class: 'small' }, label);
   button.addEventListener('click', () => copy(button, text()));
   return button;
 }
 
+// copy copies text to the clipboard, and shows the result on the button for a moment.
 export async function copy(button, text) {
   const label = button.textContent;
   try {
@@ -30,11 +31,12 @@ export async function copy(button, text) {
   setTimeout(() => { button.textContent = label; }, 1500);
 }
 
-// ago is how long before now a time was, in words.
+// ago returns how long before now time was, as text.
 export function ago(time, now) {
   return `${span(Math.max(0, now - time))} ago`;
 }
 
+// span returns a duration as text, in its largest unit.
 export function span(milliseconds) {
   const seconds = Math.round(Math.abs(milliseconds) / 1000);
   for (const [size, unit] of [[86400, 'd'], [3600, 'h'], [60, 'min']]) {

@@ -1,15 +1,17 @@
 import { post } from './api.js';
 import { ago, copyButton, el, span } from './dom.js';
 
-// Panel works the local Clerk. Each section is drawn anew when the state
-// changes, except where somebody is at it.
+const messageTime = 8000; // milliseconds
+
+// Panel shows and changes the local Clerk. A section is redrawn when the state changes,
+// unless the user is editing a text in it.
 export class Panel {
   constructor(element, result) {
     this.result = result;
     this.sections = new Map();
     for (const [id, title, open] of [
       ['settings', 'Clerk settings', true], ['faults', 'Faults', true], ['mint', 'Mint a token', false],
-      ['people', 'People', false], ['clients', 'Clients', false], ['tokens', 'Live tokens', false],
+      ['users', 'Users', false], ['clients', 'Clients', false], ['tokens', 'Valid tokens', false],
     ]) {
       const body = el('div', { class: 'section-body', id: `section-${id}` });
       const count = el('span', { class: 'count' });
@@ -22,16 +24,16 @@ export class Panel {
     this.state = state;
     this.#draw('settings', drawSettings(state, this.do));
     this.#draw('faults', drawFaults(state, this.do));
-    if (!this.minted) {
+    if (!this.mintDrawn) { // once, because it shows the token that was minted
       this.#draw('mint', drawMint(state, this.do));
-      this.minted = true;
+      this.mintDrawn = true;
     }
-    this.#draw('people', drawPeople(state), state.users.length);
+    this.#draw('users', drawUsers(state), state.users.length);
     this.#draw('clients', drawClients(state), state.clients.length);
     this.#draw('tokens', drawTokens(state), state.tokens.length);
   }
 
-  // draw keeps the focus: the control of the same name gets it back.
+  // draw replaces the content of a section. The control with the same ID keeps the focus.
   #draw(id, children, count) {
     const { body, count: counter } = this.sections.get(id);
     counter.textContent = count ?? '';
@@ -43,7 +45,7 @@ export class Panel {
     if (focused?.id) document.getElementById(focused.id)?.focus();
   }
 
-  // do posts a change and says how it went.
+  // do posts an action and shows a message: done on success, which may depend on the answer.
   do = async (name, body, done) => {
     try {
       const answer = await post(name, body);
@@ -55,21 +57,21 @@ export class Panel {
     }
   };
 
-  say(text, good) {
+  say(text, succeeded) {
     this.result.textContent = text ?? '';
-    this.result.classList.toggle('bad', !good);
-    clearTimeout(this.quiet);
-    this.quiet = setTimeout(() => { this.result.textContent = ''; }, 8000);
+    this.result.classList.toggle('failure', !succeeded);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => { this.result.textContent = ''; }, messageTime);
   }
 }
 
-// common are the settings that sign-ins stumble over; the rest is folded away.
-const common = ['dynamic_oauth_client_registration', 'oauth_jwt_access_tokens', 'aud_claim_enabled', 'organizations_enabled', 'default_scopes'];
+// commonSettings often cause failed sign-ins. The others are under "More settings".
+const commonSettings = ['dynamic_oauth_client_registration', 'oauth_jwt_access_tokens', 'aud_claim_enabled', 'organizations_enabled', 'default_scopes'];
 
 function drawSettings({ settings }, act) {
   const row = (setting) => (Array.isArray(setting.value) ? scopesRow(setting, act) : switchRow(setting, act));
-  const first = settings.filter(({ name }) => common.includes(name));
-  const rest = settings.filter(({ name }) => !common.includes(name));
+  const first = settings.filter(({ name }) => commonSettings.includes(name));
+  const rest = settings.filter(({ name }) => !commonSettings.includes(name));
   return [...first.map(row), el('details', { class: 'more', id: 'more-settings' }, el('summary', {}, 'More settings'), ...rest.map(row))];
 }
 
@@ -77,9 +79,9 @@ function switchRow({ name, label, note, value }, act) {
   const change = () => act('settings', { [name]: !value }, `${label} is now ${value ? 'off' : 'on'}`);
   return el('div', { class: 'row' },
     el('div', { class: 'row-text' },
-      el('label', { for: `set-${name}` }, label), el('code', { class: 'api' }, name), el('p', { class: 'note', id: `note-${name}` }, note)),
+      el('label', { for: `set-${name}` }, label), el('code', { class: 'identifier' }, name), el('p', { class: 'note', id: `note-${name}` }, note)),
     el('button', { type: 'button', role: 'switch', class: 'switch', id: `set-${name}`, 'aria-checked': String(value), 'aria-describedby': `note-${name}`, onclick: change },
-      el('span', { class: 'unseen' }, label)));
+      el('span', { class: 'visually-hidden' }, label)));
 }
 
 function scopesRow({ name, label, note, value }, act) {
@@ -90,7 +92,7 @@ function scopesRow({ name, label, note, value }, act) {
     if (answer) input.defaultValue = input.value;
   });
   return el('div', { class: 'row tall' },
-    el('div', { class: 'row-text' }, el('label', { for: `set-${name}` }, label), el('code', { class: 'api' }, name)),
+    el('div', { class: 'row-text' }, el('label', { for: `set-${name}` }, label), el('code', { class: 'identifier' }, name)),
     input,
     el('p', { class: 'note', id: `note-${name}` }, note));
 }
@@ -99,25 +101,25 @@ function drawFaults({ faults, settings, users }, act) {
   const dynamic = settings.find(({ name }) => name === 'dynamic_oauth_client_registration');
   const pressed = (id, text, on, click) => el('button', { type: 'button', id, class: 'fault', 'aria-pressed': String(on), onclick: click }, text);
   const status = (code, text) => pressed(`fault-${code}`, text, faults.status === code,
-    () => act('faults', { status: faults.status === code ? 0 : code }, faults.status === code ? 'Clerk is well again' : `Clerk answers ${code} to everything`));
-  const rotate = (id, text, body) => el('button', { type: 'button', id, class: 'fault once', onclick: () => act('rotate', body, `Rotated: ${text.toLowerCase()}`) }, text);
+    () => act('faults', { status: faults.status === code ? 0 : code }, faults.status === code ? 'Clerk works again' : `Clerk answers ${code} to every request`));
+  const rotate = (id, text, body) => el('button', { type: 'button', id, class: 'fault once', onclick: () => act('rotate', body, `Rotated the signing key: ${text.toLowerCase()}`) }, text);
   const who = el('select', { id: 'revoke-user' }, ...users.map((user) => el('option', { value: user.id }, user.name)));
   return [
-    group('Something breaks',
-      status(503, 'Outage, 503'), status(500, 'Error, 500'),
+    group('Errors',
+      status(503, 'Outage (503)'), status(500, 'Error (500)'),
       pressed('fault-dcr', 'Registration off', !dynamic.value,
         () => act('settings', { [dynamic.name]: !dynamic.value }, `Dynamic client registration is now ${dynamic.value ? 'off' : 'on'}`))),
     el('div', { class: 'pair' },
-      choice('latency', 'Every answer waits', faults.latency, ['0s', '500ms', '2s', '10s'], { '0s': 'not at all' }, (latency) => act('faults', { latency }, `Clerk waits ${latency} before each answer`)),
+      choice('latency', 'Response delay', faults.latency, ['0s', '500ms', '2s', '10s'], { '0s': 'none' }, (latency) => act('faults', { latency }, `Clerk delays each response by ${latency}`)),
       choice('clock_offset', 'Clerk’s clock is', faults.clock_offset, ['-1h0m0s', '-5m0s', '0s', '5m0s', '1h0m0s'],
-        { '-1h0m0s': '1 h behind', '-5m0s': '5 min behind', '0s': 'right', '5m0s': '5 min ahead', '1h0m0s': '1 h ahead' },
-        (offset) => act('faults', { clock_offset: offset }, `Clerk’s clock is set, by ${offset}`))),
+        { '-1h0m0s': '1 h behind', '-5m0s': '5 min behind', '0s': 'correct', '5m0s': '5 min ahead', '1h0m0s': '1 h ahead' },
+        (offset) => act('faults', { clock_offset: offset }, offset === '0s' ? 'Clerk’s clock is correct' : `Clerk’s clock is off by ${offset}`))),
     group('Rotate the signing key',
-      rotate('rotate-new', 'New kid', {}), rotate('rotate-same', 'Same kid', { same_kid: true }), rotate('rotate-overlap', 'Old key stays', { overlap: true })),
+      rotate('rotate-new', 'New kid', {}), rotate('rotate-same', 'Same kid', { same_kid: true }), rotate('rotate-overlap', 'With overlap', { overlap: true })),
     el('div', { class: 'row tall' },
-      el('label', { for: 'revoke-user' }, 'Revoke everything of'),
-      el('div', { class: 'inline' }, who, el('button', { type: 'button', id: 'revoke', class: 'fault once', onclick: () => act('revoke', { user: who.value }, `Revoked what ${who.selectedOptions[0].textContent} had`) }, 'Revoke')),
-      el('p', { class: 'note' }, 'JWTs stay good until they expire, as at Clerk.')),
+      el('label', { for: 'revoke-user' }, 'Revoke all tokens of'),
+      el('div', { class: 'inline' }, who, el('button', { type: 'button', id: 'revoke', class: 'fault once', onclick: () => act('revoke', { user: who.value }, `Revoked the tokens of ${who.selectedOptions[0].textContent}`) }, 'Revoke')),
+      el('p', { class: 'note' }, 'This revokes codes, refresh tokens and opaque tokens. JWTs stay valid until they expire, as at Clerk.')),
   ];
 }
 
@@ -148,7 +150,7 @@ function drawMint({ kinds: names, users, organizations, endpoint }, act) {
   const [kind, kindField] = select('mint-kind', 'Kind', names.map((name) => [name, kinds[name] ?? name]));
   const [user, userField] = select('mint-user', 'User', users.map(({ id, name }) => [id, name]));
   const [organization, organizationField] = select('mint-organization', 'Organization', [['', 'none'], ...organizations.map(({ id, name }) => [id, name])]);
-  const [lifetime, lifetimeField] = select('mint-lifetime', 'Good for', [['0s', 'the usual time'], ['1m', '1 minute'], ['-1h', 'expired 1 h ago']]);
+  const [lifetime, lifetimeField] = select('mint-lifetime', 'Lifetime', [['0s', 'default'], ['1m', '1 minute'], ['-1h', 'expired 1 h ago']]);
   const [resource, resourceField] = check('mint-resource', 'for this server (aud)');
   const [opaque, opaqueField] = check('mint-opaque', 'opaque');
   const output = el('div', { class: 'minted', hidden: true });
@@ -156,7 +158,7 @@ function drawMint({ kinds: names, users, organizations, endpoint }, act) {
     const answer = await act('mint', {
       kind: kind.value, user: user.value, organization: organization.value, lifetime: lifetime.value,
       resource: resource.checked ? endpoint : '', opaque: opaque.checked,
-    }, 'Minted');
+    }, 'Minted a token');
     if (!answer) return;
     const text = el('textarea', { readonly: true, rows: '4', 'aria-label': 'The token', id: 'minted' }, answer.token);
     const curl = `curl -i ${endpoint} -H 'Authorization: Bearer ${answer.token}' -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -d '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"curl","version":"1"}}}'`;
@@ -171,33 +173,33 @@ function drawMint({ kinds: names, users, organizations, endpoint }, act) {
   ];
 }
 
-function drawPeople({ users, organizations }) {
+function drawUsers({ users, organizations }) {
   return [
     el('ul', { class: 'cards' }, ...users.map((user) => el('li', {},
       el('span', { class: 'face', 'aria-hidden': 'true' }, user.name.split(/\s+/).map(([first]) => first).join('').slice(0, 2)),
       el('span', {}, el('b', {}, user.name), el('span', { class: 'soft' }, user.email || user.username, user.banned ? ', banned' : ''))))),
     ...organizations.map(({ name, slug, members }) => el('div', { class: 'org' },
-      el('b', {}, name), el('code', { class: 'api' }, slug),
-      el('ul', {}, ...members.map((member) => el('li', {}, `${member.name} `, el('code', { class: 'api' }, member.role)))))),
+      el('b', {}, name), el('code', { class: 'identifier' }, slug),
+      el('ul', {}, ...members.map((member) => el('li', {}, `${member.name} `, el('code', { class: 'identifier' }, member.role)))))),
   ];
 }
 
 function drawClients({ clients, now }) {
-  if (!clients.length) return [el('p', { class: 'note' }, 'None yet. A client registers itself when it signs in for the first time.')];
+  if (!clients.length) return [el('p', { class: 'note' }, 'None yet. A client registers itself at its first sign-in.')];
   return clients.map((client) => el('details', { class: 'item', id: `client-${client.id}` },
     el('summary', {}, el('b', {}, client.name || client.id), el('span', { class: 'soft' }, ago(Date.parse(client.created), Date.parse(now)))),
     facts({
       client_id: client.id, scope: client.scopes.join(' '), redirect_uris: client.redirect_uris.join('\n'),
-      kind: `${client.dynamic ? 'registered itself' : 'registered by hand'}, ${client.public ? 'public' : 'with a secret'}`,
+      kind: `${client.dynamic ? 'registered itself' : 'pre-registered'}, ${client.public ? 'public' : 'with a secret'}`,
     })));
 }
 
 function drawTokens({ tokens, now }) {
-  if (!tokens.length) return [el('p', { class: 'note' }, 'None yet. Access tokens that Clerk issued are listed here until they expire.')];
-  const present = Date.parse(now);
+  if (!tokens.length) return [el('p', { class: 'note' }, 'None yet. Access tokens that Clerk has issued are listed here until they expire.')];
+  const current = Date.parse(now);
   return tokens.map((token, index) => el('details', { class: 'item', id: `token-${token.issued}-${index}` },
-    el('summary', {}, el('b', {}, token.user), el('span', { class: 'soft' }, `${token.client_name || token.client_id}, ${token.form}, ${token.revoked ? 'revoked' : ago(Date.parse(token.issued), present)}`)),
-    facts({ scope: token.scopes.join(' '), 'good for': `${span(Date.parse(token.expires) - present)} more`, client_id: token.client_id, organization: token.organization, claims: token.claims })));
+    el('summary', {}, el('b', {}, token.user), el('span', { class: 'soft' }, `${token.client_name || token.client_id}, ${token.form}, ${token.revoked ? 'revoked' : ago(Date.parse(token.issued), current)}`)),
+    facts({ scope: token.scopes.join(' '), 'expires in': span(Date.parse(token.expires) - current), client_id: token.client_id, organization: token.organization, claims: token.claims })));
 }
 
 function facts(object) {

@@ -1,72 +1,74 @@
 import { copyButton, el } from './dom.js';
 
 const maxRuns = 100;
-const openRuns = 3; // that stay open by themselves
+const openRuns = 3; // the newest runs; older ones are collapsed
 
-const parties = { client: 'Client', browser: 'Browser', server: 'MCP server', clerk: 'Clerk' };
+const partyNames = { client: 'Client', browser: 'Browser', server: 'MCP server', clerk: 'Clerk' };
 const lanes = { client: 1, browser: 1, server: 2, clerk: 3 };
-const outcomes = { good: '', neutral: '', failed: 'failed' };
 
-// Runs draws sign-ins, the newest on top, each a list of steps.
+// Runs shows sign-ins, the newest first, each with its steps.
 export class Runs {
-  constructor({ list, empty, news }) {
-    Object.assign(this, { list, empty, news, byId: new Map() });
+  constructor({ list, empty, announcement }) {
+    Object.assign(this, { list, empty, announcement, byId: new Map() });
   }
 
   add({ steps, runs }) {
     if (runs.some(({ server }) => !server)) this.empty.hidden = true;
-    const present = new Map(runs.map((run) => [run.id, run]));
+    const current = new Map(runs.map((run) => [run.id, run]));
     for (const step of steps) {
-      this.#run(present.get(step.run) ?? { id: step.run, client: '', headline: '', began: step.time }).add(step);
+      this.#run(current.get(step.run) ?? { id: step.run, client: '', headline: '', began: step.time }).add(step);
     }
     for (const run of runs) this.byId.get(run.id)?.update(run);
-    this.#announce(steps, present);
-    this.#tidy();
+    this.#announce(steps, current);
+    this.#limit();
   }
 
+  // run returns the element of a run, which it adds if there is none.
   #run(run) {
-    let drawn = this.byId.get(run.id);
-    if (!drawn) {
-      drawn = new Run(run);
-      this.byId.set(run.id, drawn);
-      this.list.prepend(drawn.element);
+    let shown = this.byId.get(run.id);
+    if (!shown) {
+      shown = new Run(run);
+      this.byId.set(run.id, shown);
+      this.list.prepend(shown.element);
     }
-    return drawn;
+    return shown;
   }
 
-  // announce tells a screen reader the latest of a burst, not each step.
+  // announce has screen readers read one of several new steps: the last failure, or the last one.
   #announce(steps, runs) {
     const step = steps.findLast(({ outcome }) => outcome === 'failed') ?? steps.at(-1);
     if (!step) return;
     const run = runs.get(step.run);
     const more = steps.length > 1 ? `${steps.length} new steps. ` : '';
-    this.news.textContent = `${more}${run?.client ?? ''}: ${step.title}, ${step.status}. ${step.why ?? ''} ${run?.headline ?? ''}`;
+    this.announcement.textContent = `${more}${run?.client ?? ''}: ${step.title}, ${step.status}. ${step.why ?? ''} ${run?.headline ?? ''}`;
   }
 
-  #tidy() {
-    const drawn = [...this.byId.values()].sort((a, b) => b.id - a.id);
-    for (const run of drawn.slice(openRuns)) run.fold();
-    for (const run of drawn.slice(maxRuns)) {
+  // limit collapses older runs and removes the oldest ones.
+  #limit() {
+    const newestFirst = [...this.byId.values()].sort((a, b) => b.id - a.id);
+    for (const run of newestFirst.slice(openRuns)) run.collapse();
+    for (const run of newestFirst.slice(maxRuns)) {
       run.element.remove();
       this.byId.delete(run.id);
     }
   }
 }
 
+// Run shows one sign-in.
 class Run {
   constructor({ id, began }) {
     this.id = id;
     this.began = Date.parse(began);
-    this.touched = false;
+    this.toggledByUser = false;
     this.name = el('span', { class: 'client' });
-    this.stand = el('span', { class: 'headline' });
+    this.headline = el('span', { class: 'headline' });
     this.time = el('time', { class: 'time', datetime: began }, new Date(began).toLocaleTimeString());
     this.steps = el('ol', { class: 'steps', 'aria-label': 'Steps' });
     this.body = el('div', { class: 'diagram', id: `run-${id}` },
       el('div', { class: 'lanes', 'aria-hidden': 'true' }, el('span', {}, 'Client'), el('span', {}, 'MCP server'), el('span', {}, 'Clerk')),
       this.steps);
-    this.toggle = el('button', { type: 'button', 'aria-expanded': 'true', 'aria-controls': `run-${id}`, onclick: () => { this.touched = true; this.open(this.body.hidden); } },
-      el('span', { class: 'dot', 'aria-hidden': 'true' }), this.name, this.stand, this.time);
+    this.toggle = el('button', { type: 'button', 'aria-expanded': 'true', 'aria-controls': `run-${id}`, onclick: () => { this.toggledByUser = true; this.open(this.body.hidden); } },
+      el('span', { class: 'dot', 'aria-hidden': 'true' }), this.name, this.headline, this.time);
     this.element = el('article', { class: 'run' }, el('h3', {}, this.toggle), this.body);
   }
 
@@ -75,26 +77,27 @@ class Run {
     this.toggle.setAttribute('aria-expanded', String(yes));
   }
 
-  // fold closes a run that nobody has opened or closed by hand.
-  fold() {
-    if (!this.touched) this.open(false);
+  // collapse hides the steps, unless the user has opened or closed the run.
+  collapse() {
+    if (!this.toggledByUser) this.open(false);
   }
 
   update({ client, headline, outcome, server, client_id: clientID }) {
     this.name.textContent = client;
     this.name.title = clientID ? `client_id ${clientID}` : '';
-    this.stand.textContent = headline;
+    this.headline.textContent = headline;
     this.element.dataset.outcome = outcome;
-    if (server && outcome !== 'failed') this.fold();
+    if (server && outcome !== 'failed') this.collapse();
   }
 
-  // add puts a step where it began: a request that made others ends after them.
+  // add inserts a step by the time at which it began. Steps arrive in the order in which
+  // they ended, and a request ends after those that it caused.
   add(step) {
     const began = Date.parse(step.time);
     const item = drawStep(step, began - this.began);
     item.dataset.began = began;
-    const later = [...this.steps.children].findLast((other) => Number(other.dataset.began) <= began);
-    if (later) later.after(item);
+    const earlier = [...this.steps.children].findLast((other) => Number(other.dataset.began) <= began);
+    if (earlier) earlier.after(item);
     else this.steps.prepend(item);
   }
 }
@@ -102,7 +105,7 @@ class Run {
 function drawStep(step, offset) {
   const id = `step-${step.id}`;
   const detail = el('div', { class: 'detail', id, hidden: true });
-  const path = `${parties[step.from]} to ${parties[step.to]}`;
+  const path = `${partyNames[step.from]} to ${partyNames[step.to]}`;
   const button = el('button', {
     type: 'button', class: 'bar', 'aria-expanded': 'false', 'aria-controls': id,
     onclick() {
@@ -112,18 +115,19 @@ function drawStep(step, offset) {
     },
   },
   el('span', { class: 'at' }, clock(offset)),
-  el('span', { class: 'wire' },
+  el('span', { class: 'line-area' },
     el('span', { class: 'label' }, el('span', { class: 'path' }, `${path} `), el('b', {}, step.title), step.from === 'browser' ? el('span', { class: 'via' }, 'in the browser') : ''),
     el('span', { class: 'arrow', 'aria-hidden': 'true' }),
     el('span', { class: 'back', 'aria-hidden': 'true' })),
-  el('span', { class: 'status' }, step.status ? String(step.status) : '—', el('span', { class: 'unseen' }, ` ${outcomes[step.outcome]}`)));
-  const quiet = step.outcome === 'good' && step.status >= 400 ? 'quiet' : '';
-  const item = el('li', { class: `step ${step.outcome} ${quiet} from-${lanes[step.from]} to-${lanes[step.to]}` }, button);
+  el('span', { class: 'status' }, step.status ? String(step.status) : '—', step.outcome === 'failed' ? el('span', { class: 'visually-hidden' }, ' failed') : ''));
+  const expected = step.outcome === 'succeeded' && step.status >= 400 ? 'expected' : ''; // such as the first 401
+  const item = el('li', { class: `step ${step.outcome} ${expected} from-${lanes[step.from]} to-${lanes[step.to]}` }, button);
   if (step.why) item.append(el('p', { class: 'why' }, el('strong', {}, step.why), step.do ? ` ${step.do}` : ''));
   item.append(detail);
   return item;
 }
 
+// clock returns a time since the start of a run.
 function clock(milliseconds) {
   return milliseconds < 60000 ? `${(milliseconds / 1000).toFixed(2)} s` : `${Math.round(milliseconds / 60000)} min`;
 }
@@ -133,7 +137,7 @@ function drawDetail(step) {
     el('p', { class: 'purpose' }, step.purpose),
     el('div', { class: 'sides' },
       drawMessage('Request', step.line, step.request),
-      drawMessage('Response', `${step.status || 'broken off'}, after ${step.took.toFixed(1)} ms`, step.response)),
+      drawMessage('Response', `${step.status || 'no complete response'}, after ${step.took.toFixed(1)} ms`, step.response)),
   ];
 }
 

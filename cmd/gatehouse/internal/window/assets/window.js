@@ -6,37 +6,39 @@ import { Runs } from './runs.js';
 const byId = (id) => document.getElementById(id);
 
 const panel = new Panel(byId('panel'), byId('result'));
-const runs = new Runs({ list: byId('list'), empty: byId('empty'), news: byId('news') });
+const runs = new Runs({ list: byId('list'), empty: byId('empty'), announcement: byId('announcement') });
 
-let boot;
-let waiting;
+const refreshDelay = 60; // milliseconds
 
-// refresh reads the state again, once for a burst of reasons.
+let boot; // identifies the process that served this page
+let timer;
+
+// refresh fetches and shows the state, once for several calls in a row.
 function refresh() {
-  clearTimeout(waiting);
-  waiting = setTimeout(async () => {
+  clearTimeout(timer);
+  timer = setTimeout(async () => {
     const state = await getState();
     boot ??= state.boot;
     if (state.boot !== boot) {
-      location.reload(); // the program was started anew and knows nothing of what is shown
+      location.reload(); // the program has restarted, so what is shown no longer exists
       return;
     }
     byId('endpoint').textContent = state.endpoint;
     byId('issuer').textContent = state.issuer;
     byId('command').textContent = `${state.program} call ${state.endpoint} whoami`;
     panel.show(state);
-  }, 60);
+  }, refreshDelay);
 }
 
-function live(text, good) {
+function showConnection(text, connected) {
   byId('live').textContent = text;
-  byId('live').classList.toggle('good', good);
+  byId('live').classList.toggle('connected', connected);
 }
 
 byId('copy-command').addEventListener('click', (event) => copy(event.currentTarget, byId('command').textContent));
 follow({
-  steps(news) { runs.add(news); refresh(); },
+  steps(update) { runs.add(update); refresh(); },
   change: refresh,
-  connected() { live('live', true); refresh(); },
-  disconnected() { live('not running', false); },
+  connected() { showConnection('live', true); refresh(); },
+  disconnected() { showConnection('not running', false); },
 });

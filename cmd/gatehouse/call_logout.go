@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/savedsignin"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/signin"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
+)
+
+// logout revokes and deletes the sign-ins at a resource: all of them, or those of the
+// user, organization or client that the account names.
+func logout(ctx context.Context, con *console, account savedsignin.Account) error {
+	store, err := openStore(con)
+	if err != nil {
+		return err
+	}
+	all, err := store.List(account.Resource)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	removed := 0
+	for _, saved := range all {
+		if !account.Covers(saved.Account) {
+			continue
+		}
+		con.Begin("revoking the sign-in at " + saved.Issuer)
+		revoke(ctx, con, saved)
+		if err := store.Remove(saved); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		removed++
+	}
+	if removed == 0 && len(errs) == 0 {
+		con.Note("no one is signed in to %s", account.Resource)
+	}
+	if removed > 0 {
+		con.Note("signed out of %s", account.Resource)
+	}
+	return errors.Join(errs...)
+}
+
+// revoke revokes a sign-in. A failure is only a warning, because the sign-in is deleted
+// in any case.
+func revoke(ctx context.Context, con *console, saved *savedsignin.SignIn) {
+	transport := trace.NewTransport(http.DefaultTransport, saved.Account.Resource, con.Step)
+	transport.Learn(saved.RevocationEndpoint, trace.RoleRevocation)
+	err := savedsignin.Revoke(ctx, signin.NewHTTPClient(transport), saved)
+	if err != nil {
+		con.Note("warning: deleting a sign-in that may still be valid at %s: %v%s", saved.Issuer, err,
+			trace.IfSet(" (%s)", transport.Rejection(trace.RoleRevocation)))
+	}
+}

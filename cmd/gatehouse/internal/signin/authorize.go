@@ -1,0 +1,129 @@
+package signin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
+)
+
+// errTimeout ends the wait for the user.
+var errTimeout = errors.New("no sign-in")
+
+// fetchCode has the user sign in at the authorization URL, and returns the checked
+// response.
+func (c *Client) fetchCode(ctx context.Context, a *attempt, authURL string) (*auth.AuthorizationResult, error) {
+	u, err := url.Parse(authURL)
+	if err != nil {
+		return nil, err
+	}
+	if !a.newClient {
+		if err := c.checkClient(ctx, authURL); err != nil {
+			return nil, err
+		}
+	}
+	var response authResponse
+	if c.config.Account.User != "" {
+		response, err = c.signInLocally(ctx, authURL, a.callback.redirectURI)
+	} else {
+		response, err = c.signInWithBrowser(ctx, authURL, a.callback)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := response.check(u.Query().Get("state"), a.server.metadata); err != nil {
+		return nil, err
+	}
+	c.ui.Step("got the authorization code")
+	c.ui.Begin("exchanging the code for a token")
+	return &auth.AuthorizationResult{Code: string(response.code), State: response.state, Iss: response.iss}, nil
+}
+
+// checkClient returns errUnknownClient if the authorization server does not know the
+// client, or not with this redirect URI. The server would show that only in the
+// browser, on a page that does not redirect back (RFC 6749 section 4.1.2.1), and this
+// program would wait until its timeout.
+func (c *Client) checkClient(ctx context.Context, authURL string) error {
+	resp, err := c.visit(ctx, authURL, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		body, err := trace.Peek(resp, trace.MaxErrorBody)
+		if err != nil {
+			return err
+		}
+		said := trace.JoinNonEmpty(": ", fmt.Sprint(resp.StatusCode), trace.ErrorText(resp, body))
+		c.ui.Step("the authorization server does not know this client or its redirect URI: %s", said)
+		return fmt.Errorf("%w: %s", errUnknownClient, said)
+	}
+	return nil
+}
+
+// visit gets the authorization URL as a browser would, but follows no redirect.
+func (c *Client) visit(ctx context.Context, authURL string, header http.Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, authURL, nil)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	visitor := *c.http
+	visitor.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return visitor.Do(req)
+}
+
+// signInWithBrowser opens the browser, or prints the link, and waits for the
+// authorization response.
+func (c *Client) signInWithBrowser(ctx context.Context, authURL string, cb *callback) (authResponse, error) {
+	c.ui.Begin("waiting for the sign-in in the browser")
+	c.showLink(authURL)
+	ctx, cancel := context.WithTimeoutCause(ctx, c.config.Timeout, errTimeout)
+	defer cancel()
+	return c.await(ctx, cb)
+}
+
+func (c *Client) showLink(authURL string) {
+	if c.config.NoBrowser {
+		c.ui.Note("open this link to sign in: %s", authURL)
+		return
+	}
+	if err := c.ui.OpenBrowser(authURL); err != nil {
+		c.ui.Note("no browser opened (%v); open this link to sign in: %s", err, authURL)
+		return
+	}
+	c.ui.Step("opened the browser")
+	c.ui.Note("opened the browser to sign in; if no window appears, open this link: %s", authURL)
+}
+
+// await waits for the authorization response, and shows a countdown meanwhile.
+func (c *Client) await(ctx context.Context, cb *callback) (authResponse, error) {
+	counting, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.ui.Countdown(counting, "the sign-in in the browser", c.config.Timeout)
+	}()
+	defer func() { stop(); <-done }()
+	select {
+	case response := <-cb.responses:
+		return response, nil
+	case <-ctx.Done():
+	}
+	if errors.Is(context.Cause(ctx), errTimeout) {
+		return authResponse{}, failure.New(
+			"run the command again; --timeout waits longer, --no-browser prints the link; if the page reported a problem "+
+				"with the client, --logout forgets the client",
+			"%w within %s", errTimeout, c.config.Timeout)
+	}
+	return authResponse{}, ctx.Err()
+}

@@ -1,0 +1,48 @@
+package signin
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// fakeUI records what a sign-in prints.
+type fakeUI struct{ lines []string }
+
+func (ui *fakeUI) Note(format string, args ...any) {
+	ui.lines = append(ui.lines, fmt.Sprintf(format, args...))
+}
+func (ui *fakeUI) Step(string, ...any)      {}
+func (ui *fakeUI) Begin(string)             {}
+func (ui *fakeUI) OpenBrowser(string) error { return nil }
+
+func (ui *fakeUI) Countdown(_ context.Context, what string, limit time.Duration) {
+	ui.Note("waiting for %s, for at most %s", what, limit)
+}
+
+// TestSignInTimesOut waits at a callback that receives no response.
+func TestSignInTimesOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ui := &fakeUI{}
+		c := &Client{ui: ui, config: Config{Timeout: 5 * time.Minute}}
+		start := time.Now()
+		const link = "https://issuer.example.com/authorize"
+		_, err := c.signInWithBrowser(t.Context(), link, newCallback("127.0.0.1:1"))
+		wantErr(t, err, "no sign-in within 5m0s")
+		if waited := time.Since(start); waited != 5*time.Minute {
+			t.Errorf("waited %s, want 5m0s", waited)
+		}
+		want := []string{
+			"opened the browser to sign in; if no window appears, open this link: " + link,
+			"waiting for the sign-in in the browser, for at most 5m0s",
+		}
+		if diff := cmp.Diff(want, ui.lines); diff != "" {
+			t.Errorf("lines (-want +got):\n%s", diff)
+		}
+	})
+}

@@ -1,0 +1,63 @@
+package signin
+
+import (
+	"errors"
+	"os/exec"
+	"runtime"
+	"strings"
+)
+
+// OpenBrowser shows url in the user's browser: the first command of $BROWSER that
+// starts, or the system's default browser. The error says why none started.
+func OpenBrowser(getenv func(string) string, url string) error {
+	err := errors.New("no display and no $BROWSER")
+	for _, argv := range browserCommands(runtime.GOOS, getenv, url) {
+		cmd := exec.Command(argv[0], argv[1:]...)
+		if err = cmd.Start(); err == nil {
+			go cmd.Wait()
+			return nil
+		}
+	}
+	return err
+}
+
+// browserCommands returns the commands that may open url, the best first. $BROWSER is a
+// list of commands, with or without %s for the URL. A system without a display gets no
+// default: a text browser would take over the terminal.
+func browserCommands(goos string, getenv func(string) string, url string) [][]string {
+	if chosen := getenv("BROWSER"); chosen != "" {
+		return chosenBrowsers(goos, chosen, url)
+	}
+	switch goos {
+	case "darwin":
+		return [][]string{{"open", url}}
+	case "windows":
+		return [][]string{{"rundll32", "url.dll,FileProtocolHandler", url}}
+	}
+	if getenv("DISPLAY") == "" && getenv("WAYLAND_DISPLAY") == "" {
+		return nil
+	}
+	return [][]string{{"xdg-open", url}, {"x-www-browser", url}}
+}
+
+func chosenBrowsers(goos, list, url string) [][]string {
+	separator := ":"
+	if goos == "windows" {
+		separator = ";"
+	}
+	var commands [][]string
+	for command := range strings.SplitSeq(list, separator) {
+		argv := strings.Fields(command)
+		if len(argv) == 0 {
+			continue
+		}
+		if !strings.Contains(command, "%s") {
+			argv = append(argv, url)
+		}
+		for i := range argv {
+			argv[i] = strings.ReplaceAll(argv[i], "%s", url)
+		}
+		commands = append(commands, argv)
+	}
+	return commands
+}

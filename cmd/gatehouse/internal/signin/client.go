@@ -1,0 +1,306 @@
+package signin
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/oauthex"
+	"golang.org/x/oauth2"
+
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/savedsignin"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
+)
+
+// httpTimeout bounds each exchange of a sign-in.
+const httpTimeout = 30 * time.Second
+
+// Config describes a [Client]. Account, Timeout, UI, Store and Transport are required.
+type Config struct {
+	// Account says who signs in to which MCP endpoint.
+	Account savedsignin.Account
+
+	// Scopes are requested in addition to those that the server asks for.
+	Scopes []string
+
+	// ClientSecret belongs to Account.ClientID. Empty means a public client.
+	ClientSecret savedsignin.Secret
+
+	// CallbackPort is the port of the redirect URI. 0 means any free port, or 8976 for
+	// Account.ClientID, whose redirect URI must be registered.
+	CallbackPort int
+
+	// NoBrowser prints the link of the sign-in instead of opening a browser.
+	NoBrowser bool
+
+	// Timeout is how long the user may take to sign in.
+	Timeout time.Duration
+
+	// Version is the version of the program, for client registration.
+	Version string
+
+	// Pause is called when a sign-in begins, and resume when it has ended. The caller
+	// can stop its own timeout in between. Nil means that nothing is called.
+	Pause func() (resume func())
+
+	UI        UI
+	Store     *savedsignin.Store
+	Transport *trace.Transport // also used by the MCP client, so that its answers are known here
+}
+
+// Client signs a user in to one MCP endpoint. It is an [auth.OAuthHandler], safe for
+// concurrent use.
+type Client struct {
+	config Config
+	ui     UI
+	http   *http.Client // for all requests except those to the MCP endpoint
+
+	// ctx is the context of the run. Token sources get no other: the method
+	// oauth2.TokenSource.Token has no parameter.
+	ctx context.Context
+
+	mu        sync.Mutex
+	source    *tokenSource // nil before there are tokens
+	signedIn  bool         // in this run
+	requested []string     // scopes requested in this run
+	err       error        // why sign-in failed, if it did
+}
+
+// New returns a Client that begins with the saved sign-in of the account, if that holds
+// the scopes of config.Scopes. Sign-in ends when ctx does.
+func New(ctx context.Context, config Config) *Client {
+	c := &Client{
+		config: config,
+		ui:     config.UI,
+		http:   NewHTTPClient(config.Transport),
+		ctx:    ctx,
+	}
+	c.loadSaved()
+	return c
+}
+
+// NewHTTPClient returns the HTTP client for metadata, registration, tokens and
+// revocation.
+func NewHTTPClient(transport *trace.Transport) *http.Client {
+	return &http.Client{Transport: &metadataCache{next: transport}, Timeout: httpTimeout}
+}
+
+func (c *Client) loadSaved() {
+	saved, err := c.config.Store.Newest(c.config.Account)
+	if err != nil {
+		c.ui.Note("warning: not using a saved sign-in: %v", err)
+	}
+	if saved == nil || saved.Tokens == nil {
+		return
+	}
+	if lacking := missing(c.config.Scopes, saved.Tokens.Scopes()); len(lacking) > 0 {
+		c.ui.Step("ignoring the saved sign-in: it lacks scope %q", strings.Join(lacking, " "))
+		return
+	}
+	c.ui.Step("using the saved sign-in for %s (issuer %s)", c.config.Account.Resource, saved.Issuer)
+	c.config.Transport.Learn(saved.TokenEndpoint, trace.RoleToken)
+	c.source = c.newTokenSource(saved)
+}
+
+// TokenSource implements [auth.OAuthHandler].
+func (c *Client) TokenSource(context.Context) (oauth2.TokenSource, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.source == nil {
+		return nil, nil
+	}
+	return c.source, nil
+}
+
+// Authorize implements [auth.OAuthHandler]: it signs in after a 401, and again for more
+// scopes after a 403 that asks for them. After a failure it returns the same error
+// again, because the go-sdk retries and the user would see a second browser window.
+func (c *Client) Authorize(ctx context.Context, req *http.Request, resp *http.Response) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer resp.Body.Close()
+	if c.err == nil {
+		c.err = c.authorize(ctx, req, resp)
+	}
+	return c.err
+}
+
+// Err returns why sign-in failed, or nil if it did not fail.
+func (c *Client) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Scopes returns the scopes of the current sign-in.
+func (c *Client) Scopes() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.scopes()
+}
+
+// scopes is Scopes for a caller that holds mu.
+func (c *Client) scopes() []string {
+	if c.source == nil {
+		return nil
+	}
+	return c.source.scopes()
+}
+
+func (c *Client) authorize(ctx context.Context, req *http.Request, resp *http.Response) error {
+	answer := c.config.Transport.LastAnswer()
+	forbidden := resp.StatusCode == http.StatusForbidden
+	switch {
+	case forbidden && !c.canStepUp(answer), !forbidden && c.signedIn:
+		return ExplainAnswer(answer, c.config.Account.Resource, c.scopes())
+	case !forbidden && c.source.forceRefresh():
+		return nil
+	}
+	if c.config.Pause != nil {
+		defer c.config.Pause()()
+	}
+	c.ui.Begin("discovering the authorization server")
+	server, err := c.discover(ctx, answer.Challenge)
+	if err != nil {
+		return err
+	}
+	if c.config.Account.User != "" {
+		if err := checkLocal(server.metadata); err != nil {
+			return err
+		}
+	}
+	wanted := union(server.scopes, c.config.Scopes)
+	if forbidden {
+		wanted = union(c.scopes(), wanted)
+	}
+	c.requested = union(c.requested, wanted)
+	return c.signInAt(ctx, server, wanted, req, resp)
+}
+
+// canStepUp reports whether to sign in for more scopes after a 403: the server must ask
+// for a scope that the sign-in does not hold and that was not requested in this run.
+func (c *Client) canStepUp(a *trace.Answer) bool {
+	known := union(c.scopes(), c.requested)
+	return a.AsksForScope() && len(missing(strings.Fields(a.Challenge["scope"]), known)) > 0
+}
+
+// signInAt signs in at an authorization server for the wanted scopes.
+func (c *Client) signInAt(ctx context.Context, server *authServer, wanted []string, req *http.Request, resp *http.Response) error {
+	saved := c.savedAt(server)
+	callback, err := c.openCallback(saved)
+	if err != nil {
+		return err
+	}
+	defer callback.close()
+	err = c.signInWithClient(ctx, &attempt{server: server, saved: saved, callback: callback, wanted: wanted, req: req, resp: resp})
+	if err != nil {
+		err = explainOAuth(err, c.config.Account.Resource)
+	}
+	callback.finish(err)
+	return err
+}
+
+// attempt is one sign-in at one authorization server.
+type attempt struct {
+	server    *authServer
+	saved     *savedsignin.SignIn // the client to use; receives the tokens
+	callback  *callback
+	wanted    []string // scopes
+	newClient bool     // the client was registered in this run
+	req       *http.Request
+	resp      *http.Response
+}
+
+// signInWithClient signs in with the saved client. If there is none that can be used,
+// or the server does not know it any more, it registers a new one first.
+func (c *Client) signInWithClient(ctx context.Context, a *attempt) error {
+	if a.saved.Client.MayRequest(a.wanted) {
+		err := c.signInOnce(ctx, a)
+		if !errors.Is(err, errUnknownClient) || c.config.Account.ClientID != "" {
+			return err
+		}
+	}
+	if err := c.register(ctx, a); err != nil {
+		return err
+	}
+	return c.signInOnce(ctx, a)
+}
+
+// savedAt returns the saved sign-in at a server, or a new one without a client.
+func (c *Client) savedAt(server *authServer) *savedsignin.SignIn {
+	account, issuer := c.config.Account, server.metadata.Issuer
+	saved, err := c.config.Store.Load(account, issuer)
+	if err != nil {
+		c.ui.Note("warning: not using the saved sign-in: %v", err)
+	}
+	if saved == nil {
+		saved = &savedsignin.SignIn{Account: account, Issuer: issuer}
+	}
+	if account.ClientID != "" {
+		saved.Client = savedsignin.Client{ID: account.ClientID, Secret: c.config.ClientSecret}
+	}
+	saved.RevocationEndpoint = server.metadata.RevocationEndpoint
+	return saved
+}
+
+// signInOnce runs the authorization code flow with the client of the attempt, and saves
+// the tokens. It returns errUnknownClient if the server does not know the client.
+func (c *Client) signInOnce(ctx context.Context, a *attempt) error {
+	saved := a.saved
+	credentials := &oauthex.ClientCredentials{ClientID: saved.Client.ID, Issuer: a.server.metadata.Issuer}
+	if saved.Client.Secret != "" {
+		credentials.ClientSecretAuth = &oauthex.ClientSecretAuth{ClientSecret: string(saved.Client.Secret)}
+	}
+	wanted := a.wanted
+	if len(wanted) == 0 {
+		wanted = strings.Fields(saved.Client.Scope) // otherwise the go-sdk requests offline_access alone
+	}
+	var source *tokenSource
+	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
+		PreregisteredClient: credentials,
+		RedirectURL:         a.callback.redirectURI,
+		AuthorizationCodeFetcher: func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
+			return c.fetchCode(ctx, a, args.URL)
+		},
+		ScopeFilter:         func([]string) []string { return wanted },
+		RequestRefreshToken: true,
+		// Accept a correct iss also from servers that do not announce the parameter.
+		AcceptUnadvertisedIss: true,
+		Client:                c.http,
+		NewTokenSource: func(_ context.Context, config *oauth2.Config, token *oauth2.Token) (oauth2.TokenSource, error) {
+			saved.TokenEndpoint = config.Endpoint.TokenURL
+			saved.TokenEndpointStyle = int(config.Endpoint.AuthStyle)
+			saved.Tokens = newTokens(token, strings.Join(config.Scopes, " "))
+			source = c.newTokenSource(saved)
+			return source, nil
+		},
+	})
+	if err != nil {
+		return err
+	}
+	if err := handler.Authorize(ctx, a.req, withoutBody(a.resp)); err != nil {
+		return err
+	}
+	c.signedIn, c.source = true, source
+	c.save(saved)
+	return nil
+}
+
+// save saves a sign-in. A failure is only a warning, because the sign-in itself works.
+func (c *Client) save(saved *savedsignin.SignIn) {
+	if err := c.config.Store.Save(saved); err != nil {
+		c.ui.Note("warning: the next call has to sign in again: %v", err)
+	}
+}
+
+// withoutBody returns the status and header of a response whose body was read.
+func withoutBody(resp *http.Response) *http.Response {
+	head := *resp
+	head.Body = io.NopCloser(strings.NewReader(""))
+	return &head
+}

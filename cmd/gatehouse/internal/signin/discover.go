@@ -1,0 +1,131 @@
+package signin
+
+import (
+	"context"
+	"net/url"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/oauthex"
+
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
+	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
+)
+
+// authServer is the authorization server of an MCP endpoint.
+type authServer struct {
+	metadata *oauthex.AuthServerMeta
+	scopes   []string // requested by the challenge of the endpoint, or else by its metadata
+}
+
+const clerkSettings = "Clerk: Dashboard → Configure → OAuth applications → Settings"
+
+// discover finds the authorization server, from the parameters of a challenge (MCP
+// authorization, "Authorization Server Discovery").
+func (c *Client) discover(ctx context.Context, challenge map[string]string) (*authServer, error) {
+	resource, err := c.resourceMetadata(ctx, challenge["resource_metadata"])
+	if err != nil {
+		return nil, err
+	}
+	scopes := strings.Fields(challenge["scope"])
+	if len(scopes) == 0 {
+		scopes = resource.ScopesSupported
+	}
+	issuer := resource.AuthorizationServers[0]
+	metadata, err := auth.GetAuthServerMetadata(ctx, issuer, c.http)
+	if err != nil {
+		return nil, failure.New(
+			"the MCP server names it as its authorization server: check that it is running, and that the MCP server's "+
+				"configuration has the right issuer",
+			"reading the metadata of the authorization server %q: %w", issuer, err)
+	}
+	if metadata == nil {
+		return nil, failure.New("check the issuer in the MCP server's configuration (for Clerk it is the Frontend API URL)",
+			"authorization server %q has no metadata at %s", issuer, strings.Join(wellknown.Candidates(issuer), " or "))
+	}
+	return &authServer{metadata: metadata, scopes: scopes}, nil
+}
+
+// resourceMetadata fetches the protected resource metadata (RFC 9728) from the URL in
+// the challenge, or from the well-known URLs. A server of the 2025-03-26 revision has
+// no such metadata and is its own authorization server.
+func (c *Client) resourceMetadata(ctx context.Context, challengeURL string) (*oauthex.ProtectedResourceMetadata, error) {
+	resource := c.config.Account.Resource
+	u, err := url.Parse(resource)
+	if err != nil {
+		return nil, err
+	}
+	origin := u.Scheme + "://" + u.Host
+	candidates := []struct{ metadataURL, resource string }{
+		{challengeURL, resource},
+		{origin + wellknown.ProtectedResource(u), resource},
+		{origin + wellknown.ProtectedResourcePath, origin},
+	}
+	var firstErr error
+	for _, candidate := range candidates {
+		if candidate.metadataURL == "" {
+			continue
+		}
+		metadata, err := oauthex.GetProtectedResourceMetadata(ctx, candidate.metadataURL, candidate.resource, c.http)
+		if err == nil {
+			return metadata, checkResourceMetadata(metadata, candidate.metadataURL)
+		}
+		if firstErr == nil {
+			firstErr = err
+		}
+	}
+	return c.withoutResourceMetadata(ctx, challengeURL, origin, firstErr)
+}
+
+func checkResourceMetadata(metadata *oauthex.ProtectedResourceMetadata, metadataURL string) error {
+	if len(metadata.AuthorizationServers) == 0 {
+		return failure.New("the MCP server must name its issuer in authorization_servers (RFC 9728 section 2)",
+			"protected resource metadata %q names no authorization server", metadataURL)
+	}
+	return nil
+}
+
+// withoutResourceMetadata falls back to the origin as the authorization server, as in
+// the 2025-03-26 revision, or explains why no protected resource metadata is usable.
+func (c *Client) withoutResourceMetadata(
+	ctx context.Context, challengeURL, origin string, problem error,
+) (*oauthex.ProtectedResourceMetadata, error) {
+	resource := c.config.Account.Resource
+	named := c.config.Transport.Resource()
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case named != "":
+		return nil, failure.New(
+			"call the server by the URL in its metadata, or set the server's public URL to the one that you call: the two "+
+				"must be the same string",
+			"protected resource metadata is for %q, want %q", named, resource)
+	case challengeURL != "":
+		return nil, failure.New(
+			"the metadata must be public JSON (status 200, application/json) that needs no token",
+			"reading the protected resource metadata: %w", problem)
+	}
+	if metadata, err := auth.GetAuthServerMetadata(ctx, origin, c.http); err == nil && metadata != nil {
+		return &oauthex.ProtectedResourceMetadata{Resource: resource, AuthorizationServers: []string{origin}}, nil
+	}
+	return nil, failure.New(
+		"the server needs protected resource metadata (RFC 9728) at "+
+			""+origin+wellknown.ProtectedResourcePath+", and its URL as resource_metadata in WWW-Authenticate; Gatehouse's "+
+			"guard serves both",
+		"%q answers 401 but does not say where to sign in: its challenge has no resource_metadata, and "+
+			"%w", resource, problem)
+}
+
+// checkLocal returns an error unless the authorization endpoint is on this machine. For
+// --user: other authorization servers ignore the header with the user's name, and
+// should not receive it.
+func checkLocal(metadata *oauthex.AuthServerMeta) error {
+	u, err := url.Parse(metadata.AuthorizationEndpoint)
+	if err == nil && wellknown.IsLoopback(u.Host) {
+		return nil
+	}
+	return failure.New(
+		"leave --user out and sign in with the browser",
+		"--user works only with a local Clerk; the authorization endpoint is %q, want one on "+
+			"localhost", metadata.AuthorizationEndpoint)
+}

@@ -1,0 +1,62 @@
+package signin
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/oauth2"
+
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
+)
+
+// explainAuthError explains the error of an authorization response (RFC 6749 section
+// 4.1.2.1, RFC 8707 section 2).
+func explainAuthError(code, description string) error {
+	said := trace.JoinNonEmpty(": ", code, description)
+	switch code {
+	case "access_denied":
+		return failure.New("run the command again and choose Allow, if you want to sign in", "access was denied: %s", said)
+	case "invalid_scope":
+		return failure.New(
+			"a client holds only the scopes it registered; on Clerk: add the scope to the default scopes "+
+				"("+clerkSettings+"), or have the MCP server ask for fewer in scopes_supported, then --logout and sign in again",
+			"authorization server does not give this client the scopes: %s", said)
+	case "invalid_target":
+		return failure.New(
+			"the authorization server must know the MCP server's URL as a resource (RFC 8707)",
+			"authorization server rejects the resource: %s", said)
+	case "server_error", "temporarily_unavailable":
+		return failure.New("try again in a moment", "authorization server could not answer: %s", said)
+	}
+	return failure.New(
+		"ask the operator of the authorization server; --logout forgets this client, so that the next call registers "+
+			"another",
+		"authorization server rejects the sign-in: %s", said)
+}
+
+// explainOAuth explains the other errors of a sign-in.
+func explainOAuth(err error, resource string) error {
+	var f *failure.Error
+	if errors.As(err, &f) {
+		return f
+	}
+	if f := ExplainNetwork(err); f != nil {
+		return f
+	}
+	var rejected *oauth2.RetrieveError
+	switch {
+	case errors.Is(err, errUnknownClient):
+		return failure.New("check --client-id, and that the redirect URI that -v shows is registered with it", "%w", err)
+	case errors.As(err, &rejected) && rejected.ErrorCode == "invalid_client":
+		return failure.New(
+			"check --client-id and --client-secret-file; without them a client is registered",
+			"token endpoint rejects the client: %s", trace.JoinNonEmpty(": ", rejected.ErrorCode, rejected.ErrorDescription))
+	case errors.As(err, &rejected):
+		return failure.New(
+			"run the command again; if that does not help, --logout forgets the client",
+			"token endpoint rejects the code: %s",
+			trace.JoinNonEmpty(": ", fmt.Sprint(rejected.Response.StatusCode), rejected.ErrorCode, rejected.ErrorDescription))
+	}
+	return fmt.Errorf("signing in to %q: %w", resource, err)
+}

@@ -1,0 +1,117 @@
+package signin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/oauthex"
+
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/savedsignin"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
+)
+
+const (
+	maxHostName   = 64 // bytes of the host in the client's name
+	offlineAccess = "offline_access"
+
+	enableRegistration = "enable Dynamic Client Registration (" + clerkSettings + "), or register a client by hand and pass --client-id"
+)
+
+// errUnknownClient reports that the authorization server does not know the client or
+// its redirect URI.
+var errUnknownClient = errors.New("authorization server does not know the client")
+
+// register registers a new client for the wanted scopes (RFC 7591) and stores it in the
+// attempt. It saves the client at once, so that failed sign-ins do not register one
+// each time, unless that would overwrite a sign-in that still works.
+func (c *Client) register(ctx context.Context, a *attempt) error {
+	metadata := a.server.metadata
+	if metadata.RegistrationEndpoint == "" {
+		return failure.New(
+			enableRegistration,
+			"authorization server %q does not register clients: its metadata has no registration_endpoint", metadata.Issuer)
+	}
+	c.ui.Begin("registering a client")
+	scopes := a.wanted
+	if len(scopes) > 0 && slices.Contains(metadata.ScopesSupported, offlineAccess) {
+		scopes = union(scopes, []string{offlineAccess})
+	}
+	registered, err := oauthex.RegisterClient(ctx, metadata.RegistrationEndpoint, &oauthex.ClientRegistrationMetadata{
+		RedirectURIs:            []string{a.callback.redirectURI},
+		TokenEndpointAuthMethod: authMethod(metadata.TokenEndpointAuthMethodsSupported),
+		GrantTypes:              []string{"authorization_code", "refresh_token"},
+		ResponseTypes:           []string{"code"},
+		ClientName:              clientName(),
+		Scope:                   strings.Join(scopes, " "),
+		SoftwareID:              "github.com/gatehouse-mcp/gatehouse/cmd/gatehouse",
+		SoftwareVersion:         c.config.Version,
+		ApplicationType:         "native",
+	}, c.http)
+	if err != nil {
+		return c.explainRegistration(err, metadata.Issuer)
+	}
+	a.saved.Client = savedsignin.Client{
+		ID:          registered.ClientID,
+		Secret:      savedsignin.Secret(registered.ClientSecret),
+		RedirectURI: a.callback.redirectURI,
+		Scope:       registered.Scope,
+		Registered:  true,
+	}
+	a.newClient = true
+	if a.saved.Tokens == nil {
+		c.save(a.saved)
+	}
+	return nil
+}
+
+// authMethod returns how to authenticate at the token endpoint: not at all if the
+// server allows that, because a program on a laptop cannot keep a secret (RFC 8252
+// section 8.5), and otherwise the method that the go-sdk will choose.
+func authMethod(supported []string) string {
+	for _, method := range []string{"none", "client_secret_post", "client_secret_basic"} {
+		if slices.Contains(supported, method) {
+			return method
+		}
+	}
+	return "none"
+}
+
+// clientName is shown on consent pages and in the authorization server's list of
+// clients.
+func clientName() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		return "Gatehouse CLI"
+	}
+	return fmt.Sprintf("Gatehouse CLI (%.*s)", maxHostName, host)
+}
+
+// explainRegistration explains why a registration failed, and what to change.
+func (c *Client) explainRegistration(err error, issuer string) error {
+	if f := (*failure.Error)(nil); errors.As(err, &f) {
+		return f
+	}
+	if f := ExplainNetwork(err); f != nil {
+		return f
+	}
+	rejection := c.config.Transport.Rejection(trace.RoleRegistration)
+	switch {
+	case strings.Contains(rejection, "feature_requires_dynamic_oauth_client_registration"): // an error code of Clerk
+		return failure.New(
+			enableRegistration,
+			"%q does not register clients: %s", issuer, rejection)
+	case rejection != "":
+		return failure.New(
+			"check that every scope that the MCP server asks for exists there; or register a client by hand and pass "+
+				"--client-id",
+			"%q rejects the client registration: %s", issuer, rejection)
+	}
+	return failure.New(
+		"register a client by hand and pass --client-id",
+		"%q answers the client registration in another form than RFC 7591 section 3.2.1 defines", issuer)
+}

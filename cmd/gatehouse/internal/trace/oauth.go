@@ -1,0 +1,107 @@
+package trace
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/oauthex"
+
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
+)
+
+// oauthDocument has the members that are shown of the JSON documents of a sign-in.
+type oauthDocument struct {
+	oauthex.ProtectedResourceMetadata
+	Issuer       string `json:"issuer"`
+	Registration string `json:"registration_endpoint"`
+	Token        string `json:"token_endpoint"`
+	Revocation   string `json:"revocation_endpoint"`
+	ClientID     string `json:"client_id"`
+	Scope        string `json:"scope"`
+	ExpiresIn    int64  `json:"expires_in"`
+}
+
+// recordOAuth reports an exchange with an endpoint of the sign-in.
+func (t *Transport) recordOAuth(role Role, req *http.Request, resp *http.Response) error {
+	body, err := Peek(resp, MaxDocument)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode >= 300 {
+		return t.recordRejection(role, req, resp, JoinNonEmpty(": ", fmt.Sprint(resp.StatusCode), ErrorText(resp, body)))
+	}
+	var doc oauthDocument
+	if err := json.Unmarshal(body, &doc); err != nil && role != RoleRevocation {
+		t.step("%s: %d, but the body is not a JSON object", attempt(role, req), resp.StatusCode)
+		return nil
+	}
+	t.learnFrom(role, doc)
+	where := WithoutQuery(req.URL)
+	switch role {
+	case RoleResourceMetadata:
+		t.step("read the protected resource metadata %s: resource %s, authorization server %s",
+			where, doc.Resource, strings.Join(doc.AuthorizationServers, " or "))
+	case RoleServerMetadata:
+		t.step("read the authorization server metadata %s: issuer %s", where, doc.Issuer)
+	case RoleRegistration:
+		t.step("registered client %s%s", doc.ClientID, IfSet(" (scope %q)", SortedScope(doc.Scope)))
+	case RoleToken:
+		action := "exchanged the code for an access token"
+		if grantType(req) == "refresh_token" {
+			action = "refreshed the access token"
+		}
+		t.step("%s (%s)", action, JoinNonEmpty(", ", IfSet("scope %q", SortedScope(doc.Scope)), lifetime(doc.ExpiresIn)))
+	case RoleRevocation:
+		t.step("revoked a token at %s: %d", where, resp.StatusCode)
+	}
+	return nil
+}
+
+// learnFrom records what later exchanges and explanations need of a document.
+func (t *Transport) learnFrom(role Role, doc oauthDocument) {
+	switch role {
+	case RoleResourceMetadata:
+		t.mu.Lock()
+		t.resource = doc.Resource
+		t.mu.Unlock()
+	case RoleServerMetadata:
+		t.Learn(doc.Registration, RoleRegistration)
+		t.Learn(doc.Token, RoleToken)
+		t.Learn(doc.Revocation, RoleRevocation)
+	}
+}
+
+// recordRejection records and reports a rejection. A redirect of a POST request is an
+// error: if it were followed, codes and tokens would be sent to a URL that no metadata
+// names.
+func (t *Transport) recordRejection(role Role, req *http.Request, resp *http.Response, text string) error {
+	t.mu.Lock()
+	t.rejections[role] = text
+	t.mu.Unlock()
+	t.step("%s: %s", attempt(role, req), text)
+	if resp.StatusCode < 400 && req.Method == http.MethodPost {
+		return failure.New("report this to the operator of the authorization server: its metadata must name the endpoint itself",
+			"%q redirects%s; not sending secrets there", WithoutQuery(req.URL), RedirectTarget(resp.Header.Get("Location")))
+	}
+	return nil
+}
+
+// grantType returns the grant_type of a token request (RFC 6749 section 4).
+func grantType(req *http.Request) string {
+	form, err := url.ParseQuery(string(requestBody(req)))
+	if err != nil {
+		return ""
+	}
+	return form.Get("grant_type")
+}
+
+func lifetime(seconds int64) string {
+	if seconds <= 0 {
+		return "without an expiry"
+	}
+	return "expires in " + (time.Duration(seconds) * time.Second).String()
+}

@@ -1,0 +1,95 @@
+package window
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/gatehouse-mcp/gatehouse/localclerk"
+)
+
+// clerkError describes an error code of Clerk's. An empty field leaves the words of the
+// event as they are.
+type clerkError struct {
+	short string // ends the headline "stopped at registration: …"
+	why   string
+	do    string
+	also  string // follows the event's own advice
+}
+
+// registrationOff is Clerk's error code. The window also uses it for a client that finds
+// no registration_endpoint in the metadata.
+const registrationOff = "feature_requires_dynamic_oauth_client_registration"
+
+var clerkErrors = map[string]clerkError{
+	registrationOff: {
+		short: "dynamic registration is off",
+		why:   "Dynamic client registration is turned off, so a client that Clerk does not know cannot register itself.",
+		do: "Turn on “Dynamic client registration” under Clerk settings on this page. " +
+			"In the Clerk Dashboard: Configure → OAuth applications → Settings.",
+	},
+	"invalid_scope": {
+		short: "the client is not allowed to request one of the scopes",
+		also: "Or add the scope to “Default scopes for dynamic clients” under Clerk settings on this page and have the client register again. " +
+			"A server should only advertise scopes that clients may request from the start.",
+	},
+	"access_denied": {
+		short: "the user denied consent",
+		why:   "The user pressed Deny, or is not allowed to sign in.",
+		do:    "Sign in again and press Allow.",
+	},
+	"internal_clerk_error": {
+		short: "Clerk has an outage",
+		why:   "The local Clerk answers with an error because a fault is turned on.",
+		do:    "Turn off the outage under Faults on this page.",
+	},
+	"canceled":                {short: "Clerk was too slow"},
+	"invalid_client":          {short: "Clerk does not know the client"},
+	"invalid_client_metadata": {short: "the client metadata is invalid"},
+	"invalid_grant":           {short: "the authorization code or refresh token is no longer valid"},
+	"invalid_redirect_uri":    {short: "the redirect URI is invalid"},
+	"invalid_request":         {short: "the request is malformed"},
+	"invalid_state":           {short: "the state parameter is too short"},
+	"invalid_target":          {short: "the resource parameter is invalid"},
+}
+
+// explainEvent sets the outcome of s, the step of e, and its explanation.
+func (s *Step) explainEvent(e localclerk.Event) {
+	s.errorCode = e.Error
+	if s.Kind == kindMetadata && s.From == Client && offersNoRegistration(e) {
+		s.errorCode = registrationOff
+	}
+	if s.errorCode == "" || s.Kind == kindOther && e.Status == http.StatusNotFound {
+		s.Outcome = Succeeded
+		if s.Status >= http.StatusBadRequest {
+			s.Outcome = Neutral
+		}
+		return
+	}
+	s.Outcome = Failed
+	c := clerkErrors[s.errorCode]
+	s.Why = cmp.Or(c.why, sentence(redact(e.Problem)))
+	s.Do = strings.TrimSpace(cmp.Or(c.do, sentence(redact(e.Fix))) + " " + c.also)
+	s.Response.add("error code", s.errorCode)
+}
+
+// offersNoRegistration reports whether e answers with metadata in which a client finds no
+// way to register. A client that is registered already does not need one.
+func offersNoRegistration(e localclerk.Event) bool {
+	return e.Path == "/.well-known/oauth-authorization-server" && e.Response["issuer"] != "" &&
+		e.Response["registration_endpoint"] == "" && e.Response["client_id_metadata_document_supported"] != "true"
+}
+
+// summary ends the headline of a run that stopped at s: "stopped at registration: …".
+func (s Step) summary() string {
+	return cmp.Or(clerkErrors[s.errorCode].short, clause(s.Why), fmt.Sprintf("status %d", s.Status))
+}
+
+// stage returns the stage of a sign-in at which s failed.
+func (s Step) stage() string {
+	if s.errorCode == registrationOff {
+		return kinds[kindRegistration].stage
+	}
+	return kinds[s.Kind].stage
+}
