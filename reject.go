@@ -18,7 +18,10 @@ const (
 	defaultRetryAfter = 5 * time.Second
 	// maxLoggedText is the limit in bytes of each text of a request in the log. Anyone can
 	// send a path as long as the server's limit for headers.
-	maxLoggedText = 1024
+	maxLoggedText = 256
+	// maxLoggedDetail is the limit in bytes of the details of a rejection in the log. They
+	// may quote several texts of the request or of the token.
+	maxLoggedDetail = 1024
 )
 
 // Rejection describes one rejected request. It never contains the token.
@@ -35,11 +38,12 @@ type Rejection struct {
 	Identity Identity
 }
 
-// LogValue returns the reason and, if known, the details, the caller and the hint.
+// LogValue returns the reason and, if known, the details, the caller and the hint. Their
+// length is bounded.
 func (r Rejection) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("reason", string(r.Reason))}
 	if r.Err != nil {
-		attrs = append(attrs, slog.String("detail", r.Err.Error()))
+		attrs = append(attrs, slog.String("detail", quote.Clip(r.Err.Error(), maxLoggedDetail)))
 	}
 	if r.Identity.Subject != "" {
 		attrs = append(attrs, slog.Any("caller", r.Identity))

@@ -307,7 +307,7 @@ func (reqs *requirements) hasScope(id *Identity, scope string) bool {
 type scopeError struct{ needed, missing, granted []string }
 
 func (e *scopeError) Error() string {
-	return fmt.Sprintf("token has scopes %q, the operation also needs %q", e.granted, e.missing)
+	return fmt.Sprintf("the operation needs %q, which the token lacks; it has scopes %q", e.missing, e.granted)
 }
 
 // authorize returns a rejection that names everything that id lacks for the operations, or
