@@ -63,9 +63,11 @@ type Provider struct {
 	Complete func(*Identity) error
 
 	// Introspect, if set, asks the provider about a token that is not a JWT. It returns
-	// the answer as claims: one JSON object with the names of RFC 7662 §2.2, with at
-	// least iss and exp, to which the same rules apply as to a JWT. An error that
-	// wraps [ErrInactive] rejects the token. Every other error means that the provider
+	// the answer as claims: one JSON object with the names of RFC 7662 §2.2. Its member
+	// active must be true, and nothing else: with false, "true", null or without active
+	// the token is rejected with the reason inactive. It must have iss, sub and exp too,
+	// which introspection endpoints may leave out, and the same rules apply to it as to
+	// the claims of a JWT. An error that wraps [ErrInactive] rejects the token. Every other error means that the provider
 	// is unavailable; if it has a method RetryAfter() time.Duration, no token is asked
 	// about for that long. Introspect must bound the size of the answer, respect ctx
 	// and be safe for concurrent use. Answers are cached for a minute, rejections for

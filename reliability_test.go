@@ -575,7 +575,7 @@ func (o *introspection) introspect(ctx context.Context, raw string) (json.RawMes
 		return nil, gatehouse.ErrInactive
 	}
 	return json.Marshal(map[string]any{
-		"iss": o.is.url, "sub": "user_1", "aud": resource, "client_id": "client-1",
+		"active": true, "iss": o.is.url, "sub": "user_1", "aud": resource, "client_id": "client-1",
 		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(), "jti": raw,
 	})
 }

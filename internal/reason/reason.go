@@ -288,8 +288,8 @@ var infos = []Info{
 		Status: http.StatusUnauthorized,
 		Code:   CodeInvalidToken,
 		Phrase: "the token is not active",
-		When:   "the provider does not know the opaque token, or reports that it was revoked or has expired",
-		Do:     "nothing; the client refreshes the token or signs in again",
+		When:   "the provider does not know the opaque token, or its answer is anything but \"active\": true (RFC 7662 section 2.2)",
+		Do:     "nothing, if the token was revoked or has expired; if every opaque token is rejected, read the detail in the log",
 	},
 	{
 		Reason: Revoked,

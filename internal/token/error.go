@@ -57,6 +57,8 @@ func (e *Error) fact() string {
 		return fmt.Sprintf("token %q is %s", e.Claim, e.Got)
 	case reason.Unbound:
 		return "token has no audience, want " + e.Want
+	case reason.Inactive:
+		return fmt.Sprintf("introspection answer has %s for %q, want %s (RFC 7662 section 2.2)", e.Got, e.Claim, e.Want)
 	case reason.SenderConstrained:
 		return `token is bound to a key by "cnf", want a bearer token`
 	default:

@@ -163,10 +163,11 @@ func (b *backend) introspect(ctx context.Context, token string) (json.RawMessage
 }
 
 // claims returns Clerk's answer as the claims of RFC 7662, or an error if the token is
-// not active: Clerk may answer 200 about such a token too.
+// not active: Clerk may answer 200 about such a token too. Clerk's answer about an active
+// token has revoked and expired in place of active; if it has active, it must be true.
 func (b *backend) claims(answer []byte, now time.Time) (json.RawMessage, error) {
 	var a struct {
-		Active     *bool           `json:"active"`
+		Active     json.RawMessage `json:"active"`
 		ID         string          `json:"id"`
 		ClientID   string          `json:"client_id"`
 		Subject    string          `json:"subject"`
@@ -182,7 +183,7 @@ func (b *backend) claims(answer []byte, now time.Time) (json.RawMessage, error) 
 		return nil, fmt.Errorf("reading the answer of Clerk: %w", err)
 	}
 	switch {
-	case a.Active != nil && !*a.Active:
+	case len(a.Active) > 0 && string(a.Active) != "true":
 		return nil, fmt.Errorf("%w: Clerk says so", gatehouse.ErrInactive)
 	case a.Subject == "":
 		return nil, errors.New("the answer of Clerk has no subject")
@@ -194,7 +195,8 @@ func (b *backend) claims(answer []byte, now time.Time) (json.RawMessage, error) 
 		return nil, fmt.Errorf("%w: it has expired", gatehouse.ErrInactive)
 	}
 	claims := map[string]any{
-		"iss": b.issuer, "sub": a.Subject, "client_id": a.ClientID, "jti": a.ID,
+		"active": true, // as Clerk says with revoked and expired
+		"iss":    b.issuer, "sub": a.Subject, "client_id": a.ClientID, "jti": a.ID,
 		"scope": strings.Join(a.Scopes, " "),
 		"exp":   now.Add(recheckAfter).Unix(),
 	}
