@@ -92,7 +92,8 @@ type Provider struct {
 // tokens. The zero value follows RFC 9068.
 type TokenRules struct {
 	// Algorithms are the accepted JWS algorithms. Empty means RS256, PS256, ES256,
-	// ES384 and EdDSA. Symmetric algorithms are never accepted.
+	// ES384 and EdDSA. EdDSA and Ed25519 are two names of one algorithm (RFC 9864 §2.2):
+	// either accepts both. Symmetric algorithms are never accepted.
 	Algorithms []string
 
 	// Types are the accepted values of the header parameter typ. Empty means "at+jwt",

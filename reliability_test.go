@@ -271,6 +271,7 @@ func TestFlood(t *testing.T) {
 		{"control: few tokens", 100, func(int) string { return "junk" }},
 		{"unknown kids", 100_000, func(k int) string { return fmt.Sprint("junk-", k) }},
 		{"bad signatures", 5_000, func(int) string { return keyID }},
+		{"bad signatures without kid", 5_000, func(int) string { return "" }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -29,8 +29,8 @@ const (
 	CriticalHeader         Reason = "critical_header"
 	WrongAlgorithm         Reason = "wrong_algorithm"
 	WrongType              Reason = "wrong_type"
-	MissingKeyID           Reason = "missing_key_id"
 	WrongIssuer            Reason = "wrong_issuer"
+	MissingKeyID           Reason = "missing_key_id"
 	UnknownKey             Reason = "unknown_key"
 	BadSignature           Reason = "bad_signature"
 	MissingClaim           Reason = "missing_claim"
@@ -188,14 +188,6 @@ var infos = []Info{
 		Do:     "have the client send its OAuth access token",
 	},
 	{
-		Reason: MissingKeyID,
-		Status: http.StatusUnauthorized,
-		Code:   CodeInvalidToken,
-		Phrase: "the token does not name its key",
-		When:   "the header has no kid",
-		Do:     "nothing; no supported provider issues such tokens",
-	},
-	{
 		Reason: WrongIssuer,
 		Status: http.StatusUnauthorized,
 		Code:   CodeInvalidToken,
@@ -204,11 +196,19 @@ var infos = []Info{
 		Do:     "compare the server's issuer with the one where the client signed in; development and production instances differ",
 	},
 	{
+		Reason: MissingKeyID,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "the token does not name its key",
+		When:   "the header has no kid, and more of the provider's keys fit its algorithm than are tried",
+		Do:     "have the provider write kid into its tokens, or remove the keys that it no longer uses",
+	},
+	{
 		Reason: UnknownKey,
 		Status: http.StatusUnauthorized,
 		Code:   CodeInvalidToken,
 		Phrase: "the token key is not known",
-		When:   "kid is not among the provider's keys",
+		When:   "kid is not among the provider's keys, or without kid none of them fits the algorithm",
 		Do:     "sign in again; if that does not help, the token is from another instance of the provider",
 	},
 	{
@@ -216,7 +216,7 @@ var infos = []Info{
 		Status: http.StatusUnauthorized,
 		Code:   CodeInvalidToken,
 		Phrase: "the token signature does not verify",
-		When:   "the signature was not made with the provider's key",
+		When:   "the signature was not made with the provider's key that kid names, or without kid with any key that fits",
 		Do:     "nothing; such a token is forged, truncated, or older than a key change",
 	},
 	{

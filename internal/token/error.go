@@ -44,10 +44,16 @@ func (e *Error) fact() string {
 	case reason.CriticalHeader:
 		return fmt.Sprintf("token header has %q, want none", e.Claim)
 	case reason.MissingKeyID:
-		return `token header has no "kid"`
+		return `token header has no "kid", and the issuer has ` + e.Got + ", want " + e.Want
 	case reason.UnknownKey:
+		if e.Got == "" {
+			return `token header has no "kid", and the issuer has no key for its algorithm`
+		}
 		return "token key " + e.Got + " is not one of the issuer's"
 	case reason.BadSignature:
+		if e.Got == "" {
+			return "token signature is not by a key of the issuer"
+		}
 		return "token signature is not by key " + e.Got
 	case reason.MissingClaim:
 		return fmt.Sprintf("token has no %q", e.Claim)
