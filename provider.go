@@ -115,6 +115,13 @@ type TokenRules struct {
 
 	// Audience says whether a token without aud is accepted.
 	Audience AudiencePolicy
+
+	// MaxBytes is the length of the longest token that is accepted, in bytes. Zero means
+	// 16 KiB; more than 64 KiB is an error. Raise it for providers that write the groups
+	// of a user into tokens, if you cannot make them write fewer. The token is one of the
+	// request's headers, all of which have to fit the HTTP server's limit: that of package
+	// serve is 64 KiB, so a token there should be a few KiB shorter.
+	MaxBytes int
 }
 
 // withDefaults returns r with the defaults of empty lists.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -53,6 +54,14 @@ type verifier struct {
 
 func newVerifier(g *Guard, audiences []string) (*verifier, error) {
 	provider := g.settings.Provider
+	if n := provider.Tokens.MaxBytes; n < 0 || n > token.LargestMaxSize {
+		return nil, &ConfigError{
+			Field:   "Provider.Tokens.MaxBytes",
+			Value:   strconv.Itoa(n),
+			Problem: "is out of range",
+			Fix:     fmt.Sprintf("use 0 for the default of %d bytes, or at most %d", token.DefaultMaxSize, token.LargestMaxSize),
+		}
+	}
 	jwt := newTokenVerifier(provider, audiences, g.Leeway)
 	if err := jwt.Validate(); err != nil {
 		return nil, &ConfigError{Field: "Provider.Tokens", Problem: err.Error(), Fix: "see the fields of gatehouse.TokenRules"}
@@ -93,12 +102,8 @@ func newTokenVerifier(p Provider, audiences []string, leeway time.Duration) *tok
 // verify sets out to whom raw identifies, or returns why it is rejected. A token that was
 // verified before costs one hash and one look-up until it expires or the keys change.
 func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejection {
-	if len(raw) > token.DefaultMaxSize {
-		return rejectionOf(&token.Error{
-			Reason: reason.TooLarge,
-			Got:    strconv.Itoa(len(raw)) + " bytes",
-			Want:   "at most " + strconv.Itoa(token.DefaultMaxSize),
-		})
+	if err := v.jwt.CheckSize(raw); err != nil {
+		return rejectionOf(err)
 	}
 	now := time.Now()
 	key := sha256.Sum256([]byte(raw))

@@ -1,6 +1,7 @@
 package gatehouse_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -12,6 +13,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -139,6 +141,69 @@ func TestTokenWithoutKeyIDIsVerified(t *testing.T) {
 		var rejected *gatehouse.TokenError
 		if !errors.As(err, &rejected) || rejected.Reason != "bad_signature" {
 			t.Errorf("kid %q, another key: %v, want reason bad_signature", kid, err)
+		}
+	}
+}
+
+func TestMaxBytes(t *testing.T) {
+	is := newIssuer(t)
+	ofSize := func(size int) string {
+		missing := size - len(is.token(resource, change{"claims", "groups", ""}))
+		for padding := missing * 3 / 4; ; padding-- {
+			raw := is.token(resource, change{"claims", "groups", strings.Repeat("x", padding)})
+			if len(raw) <= size {
+				return raw
+			}
+		}
+	}
+	for _, test := range []struct {
+		name       string
+		maxBytes   int
+		size       int
+		wantReason gatehouse.Reason
+		wantText   string
+	}{
+		{"control: the default", 0, 16 << 10, "", ""},
+		{"above the default", 0, 17 << 10, "too_large", "bytes, want at most 16384"},
+		{"raised", 40 << 10, 40 << 10, "", ""},
+		{"above what it was raised to", 40 << 10, 41 << 10, "too_large", "bytes, want at most 40960"},
+		{"the largest", 64 << 10, 64 << 10, "", ""},
+		{"lowered", 2 << 10, 3 << 10, "too_large", "bytes, want at most 2048"},
+	} {
+		guard := newGuard(t, is, func(cfg *gatehouse.Config) { cfg.Provider.Tokens.MaxBytes = test.maxBytes })
+		_, err := guard.Verify(t.Context(), ofSize(test.size), nil)
+		var rejected *gatehouse.TokenError
+		switch isToken := errors.As(err, &rejected); {
+		case test.wantReason == "" && err != nil:
+			t.Errorf("%s: %v, want the token accepted", test.name, errors.Unwrap(err))
+		case test.wantReason == "":
+		case !isToken || rejected.Reason != test.wantReason || !strings.Contains(rejected.Error(), test.wantText):
+			t.Errorf("%s: %v, want reason %q and %q", test.name, errors.Unwrap(err), test.wantReason, test.wantText)
+		}
+	}
+}
+
+func TestMaxBytesOfAnOpaqueToken(t *testing.T) {
+	guard := newGuard(t, newIssuer(t), func(cfg *gatehouse.Config) {
+		cfg.Provider.Tokens.MaxBytes = 64 << 10
+		cfg.Provider.Introspect = func(context.Context, string) (json.RawMessage, error) { return nil, gatehouse.ErrInactive }
+	})
+	for size, want := range map[int]string{4 << 10: "token is not active", 4<<10 + 1: "token is 4097 bytes, want at most 4096"} {
+		_, err := guard.Verify(t.Context(), strings.Repeat("x", size), nil)
+		if err == nil || errors.Unwrap(err) == nil || errors.Unwrap(err).Error() != want {
+			t.Errorf("%d bytes: %v, want %q", size, errors.Unwrap(err), want)
+		}
+	}
+}
+
+func TestMaxBytesOutOfRange(t *testing.T) {
+	for value, ok := range map[int]bool{-1: false, 0: true, 1: true, 64 << 10: true, 64<<10 + 1: false} {
+		p := gatehouse.OIDC("https://issuer.example.com")
+		p.Tokens.MaxBytes = value
+		_, err := gatehouse.New(gatehouse.Config{Resource: resource, Provider: p, Logger: quiet()})
+		var fault *gatehouse.ConfigError
+		if (err == nil) != ok || err != nil && (!errors.As(err, &fault) || fault.Field != "Provider.Tokens.MaxBytes") {
+			t.Errorf("MaxBytes %d: %v, want it accepted: %t", value, err, ok)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func (s *Set) adopt(c remote.Copy) error {
 		s.log.Warn("keys skipped", "why", parsed.skipped)
 	}
 	if len(parsed.others) > 0 && !slices.Equal(last.others, parsed.others) {
-		s.log.Debug("keys for another use skipped", "why", parsed.others)
+		s.log.Debug("keys skipped", "why", parsed.others)
 	}
 	s.current.Store(next)
 	s.searches.turn()

@@ -152,8 +152,8 @@ var infos = []Info{
 		Status: http.StatusUnauthorized,
 		Code:   CodeInvalidToken,
 		Phrase: "the token is too large",
-		When:   "the token is longer than the limit",
-		Do:     "have the provider put fewer claims into access tokens",
+		When:   "the token is longer than TokenRules.MaxBytes, which is 16 KiB by default, or an opaque token longer than 4 KiB",
+		Do:     "have the provider put fewer claims into access tokens, such as groups, or raise Provider.Tokens.MaxBytes",
 	},
 	{
 		Reason: Malformed,

@@ -35,9 +35,6 @@ func (e *Error) fact() string {
 	case reason.Encrypted:
 		return "token is encrypted, want a signed JWT"
 	case reason.TooLarge:
-		if e.Got == "" {
-			return "token is too large"
-		}
 		return "token is " + e.Got + ", want " + e.Want
 	case reason.Malformed:
 		return "token is malformed"
@@ -79,10 +76,6 @@ var nouns = map[string]string{
 	"iss": "issuer",
 	"aud": "audience",
 	"sub": "subject",
-}
-
-func tooLarge(size, maxSize int) error {
-	return &Error{Reason: reason.TooLarge, Got: fmt.Sprintf("%d bytes", size), Want: fmt.Sprintf("at most %d", maxSize)}
 }
 
 func malformed(where string, err error) error {

@@ -38,7 +38,7 @@ type Token struct {
 // If the token breaks a rule, the error is an [*Error]. If its key is not available, the
 // error is a [*KeyError]. Verify is safe for concurrent use.
 func (v *Verifier) Verify(ctx context.Context, raw string, keys Keys, now time.Time) (*Token, error) {
-	jws, err := split(raw, v.maxSize())
+	jws, err := split(raw, v.maxBytes())
 	if err != nil {
 		return nil, err
 	}
@@ -75,10 +75,10 @@ func (v *Verifier) Verify(ctx context.Context, raw string, keys Keys, now time.T
 // rest is checked as [Verifier.Verify] checks it, except header and signature. Every
 // error is an [*Error].
 func (v *Verifier) VerifyClaims(payload []byte, now time.Time) (*Token, error) {
-	if len(payload) > v.maxSize() {
-		return nil, tooLarge(len(payload), v.maxSize())
-	}
 	text := string(payload)
+	if err := v.CheckSize(text); err != nil {
+		return nil, err
+	}
 	if err := checkActive(text); err != nil {
 		return nil, err
 	}

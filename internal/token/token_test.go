@@ -484,8 +484,8 @@ func TestValidate(t *testing.T) {
 		{"empty audience", func(v *token.Verifier) { v.Audiences = []string{""} }, `Audiences is [""], want the names of this server`},
 		{"leeway below", func(v *token.Verifier) { v.Leeway = -1 }, "Leeway is -1ns, want 0 to 2m0s"},
 		{"leeway above", func(v *token.Verifier) { v.Leeway = time.Hour }, "Leeway is 1h0m0s, want 0 to 2m0s"},
-		{"size below", func(v *token.Verifier) { v.MaxSize = -1 }, "MaxSize is -1, want 0 to 1048576"},
-		{"size above", func(v *token.Verifier) { v.MaxSize = 1<<20 + 1 }, "MaxSize is 1048577, want 0 to 1048576"},
+		{"size below", func(v *token.Verifier) { v.MaxBytes = -1 }, "MaxBytes is -1, want 0 to 65536"},
+		{"size above", func(v *token.Verifier) { v.MaxBytes = 64<<10 + 1 }, "MaxBytes is 65537, want 0 to 65536"},
 		{"two faults", func(v *token.Verifier) { v.Issuer, v.Types = "", nil }, "Issuer is empty\nTypes is empty, want \"at+jwt\" or the issuer's own type"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -520,7 +520,7 @@ func TestFaultyVerifierRejects(t *testing.T) {
 		{"no issuer", token.Verifier{Rules: algorithmAndType}, reason.WrongIssuer},
 		{"no audiences", token.Verifier{Rules: algorithmAndType, Issuer: issuer}, reason.WrongAudience},
 		{"policy", token.Verifier{Rules: unknownPolicy, Issuer: issuer}, reason.WrongAudience},
-		{"negative size", token.Verifier{MaxSize: -1}, reason.TooLarge},
+		{"negative size", token.Verifier{Rules: token.Rules{MaxBytes: -1}}, reason.TooLarge},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
