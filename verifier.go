@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,7 +46,8 @@ type verifier struct {
 	keys     *keys.Set
 	tokens   tokenCache
 
-	introspector *introspector // nil if opaque tokens are rejected
+	introspector *introspector     // nil if opaque tokens are rejected
+	toIssuer     http.RoundTripper // of IssuerClient
 
 	hits          atomic.Uint64
 	mu            sync.Mutex
@@ -84,6 +86,7 @@ func newVerifier(g *Guard, audiences []string) (*verifier, error) {
 		keys:          keys.New(source),
 		tokens:        newTokenCache(),
 		introspector:  newIntrospector(provider),
+		toIssuer:      newIssuerTransport(g.HTTPClient),
 		warnedClients: make(map[string]bool),
 	}, nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
+	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
@@ -50,7 +51,8 @@ func (Secret) GoString() string             { return "[redacted]" }
 func (Secret) LogValue() slog.Value         { return slog.StringValue("[redacted]") }
 func (Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 
-// backend is Clerk's Backend API with the secret key of an instance.
+// backend is Clerk's Backend API with the secret key of an instance. Plain http, which only
+// an API on loopback may use, does not leave this machine, so that the key does not either.
 type backend struct {
 	url    string
 	key    Secret
@@ -76,7 +78,7 @@ func (cfg Config) backend(settings *env.Env, issuer string) (*backend, error) {
 		url:    address,
 		key:    Secret(key),
 		issuer: issuer,
-		client: &http.Client{CheckRedirect: noRedirect},
+		client: &http.Client{CheckRedirect: noRedirect, Transport: remote.Transport(nil)},
 	}
 	return b, errors.Join(checkSecretKey(field, key), checkBackendURL(urlField, address))
 }
@@ -105,7 +107,8 @@ func checkSecretKey(field, key string) error {
 // on loopback.
 func checkBackendURL(field, address string) error {
 	u, err := url.Parse(address)
-	if err == nil && u.Host != "" && u.Path == "" && (u.Scheme == "https" || wellknown.IsLoopback(u.Host)) {
+	if err == nil && *u == (url.URL{Scheme: u.Scheme, Host: u.Host}) && u.Host != "" &&
+		(u.Scheme == "https" || u.Scheme == "http" && wellknown.IsLoopback(u.Host)) {
 		return nil
 	}
 	return &gatehouse.ConfigError{

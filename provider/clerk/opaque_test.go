@@ -149,6 +149,22 @@ func TestVerifyStatuses(t *testing.T) {
 	}
 }
 
+// A Backend API at http://clerk.localhost is on this machine, whatever DNS says, and so the
+// secret key stays there.
+func TestBackendOnLoopbackNeedsNoDNS(t *testing.T) {
+	url, requests := backend(t, answering(404, `{"errors":[]}`))
+	p := clerk.New(clerk.Config{
+		FrontendAPIURL: "https://clerk.example.com",
+		SecretKey:      secretKey,
+		BackendAPIURL:  strings.Replace(url, "127.0.0.1", "clerk.localhost", 1),
+	})
+	_, err := call(t, p, "oat_loopback")
+	var rejected *gatehouse.TokenError
+	if !errors.As(err, &rejected) || rejected.Reason != "inactive" || requests.Load() != 1 {
+		t.Errorf("error %v after %d requests, want reason inactive after 1", err, requests.Load())
+	}
+}
+
 func TestOpaqueTokensOfALocalClerk(t *testing.T) {
 	in := start(t)
 	raw := mint(t, in, localclerk.Token{User: "ada", Scopes: []string{"profile", "email"}, Opaque: true})
