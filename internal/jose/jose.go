@@ -32,6 +32,10 @@ const (
 // RFC 7517 §4.5). Each key that is tried costs a signature check.
 const MaxCandidates = 4
 
+// MaxKeyID is the longest "kid" of a token or a key, in bytes. A key id is opaque and is
+// compared as it is.
+const MaxKeyID = 256
+
 // KeyType is the "kty" of a JSON Web Key (RFC 7518 §6.1, RFC 8037 §2).
 type KeyType string
 

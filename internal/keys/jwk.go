@@ -56,8 +56,8 @@ func parseKey(raw jsontext.Value, algorithms []string) (kid string, key publicKe
 	if err != nil {
 		return "", publicKey{}, err
 	}
-	if len(kid) > maxKeyID {
-		return "", publicKey{}, fmt.Errorf(`"kid" is %d bytes, want at most %d`, len(kid), maxKeyID)
+	if len(kid) > jose.MaxKeyID {
+		return "", publicKey{}, fmt.Errorf(`"kid" is %d bytes, want at most %d`, len(kid), jose.MaxKeyID)
 	}
 	key, err = k.publicKey(algorithms)
 	if err != nil && kid != "" {

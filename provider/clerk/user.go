@@ -65,6 +65,24 @@ func userOf(id gatehouse.Identity) User {
 	return user
 }
 
+// clone returns a copy of u that shares no memory with it. The strings of u can be parts of
+// the claims of a token or of a response, which a cache must not keep alive.
+func (u User) clone() User {
+	for _, text := range []*string{
+		&u.ID, &u.Email, &u.Name, &u.Username, &u.Picture,
+		&u.Org.ID, &u.Org.Name, &u.Org.Role, &u.Org.Slug,
+	} {
+		*text = strings.Clone(*text)
+	}
+	for _, list := range []*[]string{&u.Roles, &u.Permissions, &u.Org.Permissions} {
+		*list = slices.Clone(*list)
+		for i, text := range *list {
+			(*list)[i] = strings.Clone(text)
+		}
+	}
+	return u
+}
+
 // profileClaims are the members of userinfo that describe the user. Tokens may contain
 // some of them (https://clerk.com/docs, "How Clerk implements OAuth").
 type profileClaims struct {
