@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -287,6 +288,41 @@ func TestOutageIsNotTheCallersFault(t *testing.T) {
 	}
 	if resp := send(handler, request{header: bearer("not-a-jwt")}); resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("invalid token in an outage: status %d, want 401", resp.StatusCode)
+	}
+}
+
+// An introspection endpoint describes a revoked token too, with "active" false. A provider
+// that passes its answer on must not sign the user in.
+func TestIntrospectionAnswerMustBeActive(t *testing.T) {
+	is := newIssuer(t)
+	tests := []struct {
+		name, active string // a member of the answer
+		wantReason   gatehouse.Reason
+	}{
+		{"control", `"active":true,`, ""},
+		{"false", `"active":false,`, "inactive"},
+		{"the string false", `"active":"false",`, "inactive"},
+		{"the string true", `"active":"true",`, "inactive"},
+		{"null", `"active":null,`, "inactive"},
+		{"zero", `"active":0,`, "inactive"},
+		{"one", `"active":1,`, "inactive"},
+		{"missing", ``, "inactive"},
+	}
+	for _, test := range tests {
+		guard := newGuard(t, is, func(cfg *gatehouse.Config) {
+			cfg.Provider.Introspect = func(context.Context, string) (json.RawMessage, error) {
+				return fmt.Appendf(nil, `{%s"iss":%q,"sub":"user_1","aud":%q,"client_id":"client-1","exp":%d}`,
+					test.active, is.url, resource, time.Now().Add(time.Hour).Unix()), nil
+			}
+		})
+		_, err := guard.Verify(t.Context(), "opaque", nil)
+		var rejected *gatehouse.TokenError
+		switch isToken := errors.As(err, &rejected); {
+		case test.wantReason == "" && err != nil:
+			t.Errorf("%s: error %v, want the token accepted", test.name, err)
+		case test.wantReason != "" && (!isToken || rejected.Reason != test.wantReason || rejected.Claim != "active"):
+			t.Errorf("%s: error %v, want reason %q", test.name, err, test.wantReason)
+		}
 	}
 }
 

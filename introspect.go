@@ -12,10 +12,12 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
+	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
 const (
-	// maxOpaque bounds an opaque token, in bytes.
+	// maxOpaque bounds an opaque token, in bytes, whatever TokenRules.MaxBytes is: it has no
+	// claims.
 	maxOpaque = 4 << 10
 	// maxIntrospections bounds the requests to the provider that run at the same time,
 	// since each unknown token causes one.
@@ -85,8 +87,8 @@ func (v *verifier) checkOpaque(ctx context.Context, raw string, key fingerprint,
 	if entry, ok := in.rejected.get(key, 0, now); ok {
 		return entry.rejection
 	}
-	if len(raw) > maxOpaque {
-		return rejectionOf(tooLarge(len(raw), maxOpaque))
+	if err := token.CheckSize(raw, maxOpaque); err != nil {
+		return rejectionOf(err)
 	}
 	if left := time.Unix(0, in.pausedUntil.Load()).Sub(now); left > 0 {
 		return &Rejection{Reason: reason.ProviderUnavailable, Err: &busyError{left, errPaused}}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -14,8 +15,9 @@ const issuerTimeout = 10 * time.Second
 
 // IssuerClient returns an HTTP client that adds the caller's access token to its requests,
 // for endpoints of the provider such as userinfo. A request to any other origin than the
-// token's issuer fails, and so does a redirect to one. ok is false if req did not come
-// through a [Guard].
+// token's issuer fails, and so does a redirect to one. Plain http, which only an issuer on
+// loopback may use, stays on this machine: it uses neither a proxy nor DNS. ok is false if
+// req did not come through a [Guard].
 func IssuerClient(req mcp.Request) (client *http.Client, ok bool) {
 	c := callerOf(req)
 	if c == nil {
@@ -25,21 +27,26 @@ func IssuerClient(req mcp.Request) (client *http.Client, ok bool) {
 }
 
 func (c *caller) issuerClient() *http.Client {
-	base := c.guard.HTTPClient
-	if base == nil {
-		base = http.DefaultClient
-	}
 	issuer, _ := url.Parse(c.identity.Issuer)
 	return &http.Client{
-		Transport: &issuerTransport{base: base.Transport, issuer: issuer, caller: c},
+		Transport: &issuerTransport{base: c.guard.verifier.toIssuer, issuer: issuer, caller: c},
 		Timeout:   issuerTimeout,
 	}
+}
+
+// newIssuerTransport returns the transport of all requests of a guard's IssuerClients. It
+// is made once, because it clones the transport of client.
+func newIssuerTransport(client *http.Client) http.RoundTripper {
+	if client == nil {
+		client = http.DefaultClient
+	}
+	return remote.Transport(client.Transport)
 }
 
 // issuerTransport adds the caller's token to requests to the origin of issuer, and fails
 // all others.
 type issuerTransport struct {
-	base   http.RoundTripper // nil means http.DefaultTransport
+	base   http.RoundTripper
 	issuer *url.URL
 	caller *caller
 }
@@ -54,11 +61,7 @@ func (t *issuerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, errOtherOrigin
 	}
-	base := t.base
-	if base == nil {
-		base = http.DefaultTransport
-	}
 	r = r.Clone(r.Context())
 	r.Header.Set("Authorization", "Bearer "+t.caller.token)
-	return base.RoundTrip(r)
+	return t.base.RoundTrip(r)
 }

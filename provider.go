@@ -63,9 +63,11 @@ type Provider struct {
 	Complete func(*Identity) error
 
 	// Introspect, if set, asks the provider about a token that is not a JWT. It returns
-	// the answer as claims: one JSON object with the names of RFC 7662 §2.2, with at
-	// least iss and exp, to which the same rules apply as to a JWT. An error that
-	// wraps [ErrInactive] rejects the token. Every other error means that the provider
+	// the answer as claims: one JSON object with the names of RFC 7662 §2.2. Its member
+	// active must be true, and nothing else: with false, "true", null or without active
+	// the token is rejected with the reason inactive. It must have iss, sub and exp too,
+	// which introspection endpoints may leave out, and the same rules apply to it as to
+	// the claims of a JWT. An error that wraps [ErrInactive] rejects the token. Every other error means that the provider
 	// is unavailable; if it has a method RetryAfter() time.Duration, no token is asked
 	// about for that long. Introspect must bound the size of the answer, respect ctx
 	// and be safe for concurrent use. Answers are cached for a minute, rejections for
@@ -101,7 +103,8 @@ type Provider struct {
 // tokens. The zero value follows RFC 9068.
 type TokenRules struct {
 	// Algorithms are the accepted JWS algorithms. Empty means RS256, PS256, ES256,
-	// ES384 and EdDSA. Symmetric algorithms are never accepted.
+	// ES384 and EdDSA. EdDSA and Ed25519 are two names of one algorithm (RFC 9864 §2.2):
+	// either accepts both. Symmetric algorithms are never accepted.
 	Algorithms []string
 
 	// Types are the accepted values of the header parameter typ. Empty means "at+jwt",
@@ -123,6 +126,13 @@ type TokenRules struct {
 
 	// Audience says whether a token without aud is accepted.
 	Audience AudiencePolicy
+
+	// MaxBytes is the length of the longest token that is accepted, in bytes. Zero means
+	// 16 KiB; more than 64 KiB is an error. Raise it for providers that write the groups
+	// of a user into tokens, if you cannot make them write fewer. The token is one of the
+	// request's headers, all of which have to fit the HTTP server's limit: that of package
+	// serve is 64 KiB, so a token there should be a few KiB shorter.
+	MaxBytes int
 }
 
 // withDefaults returns r with the defaults of empty lists.

@@ -271,6 +271,7 @@ func TestFlood(t *testing.T) {
 		{"control: few tokens", 100, func(int) string { return "junk" }},
 		{"unknown kids", 100_000, func(k int) string { return fmt.Sprint("junk-", k) }},
 		{"bad signatures", 5_000, func(int) string { return keyID }},
+		{"bad signatures without kid", 5_000, func(int) string { return "" }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -575,7 +576,7 @@ func (o *introspection) introspect(ctx context.Context, raw string) (json.RawMes
 		return nil, gatehouse.ErrInactive
 	}
 	return json.Marshal(map[string]any{
-		"iss": o.is.url, "sub": "user_1", "aud": resource, "client_id": "client-1",
+		"active": true, "iss": o.is.url, "sub": "user_1", "aud": resource, "client_id": "client-1",
 		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(), "jti": raw,
 	})
 }

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,7 +47,8 @@ type verifier struct {
 	keys     *keys.Set
 	tokens   tokenCache
 
-	introspector *introspector // nil if opaque tokens are rejected
+	introspector *introspector     // nil if opaque tokens are rejected
+	toIssuer     http.RoundTripper // of IssuerClient
 
 	hits          atomic.Uint64
 	mu            sync.Mutex
@@ -54,6 +57,14 @@ type verifier struct {
 
 func newVerifier(g *Guard, audiences []string) (*verifier, error) {
 	provider := g.settings.Provider
+	if n := provider.Tokens.MaxBytes; n < 0 || n > token.LargestMaxSize {
+		return nil, &ConfigError{
+			Field:   "Provider.Tokens.MaxBytes",
+			Value:   strconv.Itoa(n),
+			Problem: "is out of range",
+			Fix:     fmt.Sprintf("use 0 for the default of %d bytes, or at most %d", token.DefaultMaxSize, token.LargestMaxSize),
+		}
+	}
 	jwt := newTokenVerifier(provider, audiences, g.Leeway)
 	if err := jwt.Validate(); err != nil {
 		return nil, &ConfigError{Field: "Provider.Tokens", Problem: err.Error(), Fix: "see the fields of gatehouse.TokenRules"}
@@ -76,6 +87,7 @@ func newVerifier(g *Guard, audiences []string) (*verifier, error) {
 		keys:          keys.New(source),
 		tokens:        newTokenCache(),
 		introspector:  newIntrospector(provider),
+		toIssuer:      newIssuerTransport(g.HTTPClient),
 		warnedClients: make(map[string]bool),
 	}, nil
 }
@@ -94,8 +106,8 @@ func newTokenVerifier(p Provider, audiences []string, leeway time.Duration) *tok
 // verify sets out to whom raw identifies, or returns why it is rejected. A token that was
 // verified before costs one hash and one look-up until it expires or the keys change.
 func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejection {
-	if len(raw) > token.DefaultMaxSize {
-		return rejectionOf(tooLarge(len(raw), token.DefaultMaxSize))
+	if err := v.jwt.CheckSize(raw); err != nil {
+		return rejectionOf(err)
 	}
 	now := time.Now()
 	key := sha256.Sum256([]byte(raw))
@@ -233,14 +245,6 @@ func (v *verifier) readUnverified(raw string, key fingerprint, now time.Time, ou
 		Payload:  t.Payload,
 		Bound:    true,
 	}, key, out)
-}
-
-func tooLarge(size, maxSize int) error {
-	return &token.Error{
-		Reason: reason.TooLarge,
-		Got:    strconv.Itoa(size) + " bytes",
-		Want:   "at most " + strconv.Itoa(maxSize),
-	}
 }
 
 // rejectionOf returns the rejection for an error of a check: of the token, or, if the

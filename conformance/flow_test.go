@@ -403,7 +403,6 @@ func wrongClaims(s *server) []hostileToken {
 		{"no typ", s.token(headerParameter("typ", nil)), "wrong_type"},
 		{"session token of Clerk", s.token(headerParameter("cat", "cl_B7d4PD111AAA")), "wrong_type"},
 		{"crit", s.token(headerParameter("crit", []string{"exp"})), "critical_header"},
-		{"no kid", s.token(headerParameter("kid", nil)), "missing_key_id"},
 	}
 }
 
@@ -422,6 +421,7 @@ func wrongSignatures(s *server) []hostileToken {
 		{"RS512", is.Sign(jwt.SigningMethodRS512, key.Private, s.URL()), "wrong_algorithm"},
 		{"PS256", is.Sign(jwt.SigningMethodPS256, key.Private, s.URL()), "wrong_algorithm"},
 		{"another key under our kid", is.Sign(jwt.SigningMethodRS256, stolen, s.URL()), "bad_signature"},
+		{"another key, no kid", is.Sign(jwt.SigningMethodRS256, stolen, s.URL(), headerParameter("kid", nil)), "bad_signature"},
 		{"jwk of the attacker", is.Sign(jwt.SigningMethodRS256, stolen, s.URL(), jwk), "bad_signature"},
 		{"truncated by one byte", truncated(1), "malformed"},
 		{"truncated by half the signature", truncated(170), "bad_signature"},
@@ -453,6 +453,7 @@ func testHostileTokens(t *testing.T) {
 	}
 	s.wantAccepted(t, initialize().bearer(s.token()))
 	s.wantAccepted(t, initialize().bearer(s.token(headerParameter("typ", "application/at+JWT"))))
+	s.wantAccepted(t, initialize().bearer(s.token(headerParameter("kid", nil)))) // RFC 7515 section 4.1.4: optional
 }
 
 func testCredentials(t *testing.T) {

@@ -80,11 +80,8 @@ func (b *bench) ours(raw string) (*token.Token, error) {
 }
 
 // Find makes b the issuer's keys, which never change.
-func (b *bench) Find(_ context.Context, kid, _ string) ([]crypto.PublicKey, uint64, error) {
-	if key, ok := b.keys[kid]; ok {
-		return []crypto.PublicKey{key}, 1, nil
-	}
-	return nil, 1, nil
+func (b *bench) Find(_ context.Context, kid, alg string) ([]crypto.PublicKey, uint64, error) {
+	return b.find(kid, alg), 1, nil
 }
 
 func (b *bench) Newer(context.Context, string, string, uint64) ([]crypto.PublicKey, uint64, error) {
@@ -121,6 +118,10 @@ func excused(name, raw string) bool {
 	var parameters map[string]any
 	if err != nil || json.Unmarshal(header, &parameters) != nil {
 		return false
+	}
+	// The newer name of EdDSA is unknown to golang-jwt and go-jose.
+	if parameters["alg"] == "Ed25519" && name != "jwx" {
+		return true
 	}
 	// jwx checks the signature without the space around the header; RFC 7515 §5.2 includes it.
 	if name == "jwx" && len(bytes.TrimSpace(header)) < len(header) {
@@ -185,7 +186,7 @@ func list(v any) []string {
 // stricter are the reasons with which internal/token rejects, on purpose, what others
 // accept. With any other reason, it would reject a valid token.
 var stricter = []reason.Reason{
-	reason.CriticalHeader, reason.Malformed, reason.MissingClaim, reason.SenderConstrained, reason.TooLarge, reason.WrongSubject, reason.WrongType,
+	reason.CriticalHeader, reason.Malformed, reason.MissingClaim, reason.MissingKeyID, reason.SenderConstrained, reason.TooLarge, reason.WrongSubject, reason.WrongType,
 }
 
 // otherSalt marks RSASSA-PSS signatures with a salt that is not as long as the hash.

@@ -3,9 +3,13 @@ package difftest
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -16,6 +20,7 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jws"
 	jwxjwt "github.com/lestrrat-go/jwx/v3/jwt"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/jose"
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
@@ -43,11 +48,15 @@ func golangJWT(b *bench, raw string) (map[string]any, error) {
 	_, err := golangjwt.ParseWithClaims(raw, claims,
 		func(t *golangjwt.Token) (any, error) {
 			kid, _ := t.Header["kid"].(string)
-			key, ok := b.keys[kid]
-			if !ok {
+			found := b.find(kid, t.Method.Alg())
+			if len(found) == 0 {
 				return nil, fmt.Errorf("no key %q", kid)
 			}
-			return key, nil
+			var set golangjwt.VerificationKeySet
+			for _, key := range found {
+				set.Keys = append(set.Keys, key)
+			}
+			return set, nil
 		},
 		golangjwt.WithValidMethods(b.verifier.Algorithms),
 		golangjwt.WithIssuer(b.verifier.Issuer),
@@ -70,13 +79,15 @@ func goJOSE(b *bench, raw string) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, ok := b.keys[parsed.Headers[0].KeyID]
-	if !ok {
-		return nil, fmt.Errorf("no key %q", parsed.Headers[0].KeyID)
-	}
 	var registered gojosejwt.Claims
 	all := map[string]any{}
-	if err := parsed.Claims(key, &registered, &all); err != nil {
+	err = fmt.Errorf("no key %q", parsed.Headers[0].KeyID)
+	for _, key := range b.find(parsed.Headers[0].KeyID, parsed.Headers[0].Algorithm) {
+		if err = parsed.Claims(key, &registered, &all); err == nil {
+			break
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
 	if registered.Expiry == nil {
@@ -94,11 +105,12 @@ func jwx(b *bench, raw string) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := jwxAlgorithm(b, raw); err != nil {
+	hasKeyID, err := jwxHeader(b, raw)
+	if err != nil {
 		return nil, err
 	}
 	parsed, err := jwxjwt.Parse([]byte(raw),
-		jwxjwt.WithKeySet(set, jws.WithRequireKid(true), jws.WithInferAlgorithmFromKey(true)),
+		jwxjwt.WithKeySet(set, jws.WithRequireKid(hasKeyID), jws.WithInferAlgorithmFromKey(true)),
 		jwxjwt.WithIssuer(b.verifier.Issuer),
 		jwxjwt.WithAcceptableSkew(token.DefaultLeeway),
 		jwxjwt.WithClock(jwxjwt.ClockFunc(func() time.Time { return b.now })),
@@ -116,17 +128,20 @@ func jwx(b *bench, raw string) (map[string]any, error) {
 	return all, json.Unmarshal(text, &all)
 }
 
-// jwxAlgorithm checks the list of algorithms, for which jwx has no option.
-func jwxAlgorithm(b *bench, raw string) error {
+// jwxHeader checks the list of algorithms, for which jwx has no option, and reports whether
+// the token has a kid. Without one, jwx tries all keys only if an option says so.
+func jwxHeader(b *bench, raw string) (hasKeyID bool, err error) {
 	message, err := jws.Parse([]byte(raw), jws.WithCompact())
 	if err != nil {
-		return err
+		return false, err
 	}
-	name, ok := message.Signatures()[0].ProtectedHeaders().Algorithm()
-	if !ok || !slices.Contains(b.verifier.Algorithms, name.String()) {
-		return fmt.Errorf("algorithm %v", name)
+	header := message.Signatures()[0].ProtectedHeaders()
+	name, ok := header.Algorithm()
+	if !ok || !slices.Contains(b.verifier.Algorithms, jose.Canonical(name.String())) {
+		return false, fmt.Errorf("algorithm %v", name)
 	}
-	return nil
+	kid, _ := header.KeyID()
+	return kid != "", nil
 }
 
 // jwxAudience checks the list of audiences; jwx's option accepts only one.
@@ -136,6 +151,32 @@ func (b *bench) jwxAudience(_ context.Context, t jwxjwt.Token) error {
 		return fmt.Errorf("audience %q", audience)
 	}
 	return nil
+}
+
+// find returns the keys with the kid, or, without a kid, those whose type alg is for.
+func (b *bench) find(kid, name string) (found []crypto.PublicKey) {
+	if key, ok := b.keys[kid]; ok {
+		return []crypto.PublicKey{key}
+	}
+	if kid != "" {
+		return nil
+	}
+	alg, _ := jose.Lookup(name)
+	for _, kid := range slices.Sorted(maps.Keys(b.keys)) {
+		fits := false
+		switch k := b.keys[kid].(type) {
+		case *rsa.PublicKey:
+			fits = alg.KeyType == jose.RSA && k.N.BitLen() >= jose.MinRSABits
+		case *ecdsa.PublicKey:
+			fits = alg.KeyType == jose.EC && alg.Curve == k.Curve
+		case ed25519.PublicKey:
+			fits = alg.KeyType == jose.OKP
+		}
+		if fits {
+			found = append(found, b.keys[kid])
+		}
+	}
+	return found
 }
 
 // jwxKeys returns the keys that jwx accepts. It rejects a weak key on import.

@@ -27,6 +27,11 @@ const (
 	MaxRSAExponent = 1<<31 - 1
 )
 
+// MaxCandidates is how many keys are tried for one signature if "kid" does not name its
+// key, because the token or the key set has none: both may leave it out (RFC 7515 §4.1.4,
+// RFC 7517 §4.5). Each key that is tried costs a signature check.
+const MaxCandidates = 4
+
 // MaxKeyID is the longest "kid" of a token or a key, in bytes. A key id is opaque and is
 // compared as it is.
 const MaxKeyID = 256
@@ -73,14 +78,13 @@ var algorithms = map[string]Algorithm{
 // under both of its names.
 func Names() []string { return slices.Sorted(maps.Keys(algorithms)) }
 
-// CanonicalNames returns the name of each algorithm once, in the order of preference
-// for an RSA key that does not say what it is for.
+// CanonicalNames returns the name of each algorithm once.
 func CanonicalNames() []string {
 	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", EdDSA}
 }
 
 // DefaultNames returns the algorithms that a provider's tokens may use if the provider
-// does not list its own.
+// does not list its own. Each is accepted under all of its names.
 func DefaultNames() []string { return []string{"RS256", "PS256", "ES256", "ES384", EdDSA} }
 
 // Lookup returns the algorithm whose "alg" value is name, compared exactly.

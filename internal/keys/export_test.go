@@ -25,7 +25,7 @@ func Parse(body []byte, algorithms ...string) (usable []Key, skipped []string, e
 			usable = append(usable, Key{n.kid, n.alg, key})
 		}
 	}
-	return usable, set.skipped, err
+	return usable, append(set.skipped, set.others...), err
 }
 
 // Remembered returns how many names s remembers in addition to those of current keys.

@@ -64,6 +64,14 @@ func rsaJWK(kid string, key *rsa.PublicKey) member {
 	return member{"kty": "RSA", "use": "sig", "kid": kid, "alg": "RS256", "n": b64(key.N.Bytes()), "e": "AQAB"}
 }
 
+// nameless returns key without its kid and its alg, which are both optional (RFC 7517
+// sections 4.4 and 4.5).
+func nameless(key member) member {
+	delete(key, "kid")
+	delete(key, "alg")
+	return key
+}
+
 func jwks(list ...member) string {
 	if list == nil {
 		list = []member{}

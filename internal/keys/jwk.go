@@ -27,12 +27,24 @@ var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 // jwk is the members of one JSON Web Key. A null member counts as absent.
 type jwk map[string]jsontext.Value
 
-// parseKey reads one key of a set and returns it with its name: its kid, and the one
-// algorithm that it is for.
-func parseKey(raw jsontext.Value, algorithms []string) (name, crypto.PublicKey, error) {
+// publicKey is one usable key of a set.
+type publicKey struct {
+	crypto.PublicKey
+	algorithms []string // that it may be used with, by their canonical names
+}
+
+// otherUseError is the error of a key that its issuer publishes for something other than
+// signatures. That is not a fault.
+type otherUseError string
+
+func (e otherUseError) Error() string { return string(e) }
+
+// parseKey reads one key of a set. kid is empty if the key has none. If the key cannot be
+// used, kid is set as well, if it can be read.
+func parseKey(raw jsontext.Value, algorithms []string) (kid string, key publicKey, err error) {
 	members, err := strictjson.Members(raw)
 	if err != nil {
-		return name{}, nil, err
+		return "", publicKey{}, err
 	}
 	k := jwk(members)
 	for member, value := range k {
@@ -40,47 +52,45 @@ func parseKey(raw jsontext.Value, algorithms []string) (name, crypto.PublicKey, 
 			delete(k, member)
 		}
 	}
-	kid, err := k.text("kid")
-	switch {
-	case err != nil:
-		return name{}, nil, err
-	case kid == "":
-		return name{}, nil, errors.New(`it has no "kid"`)
-	case len(kid) > jose.MaxKeyID:
-		return name{}, nil, fmt.Errorf(`"kid" is %d bytes, want at most %d`, len(kid), jose.MaxKeyID)
-	}
-	alg, key, err := k.publicKey(algorithms)
+	kid, err = k.text("kid")
 	if err != nil {
-		return name{}, nil, fmt.Errorf("kid %s: %w", quote.String(kid), err)
+		return "", publicKey{}, err
 	}
-	return name{kid, alg}, key, nil
+	if len(kid) > jose.MaxKeyID {
+		return "", publicKey{}, fmt.Errorf(`"kid" is %d bytes, want at most %d`, len(kid), jose.MaxKeyID)
+	}
+	key, err = k.publicKey(algorithms)
+	if err != nil && kid != "" {
+		err = fmt.Errorf("kid %s: %w", quote.String(kid), err)
+	}
+	return kid, key, err
 }
 
-// publicKey returns the key and the one algorithm that it is for.
-func (k jwk) publicKey(algorithms []string) (alg string, key crypto.PublicKey, err error) {
+// publicKey returns the key and those of algorithms that it may be used with.
+func (k jwk) publicKey(algorithms []string) (key publicKey, err error) {
 	if err := k.checkUse(); err != nil {
-		return "", nil, err
+		return publicKey{}, err
 	}
 	kty, err := k.text("kty")
 	if err != nil {
-		return "", nil, err
+		return publicKey{}, err
 	}
 	var curve elliptic.Curve
 	switch jose.KeyType(kty) {
 	case jose.RSA:
-		key, err = k.rsaKey()
+		key.PublicKey, err = k.rsaKey()
 	case jose.EC:
-		curve, key, err = k.ecKey()
+		curve, key.PublicKey, err = k.ecKey()
 	case jose.OKP:
-		key, err = k.ed25519Key()
+		key.PublicKey, err = k.ed25519Key()
 	default:
 		err = fmt.Errorf("kty %s is not supported", quote.String(kty))
 	}
 	if err != nil {
-		return "", nil, err
+		return publicKey{}, err
 	}
-	alg, err = k.algorithm(suitable(jose.KeyType(kty), curve), algorithms)
-	return alg, key, err
+	key.algorithms, err = k.algorithms(suitable(jose.KeyType(kty), curve), algorithms)
+	return key, err
 }
 
 // suitable returns the algorithms that a key of the type and the curve can use.
@@ -105,6 +115,8 @@ func (k jwk) checkUse() error {
 	switch {
 	case err != nil:
 		return err
+	case use == "enc": // RFC 7517 section 4.2
+		return otherUseError(`use is "enc", want "sig"`)
 	case k.has("use") && use != "sig":
 		return fmt.Errorf("use is %s, want \"sig\"", quote.String(use))
 	case !k.has("key_ops"):
@@ -115,33 +127,32 @@ func (k jwk) checkUse() error {
 		return errors.New(`"key_ops" is not an array of strings`)
 	}
 	if !slices.Contains(ops, "verify") {
-		return fmt.Errorf(`key_ops is %s, want "verify" among them`, quote.List(ops))
+		return otherUseError(fmt.Sprintf(`key_ops is %s, want "verify" among them`, quote.List(ops)))
 	}
 	return nil
 }
 
-// algorithm returns the one algorithm that the key is for: the one that it names, else
-// the first of wanted that is suitable for its type.
-func (k jwk) algorithm(suitable, wanted []string) (string, error) {
+// algorithms returns the algorithms that the key may be used with: the one that it names,
+// else all of wanted that are suitable for its type (RFC 7517 section 4.4: alg is optional).
+func (k jwk) algorithms(suitable, wanted []string) ([]string, error) {
 	alg, err := k.text("alg")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if !k.has("alg") {
-		for _, alg := range wanted {
-			if slices.Contains(suitable, alg) {
-				return alg, nil
-			}
+		both := slices.DeleteFunc(slices.Clone(wanted), func(alg string) bool { return !slices.Contains(suitable, alg) })
+		if len(both) == 0 {
+			return nil, fmt.Errorf("it is for one of %q, want one of %q", suitable, wanted)
 		}
-		return "", fmt.Errorf("it is for one of %q, want one of %q", suitable, wanted)
+		return both, nil
 	}
 	switch alg = jose.Canonical(alg); {
 	case !slices.Contains(suitable, alg):
-		return "", fmt.Errorf("alg %s does not fit its type", quote.String(alg))
+		return nil, fmt.Errorf("alg %s does not fit its type", quote.String(alg))
 	case !slices.Contains(wanted, alg):
-		return "", fmt.Errorf("alg is %q, want one of %q", alg, wanted)
+		return nil, fmt.Errorf("alg is %q, want one of %q", alg, wanted)
 	}
-	return alg, nil
+	return []string{alg}, nil
 }
 
 // rsaKey reads an RSA key (RFC 7518 section 6.3.1). It accepts leading zeros of the

@@ -32,8 +32,8 @@ type Config struct {
 	Client *http.Client
 
 	// Algorithms are the signature algorithms whose keys are kept, by the names of
-	// package jose. Empty means all of them. An RSA key that names no algorithm is
-	// kept for the first one here that an RSA key can use.
+	// package jose. Empty means all of them. A key that names no algorithm is kept for
+	// all of them that keys of its type can use.
 	Algorithms []string
 
 	Timeout     time.Duration // of one fetch; 0 means 5 s
@@ -88,9 +88,13 @@ func New(cfg Config) *Set {
 	return s
 }
 
-// Find returns the keys with that kid and alg, and the generation of the set that they
-// are from; see [Set.Generation]. Each key is an *rsa.PublicKey, an *ecdsa.PublicKey or
-// an ed25519.PublicKey. The slice is shared and must not be modified.
+// Find returns the keys with that kid that may be used with alg, and the generation of the
+// set that they are from; see [Set.Generation]. Each key is an *rsa.PublicKey, an
+// *ecdsa.PublicKey or an ed25519.PublicKey. The slice is shared and must not be modified.
+//
+// If kid is empty, Find returns all keys for alg. If no key of the set has that kid, Find
+// returns the keys for alg that have no kid, if there are at most [jose.MaxCandidates]. See
+// keySet.find.
 //
 // No keys and no error mean that the issuer has no such key. The error is an
 // [*UnavailableError], wrapped: there are no keys, or the kid is unknown and it is too
@@ -101,18 +105,20 @@ func (s *Set) Find(ctx context.Context, kid, alg string) (found []crypto.PublicK
 		return nil, 0, err
 	}
 	n := name{kid, jose.Canonical(alg)}
-	if len(snap.keys[n]) == 0 {
-		if snap, err = s.search(ctx, n); err != nil {
+	found = snap.find(n)
+	if len(found) == 0 {
+		if snap, err = s.newer(ctx, snap, n); err != nil {
 			return nil, 0, err
 		}
+		found = snap.find(n)
 	}
-	return snap.keys[n], snap.generation, nil
+	return found, snap.generation, nil
 }
 
 // Newer is Find for a caller that has tried the keys of a generation, and none of them
-// made the signature: the issuer may have replaced a key and kept its kid. Newer
-// returns the keys of a newer set, which it fetches if fetching is allowed now. If the
-// generation is the same, there is no newer set.
+// made the signature: the issuer may have replaced a key and kept its kid, or published
+// the key of the kid. Newer returns the keys of a newer set, which it fetches if fetching
+// is allowed now. If the generation is the same, there is no newer set.
 func (s *Set) Newer(ctx context.Context, kid, alg string, generation uint64) (found []crypto.PublicKey, newest uint64, err error) {
 	snap, err := s.usable(ctx)
 	if err != nil {
@@ -121,8 +127,25 @@ func (s *Set) Newer(ctx context.Context, kid, alg string, generation uint64) (fo
 	if snap.generation != generation {
 		return s.Find(ctx, kid, alg)
 	}
-	snap = s.renew(ctx, snap)
-	return snap.keys[name{kid, jose.Canonical(alg)}], snap.generation, nil
+	n := name{kid, jose.Canonical(alg)}
+	if snap, err = s.newer(ctx, snap, n); err != nil {
+		return nil, 0, err
+	}
+	return snap.find(n), snap.generation, nil
+}
+
+// newer returns the set that is current after a fetch, if one is allowed. By tried, the
+// keys for n are missing or did not make the signature. It searches for a kid that tried
+// does not have, and otherwise renews: then the issuer may have changed a key that it has,
+// or its algorithm.
+func (s *Set) newer(ctx context.Context, tried *snapshot, n name) (*snapshot, error) {
+	if !s.possible(n) {
+		return tried, nil
+	}
+	if n.kid == "" && tried.has(n) || tried.kids[n.kid] {
+		return s.renew(ctx, tried), nil
+	}
+	return s.search(ctx, n)
 }
 
 // usable returns the current keys. If there are none, it waits for a fetch.
@@ -136,8 +159,8 @@ func (s *Set) usable(ctx context.Context) (*snapshot, error) {
 	return s.current.Load(), nil
 }
 
-// renew fetches newer keys after a bad signature under a known kid, and returns the
-// keys that are current then.
+// renew fetches newer keys after a bad signature under a known kid or without a kid, and
+// returns the keys that are current then.
 //
 // Bad signatures cost an attacker nothing, so they share the one limiter of all
 // fetches. They cannot starve a search for an unknown kid: whichever caller begins a
@@ -148,7 +171,7 @@ func (s *Set) usable(ctx context.Context) (*snapshot, error) {
 // an error here: by the current keys, the signature is bad.
 func (s *Set) renew(ctx context.Context, tried *snapshot) *snapshot {
 	if _, err := s.doc.Refetch(ctx, tried.sequence); err != nil {
-		s.log.Debug("bad signature under a known kid, no newer keys", "error", err)
+		s.log.Debug("no newer keys for a bad signature", "error", err)
 	}
 	return s.current.Load()
 }
@@ -157,13 +180,10 @@ func (s *Set) renew(ctx context.Context, tried *snapshot) *snapshot {
 // fetch began after the first search for n. An older set does not show it: the key may
 // have been published since.
 func (s *Set) search(ctx context.Context, n name) (*snapshot, error) {
-	if !s.possible(n) {
-		return s.current.Load(), nil
-	}
 	begun := s.searches.note(n, s.doc.Started())
 	for {
 		snap := s.current.Load()
-		if len(snap.keys[n]) > 0 {
+		if snap.has(n) {
 			return snap, nil
 		}
 		settled := snap.sequence > begun || snap.retired[n]
@@ -185,7 +205,7 @@ func (s *Set) search(ctx context.Context, n name) (*snapshot, error) {
 // possible reports whether a key set could have n at all. For other names there is no
 // fetch.
 func (s *Set) possible(n name) bool {
-	return n.kid != "" && len(n.kid) <= jose.MaxKeyID && slices.Contains(s.algorithms, n.alg)
+	return len(n.kid) <= jose.MaxKeyID && slices.Contains(s.algorithms, n.alg)
 }
 
 func unavailable(err error) error { return fmt.Errorf("fetching keys: %w", err) }
@@ -222,9 +242,7 @@ type Stats struct {
 func (s *Set) Stats() Stats {
 	stats := Stats{Stats: s.doc.Stats(), Generation: s.Generation()}
 	if snap := s.current.Load(); snap.usable() {
-		for _, list := range snap.keys {
-			stats.Keys += len(list)
-		}
+		stats.Keys = snap.count
 	}
 	return stats
 }

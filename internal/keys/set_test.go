@@ -106,7 +106,8 @@ func TestFlood(t *testing.T) {
 		{"control: few tokens", 100, func(int) string { return "junk" }},
 		{"unknown kids", 100_000, func(k int) string { return fmt.Sprintf("junk-%d", k) }},
 		{"bad signatures", 20_000, func(int) string { return "a" }},
-		{"both", 20_000, func(k int) string { return []string{"a", fmt.Sprintf("junk-%d", k)}[k%2] }},
+		{"bad signatures without kid", 20_000, func(int) string { return "" }},
+		{"all", 20_000, func(k int) string { return []string{"a", "", fmt.Sprintf("junk-%d", k)}[k%3] }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -333,7 +334,8 @@ func TestImpossibleNames(t *testing.T) {
 		{"control", "x", "ES256", 2},
 		{"longest kid", strings.Repeat("x", jose.MaxKeyID), "ES256", 2},
 		{"kid too long", strings.Repeat("x", jose.MaxKeyID+1), "ES256", 1},
-		{"no kid", "", "ES256", 1},
+		{"no kid, and no key for alg", "", "RS256", 2},
+		{"no kid, and alg not wanted", "", "RS512", 1},
 		{"no alg", "a", "", 1},
 		{"alg none", "a", "none", 1},
 		{"symmetric alg", "a", "HS256", 1},

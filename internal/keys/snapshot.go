@@ -11,7 +11,7 @@ import (
 
 const maxRetired = 1024 // names of removed keys that are remembered
 
-// name is how a token names its key.
+// name is how a token names its key. The kid is empty if the token or the key has none.
 type name struct{ kid, alg string }
 
 // snapshot is the keys of one fetched set. It is never modified.
@@ -45,10 +45,13 @@ func (s *Set) adopt(c remote.Copy) error {
 	if !maps.EqualFunc(last.keys, parsed.keys, sameKeys) {
 		next.generation++
 		next.retired = retire(last, parsed)
-		s.log.Info("signing keys changed", "generation", next.generation, "names", len(parsed.keys))
+		s.log.Info("signing keys changed", "generation", next.generation, "keys", parsed.count)
 	}
 	if len(parsed.skipped) > 0 && !slices.Equal(last.skipped, parsed.skipped) {
 		s.log.Warn("keys skipped", "why", parsed.skipped)
+	}
+	if len(parsed.others) > 0 && !slices.Equal(last.others, parsed.others) {
+		s.log.Debug("keys skipped", "why", parsed.others)
 	}
 	s.current.Store(next)
 	s.searches.turn()

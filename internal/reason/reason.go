@@ -29,8 +29,8 @@ const (
 	CriticalHeader         Reason = "critical_header"
 	WrongAlgorithm         Reason = "wrong_algorithm"
 	WrongType              Reason = "wrong_type"
-	MissingKeyID           Reason = "missing_key_id"
 	WrongIssuer            Reason = "wrong_issuer"
+	MissingKeyID           Reason = "missing_key_id"
 	UnknownKey             Reason = "unknown_key"
 	BadSignature           Reason = "bad_signature"
 	MissingClaim           Reason = "missing_claim"
@@ -161,8 +161,8 @@ var infos = []Info{
 		Status: http.StatusUnauthorized,
 		Code:   CodeInvalidToken,
 		Phrase: "the token is too large",
-		When:   "the token is longer than the limit",
-		Do:     "have the provider put fewer claims into access tokens",
+		When:   "the token is longer than TokenRules.MaxBytes, which is 16 KiB by default, or an opaque token longer than 4 KiB",
+		Do:     "have the provider put fewer claims into access tokens, such as groups, or raise Provider.Tokens.MaxBytes",
 	},
 	{
 		Reason: Malformed,
@@ -197,14 +197,6 @@ var infos = []Info{
 		Do:     "compare typ in the detail with what the provider writes into access tokens, and set TokenRules.Types; otherwise have the client send its access token",
 	},
 	{
-		Reason: MissingKeyID,
-		Status: http.StatusUnauthorized,
-		Code:   CodeInvalidToken,
-		Phrase: "the token does not name its key",
-		When:   "the header has no kid",
-		Do:     "have the provider name the key in the header parameter kid of its tokens",
-	},
-	{
 		Reason: WrongIssuer,
 		Status: http.StatusUnauthorized,
 		Code:   CodeInvalidToken,
@@ -213,11 +205,19 @@ var infos = []Info{
 		Do:     "compare Provider.Issuer with iss in the detail, character by character, including a slash at the end; the client may have signed in elsewhere",
 	},
 	{
+		Reason: MissingKeyID,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "the token does not name its key",
+		When:   "the header has no kid, and more of the provider's keys fit its algorithm than are tried",
+		Do:     "have the provider write kid into its tokens, or remove the keys that it no longer uses",
+	},
+	{
 		Reason: UnknownKey,
 		Status: http.StatusUnauthorized,
 		Code:   CodeInvalidToken,
 		Phrase: "the token key is not known",
-		When:   "kid is not among the provider's keys",
+		When:   "kid is not among the provider's keys, or without kid none of them fits the algorithm",
 		Do:     "sign in again; if that does not help, the token is from another issuer, or Provider.JWKSURL is not that of the issuer",
 	},
 	{
@@ -225,7 +225,7 @@ var infos = []Info{
 		Status: http.StatusUnauthorized,
 		Code:   CodeInvalidToken,
 		Phrase: "the token signature does not verify",
-		When:   "the signature was not made with the provider's key",
+		When:   "the signature was not made with the provider's key that kid names, or without kid with any key that fits",
 		Do:     "nothing; such a token is forged, truncated, or older than a key change",
 	},
 	{
@@ -297,8 +297,8 @@ var infos = []Info{
 		Status: http.StatusUnauthorized,
 		Code:   CodeInvalidToken,
 		Phrase: "the token is not active",
-		When:   "the provider does not know the opaque token, or reports that it was revoked or has expired",
-		Do:     "nothing; the client refreshes the token or signs in again",
+		When:   "the provider does not know the opaque token, or its answer is anything but \"active\": true (RFC 7662 section 2.2)",
+		Do:     "nothing, if the token was revoked or has expired; if every opaque token is rejected, read the detail in the log",
 	},
 	{
 		Reason: Revoked,

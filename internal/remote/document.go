@@ -62,8 +62,9 @@ type Config struct {
 
 	// File, if set, is the path of a file that holds the last good copy for the next
 	// start. It is replaced atomically and has mode 0600. A file that is of another
-	// URL, older than HardTTL, damaged or writable by others is ignored, and the
-	// reason logged.
+	// URL, older than HardTTL, damaged, writable by others, or owned by another user
+	// than that of the process and root is ignored, and the reason logged. On Windows,
+	// only the access control of its folder protects it.
 	File string
 
 	// Logger receives one line when the document becomes unavailable and one when it
@@ -129,7 +130,7 @@ func New(cfg Config) *Document {
 		log:    log.With("url", cfg.URL),
 		ctx:    ctx,
 		cancel: cancel,
-		file:   savedFile{path: cfg.File, url: cfg.URL, maxBytes: cfg.MaxBytes},
+		file:   savedFile{path: cfg.File, url: cfg.URL, maxBytes: cfg.MaxBytes, ownerOf: ownerOf},
 	}
 }
 

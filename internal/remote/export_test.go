@@ -1,5 +1,7 @@
 package remote
 
+import "io/fs"
+
 var (
 	RetryAfter   = retryAfter
 	RefreshAfter = refreshAfter
@@ -31,6 +33,11 @@ func SaveFile(path, url string, copies ...Copy) error {
 
 // LoadFile reads a saved file without a Document.
 func LoadFile(path, url string, maxBytes int64) (Copy, error) {
-	s := savedFile{path: path, url: url, maxBytes: maxBytes}
+	return LoadFileOfUser(path, url, maxBytes, ownerOf)
+}
+
+// LoadFileOfUser is LoadFile for a file whose owner is what owner returns.
+func LoadFileOfUser(path, url string, maxBytes int64, owner func(fs.FileInfo) (uid int, ok bool)) (Copy, error) {
+	s := savedFile{path: path, url: url, maxBytes: maxBytes, ownerOf: owner}
 	return s.load()
 }

@@ -20,6 +20,8 @@ const (
 	maxClockStep    = 5 * time.Minute // that the date of a saved copy may be in the future
 
 	writableByOthers fs.FileMode = 0o022
+
+	rootUser = 0 // whose files every process can trust: root can change the process itself
 )
 
 var errNoFile = errors.New("no saved copy")
@@ -29,6 +31,9 @@ var errNoFile = errors.New("no saved copy")
 type savedFile struct {
 	path, url string
 	maxBytes  int64 // of the body
+
+	// ownerOf returns the user ID of a file's owner, or false on a system without one.
+	ownerOf func(fs.FileInfo) (uid int, ok bool)
 
 	mu            sync.Mutex // held while writing
 	savedSequence uint64     // of the copy in the file
@@ -69,7 +74,7 @@ func (s *savedFile) load() (Copy, error) {
 }
 
 func (s *savedFile) read() ([]byte, error) {
-	f, err := os.Open(s.path)
+	f, err := os.OpenFile(s.path, os.O_RDONLY|nonblock, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errNoFile
 	}
@@ -89,7 +94,21 @@ func (s *savedFile) read() ([]byte, error) {
 	case info.Size() > limit:
 		return nil, fmt.Errorf("file is %d bytes, want at most %d", info.Size(), limit)
 	}
+	if err := s.checkOwner(info); err != nil {
+		return nil, err
+	}
 	return io.ReadAll(io.LimitReader(f, limit))
+}
+
+// checkOwner rejects a file that belongs neither to the user of the process nor to root.
+// Its owner can write it, whatever its mode, and so could choose the keys that verify
+// tokens. In a folder that all users share, such as /tmp, anyone can create the file first.
+func (s *savedFile) checkOwner(info fs.FileInfo) error {
+	uid, ok := s.ownerOf(info)
+	if user := processUser(); ok && uid != user && uid != rootUser {
+		return fmt.Errorf("file belongs to user %d; want %d, the user of this process, or root", uid, user)
+	}
+	return nil
 }
 
 // save replaces the copy in the file, unless the file holds a newer one already.

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -120,6 +122,50 @@ func TestSavedFileServesDuringAnOutage(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A file is believed only if its owner is the user of the process or root. Another user
+// could have put keys of their own into it.
+func TestSavedFileOfAnotherUser(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no user IDs")
+	}
+	path := filepath.Join(t.TempDir(), "keys.json")
+	if err := remote.SaveFile(path, docURL, remote.Copy{Body: []byte(validDoc), Sequence: 1}); err != nil {
+		t.Fatal(err)
+	}
+	own := os.Geteuid()
+	for _, tc := range []struct {
+		name    string
+		owner   int
+		known   bool
+		wantErr string
+	}{
+		{"control: the user of the process", own, true, ""},
+		{"root", 0, true, ""},
+		{"another user", own + 1, true, fmt.Sprintf("file belongs to user %d; want %d, the user of this process, or root", own+1, own)},
+		{"nobody", 65534, true, "file belongs to user 65534"},
+		{"a system without owners", 65534, false, ""},
+	} {
+		c, err := remote.LoadFileOfUser(path, docURL, 1<<10, func(fs.FileInfo) (int, bool) { return tc.owner, tc.known })
+		if tc.wantErr == "" {
+			wantBody(t, c, err, validDoc)
+		} else {
+			checkErr(t, tc.name, err, tc.wantErr)
+		}
+	}
+	if own == 0 { // only root can give a file to another user
+		if err := os.Chown(path, 65534, -1); err != nil {
+			t.Fatal(err)
+		}
+		_, err := remote.LoadFile(path, docURL, 1<<10)
+		checkErr(t, "after chown", err, "file belongs to user 65534")
+		if err := os.Chown(path, 0, -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := remote.LoadFile(path, docURL, 1<<10)
+	wantBody(t, c, err, validDoc)
 }
 
 func write(t *testing.T, path, text string) {

@@ -12,6 +12,9 @@
 //
 // Names are compared byte by byte: "ISS" is not "iss". [Member.CheckSpelling] rejects
 // names that a reader which ignores case would take for another.
+//
+// [MembersShallow] and [ItemsShallow] read one level of a text whose values the caller
+// passes on, such as the arguments of a tool call, and check the values less strictly.
 package strictjson
 
 import (
@@ -223,7 +226,7 @@ func Describe(value string) string {
 // maxKept is the largest text, in bytes, that a decoder for reuse may refer to.
 const maxKept = 16 << 10
 
-// decoder is a reusable decoder with the default options: it rejects duplicate names and
+// decoder is a reusable decoder. With the default options it rejects duplicate names and
 // invalid UTF-8. A new one allocates a dozen objects, more than the rest of the
 // verification of a token.
 type decoder struct {
@@ -236,9 +239,9 @@ type decoder struct {
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
 // decoderOf returns a decoder of data. The caller must release it.
-func decoderOf(data []byte) *decoder {
+func decoderOf(data []byte, options ...jsontext.Options) *decoder {
 	d := decoders.Get().(*decoder)
-	d.read(data)
+	d.read(data, options...)
 	return d
 }
 
@@ -250,10 +253,10 @@ func decoderOfText(text string) *decoder {
 	return d
 }
 
-func (d *decoder) read(data []byte) {
+func (d *decoder) read(data []byte, options ...jsontext.Options) {
 	d.data = data
 	d.reader = *bytes.NewBuffer(data)
-	d.Reset(&d.reader)
+	d.Reset(&d.reader, options...)
 }
 
 // release keeps d for reuse, unless it would keep a large text in memory.

@@ -3,6 +3,7 @@ package token
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
@@ -31,7 +32,7 @@ func parseClaims(text string, required []string) (claims, error) {
 	err := strictjson.Walk(text, func(m strictjson.Member) error {
 		known, err := c.set(m)
 		if err != nil {
-			claimError = &Error{Reason: reason.Malformed, Claim: m.Name, Err: fmt.Errorf("claim %s: %w", quote.String(m.Name), err)}
+			claimError = &Error{Reason: reason.Malformed, Claim: strings.Clone(m.Name), Err: fmt.Errorf("claim %s: %w", quote.String(m.Name), err)}
 			return claimError
 		}
 		if known && !m.Escaped {

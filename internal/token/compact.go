@@ -22,8 +22,8 @@ var base64url = base64.RawURLEncoding.Strict()
 
 // split splits raw, which may have at most maxSize bytes, into its parts.
 func split(raw string, maxSize int) (compact, error) {
-	if len(raw) > maxSize {
-		return compact{}, tooLarge(len(raw), maxSize)
+	if err := CheckSize(raw, maxSize); err != nil {
+		return compact{}, err
 	}
 	if strings.HasPrefix(raw, "{") {
 		return compact{}, malformed("form", errors.New("got JSON serialization, want compact serialization"))

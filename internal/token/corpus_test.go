@@ -430,7 +430,7 @@ func algorithms(c collection) {
 		c.add(reason.WrongAlgorithm, string(none)+" with a signature", header+"."+payload+"."+signature)
 	}
 	for _, alg := range []string{
-		"", "RS384", "RS512", "PS384", "PS512", "ES384", "ES512", "ES256K", "Ed25519", "Ed448", "ML-DSA-44",
+		"", "RS384", "RS512", "PS384", "PS512", "ES384", "ES512", "ES256K", "Ed448", "EdDSA25519", "ML-DSA-44",
 		"RS1", "RS256 ", " RS256", "RS256\x00", "RS256\n", "RS256,HS256", "rs256", "Rs256", "RSA256", "RSASSA", "SHA256withRSA",
 		"RSA-OAEP", "RSA1_5", "dir", "A128KW", "*", "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256",
 	} {
@@ -441,6 +441,12 @@ func algorithms(c collection) {
 		d.method = "RS256"
 		return d.sign()
 	}())
+	ed25519 := valid.withHeader("alg", "Ed25519").withHeader("kid", "ed") // the newer name of EdDSA (RFC 9864)
+	ed25519.method = "EdDSA"
+	c.add(accepted, "Ed25519", ed25519.sign())
+	c.add(reason.BadSignature, "Ed25519 by another key", ed25519.signedBy("ed-0"))
+	c.add(reason.WrongAlgorithm, "Ed25519 under key rsa", ed25519.withHeader("kid", "rsa").signedBy("ed"))
+	c.add(reason.WrongAlgorithm, "Ed25519 in another case", ed25519.withHeader("alg", "ed25519").sign())
 	hmacConfusion(c)
 	for _, mix := range []struct{ alg, claimedKey, key string }{
 		{"ES256", "rsa", "ec"}, {"EdDSA", "rsa", "ed"}, {"RS256", "ec", "rsa"}, {"RS256", "ed", "rsa"}, {"PS256", "ec", "rsa"},
@@ -504,8 +510,16 @@ func keyIDs(c collection) {
 	} {
 		c.add(reason.UnknownKey, fmt.Sprintf("%.40q", kid), valid.withHeader("kid", kid).signedBy("rsa"))
 	}
-	c.add(reason.MissingKeyID, "missing", valid.withHeader("kid", nil).signedBy("rsa"))
-	c.add(reason.MissingKeyID, "empty", valid.withHeader("kid", "").signedBy("rsa"))
+	nameless := valid.withHeader("kid", nil)
+	c.add(accepted, "missing", nameless.signedBy("rsa"))
+	c.add(accepted, "missing, PS256", nameless.withHeader("alg", "PS256").signedBy("rsa"))
+	c.add(accepted, "missing, ES256", nameless.withHeader("alg", "ES256").signedBy("ec"))
+	c.add(accepted, "empty", valid.withHeader("kid", "").signedBy("rsa"))
+	c.add(reason.Malformed, "null", valid.withHeader("kid", null).signedBy("rsa"))
+	c.add(reason.BadSignature, "missing, by a stranger", nameless.signedBy("stranger"))
+	c.add(reason.BadSignature, "missing, by a weak key", nameless.signedBy("weak"))
+	c.add(reason.MissingKeyID, "missing, and many keys fit", nameless.withHeader("alg", "EdDSA").signedBy("ed"))
+	c.add(reason.MissingKeyID, "empty, and many keys fit", valid.withHeader("kid", "").withHeader("alg", "EdDSA").signedBy("ed"))
 	c.add(reason.Malformed, "too long", valid.withHeader("kid", strings.Repeat("k", 257)).signedBy("rsa"))
 	c.add(reason.Malformed, "very long", valid.withHeader("kid", strings.Repeat("k", 10000)).signedBy("rsa"))
 }
@@ -528,7 +542,7 @@ func embeddedKeys(c collection) {
 		d := valid.withHeader(name, v)
 		c.add(reason.BadSignature, name, d.signedBy("stranger"))
 		c.add(reason.UnknownKey, name+" under another name", d.withHeader("kid", "stranger").sign())
-		c.add(reason.MissingKeyID, name+" without a name", d.withHeader("kid", nil).signedBy("stranger"))
+		c.add(reason.BadSignature, name+" without a name", d.withHeader("kid", nil).signedBy("stranger"))
 		c.add(accepted, name+" ignored", d.sign())
 	}
 }
@@ -733,7 +747,7 @@ func ecdsaEncodings(c collection) {
 
 // beforeKeys are the reasons with which no key may be looked up.
 var beforeKeys = []reason.Reason{
-	reason.TooLarge, reason.Opaque, reason.Encrypted, reason.Malformed, reason.CriticalHeader, reason.WrongType, reason.MissingKeyID, reason.WrongIssuer,
+	reason.TooLarge, reason.Opaque, reason.Encrypted, reason.Malformed, reason.CriticalHeader, reason.WrongType, reason.WrongIssuer,
 }
 
 var corpusFile = flag.String("corpus", "", "write the corpus and its keys to this file, as JSON")

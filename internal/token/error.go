@@ -35,19 +35,22 @@ func (e *Error) fact() string {
 	case reason.Encrypted:
 		return "token is encrypted, want a signed JWT"
 	case reason.TooLarge:
-		if e.Got == "" {
-			return "token is too large"
-		}
 		return "token is " + e.Got + ", want " + e.Want
 	case reason.Malformed:
 		return "token is malformed"
 	case reason.CriticalHeader:
 		return fmt.Sprintf("token header has %q, want none", e.Claim)
 	case reason.MissingKeyID:
-		return `token header has no "kid"`
+		return `token header has no "kid", and the issuer has ` + e.Got + ", want " + e.Want
 	case reason.UnknownKey:
+		if e.Got == "" {
+			return `token header has no "kid", and the issuer has no key for its algorithm`
+		}
 		return "token key " + e.Got + " is not one of the issuer's"
 	case reason.BadSignature:
+		if e.Got == "" {
+			return "token signature is not by a key of the issuer"
+		}
 		return "token signature is not by key " + e.Got
 	case reason.MissingClaim:
 		return fmt.Sprintf("token has no %q", e.Claim)
@@ -57,6 +60,8 @@ func (e *Error) fact() string {
 		return fmt.Sprintf("token %q is %s", e.Claim, e.Got)
 	case reason.Unbound:
 		return "token has no audience, want " + e.Want
+	case reason.Inactive:
+		return fmt.Sprintf("introspection answer has %s for %q, want %s (RFC 7662 section 2.2)", e.Got, e.Claim, e.Want)
 	case reason.SenderConstrained:
 		return `token is bound to a key by "cnf", want a bearer token`
 	default:
@@ -71,10 +76,6 @@ var nouns = map[string]string{
 	"iss": "issuer",
 	"aud": "audience",
 	"sub": "subject",
-}
-
-func tooLarge(size, maxSize int) error {
-	return &Error{Reason: reason.TooLarge, Got: fmt.Sprintf("%d bytes", size), Want: fmt.Sprintf("at most %d", maxSize)}
 }
 
 func malformed(where string, err error) error {

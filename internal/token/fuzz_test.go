@@ -20,9 +20,13 @@ import (
 func FuzzVerify(f *testing.F) {
 	valid := map[string]bool{}
 	for _, d := range []draft{validDraft(), validDraft().with("aud", []string{"x", resource}), validDraft().with("scope", nil)} {
-		raw := d.withHeader("alg", "EdDSA").withHeader("kid", "ed").sign()
-		valid[raw] = true
-		f.Add(raw)
+		for _, alg := range []string{"EdDSA", "Ed25519"} {
+			d := d.withHeader("alg", alg).withHeader("kid", "ed")
+			d.method = "EdDSA"
+			raw := d.sign()
+			valid[raw] = true
+			f.Add(raw)
+		}
 	}
 	for _, s := range corpus() {
 		if len(s.Raw) < 4096 {

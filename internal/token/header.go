@@ -20,7 +20,7 @@ var headerNames = []string{"alg", "typ", "kid", "crit", "b64"}
 type header struct {
 	algorithm string
 	typ       string
-	keyID     string
+	keyID     string // empty without one
 	critical  string // "crit" or "b64", if the header has one of them
 	kind      string // the kind of token, if a parameter of Rules.RejectedHeader marks another one
 }
@@ -94,18 +94,18 @@ func (r *Rules) checkHeader(h *header) error {
 		return &Error{Reason: reason.WrongType, Claim: "typ", Got: quote.String(h.kind), Want: quote.String("access token")}
 	case !r.acceptsType(h.typ):
 		return &Error{Reason: reason.WrongType, Claim: "typ", Got: quote.String(h.typ), Want: quote.OneOf(r.Types)}
-	case h.keyID == "":
-		return &Error{Reason: reason.MissingKeyID, Claim: "kid"}
 	}
 	return nil
 }
 
-// checkAlgorithm checks what decides how the signature is verified.
+// checkAlgorithm checks what decides how the signature is verified. An algorithm with two
+// names is accepted under both, whichever of them allowed has.
 func (h *header) checkAlgorithm(allowed []string) error {
 	if h.critical != "" {
 		return &Error{Reason: reason.CriticalHeader, Claim: h.critical}
 	}
-	if !slices.Contains(allowed, h.algorithm) {
+	alg, ok := jose.Lookup(h.algorithm)
+	if !ok || !slices.ContainsFunc(allowed, func(name string) bool { return jose.Canonical(name) == alg.Name }) {
 		return &Error{Reason: reason.WrongAlgorithm, Claim: "alg", Got: quote.String(h.algorithm), Want: quote.OneOf(allowed)}
 	}
 	return nil

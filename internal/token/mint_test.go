@@ -1,6 +1,7 @@
 package token_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -10,7 +11,9 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +21,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/jose"
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
@@ -49,7 +53,7 @@ func strictVerifier() *token.Verifier {
 
 // signingKeys are the private keys of the tests, by "kid".
 var signingKeys = sync.OnceValue(func() map[string]crypto.Signer {
-	return map[string]crypto.Signer{
+	keys := map[string]crypto.Signer{
 		"rsa":      must(rsa.GenerateKey(rand.Reader, 2048)),
 		"ec":       must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)),
 		"ed":       ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), // the same in every fuzzing process
@@ -58,6 +62,11 @@ var signingKeys = sync.OnceValue(func() map[string]crypto.Signer {
 		"p384":     must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)),
 		"p521":     must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)),
 	}
+	// With "ed", one Ed25519 key more than are tried for a token without "kid".
+	for i := range jose.MaxCandidates {
+		keys[fmt.Sprint("ed-", i)] = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(i + 1)}, ed25519.SeedSize))
+	}
+	return keys
 })
 
 func must[T any](v T, err error) T {
@@ -90,9 +99,34 @@ func (f keyFunc) Newer(ctx context.Context, kid, alg string, generation uint64) 
 }
 
 // published is the keys of the test issuer, which never change.
-var published = keyFunc(func(_ context.Context, kid, _ string, _ uint64) ([]crypto.PublicKey, uint64, error) {
+var published = keyFunc(func(_ context.Context, kid, alg string, _ uint64) ([]crypto.PublicKey, uint64, error) {
+	if kid == "" {
+		return keysFor(alg), 1, nil
+	}
 	return issuerKeys()[kid], 1, nil
 })
+
+// keysFor returns the keys that the issuer publishes for an algorithm.
+func keysFor(name string) (list []crypto.PublicKey) {
+	alg, _ := jose.Lookup(name)
+	for _, kid := range slices.Sorted(maps.Keys(issuerKeys())) {
+		for _, key := range issuerKeys()[kid] {
+			fits := false
+			switch k := key.(type) {
+			case *rsa.PublicKey:
+				fits = alg.KeyType == jose.RSA && k.N.BitLen() >= jose.MinRSABits
+			case *ecdsa.PublicKey:
+				fits = alg.KeyType == jose.EC && alg.Curve == k.Curve
+			case ed25519.PublicKey:
+				fits = alg.KeyType == jose.OKP
+			}
+			if fits {
+				list = append(list, key)
+			}
+		}
+	}
+	return list
+}
 
 // always is a token.Keys that returns the same keys for every name.
 func always(keys ...crypto.PublicKey) token.Keys {

@@ -23,10 +23,10 @@ type Unverified struct {
 	Problem error  // why it is not a well-formed JWT, or nil; the other fields hold what could be read
 }
 
-// Peek reads raw without verifying it. If raw is longer than DefaultMaxSize bytes or
+// Peek reads raw without verifying it. If raw is longer than LargestMaxSize bytes or
 // does not have the form of a signed JWT, only Kind and Problem are set.
 func Peek(raw string) Unverified {
-	jws, err := split(raw, DefaultMaxSize)
+	jws, err := split(raw, LargestMaxSize)
 	if err != nil {
 		return Unverified{Kind: unreadableKind(raw), Problem: err}
 	}

@@ -38,7 +38,7 @@ func TestPeekKinds(t *testing.T) {
 		{"secret key", "sk_test_0ef5a7a33d87ed87ee7954c845d80450"},
 		{"publishable key", "pk_test_0ef5a7a33d87ed87ee7954c845d80450"},
 		{"opaque token", "gho_16C7e42F292c6912E7710c838347Ae178B4a"},
-		{"opaque token", strings.Repeat("a", token.DefaultMaxSize+1)},
+		{"opaque token", strings.Repeat("a", token.LargestMaxSize+1)},
 		{"opaque token", ""},
 	} {
 		if got := token.Peek(tt.raw).Kind; got != tt.want {

@@ -17,7 +17,7 @@ const (
 	MaxLeeway     = 2 * time.Minute  // RFC 7519 §4.1.4: "no more than a few minutes"
 
 	DefaultMaxSize = 16 << 10 // bytes of a token
-	LargestMaxSize = 1 << 20  // bytes; the most that Verifier.MaxSize may be
+	LargestMaxSize = 64 << 10 // bytes; the most that Rules.MaxBytes may be
 )
 
 // AudiencePolicy says whether a token without "aud" is accepted. A token whose "aud"
@@ -67,6 +67,9 @@ type Rules struct {
 
 	// Audience says whether a token without "aud" is accepted.
 	Audience AudiencePolicy
+
+	// MaxBytes bounds the token, in bytes; 0 means DefaultMaxSize.
+	MaxBytes int
 }
 
 // Verifier checks the access tokens of one issuer for one server. The zero value
@@ -84,9 +87,6 @@ type Verifier struct {
 
 	// Leeway is added to "exp" and subtracted from "nbf" and "iat"; 0 means DefaultLeeway.
 	Leeway time.Duration
-
-	// MaxSize bounds the token, in bytes; 0 means DefaultMaxSize.
-	MaxSize int
 }
 
 // Validate returns every fault of v as one joined error, or nil. A Verifier with faults
@@ -102,9 +102,6 @@ func (v *Verifier) Validate() error {
 	}
 	if v.Leeway < 0 || v.Leeway > MaxLeeway {
 		f.add("Leeway is %v, want 0 to %v", v.Leeway, MaxLeeway)
-	}
-	if v.MaxSize < 0 || v.MaxSize > LargestMaxSize {
-		f.add("MaxSize is %d, want 0 to %d", v.MaxSize, LargestMaxSize)
 	}
 	return errors.Join(f...)
 }
@@ -134,6 +131,9 @@ func (r *Rules) validate(f *faults) {
 	if r.Audience != AudienceRequired && r.Audience != AudienceIfPresent {
 		f.add("Audience is %d, want AudienceRequired or AudienceIfPresent", int(r.Audience))
 	}
+	if r.MaxBytes < 0 || r.MaxBytes > LargestMaxSize {
+		f.add("MaxBytes is %d, want 0 to %d", r.MaxBytes, LargestMaxSize)
+	}
 }
 
 func (v *Verifier) leeway() time.Duration {
@@ -143,11 +143,22 @@ func (v *Verifier) leeway() time.Duration {
 	return min(max(v.Leeway, 0), MaxLeeway)
 }
 
-func (v *Verifier) maxSize() int {
-	if v.MaxSize == 0 {
+func (r *Rules) maxBytes() int {
+	if r.MaxBytes == 0 {
 		return DefaultMaxSize
 	}
-	return min(v.MaxSize, LargestMaxSize)
+	return min(r.MaxBytes, LargestMaxSize)
+}
+
+// CheckSize rejects raw if it is longer than MaxBytes.
+func (r *Rules) CheckSize(raw string) error { return CheckSize(raw, r.maxBytes()) }
+
+// CheckSize rejects raw if it is longer than most bytes.
+func CheckSize(raw string, most int) error {
+	if len(raw) <= most {
+		return nil
+	}
+	return &Error{Reason: reason.TooLarge, Got: fmt.Sprintf("%d bytes", len(raw)), Want: fmt.Sprintf("at most %d", most)}
 }
 
 // checkIssuer checks the one claim that is checked before the signature, so that a

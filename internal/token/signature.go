@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/jose"
@@ -32,14 +33,14 @@ func (c *compact) checkSignature(ctx context.Context, h *header, issued time.Tim
 	alg, _ := jose.Lookup(h.algorithm)
 	s := signed{algorithm: alg, input: []byte(c.signed), signature: signature, header: h}
 	if err := s.checkLength(); err != nil {
-		return 0, &Error{Reason: reason.BadSignature, Got: quote.String(h.keyID), Err: err}
+		return 0, &Error{Reason: reason.BadSignature, Got: h.quotedKeyID(), Err: err}
 	}
 	found, generation, err := keys.Find(ctx, h.keyID, h.algorithm)
 	if err != nil {
 		return 0, &KeyError{KeyID: h.keyID, IssuedAt: issued, Err: err}
 	}
 	rejection := s.checkAny(found)
-	if rejection == nil || len(found) == 0 {
+	if rejection == nil || len(found) == 0 || h.ambiguous(found) {
 		return generation, rejection
 	}
 	newer, newest, err := keys.Newer(ctx, h.keyID, h.algorithm, generation)
@@ -50,6 +51,22 @@ func (c *compact) checkSignature(ctx context.Context, h *header, issued time.Tim
 		return 0, rejection
 	}
 	return newest, s.checkAny(newer)
+}
+
+// ambiguous reports whether neither the header nor its algorithm says which of keys, all
+// that fit, made the signature. Without "kid", which is optional (RFC 7515 §4.1.4), only a
+// few keys are tried: each costs a signature check, and a token that anyone can write
+// would cost them all.
+func (h *header) ambiguous(keys []crypto.PublicKey) bool {
+	return h.keyID == "" && len(keys) > jose.MaxCandidates
+}
+
+// quotedKeyID returns "kid" for an error, or "" without one.
+func (h *header) quotedKeyID() string {
+	if h.keyID == "" {
+		return ""
+	}
+	return quote.String(h.keyID)
 }
 
 // signed is what a signature was made over, and how.
@@ -64,7 +81,15 @@ type signed struct {
 func (s *signed) checkAny(keys []crypto.PublicKey) error {
 	h := s.header
 	if len(keys) == 0 {
-		return &Error{Reason: reason.UnknownKey, Claim: "kid", Got: quote.String(h.keyID)}
+		return &Error{Reason: reason.UnknownKey, Claim: "kid", Got: h.quotedKeyID()}
+	}
+	if h.ambiguous(keys) {
+		return &Error{
+			Reason: reason.MissingKeyID,
+			Claim:  "kid",
+			Got:    fmt.Sprintf("%d keys for its algorithm", len(keys)),
+			Want:   fmt.Sprintf("at most %d", jose.MaxCandidates),
+		}
 	}
 	var unsuitable error
 	suitable := false
@@ -83,11 +108,11 @@ func (s *signed) checkAny(keys []crypto.PublicKey) error {
 			Reason: reason.WrongAlgorithm,
 			Claim:  "alg",
 			Got:    quote.String(h.algorithm),
-			Want:   "that of key " + quote.String(h.keyID),
+			Want:   strings.TrimSpace("that of key " + h.quotedKeyID()),
 			Err:    unsuitable,
 		}
 	}
-	return &Error{Reason: reason.BadSignature, Got: quote.String(h.keyID)}
+	return &Error{Reason: reason.BadSignature, Got: h.quotedKeyID()}
 }
 
 // checkLength rejects a signature that no key can have made, before a key is looked up.

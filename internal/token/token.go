@@ -2,7 +2,11 @@ package token
 
 import (
 	"context"
+	"strings"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
+	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 )
 
 // Token is an access token that passed every check. Most of its strings are parts of
@@ -34,7 +38,7 @@ type Token struct {
 // If the token breaks a rule, the error is an [*Error]. If its key is not available, the
 // error is a [*KeyError]. Verify is safe for concurrent use.
 func (v *Verifier) Verify(ctx context.Context, raw string, keys Keys, now time.Time) (*Token, error) {
-	jws, err := split(raw, v.maxSize())
+	jws, err := split(raw, v.maxBytes())
 	if err != nil {
 		return nil, err
 	}
@@ -66,13 +70,18 @@ func (v *Verifier) Verify(ctx context.Context, raw string, keys Keys, now time.T
 
 // VerifyClaims returns the access token whose claims are payload, one JSON object
 // that the issuer itself has just sent: the answer to an introspection request
-// (RFC 7662 §2.2), whose members have the names of JWT claims. It checks all that
-// [Verifier.Verify] checks except header and signature, and every error is an [*Error].
+// (RFC 7662 §2.2), whose members have the names of JWT claims. The member "active" must
+// be true: an issuer may describe a revoked or expired token and set it to false. The
+// rest is checked as [Verifier.Verify] checks it, except header and signature. Every
+// error is an [*Error].
 func (v *Verifier) VerifyClaims(payload []byte, now time.Time) (*Token, error) {
-	if len(payload) > v.maxSize() {
-		return nil, tooLarge(len(payload), v.maxSize())
-	}
 	text := string(payload)
+	if err := v.CheckSize(text); err != nil {
+		return nil, err
+	}
+	if err := checkActive(text); err != nil {
+		return nil, err
+	}
 	c, err := parseClaims(text, v.RequiredClaims)
 	if err != nil {
 		return nil, err
@@ -84,6 +93,31 @@ func (v *Verifier) VerifyClaims(payload []byte, now time.Time) (*Token, error) {
 		return nil, err
 	}
 	return c.token(text), nil
+}
+
+// checkActive rejects an introspection answer unless its member "active" is the boolean
+// true (RFC 7662 §2.2). Anything else means that the token is not active, or that the
+// answer is not one of introspection.
+func checkActive(answer string) error {
+	const member = "active"
+	active := ""
+	err := strictjson.Walk(answer, func(m strictjson.Member) error {
+		if m.Name == member {
+			active = m.Value
+		}
+		return m.CheckSpelling(member)
+	})
+	switch {
+	case err != nil:
+		return malformed("introspection answer", err)
+	case active == "true":
+		return nil
+	}
+	got := active
+	if got != "false" {
+		got = strictjson.Describe(active) // "no value" without the member
+	}
+	return &Error{Reason: reason.Inactive, Claim: member, Got: strings.Clone(got), Want: "true"}
 }
 
 // token returns the token with the claims c, whose text is payload.

@@ -231,6 +231,100 @@ func TestVerifyCallsNewer(t *testing.T) {
 	}
 }
 
+// EdDSA and Ed25519 are two names of one algorithm (RFC 9864 §2.2), in tokens and in rules.
+func TestVerifyKnowsBothNamesOfEdDSA(t *testing.T) {
+	t.Parallel()
+	for _, configured := range [][]string{{"EdDSA"}, {"Ed25519"}, {"RS256", "Ed25519", "EdDSA"}, jose.DefaultNames(), {"RS256"}} {
+		for _, alg := range []string{"EdDSA", "Ed25519"} {
+			v := strictVerifier()
+			v.Algorithms = configured
+			if err := v.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			d := validDraft().withHeader("alg", alg).withHeader("kid", "ed")
+			d.method = "EdDSA"
+			var want reason.Reason
+			if len(configured) == 1 && configured[0] == "RS256" {
+				want = reason.WrongAlgorithm
+			}
+			got, err := verify(t, v, d.sign())
+			if reasonOf(err) != want || (err == nil) != (want == "") {
+				t.Errorf("%s with %q: %v, want reason %q", alg, configured, err, want)
+			}
+			if err == nil && got.Algorithm != alg {
+				t.Errorf("%s with %q: algorithm %q, want it as the token has it", alg, configured, got.Algorithm)
+			}
+		}
+	}
+}
+
+// A token without "kid" is tried with the few keys that fit, and with those of a newer set.
+func TestVerifyWithoutKeyID(t *testing.T) {
+	t.Parallel()
+	public := func(kids ...string) (list []crypto.PublicKey) {
+		for _, kid := range kids {
+			list = append(list, signingKeys()[kid].Public())
+		}
+		return list
+	}
+	strangers := make([]string, jose.MaxCandidates)
+	for i := range strangers {
+		strangers[i] = "stranger"
+	}
+	few := public(append(strangers[1:], "rsa")...)
+	many := public(append(strangers, "rsa")...)
+	for _, tt := range []struct {
+		name       string
+		sets       [][]crypto.PublicKey // that Find and Newer return
+		wantReason reason.Reason
+		wantCalls  int
+	}{
+		{name: "control: one key", sets: [][]crypto.PublicKey{public("rsa")}, wantCalls: 1},
+		{name: "the last of a few", sets: [][]crypto.PublicKey{few}, wantCalls: 1},
+		{name: "too many", sets: [][]crypto.PublicKey{many}, wantReason: reason.MissingKeyID, wantCalls: 1},
+		{name: "none", sets: [][]crypto.PublicKey{nil}, wantReason: reason.UnknownKey, wantCalls: 1},
+		{
+			name:      "newer key",
+			sets:      [][]crypto.PublicKey{public("stranger"), public("rsa")},
+			wantCalls: 2,
+		},
+		{
+			name:       "none by signature",
+			sets:       [][]crypto.PublicKey{public("stranger"), public("stranger")},
+			wantReason: reason.BadSignature,
+			wantCalls:  2,
+		},
+		{
+			name:       "too many newer ones",
+			sets:       [][]crypto.PublicKey{public("stranger"), many},
+			wantReason: reason.MissingKeyID,
+			wantCalls:  2,
+		},
+		{
+			name:       "removed",
+			sets:       [][]crypto.PublicKey{public("stranger"), nil},
+			wantReason: reason.UnknownKey,
+			wantCalls:  2,
+		},
+	} {
+		calls := 0
+		keys := keyFunc(func(_ context.Context, kid, alg string, _ uint64) ([]crypto.PublicKey, uint64, error) {
+			if kid != "" || alg != "RS256" {
+				t.Errorf("%s: looked up key %q and algorithm %q", tt.name, kid, alg)
+			}
+			calls++
+			return tt.sets[calls-1], uint64(calls), nil
+		})
+		got, err := strictVerifier().Verify(context.Background(), validDraft().withHeader("kid", nil).signedBy("rsa"), keys, now)
+		if reasonOf(err) != tt.wantReason || (err == nil) != (tt.wantReason == "") || calls != tt.wantCalls {
+			t.Errorf("%s: %v after %d look-ups, want reason %q after %d", tt.name, err, calls, tt.wantReason, tt.wantCalls)
+		}
+		if err == nil && got.KeyID != "" {
+			t.Errorf("%s: key id %q, want none", tt.name, got.KeyID)
+		}
+	}
+}
+
 // A kid may name several keys: duplicates in a key set, or an old and a new one.
 func TestVerifyTriesEachKey(t *testing.T) {
 	t.Parallel()
@@ -323,7 +417,12 @@ func TestErrorText(t *testing.T) {
 		{"weak key", valid.withHeader("kid", "weak").signedBy("rsa"), `token algorithm is "RS256", want that of key "weak": the RSA key has 1024 bits, want 2048 to 8192`},
 		{"type", valid.withHeader("typ", "JWT").sign(), `token type is "JWT", want "at+jwt"`},
 		{"category", valid.withHeader("cat", "cl_B7d4PD111AAA").sign(), `token type is "session token", want "access token"`},
-		{"no key id", valid.withHeader("kid", nil).signedBy("rsa"), `token header has no "kid"`},
+		{
+			"no key id",
+			valid.withHeader("kid", nil).withHeader("alg", "EdDSA").signedBy("ed"),
+			`token header has no "kid", and the issuer has 5 keys for its algorithm, want at most 4`,
+		},
+		{"no key id, wrong signature", valid.withHeader("kid", nil).signedBy("stranger"), `token signature is not by a key of the issuer`},
 		{"issuer", valid.with("iss", issuer+"/").sign(), `token issuer is "https://verb-noun-42.clerk.accounts.dev/", want "https://verb-noun-42.clerk.accounts.dev"`},
 		{"key", valid.withHeader("kid", "k2").signedBy("rsa"), `token key "k2" is not one of the issuer's`},
 		{"signature", valid.signedBy("stranger"), `token signature is not by key "rsa"`},
@@ -385,8 +484,8 @@ func TestValidate(t *testing.T) {
 		{"empty audience", func(v *token.Verifier) { v.Audiences = []string{""} }, `Audiences is [""], want the names of this server`},
 		{"leeway below", func(v *token.Verifier) { v.Leeway = -1 }, "Leeway is -1ns, want 0 to 2m0s"},
 		{"leeway above", func(v *token.Verifier) { v.Leeway = time.Hour }, "Leeway is 1h0m0s, want 0 to 2m0s"},
-		{"size below", func(v *token.Verifier) { v.MaxSize = -1 }, "MaxSize is -1, want 0 to 1048576"},
-		{"size above", func(v *token.Verifier) { v.MaxSize = 1<<20 + 1 }, "MaxSize is 1048577, want 0 to 1048576"},
+		{"size below", func(v *token.Verifier) { v.MaxBytes = -1 }, "MaxBytes is -1, want 0 to 65536"},
+		{"size above", func(v *token.Verifier) { v.MaxBytes = 64<<10 + 1 }, "MaxBytes is 65537, want 0 to 65536"},
 		{"two faults", func(v *token.Verifier) { v.Issuer, v.Types = "", nil }, "Issuer is empty\nTypes is empty, want \"at+jwt\" or the issuer's own type"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -421,7 +520,7 @@ func TestFaultyVerifierRejects(t *testing.T) {
 		{"no issuer", token.Verifier{Rules: algorithmAndType}, reason.WrongIssuer},
 		{"no audiences", token.Verifier{Rules: algorithmAndType, Issuer: issuer}, reason.WrongAudience},
 		{"policy", token.Verifier{Rules: unknownPolicy, Issuer: issuer}, reason.WrongAudience},
-		{"negative size", token.Verifier{MaxSize: -1}, reason.TooLarge},
+		{"negative size", token.Verifier{Rules: token.Rules{MaxBytes: -1}}, reason.TooLarge},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
+	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
@@ -50,7 +51,8 @@ func (Secret) GoString() string             { return "[redacted]" }
 func (Secret) LogValue() slog.Value         { return slog.StringValue("[redacted]") }
 func (Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 
-// backend is Clerk's Backend API with the secret key of an instance.
+// backend is Clerk's Backend API with the secret key of an instance. Plain http, which only
+// an API on loopback may use, does not leave this machine, so that the key does not either.
 type backend struct {
 	url    string
 	key    Secret
@@ -76,7 +78,7 @@ func (cfg Config) backend(settings *env.Env, issuer string) (*backend, error) {
 		url:    address,
 		key:    Secret(key),
 		issuer: issuer,
-		client: &http.Client{CheckRedirect: noRedirect},
+		client: &http.Client{CheckRedirect: noRedirect, Transport: remote.Transport(nil)},
 	}
 	return b, errors.Join(checkSecretKey(field, key), checkBackendURL(urlField, address))
 }
@@ -105,7 +107,8 @@ func checkSecretKey(field, key string) error {
 // on loopback.
 func checkBackendURL(field, address string) error {
 	u, err := url.Parse(address)
-	if err == nil && u.Host != "" && u.Path == "" && (u.Scheme == "https" || wellknown.IsLoopback(u.Host)) {
+	if err == nil && *u == (url.URL{Scheme: u.Scheme, Host: u.Host}) && u.Host != "" &&
+		(u.Scheme == "https" || u.Scheme == "http" && wellknown.IsLoopback(u.Host)) {
 		return nil
 	}
 	return &gatehouse.ConfigError{
@@ -163,10 +166,11 @@ func (b *backend) introspect(ctx context.Context, token string) (json.RawMessage
 }
 
 // claims returns Clerk's answer as the claims of RFC 7662, or an error if the token is
-// not active: Clerk may answer 200 about such a token too.
+// not active: Clerk may answer 200 about such a token too. Clerk's answer about an active
+// token has revoked and expired in place of active; if it has active, it must be true.
 func (b *backend) claims(answer []byte, now time.Time) (json.RawMessage, error) {
 	var a struct {
-		Active     *bool           `json:"active"`
+		Active     json.RawMessage `json:"active"`
 		ID         string          `json:"id"`
 		ClientID   string          `json:"client_id"`
 		Subject    string          `json:"subject"`
@@ -182,7 +186,7 @@ func (b *backend) claims(answer []byte, now time.Time) (json.RawMessage, error) 
 		return nil, fmt.Errorf("reading the answer of Clerk: %w", err)
 	}
 	switch {
-	case a.Active != nil && !*a.Active:
+	case len(a.Active) > 0 && string(a.Active) != "true":
 		return nil, fmt.Errorf("%w: Clerk says so", gatehouse.ErrInactive)
 	case a.Subject == "":
 		return nil, errors.New("the answer of Clerk has no subject")
@@ -194,7 +198,8 @@ func (b *backend) claims(answer []byte, now time.Time) (json.RawMessage, error) 
 		return nil, fmt.Errorf("%w: it has expired", gatehouse.ErrInactive)
 	}
 	claims := map[string]any{
-		"iss": b.issuer, "sub": a.Subject, "client_id": a.ClientID, "jti": a.ID,
+		"active": true, // as Clerk says with revoked and expired
+		"iss":    b.issuer, "sub": a.Subject, "client_id": a.ClientID, "jti": a.ID,
 		"scope": strings.Join(a.Scopes, " "),
 		"exp":   now.Add(recheckAfter).Unix(),
 	}

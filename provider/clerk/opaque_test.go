@@ -83,6 +83,25 @@ func TestVerifyStatuses(t *testing.T) {
 		{name: "expired", answer: answering(200, record(`"expired":false`, `"expired":true`)), wantReason: "inactive"},
 		{name: "past expiration", answer: answering(200, record("4000000000", "1600000000")), wantReason: "expired"},
 		{name: "active false", answer: answering(200, `{"active":false}`), wantReason: "inactive"},
+		{
+			name:   "active true",
+			answer: answering(200, record(`"revoked"`, `"active":true,"revoked"`)),
+		},
+		{
+			name:       "active false, with all of a valid token",
+			answer:     answering(200, record(`"revoked"`, `"active":false,"revoked"`)),
+			wantReason: "inactive",
+		},
+		{
+			name:       "active is a string",
+			answer:     answering(200, record(`"revoked"`, `"active":"true","revoked"`)),
+			wantReason: "inactive",
+		},
+		{
+			name:       "active is null",
+			answer:     answering(200, record(`"revoked"`, `"active":null,"revoked"`)),
+			wantReason: "inactive",
+		},
 		{name: "unknown", answer: answering(404, `{"errors":[]}`), wantReason: "inactive"},
 		{name: "machine", answer: answering(200, record("user_1", "mch_1")), wantReason: "wrong_subject"},
 		{name: "no client", answer: answering(200, record("client_1", "")), wantReason: "missing_claim"},
@@ -127,6 +146,22 @@ func TestVerifyStatuses(t *testing.T) {
 				t.Errorf("error %v, want the token accepted", err)
 			}
 		})
+	}
+}
+
+// A Backend API at http://clerk.localhost is on this machine, whatever DNS says, and so the
+// secret key stays there.
+func TestBackendOnLoopbackNeedsNoDNS(t *testing.T) {
+	url, requests := backend(t, answering(404, `{"errors":[]}`))
+	p := clerk.New(clerk.Config{
+		FrontendAPIURL: "https://clerk.example.com",
+		SecretKey:      secretKey,
+		BackendAPIURL:  strings.Replace(url, "127.0.0.1", "clerk.localhost", 1),
+	})
+	_, err := call(t, p, "oat_loopback")
+	var rejected *gatehouse.TokenError
+	if !errors.As(err, &rejected) || rejected.Reason != "inactive" || requests.Load() != 1 {
+		t.Errorf("error %v after %d requests, want reason inactive after 1", err, requests.Load())
 	}
 }
 

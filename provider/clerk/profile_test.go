@@ -180,7 +180,7 @@ func TestClaimsAreReadStrictly(t *testing.T) {
 			const issuer = "https://clerk.example.com"
 			p := clerk.Provider(issuer)
 			p.Introspect = func(context.Context, string) (json.RawMessage, error) {
-				return fmt.Appendf(nil, `{"iss":%q,"sub":"user_1","client_id":"client_1","exp":%d,%s}`,
+				return fmt.Appendf(nil, `{"active":true,"iss":%q,"sub":"user_1","client_id":"client_1","exp":%d,%s}`,
 					issuer, time.Now().Add(time.Hour).Unix(), test.claims), nil
 			}
 			req, err := call(t, p, fmt.Sprintf("oat_%d", i))

@@ -1,13 +1,11 @@
 package clerk
 
 import (
-	"encoding/json"
 	"math/big"
 	"slices"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse"
-	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -49,7 +47,7 @@ func UserOf(req mcp.Request) (user User, ok bool) {
 
 func userOf(id gatehouse.Identity) User {
 	var c profileClaims
-	if err := readClaims(id, &c); err != nil {
+	if err := id.Claims(&c); err != nil {
 		c = profileClaims{} // one has another type; access tokens need not have any
 	}
 	user := User{
@@ -83,16 +81,6 @@ func (u User) clone() User {
 		}
 	}
 	return u
-}
-
-// readClaims reads the claims of id into v. Names are compared byte by byte and may
-// not appear twice: "ROLES" is not "roles".
-func readClaims(id gatehouse.Identity, v any) error {
-	var payload json.RawMessage
-	if err := id.Claims(&payload); err != nil {
-		return err
-	}
-	return strictjson.Unmarshal(payload, v)
 }
 
 // profileClaims are the members of userinfo that describe the user. Tokens may contain
@@ -155,7 +143,7 @@ type claims struct {
 // organization of id from its claims.
 func complete(id *gatehouse.Identity) error {
 	var c claims
-	if err := readClaims(*id, &c); err != nil {
+	if err := id.Claims(&c); err != nil {
 		return err
 	}
 	id.Roles, id.Permissions = c.Roles, c.Permissions
