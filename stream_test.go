@@ -641,20 +641,30 @@ func TestIdleStreamsGetComments(t *testing.T) {
 		step(26*time.Second, "", comment)
 		step(0, "data: ha", "data: ha")
 		step(10*time.Minute, "", "")
-		step(0, "lf\n\n", "lf\n\n")
+		step(0, "lf\n", "lf\n")
+		step(10*time.Minute, "", "")
+		step(0, "\n", "\n")
+		step(40*time.Second, "", comment)
+		step(0, "data: 2\r\n\r\n", "data: 2\r\n\r\n")
 		step(40*time.Second, "", comment)
 
-		// Neither a call nor an answer of another type gets comments.
+		// Neither a call, nor an answer of another type, nor a compressed stream gets comments.
 		call, _ := begin(guard.Wrap(eventStream(nil)), request{body: pingBody, header: header})
 		plain, _ := begin(guard.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/plain")
 			w.WriteHeader(http.StatusOK)
 			<-r.Context().Done()
 		})), request{method: "GET", header: header})
+		compressed, _ := begin(guard.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			eventStream(nil).ServeHTTP(w, r)
+		})), request{method: "GET", header: header})
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if call.text() != "" || plain.text() != "" {
-			t.Errorf("a call got %q and a plain answer %q, want nothing", call.text(), plain.text())
+		for name, w := range map[string]*syncRecorder{"a call": call, "a plain answer": plain, "a compressed stream": compressed} {
+			if w.text() != "" {
+				t.Errorf("%s got %q, want nothing", name, w.text())
+			}
 		}
 		if call.header.Get("X-Accel-Buffering") != "no" || plain.header.Get("X-Accel-Buffering") != "" {
 			t.Error("X-Accel-Buffering is not that of event streams alone")
