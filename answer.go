@@ -1,10 +1,11 @@
 package gatehouse
 
 import (
-	"bytes"
 	"context"
 	"mime"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -17,8 +18,12 @@ const keepAliveComment = ": keep-alive\n\n"
 // idle connections after a minute or more.
 const keepAliveInterval = 25 * time.Second
 
-// endOfEvent ends each event of an event stream. A comment is only written after it.
-var endOfEvent = []byte("\n\n")
+// endsOfEvent are the ends of an event in an event stream (HTML Standard §9.2.5). A comment is
+// only written after one.
+var endsOfEvent = []string{"\n\n", "\r\n\r\n", "\r\r"}
+
+// maxEndOfEvent is the length of the longest of them.
+const maxEndOfEvent = 4
 
 // answerWriter inspects the header of the handler's answer before it is sent: it seals the
 // session ID, and keeps the answer out of caches and buffers. When the guard ends the
@@ -31,11 +36,11 @@ type answerWriter struct {
 	request   *openRequest
 	keepAlive time.Duration // interval of comments; 0 for answers that are not streams
 
-	mu         sync.Mutex
-	status     int  // 0 until the header is sent
-	atBoundary bool // whether the last event is complete
-	lastWrite  time.Time
-	comments   *time.Timer // nil if there are none
+	mu        sync.Mutex
+	status    int         // 0 until the header is sent
+	comments  *time.Timer // nil if there are none
+	lastWrite time.Time
+	tail      string // the last bytes written
 
 	// finishedMu guards finished. It is never held during a write, which may block.
 	finishedMu sync.Mutex
@@ -86,9 +91,13 @@ func (w *answerWriter) begin(status int) {
 	}
 	// A proxy must not wait for more events before it sends one on (MCP 2026-07-28,
 	// basic/transports).
-	h.Set("X-Accel-Buffering", "no")
-	if w.keepAlive > 0 && status == http.StatusOK {
-		w.atBoundary, w.lastWrite = true, time.Now()
+	if h.Get("X-Accel-Buffering") == "" {
+		h.Set("X-Accel-Buffering", "no")
+	}
+	// A comment would damage a compressed stream, and one whose length was declared.
+	plain := h.Get("Content-Encoding") == "" && h.Get("Content-Length") == ""
+	if w.keepAlive > 0 && status == http.StatusOK && plain {
+		w.lastWrite = time.Now()
 		w.comments = time.AfterFunc(w.keepAlive, w.comment)
 	}
 }
@@ -102,12 +111,17 @@ func (w *answerWriter) comment() {
 		return
 	}
 	idle := time.Since(w.lastWrite)
-	if idle >= w.keepAlive && w.atBoundary {
+	if idle >= w.keepAlive && w.betweenEvents() {
 		w.ResponseWriter.Write([]byte(keepAliveComment))
 		http.NewResponseController(w.ResponseWriter).Flush()
 		w.lastWrite, idle = time.Now(), 0
 	}
 	w.comments.Reset(max(w.keepAlive-idle, w.keepAlive/2))
+}
+
+// betweenEvents reports whether no event is incomplete.
+func (w *answerWriter) betweenEvents() bool {
+	return w.tail == "" || slices.ContainsFunc(endsOfEvent, func(end string) bool { return strings.HasSuffix(w.tail, end) })
 }
 
 // replace calls answer if no header was sent, to write another answer than the handler's.
@@ -174,8 +188,9 @@ func (w *answerWriter) Write(b []byte) (int, error) {
 	w.begin(http.StatusOK)
 	n, err := w.ResponseWriter.Write(b)
 	if w.comments != nil && n > 0 {
-		w.atBoundary = bytes.HasSuffix(b[:n], endOfEvent)
 		w.lastWrite = time.Now()
+		w.tail += string(b[max(0, n-maxEndOfEvent):n])
+		w.tail = w.tail[max(0, len(w.tail)-maxEndOfEvent):]
 	}
 	return n, err
 }

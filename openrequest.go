@@ -87,7 +87,9 @@ func newOpenRequests(s *settings) *openRequests {
 }
 
 // open adds a request of c. The returned request carries the context of the HTTP request.
-func (reqs *openRequests) open(r *http.Request, c *caller, kind messageKind, use *sessionUse) (*openRequest, *http.Request, error) {
+func (reqs *openRequests) open(
+	r *http.Request, c *caller, kind messageKind, use *sessionUse,
+) (*openRequest, *http.Request, error) {
 	o := &openRequest{caller: c, stream: kind.stream, session: use}
 	o.ended, o.setEnded = context.WithCancelCause(context.Background())
 	reqs.mu.Lock()

@@ -53,17 +53,7 @@ func startLive(t *testing.T, configure ...func(*gatehouse.Config)) *liveServer {
 	}
 	s.guard = newGuard(t, s.issuer, configure...)
 	s.mcp = mcp.NewServer(&mcp.Implementation{Name: "live", Version: "1"}, nil)
-	mcp.AddTool(s.mcp, &mcp.Tool{Name: "wait"}, func(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
-		id, _ := gatehouse.IdentityOf(req)
-		s.started <- id.Subject
-		select {
-		case <-ctx.Done():
-			s.canceled <- id.Subject
-			return nil, nil, ctx.Err()
-		case text := <-s.release:
-			return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil, nil
-		}
-	})
+	mcp.AddTool(s.mcp, &mcp.Tool{Name: "wait"}, s.wait)
 	s.mcp.AddReceivingMiddleware(s.guard.Middleware())
 	one := func(*http.Request) *mcp.Server { return s.mcp }
 	stateless := mcp.NewStreamableHTTPHandler(one, &mcp.StreamableHTTPOptions{
@@ -85,6 +75,19 @@ func startLive(t *testing.T, configure ...func(*gatehouse.Config)) *liveServer {
 		s.http.Close()
 	})
 	return s
+}
+
+// wait is the tool.
+func (s *liveServer) wait(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+	id, _ := gatehouse.IdentityOf(req)
+	s.started <- id.Subject
+	select {
+	case <-ctx.Done():
+		s.canceled <- id.Subject
+		return nil, nil, ctx.Err()
+	case text := <-s.release:
+		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil, nil
+	}
 }
 
 // client is one user of a liveServer who speaks one revision.
@@ -440,9 +443,14 @@ func eventStream(events <-chan string) http.Handler {
 	})
 }
 
-// inBubble runs test with a guard whose clock is synctest's. begin sends a request and
-// returns what it answers, and a channel that is closed at its end.
-func inBubble(t *testing.T, configure func(*gatehouse.Config), test func(t *testing.T, begin func(http.Handler, request) (*syncRecorder, <-chan bool), guard *gatehouse.Guard, is *wire)) {
+// beginFunc sends a request to a handler and returns its answer so far, and a channel that is
+// closed at its end.
+type beginFunc func(http.Handler, request) (answer *syncRecorder, ended <-chan bool)
+
+// inBubble runs test with a guard whose clock is synctest's.
+func inBubble(t *testing.T, configure func(*gatehouse.Config),
+	test func(t *testing.T, begin beginFunc, guard *gatehouse.Guard, is *wire),
+) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		is := newWire()
@@ -502,7 +510,7 @@ func TestStreamsEndWithTheirToken(t *testing.T) {
 		"HEAD":          {request{method: "HEAD"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, begin func(http.Handler, request) (*syncRecorder, <-chan bool), guard *gatehouse.Guard, is *wire) {
+			inBubble(t, nil, func(t *testing.T, begin beginFunc, guard *gatehouse.Guard, is *wire) {
 				test.rq.header = bearer(is.token(resource)) // expires in an hour
 				w, ended := begin(guard.Wrap(eventStream(nil)), test.rq)
 				time.Sleep(time.Hour + gatehouse.DefaultLeeway - time.Second)
@@ -520,7 +528,7 @@ func TestStreamsEndWithTheirToken(t *testing.T) {
 
 // A stream whose handler has sent nothing yet is answered with 401.
 func TestExpiryBeforeTheAnswer(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, begin func(http.Handler, request) (*syncRecorder, <-chan bool), guard *gatehouse.Guard, is *wire) {
+	inBubble(t, nil, func(t *testing.T, begin beginFunc, guard *gatehouse.Guard, is *wire) {
 		silent := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			<-r.Context().Done()
@@ -550,7 +558,7 @@ func TestRevokedEndsStreams(t *testing.T) {
 					return banned && revoke()
 				}
 			}
-			inBubble(t, configure, func(t *testing.T, begin func(http.Handler, request) (*syncRecorder, <-chan bool), guard *gatehouse.Guard, is *wire) {
+			inBubble(t, configure, func(t *testing.T, begin beginFunc, guard *gatehouse.Guard, is *wire) {
 				_, ended := begin(guard.Wrap(eventStream(nil)), request{method: "GET", header: bearer(is.token(resource))})
 				time.Sleep(5 * time.Minute)
 				if hasEnded(ended) {
@@ -599,7 +607,7 @@ func TestStreamsOfOpaqueTokens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			behave(nil)
-			inBubble(t, configure, func(t *testing.T, begin func(http.Handler, request) (*syncRecorder, <-chan bool), guard *gatehouse.Guard, is *wire) {
+			inBubble(t, configure, func(t *testing.T, begin beginFunc, guard *gatehouse.Guard, is *wire) {
 				w, ended := begin(guard.Wrap(eventStream(nil)), request{method: "GET", header: bearer("opaque")})
 				time.Sleep(time.Hour)
 				if hasEnded(ended) {
@@ -618,7 +626,7 @@ func TestStreamsOfOpaqueTokens(t *testing.T) {
 // An idle stream gets a comment, between two events and never inside of one.
 func TestIdleStreamsGetComments(t *testing.T) {
 	const event, comment = "data: 1\n\n", ": keep-alive\n\n"
-	inBubble(t, nil, func(t *testing.T, begin func(http.Handler, request) (*syncRecorder, <-chan bool), guard *gatehouse.Guard, is *wire) {
+	inBubble(t, nil, func(t *testing.T, begin beginFunc, guard *gatehouse.Guard, is *wire) {
 		header := bearer(is.token(resource))
 		events := make(chan string)
 		w, _ := begin(guard.Wrap(eventStream(events)), request{method: "GET", header: header})
@@ -641,20 +649,30 @@ func TestIdleStreamsGetComments(t *testing.T) {
 		step(26*time.Second, "", comment)
 		step(0, "data: ha", "data: ha")
 		step(10*time.Minute, "", "")
-		step(0, "lf\n\n", "lf\n\n")
+		step(0, "lf\n", "lf\n")
+		step(10*time.Minute, "", "")
+		step(0, "\n", "\n")
+		step(40*time.Second, "", comment)
+		step(0, "data: 2\r\n\r\n", "data: 2\r\n\r\n")
 		step(40*time.Second, "", comment)
 
-		// Neither a call nor an answer of another type gets comments.
+		// Neither a call, nor an answer of another type, nor a compressed stream gets comments.
 		call, _ := begin(guard.Wrap(eventStream(nil)), request{body: pingBody, header: header})
 		plain, _ := begin(guard.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/plain")
 			w.WriteHeader(http.StatusOK)
 			<-r.Context().Done()
 		})), request{method: "GET", header: header})
+		compressed, _ := begin(guard.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			eventStream(nil).ServeHTTP(w, r)
+		})), request{method: "GET", header: header})
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if call.text() != "" || plain.text() != "" {
-			t.Errorf("a call got %q and a plain answer %q, want nothing", call.text(), plain.text())
+		for name, w := range map[string]*syncRecorder{"a call": call, "a plain answer": plain, "a compressed stream": compressed} {
+			if w.text() != "" {
+				t.Errorf("%s got %q, want nothing", name, w.text())
+			}
 		}
 		if call.header.Get("X-Accel-Buffering") != "no" || plain.header.Get("X-Accel-Buffering") != "" {
 			t.Error("X-Accel-Buffering is not that of event streams alone")
@@ -681,7 +699,7 @@ func TestIdleStreamsGetCommentsOverHTTP(t *testing.T) {
 }
 
 func TestStreamsAreBounded(t *testing.T) {
-	inBubble(t, limitSessions, func(t *testing.T, begin func(http.Handler, request) (*syncRecorder, <-chan bool), guard *gatehouse.Guard, is *wire) {
+	inBubble(t, limitSessions, func(t *testing.T, begin beginFunc, guard *gatehouse.Guard, is *wire) {
 		handler := guard.Wrap(eventStream(nil))
 		open := func(subject string) (*syncRecorder, <-chan bool) {
 			return begin(handler, request{body: listenBody, header: bearer(is.token(resource, change{"claims", "sub", subject}))})

@@ -22,15 +22,19 @@ func TestOperationSettings(t *testing.T) {
 		env  map[string]string
 		want string // field of the fault; empty for none
 	}{
-		"none":                     {set: func(*Config) {}},
-		"delay":                    {set: func(c *Config) { c.DrainDelay = time.Second }},
-		"negative delay":           {set: func(c *Config) { c.DrainDelay = -1 }, want: "DrainDelay"},
-		"timeout":                  {set: func(c *Config) { c.ShutdownTimeout = time.Second }},
-		"negative timeout":         {set: func(c *Config) { c.ShutdownTimeout = -1 }, want: "ShutdownTimeout"},
-		"key":                      {set: func(c *Config) { c.SessionKey = []byte(longKey) }},
-		"short key":                {set: func(c *Config) { c.SessionKey = []byte(longKey[1:]) }, want: "SessionKey"},
-		"key of the environment":   {set: func(*Config) {}, env: map[string]string{"MCP_SESSION_KEY": longKey}},
-		"short key of it":          {set: func(*Config) {}, env: map[string]string{"MCP_SESSION_KEY": longKey[1:]}, want: "MCP_SESSION_KEY"},
+		"none":                   {set: func(*Config) {}},
+		"delay":                  {set: func(c *Config) { c.DrainDelay = time.Second }},
+		"negative delay":         {set: func(c *Config) { c.DrainDelay = -1 }, want: "DrainDelay"},
+		"timeout":                {set: func(c *Config) { c.ShutdownTimeout = time.Second }},
+		"negative timeout":       {set: func(c *Config) { c.ShutdownTimeout = -1 }, want: "ShutdownTimeout"},
+		"key":                    {set: func(c *Config) { c.SessionKey = []byte(longKey) }},
+		"short key":              {set: func(c *Config) { c.SessionKey = []byte(longKey[1:]) }, want: "SessionKey"},
+		"key of the environment": {set: func(*Config) {}, env: map[string]string{"MCP_SESSION_KEY": longKey}},
+		"short key of it": {
+			set:  func(*Config) {},
+			env:  map[string]string{"MCP_SESSION_KEY": longKey[1:]},
+			want: "MCP_SESSION_KEY",
+		},
 		"stateless":                {set: func(c *Config) { c.Stateless = true }},
 		"stateless, key of it":     {set: func(c *Config) { c.Stateless = true }, env: map[string]string{"MCP_SESSION_KEY": longKey}},
 		"stateless with a key":     {set: func(c *Config) { c.Stateless, c.SessionKey = true, []byte(longKey) }, want: "SessionKey"},
@@ -84,7 +88,9 @@ func TestBodyThatNeverArrives(t *testing.T) {
 	server.bodies = listen.BodyTimeouts{Arrive: 100 * time.Millisecond, Rest: 50 * time.Millisecond}
 	live := httptest.NewServer(server.Handler())
 	t.Cleanup(live.Close)
-	for _, path := range []string{"/", "/healthz", "/mcp", "//mcp", "/other", "/.well-known/oauth-protected-resource", "/.well-known/other"} {
+	for _, path := range []string{
+		"/", "/healthz", "/mcp", "//mcp", "/other", "/.well-known/oauth-protected-resource", "/.well-known/other",
+	} {
 		for _, method := range []string{"GET", "POST"} {
 			t.Run(method+" "+path, func(t *testing.T) {
 				t.Parallel()

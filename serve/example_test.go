@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/signal"
 
@@ -86,4 +87,36 @@ func ExampleServer_Serve() {
 	// Output:
 	// without a token: 401 Unauthorized
 	// stopped: <nil>
+}
+
+// The complete handler, for a test or a router of your own. A route of your own requires
+// sign-in if the guard wraps it.
+func ExampleServer_Handler() {
+	server, err := serve.New(serve.Config{
+		Name:     "my-server",
+		Version:  "1.0.0",
+		URL:      "https://mcp.example.com",
+		Provider: clerk.Provider("http://localhost:4000"), // a local Clerk
+		Logger:   slog.New(slog.DiscardHandler),
+		Routes: func(mux *http.ServeMux, guard *gatehouse.Guard) {
+			mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "1.0.0") })
+			mux.Handle("GET /export", guard.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				id, _ := gatehouse.IdentityOfHTTP(r)
+				fmt.Fprintln(w, "the notes of", id.Subject)
+			})))
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	handler := server.Handler()
+	for _, path := range []string{"/version", "/export", "/mcp"} {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "https://mcp.example.com"+path, nil))
+		fmt.Println(path, w.Code)
+	}
+	// Output:
+	// /version 200
+	// /export 401
+	// /mcp 401
 }

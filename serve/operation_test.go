@@ -21,17 +21,19 @@ type waiting struct{ started, release, canceled chan bool }
 
 func addWaiting(server *testServer) *waiting {
 	w := &waiting{started: make(chan bool, 1), release: make(chan bool), canceled: make(chan bool, 1)}
-	mcp.AddTool(server.MCP, &mcp.Tool{Name: "wait"}, func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
-		w.started <- true
-		select {
-		case <-ctx.Done():
-			w.canceled <- true
-			return nil, nil, ctx.Err()
-		case <-w.release:
-			return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "finished"}}}, nil, nil
-		}
-	})
+	mcp.AddTool(server.MCP, &mcp.Tool{Name: "wait"}, w.run)
 	return w
+}
+
+func (w *waiting) run(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+	w.started <- true
+	select {
+	case <-ctx.Done():
+		w.canceled <- true
+		return nil, nil, ctx.Err()
+	case <-w.release:
+		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "finished"}}}, nil, nil
+	}
 }
 
 // call calls the tool wait and sends what it answered.
@@ -74,7 +76,8 @@ func TestStopDeliversRunningCalls(t *testing.T) {
 			eventually(t, "the log says that the server stops", func() bool {
 				return strings.Contains(server.log.String(), `"msg":"stopping"`)
 			})
-			if resp, body := get(t, base+"/readyz", "*/*"); resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "shutting down") {
+			resp, body := get(t, base+"/readyz", "*/*")
+			if resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "shutting down") {
 				t.Errorf("/readyz during the delay: status %d: %s; want 503", resp.StatusCode, body)
 			}
 			if resp, _ := get(t, base+"/healthz", "*/*"); resp.StatusCode != http.StatusOK {
@@ -168,7 +171,12 @@ func TestStateless(t *testing.T) {
 // newServer returns a server that is not started, for a provider that is not asked.
 func newServer(t *testing.T, configure func(*serve.Config)) *serve.Server {
 	t.Helper()
-	cfg := serve.Config{Name: "test", Version: "1", Provider: gatehouse.OIDC("https://issuer.example.com"), URL: "https://mcp.example.com"}
+	cfg := serve.Config{
+		Name:     "test",
+		Version:  "1",
+		Provider: gatehouse.OIDC("https://issuer.example.com"),
+		URL:      "https://mcp.example.com",
+	}
 	configure(&cfg)
 	server, err := serve.New(cfg)
 	if err != nil {

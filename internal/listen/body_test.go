@@ -154,3 +154,21 @@ func TestConnectionIsKept(t *testing.T) {
 		}
 	}
 }
+
+// Every server of the package has the limits.
+func TestServersLimitBodies(t *testing.T) {
+	t.Parallel()
+	limited := make(chan bool, 1)
+	r := serve(t, longGrace, func(_ http.ResponseWriter, r *http.Request) {
+		_, ok := r.Body.(*listen.Body)
+		limited <- ok
+	})
+	resp, err := http.Post(r.urls[0], "text/plain", strings.NewReader("12345"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if !<-limited {
+		t.Error("the body has no limit")
+	}
+}

@@ -18,13 +18,13 @@ const (
 	MaxHeaderBytes    = 64 << 10        // of the request line and all headers
 )
 
-// NewServer returns a server for handler with the limits of this package. It bounds
-// neither the body of a request nor the time of a response, since MCP streams may
-// last for hours. What net/http reports about single connections is logged to logger
+// NewServer returns a server for handler with the limits of this package, which include
+// [DefaultBodyTimeouts]. It bounds neither the size of a body nor the time of a response,
+// since MCP streams may last for hours. What net/http reports about single connections is logged to logger
 // at Debug.
 func NewServer(handler http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler:           handler,
+		Handler:           LimitBodies(DefaultBodyTimeouts, handler),
 		ReadHeaderTimeout: ReadHeaderTimeout,
 		IdleTimeout:       IdleTimeout,
 		MaxHeaderBytes:    MaxHeaderBytes,
