@@ -21,7 +21,7 @@ var (
 // documents are the pages for users. Go code in them must be an excerpt of a file that is
 // compiled.
 var documents = []string{
-	"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/clerk.md", "docs/local-clerk.md", "docs/performance.md",
+	"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/clerk.md", "docs/clients.md", "docs/local-clerk.md", "docs/performance.md",
 	"docs/reasons.md", "docs/reliability.md", "docs/replicas.md",
 }
 

@@ -20,6 +20,9 @@ type client struct {
 	name     string
 	revision string // of MCP
 	start    func(t testing.TB, endpoint string) session
+	// refreshes reports whether the client requests a refresh token. The others sign in
+	// again when their access token has expired.
+	refreshes bool
 	// wantRequests has every exchange from the first request up to the token.
 	wantRequests []string
 }
@@ -41,12 +44,14 @@ var clients = []client{
 		name:         "go-sdk 2026-07-28",
 		revision:     "2026-07-28",
 		start:        startGoSession("2026-07-28"),
+		refreshes:    true,
 		wantRequests: directRequests,
 	},
 	{
 		name:         "go-sdk 2025-11-25",
 		revision:     "2025-11-25",
 		start:        startGoSession("2025-11-25"),
+		refreshes:    true,
 		wantRequests: directRequests,
 	},
 	{
@@ -59,12 +64,14 @@ var clients = []client{
 		name:         "@modelcontextprotocol/client 2.4.0",
 		revision:     "2025-11-25",
 		start:        startScript("sdk-v2.mjs"),
+		refreshes:    true,
 		wantRequests: directRequests,
 	},
 	{
 		name:         "@modelcontextprotocol/client 2.4.0 auto",
 		revision:     "2026-07-28",
 		start:        startScript("sdk-v2.mjs", "auto"),
+		refreshes:    true,
 		wantRequests: directRequests,
 	},
 	{
@@ -77,18 +84,53 @@ var clients = []client{
 		name:         "mcp-remote 0.15.1",
 		revision:     "2025-11-25",
 		start:        newRemoteSession,
+		refreshes:    true,
 		wantRequests: mcpRemoteRequests,
+	},
+	{
+		name:         "@ai-sdk/mcp 2.0.99",
+		revision:     "2026-07-28",
+		start:        startScript("sdk-ai.mjs"),
+		wantRequests: twiceDiscoveredRequests,
+	},
+	{
+		name:         "mcp 1.30.0",
+		revision:     "2025-11-25",
+		start:        startPython(installPythonV1, "python_sdk.py"),
+		wantRequests: directRequests,
+	},
+	{
+		name:         "mcp 2.3.0",
+		revision:     "2026-07-28",
+		start:        startPython(installPythonV2, "python_sdk.py"),
+		refreshes:    true,
+		wantRequests: directRequests,
+	},
+	{
+		name:         "mcp 2.3.0 legacy",
+		revision:     "2025-11-25",
+		start:        startPython(installPythonV2, "python_sdk.py", "legacy"),
+		refreshes:    true,
+		wantRequests: directRequests,
+	},
+	{
+		name:         "fastmcp 3.4.11",
+		revision:     "2025-11-25",
+		start:        startPython(installPythonV1, "python_fastmcp.py"),
+		wantRequests: fastMCPRequests,
 	},
 	{
 		name:         "page in Chromium",
 		revision:     "2025-11-25",
 		start:        startPage(),
+		refreshes:    true,
 		wantRequests: crossOriginRequests,
 	},
 	{
 		name:         "page in Chromium auto",
 		revision:     "2026-07-28",
 		start:        startPage("auto"),
+		refreshes:    true,
 		wantRequests: crossOriginRequests,
 	},
 }
@@ -99,6 +141,12 @@ func startGoSession(revision string) func(t testing.TB, endpoint string) session
 
 func startScript(file string, args ...string) func(t testing.TB, endpoint string) session {
 	return func(t testing.TB, endpoint string) session { return newScript(t, endpoint, file, args...) }
+}
+
+func startPython(install func() (string, error), file string, args ...string) func(t testing.TB, endpoint string) session {
+	return func(t testing.TB, endpoint string) session {
+		return newPythonScript(t, endpoint, install, file, args...)
+	}
 }
 
 // startPage starts an SDK in a web page, with a mode of its version negotiation.
@@ -118,6 +166,31 @@ var firstRevisionRequests = []string{
 	clientRegistered,
 	signInRequested,
 	"GET /.well-known/oauth-authorization-server 200",
+	tokenIssued,
+}
+
+// twiceDiscoveredRequests are those of the AI SDK: it discovers the server and its issuer again
+// after the redirect.
+var twiceDiscoveredRequests = []string{
+	"POST /mcp 401",
+	"GET /.well-known/oauth-protected-resource/mcp 200",
+	"clerk: GET /.well-known/oauth-authorization-server 200",
+	clientRegistered,
+	signInRequested,
+	"GET /.well-known/oauth-protected-resource/mcp 200",
+	"clerk: GET /.well-known/oauth-authorization-server 200",
+	tokenIssued,
+}
+
+// fastMCPRequests are those of FastMCP: it requests the authorization URL itself before it
+// opens the browser, to find out whether the issuer still knows the client.
+var fastMCPRequests = []string{
+	"POST /mcp 401",
+	"GET /.well-known/oauth-protected-resource/mcp 200",
+	"clerk: GET /.well-known/oauth-authorization-server 200",
+	clientRegistered,
+	signInRequested,
+	signInRequested,
 	tokenIssued,
 }
 
@@ -193,6 +266,7 @@ func runClient(t *testing.T, c client) {
 	})
 	sc.step("list", func(t *testing.T) { checkTools(t, s) })
 	sc.step("whoami", func(t *testing.T) { checkWhoami(t, s, ada) })
+	sc.step("refresh token", func(t *testing.T) { checkRefreshes(t, s, c.refreshes) })
 	sc.step("requests", func(t *testing.T) { checkRequests(t, dev, c.wantRequests) })
 	sc.step("separate", func(t *testing.T) {
 		other := c.start(t, dev.url())
@@ -246,8 +320,9 @@ func reconnect(ctx context.Context, s session, u user) (revision string, err err
 	}
 }
 
-// unavailable matches the errors with which the clients report a 503.
-var unavailable = regexp.MustCompile(`503|Service Unavailable|temporarily_unavailable`)
+// unavailable matches the errors with which the clients report a 503. Version 2 of the Python
+// SDK does not name the status.
+var unavailable = regexp.MustCompile(`503|Service Unavailable|temporarily_unavailable|Server returned an error response`)
 
 // unknownClient matches the error of the local Clerk for a client that it does not know.
 var unknownClient = regexp.MustCompile(`OAuth 2\.0 Client '\w+' does not exist`)
@@ -296,6 +371,21 @@ func checkWhoami(t *testing.T, s session, u user) {
 		t.Fatal(err)
 	}
 	checkNamed(t, got, u)
+}
+
+// checkRefreshes checks whether the client requested a refresh token, which Clerk gives for
+// the scope offline_access.
+func checkRefreshes(t *testing.T, s session, want bool) {
+	t.Helper()
+	token, err := callTool[struct {
+		Scopes []string `json:"scopes"`
+	}](within(t, stepTime), s, "token", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := slices.Contains(token.Scopes, "offline_access"); got != want {
+		t.Errorf("got a token with the scopes %q, want offline_access in them: %t", token.Scopes, want)
+	}
 }
 
 func checkNamed(t *testing.T, got whoami, u user) {

@@ -1,11 +1,12 @@
 //go:build e2e
 
 // Package e2e tests Gatehouse with real clients over real sockets, from the first 401 to a
-// tool that knows its caller. The clients are the published ones, in Go, in Node and in
-// Chromium. Only the user who signs in is simulated.
+// tool that knows its caller. The clients are the published ones, in Go, in Node, in Python
+// and in Chromium. Only the user who signs in is simulated.
 //
 // The tests install what they need: npm packages in this folder with "npm ci", a newer Node
-// as one of these packages if the installed Node is too old, and Chromium with apt-get if
+// as one of these packages if the installed Node is too old, Python packages in virtual
+// environments in the folder .venv, and Chromium and Debian's python3-venv with apt-get if
 // the tests run as root. A test fails if something that it needs is still missing, and
 // names it.
 package e2e

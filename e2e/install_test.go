@@ -95,14 +95,8 @@ var findChromium = sync.OnceValues(func() (string, error) {
 	if program, err := lookUpChromium(); err == nil {
 		return program, nil
 	}
-	if _, err := exec.LookPath("apt-get"); err != nil || os.Getuid() != 0 {
-		return "", fmt.Errorf("Chromium is not on PATH; install it, or set CHROMIUM to its program (as root on Debian, the tests install it)")
-	}
-	if err := install("/", "apt-get", "update", "-qq"); err != nil {
-		return "", err
-	}
-	if err := install("/", "apt-get", "install", "-y", "-qq", "chromium"); err != nil {
-		return "", err
+	if err := installDebian("chromium"); err != nil {
+		return "", fmt.Errorf("Chromium is not on PATH; install it, or set CHROMIUM to its program: %w", err)
 	}
 	return lookUpChromium()
 })
@@ -117,6 +111,17 @@ func lookUpChromium() (string, error) {
 		}
 	}
 	return "", exec.ErrNotFound
+}
+
+// installDebian installs a package of Debian, which requires root.
+func installDebian(name string) error {
+	if _, err := exec.LookPath("apt-get"); err != nil || os.Getuid() != 0 {
+		return fmt.Errorf("the tests install %s only as root on Debian", name)
+	}
+	if err := install("/", "apt-get", "update", "-qq"); err != nil {
+		return err
+	}
+	return install("/", "apt-get", "install", "-y", "-qq", name)
 }
 
 func install(folder string, argv ...string) error {

@@ -18,8 +18,8 @@ import (
 // maxReply bounds one reply of a script.
 const maxReply = 1 << 20
 
-// script is a client in JavaScript: a program of the folder clients that runs commands; see
-// clients/commands.mjs.
+// script is a client in JavaScript or Python: a program of the folder clients that runs
+// commands; see clients/commands.mjs.
 type script struct {
 	endpoint string
 	program  *program
@@ -32,14 +32,28 @@ type reply struct {
 	Error string          `json:"error"`
 }
 
-// newScript starts the program file of the folder clients.
+// newScript starts the JavaScript program file of the folder clients.
 func newScript(t testing.TB, endpoint, file string, args ...string) *script {
+	t.Helper()
+	return runScript(t, endpoint, []string{node(t), filepath.Join(packages(t), "clients", file)}, args...)
+}
+
+// newPythonScript starts the Python program file of the folder clients. It writes no bytecode
+// into that folder.
+func newPythonScript(t testing.TB, endpoint string, install func() (string, error), file string, args ...string) *script {
+	t.Helper()
+	argv := []string{python(t, install), "-B", filepath.Join(repository, "e2e", "clients", file)}
+	return runScript(t, endpoint, argv, args...)
+}
+
+// runScript starts a program with an interpreter: argv is the interpreter, its flags and the
+// file of the program.
+func runScript(t testing.TB, endpoint string, argv []string, args ...string) *script {
 	t.Helper()
 	stdin, commands := io.Pipe()
 	replies, stdout := io.Pipe()
-	argv := append([]string{node(t), filepath.Join(packages(t), "clients", file)}, args...)
 	s := &script{endpoint: endpoint, stdin: commands, replies: make(chan reply)}
-	s.program = launch(t, file, stdin, stdout, nil, argv...)
+	s.program = launch(t, filepath.Base(argv[len(argv)-1]), stdin, stdout, nil, append(argv, args...)...)
 	t.Cleanup(func() { commands.Close() })
 	ended := s.program.ended.Done()
 	go func() { <-ended; stdout.Close() }()

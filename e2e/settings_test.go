@@ -138,10 +138,13 @@ func checkAudience(t *testing.T, s session, want []string) {
 }
 
 // TestRegistrationOff uses an instance without dynamic client registration. Every client
-// must report that. "gatehouse call" and the window must also name the setting to change.
+// must report that. "gatehouse call", the Python clients and the window must also name the setting
+// to change.
 func TestRegistrationOff(t *testing.T) {
 	const sdkError = "Incompatible auth server: does not support dynamic client registration"
 	const goError = "no configured client registration methods are supported by the authorization server"
+	// The Python clients send the registration to the MCP server then, whose answer they show.
+	const pythonError = `turn on \"Dynamic client registration\" in the Clerk Dashboard (Configure → OAuth applications → Settings)`
 	wantErr := map[string]string{
 		"go-sdk 2026-07-28":                       goError,
 		"go-sdk 2025-11-25":                       goError,
@@ -149,6 +152,11 @@ func TestRegistrationOff(t *testing.T) {
 		"@modelcontextprotocol/client 2.4.0":      sdkError,
 		"@modelcontextprotocol/client 2.4.0 auto": sdkError,
 		"@modelcontextprotocol/sdk 1.11.5":        sdkError,
+		"@ai-sdk/mcp 2.0.99":                      sdkError,
+		"mcp 1.30.0":                              pythonError,
+		"mcp 2.3.0":                               pythonError,
+		"mcp 2.3.0 legacy":                        pythonError,
+		"fastmcp 3.4.11":                          pythonError,
 		callName: "gatehouse: hint: enable Dynamic Client Registration " +
 			"(Clerk: Dashboard → Configure → OAuth applications → Settings)",
 	}

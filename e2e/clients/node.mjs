@@ -2,11 +2,11 @@
 // local Clerk signs a user in without its pages.
 import { runCommands } from './commands.mjs';
 import { Provider } from './provider.mjs';
-import { Session } from './session.mjs';
+import { Session as TypeScriptSession } from './session.mjs';
 
 const redirectUrl = 'http://127.0.0.1:53682/callback'; // without a listener; visit reads the redirect itself
 
-export function drive(sdk) {
+export function drive(sdk, Session = TypeScriptSession) {
   let session;
   let query;
 
