@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/signin"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
+	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 )
 
 const (
@@ -115,9 +116,7 @@ func newCall(
 	if err != nil {
 		return nil, err
 	}
-	base := http.DefaultTransport.(*http.Transport).Clone()
-	base.MaxResponseHeaderBytes = maxResponseHeader
-	transport := trace.NewTransport(base, account.Resource, con.Step)
+	transport := newTransport(con, account.Resource)
 	return &call{
 		options:   options,
 		resource:  account.Resource,
@@ -138,6 +137,14 @@ func newCall(
 			Transport:    transport,
 		}),
 	}, nil
+}
+
+// newTransport returns the transport for every request about an MCP endpoint. Plain http
+// stays on this machine, for every name of it.
+func newTransport(con *console, endpoint string) *trace.Transport {
+	base := http.DefaultTransport.(*http.Transport).Clone()
+	base.MaxResponseHeaderBytes = maxResponseHeader
+	return trace.NewTransport(remote.Transport(base), endpoint, con.Step)
 }
 
 // openStore returns the store of this user's sign-ins.

@@ -125,7 +125,7 @@ func TestCallFailures(t *testing.T) {
 		},
 		{
 			name:     "unknown host",
-			change:   func(_ *testing.T, f *fixture) { f.mcpURL = "http://nobody.invalid/mcp" },
+			change:   func(_ *testing.T, f *fixture) { f.mcpURL = "https://nobody.invalid/mcp" },
 			wantErr:  `no address for host "nobody.invalid"`,
 			wantHint: "spelling",
 		},

@@ -19,6 +19,9 @@ var errTimeout = errors.New("no sign-in")
 // fetchCode has the user sign in at the authorization URL, and returns the checked
 // response.
 func (c *Client) fetchCode(ctx context.Context, a *attempt, authURL string) (*auth.AuthorizationResult, error) {
+	if err := CheckEndpoint(a.server.metadata.Issuer, "authorization_endpoint", authURL); err != nil {
+		return nil, err
+	}
 	u, err := url.Parse(authURL)
 	if err != nil {
 		return nil, err

@@ -2,17 +2,31 @@ package signin
 
 import (
 	"errors"
+	"fmt"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 )
 
 // OpenBrowser shows url in the user's browser: the first command of $BROWSER that
-// starts, or the system's default browser. The error says why none started.
+// starts, or the system's default browser. The error says why none started. It opens
+// only https, and http on loopback: the system's default program for other schemes is
+// not a browser.
 func OpenBrowser(getenv func(string) string, url string) error {
+	if _, err := checkURL(url); err != nil {
+		problem, _ := parts(err)
+		return fmt.Errorf("not opening %s: it %s", quote.String(url), problem)
+	}
 	err := errors.New("no display and no $BROWSER")
 	for _, argv := range browserCommands(runtime.GOOS, getenv, url) {
 		cmd := exec.Command(argv[0], argv[1:]...)
+		if isBatchFile(runtime.GOOS, cmd.Path) {
+			err = fmt.Errorf("%q is a batch file, whose shell would read the & of the link as the end of a command", argv[0])
+			continue
+		}
 		if err = cmd.Start(); err == nil {
 			go cmd.Wait()
 			return nil
@@ -38,6 +52,13 @@ func browserCommands(goos string, getenv func(string) string, url string) [][]st
 		return nil
 	}
 	return [][]string{{"xdg-open", url}, {"x-www-browser", url}}
+}
+
+// isBatchFile reports whether path is a script of cmd.exe, which Windows starts with a
+// shell although the caller asks for none.
+func isBatchFile(goos, path string) bool {
+	extension := strings.ToLower(filepath.Ext(path))
+	return goos == "windows" && (extension == ".bat" || extension == ".cmd")
 }
 
 func chosenBrowsers(goos, list, url string) [][]string {

@@ -3,7 +3,6 @@ package signin
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -85,9 +84,10 @@ func New(ctx context.Context, config Config) *Client {
 }
 
 // NewHTTPClient returns the HTTP client for metadata, registration, tokens and
-// revocation.
+// revocation. It sends requests only to URLs that checkURL accepts, and does not follow
+// the redirect of a POST request.
 func NewHTTPClient(transport *trace.Transport) *http.Client {
-	return &http.Client{Transport: &metadataCache{next: transport}, Timeout: httpTimeout}
+	return &http.Client{Transport: &checkedTransport{next: transport}, Timeout: httpTimeout}
 }
 
 func (c *Client) loadSaved() {
@@ -100,6 +100,10 @@ func (c *Client) loadSaved() {
 	}
 	if lacking := missing(c.config.Scopes, saved.Tokens.Scopes()); len(lacking) > 0 {
 		c.ui.Step("ignoring the saved sign-in: it lacks scope %q", strings.Join(lacking, " "))
+		return
+	}
+	if err := CheckEndpoint(saved.Issuer, "token_endpoint", saved.TokenEndpoint); err != nil {
+		c.ui.Note("warning: not using the saved sign-in: %v", err)
 		return
 	}
 	c.ui.Step("using the saved sign-in for %s (issuer %s)", c.config.Account.Resource, saved.Issuer)
@@ -120,12 +124,12 @@ func (c *Client) TokenSource(context.Context) (oauth2.TokenSource, error) {
 // Authorize implements [auth.OAuthHandler]: it signs in after a 401, and again for more
 // scopes after a 403 that asks for them. After a failure it returns the same error
 // again, because the go-sdk retries and the user would see a second browser window.
-func (c *Client) Authorize(ctx context.Context, req *http.Request, resp *http.Response) error {
+func (c *Client) Authorize(ctx context.Context, _ *http.Request, resp *http.Response) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer resp.Body.Close()
 	if c.err == nil {
-		c.err = c.authorize(ctx, req, resp)
+		c.err = c.authorize(ctx, resp)
 	}
 	return c.err
 }
@@ -152,7 +156,7 @@ func (c *Client) scopes() []string {
 	return c.source.scopes()
 }
 
-func (c *Client) authorize(ctx context.Context, req *http.Request, resp *http.Response) error {
+func (c *Client) authorize(ctx context.Context, resp *http.Response) error {
 	answer := c.config.Transport.LastAnswer()
 	forbidden := resp.StatusCode == http.StatusForbidden
 	switch {
@@ -179,7 +183,7 @@ func (c *Client) authorize(ctx context.Context, req *http.Request, resp *http.Re
 		wanted = union(c.scopes(), wanted)
 	}
 	c.requested = union(c.requested, wanted)
-	return c.signInAt(ctx, server, wanted, req, resp)
+	return c.signInAt(ctx, server, wanted)
 }
 
 // canStepUp reports whether to sign in for more scopes after a 403: the server must ask
@@ -190,14 +194,14 @@ func (c *Client) canStepUp(a *trace.Answer) bool {
 }
 
 // signInAt signs in at an authorization server for the wanted scopes.
-func (c *Client) signInAt(ctx context.Context, server *authServer, wanted []string, req *http.Request, resp *http.Response) error {
+func (c *Client) signInAt(ctx context.Context, server *authServer, wanted []string) error {
 	saved := c.savedAt(server)
 	callback, err := c.openCallback(saved)
 	if err != nil {
 		return err
 	}
 	defer callback.close()
-	err = c.signInWithClient(ctx, &attempt{server: server, saved: saved, callback: callback, wanted: wanted, req: req, resp: resp})
+	err = c.signInWithClient(ctx, &attempt{server: server, saved: saved, callback: callback, wanted: wanted})
 	if err != nil {
 		err = explainOAuth(err, c.config.Account.Resource)
 	}
@@ -212,8 +216,6 @@ type attempt struct {
 	callback  *callback
 	wanted    []string // scopes
 	newClient bool     // the client was registered in this run
-	req       *http.Request
-	resp      *http.Response
 }
 
 // signInWithClient signs in with the saved client. If there is none that can be used,
@@ -271,7 +273,7 @@ func (c *Client) signInOnce(ctx context.Context, a *attempt) error {
 		RequestRefreshToken: true,
 		// Accept a correct iss also from servers that do not announce the parameter.
 		AcceptUnadvertisedIss: true,
-		Client:                c.http,
+		Client:                a.server.client(c.http),
 		NewTokenSource: func(_ context.Context, config *oauth2.Config, token *oauth2.Token) (oauth2.TokenSource, error) {
 			saved.TokenEndpoint = config.Endpoint.TokenURL
 			saved.TokenEndpointStyle = int(config.Endpoint.AuthStyle)
@@ -283,7 +285,11 @@ func (c *Client) signInOnce(ctx context.Context, a *attempt) error {
 	if err != nil {
 		return err
 	}
-	if err := handler.Authorize(ctx, a.req, withoutBody(a.resp)); err != nil {
+	req, resp, err := a.server.unauthorized()
+	if err != nil {
+		return err
+	}
+	if err := handler.Authorize(ctx, req, resp); err != nil {
 		return err
 	}
 	c.signedIn, c.source = true, source
@@ -296,11 +302,4 @@ func (c *Client) save(saved *savedsignin.SignIn) {
 	if err := c.config.Store.Save(saved); err != nil {
 		c.ui.Note("warning: the next call has to sign in again: %v", err)
 	}
-}
-
-// withoutBody returns the status and header of a response whose body was read.
-func withoutBody(resp *http.Response) *http.Response {
-	head := *resp
-	head.Body = io.NopCloser(strings.NewReader(""))
-	return &head
 }

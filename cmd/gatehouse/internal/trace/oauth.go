@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
-
-	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
 )
 
 // oauthDocument has the members that are shown of the JSON documents of a sign-in.
@@ -32,7 +30,8 @@ func (t *Transport) recordOAuth(role Role, req *http.Request, resp *http.Respons
 		return err
 	}
 	if resp.StatusCode >= 300 {
-		return t.recordRejection(role, req, resp, JoinNonEmpty(": ", fmt.Sprint(resp.StatusCode), ErrorText(resp, body)))
+		t.recordRejection(role, req, JoinNonEmpty(": ", fmt.Sprint(resp.StatusCode), ErrorText(resp, body)))
+		return nil
 	}
 	var doc oauthDocument
 	if err := json.Unmarshal(body, &doc); err != nil && role != RoleRevocation {
@@ -75,19 +74,12 @@ func (t *Transport) learnFrom(role Role, doc oauthDocument) {
 	}
 }
 
-// recordRejection records and reports a rejection. A redirect of a POST request is an
-// error: if it were followed, codes and tokens would be sent to a URL that no metadata
-// names.
-func (t *Transport) recordRejection(role Role, req *http.Request, resp *http.Response, text string) error {
+// recordRejection records and reports a rejection.
+func (t *Transport) recordRejection(role Role, req *http.Request, text string) {
 	t.mu.Lock()
 	t.rejections[role] = text
 	t.mu.Unlock()
 	t.step("%s: %s", attempt(role, req), text)
-	if resp.StatusCode < 400 && req.Method == http.MethodPost {
-		return failure.New("report this to the operator of the authorization server: its metadata must name the endpoint itself",
-			"%q redirects%s; not sending secrets there", WithoutQuery(req.URL), RedirectTarget(resp.Header.Get("Location")))
-	}
-	return nil
 }
 
 // grantType returns the grant_type of a token request (RFC 6749 section 4).
