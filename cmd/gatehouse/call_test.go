@@ -273,12 +273,23 @@ func TestCallFailures(t *testing.T) {
 			change: func(_ *testing.T, f *fixture) {
 				f.editResponse(func(q url.Values) { q.Set("state", "of another sign-in") })
 			},
-			wantErr:  "authorization response has another state than the request",
-			wantHint: "run the same command again",
+			args:     []string{"URL", "whoami", "--timeout", "1s"},
+			wantErr:  "no sign-in within 1s; answers ignored because their state is of another sign-in: 1",
+			wantHint: "run the command again",
 		},
 		{
 			name:     "no state",
 			change:   func(_ *testing.T, f *fixture) { f.editResponse(func(q url.Values) { q.Del("state") }) },
+			args:     []string{"URL", "whoami", "--timeout", "1s"},
+			wantErr:  "no sign-in within 1s; answers ignored because their state is of another sign-in: 1",
+			wantHint: "run the command again",
+		},
+		{
+			name: "wrong state, without a browser",
+			change: func(_ *testing.T, f *fixture) {
+				f.editResponse(func(q url.Values) { q.Set("state", "of another sign-in") })
+			},
+			args:     []string{"URL", "whoami", "--user", "ada"},
 			wantErr:  "authorization response has another state than the request",
 			wantHint: "run the same command again",
 		},
@@ -561,7 +572,7 @@ func TestCallPageShowsTheProblem(t *testing.T) {
 	f.editResponse(func(q url.Values) { q.Set("code", "made-up") })
 	f.call(t, f.mcpURL, "whoami").want(t, exitFailure)
 	page := <-f.pages
-	for _, text := range []string{"Not signed in", "token endpoint rejects the code", "run the command again"} {
+	for _, text := range []string{"You are not signed in", "Token endpoint rejects the code", "Run the command again"} {
 		if !strings.Contains(page, text) {
 			t.Errorf("page has no %q:\n%s", text, page)
 		}

@@ -1,12 +1,17 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/savedsignin"
+	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
 
 // fragmentURL is a file on Windows for a command that opens any URL, and on loopback for a
@@ -163,4 +168,129 @@ func TestCallBoundsHeaders(t *testing.T) {
 		return true
 	}
 	f.call(t, f.mcpURL, "whoami").want(t, exitFailure, "server response headers exceeded")
+}
+
+// TestCallIgnoresForgedAnswers has a page that guesses the port of the callback before the
+// user has signed in.
+func TestCallIgnoresForgedAnswers(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	signIn := f.browser(map[string]string{localclerk.SignInHeader: "ada"})
+	f.browse = func(link string) error {
+		u, err := url.Parse(link)
+		if err != nil {
+			return err
+		}
+		for _, query := range []string{"?error=access_denied", "?code=forged&state=guess", "?error=access_denied&state="} {
+			resp, err := http.Get(u.Query().Get("redirect_uri") + query)
+			if err != nil {
+				return err
+			}
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusNotFound {
+				t.Errorf("callback%s = %d, want 404", query, resp.StatusCode)
+			}
+		}
+		return signIn(link)
+	}
+	f.call(t, "-v", f.mcpURL, "whoami").want(t, exitOK, "ignored an answer that does not have the state of this sign-in")
+}
+
+// TestCallWithAnIssuerThatEndsInASlash has the issuer of Auth0 or Google (RFC 8414 section
+// 3.1: the slash is removed before the well-known path is inserted).
+func TestCallWithAnIssuerThatEndsInASlash(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, suffix string
+		metadata     string // where the server has its metadata
+		requests     []string
+	}{
+		{
+			name:     "control",
+			metadata: "/.well-known/oauth-authorization-server",
+			requests: []string{"/.well-known/oauth-authorization-server"},
+		},
+		{
+			name:     "slash",
+			suffix:   "/",
+			metadata: "/.well-known/oauth-authorization-server",
+			requests: []string{"/.well-known/oauth-authorization-server"},
+		},
+		{
+			name:     "slash, OpenID Connect alone",
+			suffix:   "/",
+			metadata: "/.well-known/openid-configuration",
+			requests: []string{"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"},
+		},
+		{
+			name:     "path with a slash",
+			suffix:   "/realms/one/",
+			metadata: "/.well-known/oauth-authorization-server/realms/one",
+			requests: []string{"/.well-known/oauth-authorization-server/realms/one"},
+		},
+		{
+			name:     "path with a slash, OpenID Connect alone",
+			suffix:   "/realms/one/",
+			metadata: "/realms/one/.well-known/openid-configuration",
+			requests: []string{
+				"/.well-known/oauth-authorization-server/realms/one",
+				"/.well-known/openid-configuration/realms/one",
+				"/realms/one/.well-known/openid-configuration",
+			},
+		},
+		{
+			name:   "no metadata",
+			suffix: "/realms/one/",
+			requests: []string{
+				"/.well-known/oauth-authorization-server/realms/one",
+				"/.well-known/openid-configuration/realms/one",
+				"/realms/one/.well-known/openid-configuration",
+			},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			issuer := f.clerkURL + test.suffix
+			f.metadata.AuthorizationServers[0] = issuer
+			f.editResponse(func(q url.Values) { q.Set("iss", issuer) })
+			answerWithIssuer := f.interceptClerk
+			var requests []string
+			f.interceptClerk = func(w http.ResponseWriter, req *http.Request) bool {
+				if req.URL.Path == "/oauth/authorize" {
+					return answerWithIssuer(w, req)
+				}
+				if !strings.Contains(req.URL.Path, "/.well-known/") {
+					return false
+				}
+				requests = append(requests, req.URL.Path)
+				if req.URL.Path != test.metadata {
+					http.NotFound(w, req)
+					return true
+				}
+				w.Header().Set("Content-Type", "application/json")
+				json.NewEncoder(w).Encode(map[string]any{
+					"issuer":                           issuer,
+					"authorization_endpoint":           f.clerkURL + "/oauth/authorize",
+					"token_endpoint":                   f.clerkURL + "/oauth/token",
+					"registration_endpoint":            f.clerkURL + "/oauth/register",
+					"code_challenge_methods_supported": []string{"S256"},
+				})
+				return true
+			}
+			got := f.call(t, f.mcpURL, "whoami")
+			if test.metadata != "" {
+				got.want(t, exitOK)
+			} else {
+				var urls []string
+				for _, path := range test.requests {
+					urls = append(urls, f.clerkURL+path)
+				}
+				got.want(t, exitFailure, "has no metadata at "+strings.Join(urls, " or ")+"\n")
+			}
+			if diff := cmp.Diff(test.requests, requests); diff != "" {
+				t.Errorf("requests (-want +got):\n%s", diff)
+			}
+		})
+	}
 }

@@ -26,6 +26,8 @@ func (c *Client) fetchCode(ctx context.Context, a *attempt, authURL string) (*au
 	if err != nil {
 		return nil, err
 	}
+	state := u.Query().Get("state")
+	a.callback.expect(state)
 	if !a.newClient {
 		if err := c.checkClient(ctx, authURL); err != nil {
 			return nil, err
@@ -40,7 +42,7 @@ func (c *Client) fetchCode(ctx context.Context, a *attempt, authURL string) (*au
 	if err != nil {
 		return nil, err
 	}
-	if err := response.check(u.Query().Get("state"), a.server.metadata); err != nil {
+	if err := response.check(state, a.server.metadata); err != nil {
 		return nil, err
 	}
 	c.ui.Step("got the authorization code")
@@ -123,10 +125,14 @@ func (c *Client) await(ctx context.Context, cb *callback) (authResponse, error) 
 	case <-ctx.Done():
 	}
 	if errors.Is(context.Cause(ctx), errTimeout) {
+		said := ""
+		if n := cb.ignoredAnswers(); n > 0 {
+			said = fmt.Sprintf("; answers ignored because their state is of another sign-in: %d", n)
+		}
 		return authResponse{}, failure.New(
 			"run the command again; --timeout waits longer, --no-browser prints the link; if the page reported a problem "+
 				"with the client, --logout forgets the client",
-			"%w within %s", errTimeout, c.config.Timeout)
+			"%w within %s%s", errTimeout, c.config.Timeout, said)
 	}
 	return authResponse{}, ctx.Err()
 }
