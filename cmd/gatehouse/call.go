@@ -117,25 +117,26 @@ func newCall(
 		return nil, err
 	}
 	transport := newTransport(con, account.Resource)
+	client := signin.New(ctx, signin.Config{
+		Account:      account,
+		Scopes:       strings.Fields(options.scope),
+		ClientSecret: secret,
+		CallbackPort: options.callbackPort,
+		NoBrowser:    options.noBrowser,
+		Timeout:      options.timeout,
+		Version:      version,
+		Pause:        timeout.suspend,
+		UI:           con,
+		Store:        store,
+		Transport:    transport,
+	})
 	return &call{
 		options:   options,
 		resource:  account.Resource,
 		con:       con,
 		transport: transport,
-		http:      &http.Client{Transport: transport, CheckRedirect: rejectRedirect},
-		signIn: signin.New(ctx, signin.Config{
-			Account:      account,
-			Scopes:       strings.Fields(options.scope),
-			ClientSecret: secret,
-			CallbackPort: options.callbackPort,
-			NoBrowser:    options.noBrowser,
-			Timeout:      options.timeout,
-			Version:      version,
-			Pause:        timeout.suspend,
-			UI:           con,
-			Store:        store,
-			Transport:    transport,
-		}),
+		http:      &http.Client{Transport: client.Transport()},
+		signIn:    client,
 	}, nil
 }
 
@@ -156,13 +157,6 @@ func openStore(con *console) (*savedsignin.Store, error) {
 			"finding the configuration directory: %w", err)
 	}
 	return savedsignin.NewStore(filepath.Join(dir, "gatehouse"), con.Note), nil
-}
-
-// rejectRedirect stops at a redirect of the MCP endpoint. If it were followed, a POST
-// request would become a GET request, and the URL would not be the resource of the
-// sign-in.
-func rejectRedirect(req *http.Request, via []*http.Request) error {
-	return failure.New("call that URL, if you trust it", "%q redirects to %q", via[0].URL, req.URL)
 }
 
 // connect opens an MCP session, signing in if the server asks for it. If the server is
@@ -307,7 +301,8 @@ func (c *call) printResult(name string, result *mcp.CallToolResult) error {
 // explain turns the error of a call into a [failure.Error] that names the cause and the
 // next step. It returns err itself if it knows nothing better.
 func (c *call) explain(ctx context.Context, err error) error {
-	if signInErr := c.signIn.Err(); signInErr != nil {
+	signInErr := c.signIn.Err()
+	if signInErr != nil {
 		err = signInErr
 	}
 	var f *failure.Error
@@ -326,7 +321,7 @@ func (c *call) explain(ctx context.Context, err error) error {
 		return failure.New(fmt.Sprintf(`"gatehouse call %s list" prints the tools and their arguments`, c.resource),
 			"%q rejects the request: %s (%d)", c.resource, rejected.Message, rejected.Code)
 	}
-	if last := c.transport.LastAnswer(); last != nil && !last.IsMCP() {
+	if last := c.transport.LastAnswer(); signInErr == nil && last != nil && !last.IsMCP() {
 		return signin.ExplainAnswer(last, c.resource, c.signIn.Scopes())
 	}
 	return err

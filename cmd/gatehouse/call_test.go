@@ -1344,3 +1344,147 @@ whoami
 		t.Errorf("list --json: %v, %s", err, listed.stdout)
 	}
 }
+
+// TestCallTokenResponses has a token endpoint that answers 200 with something else than a
+// token of RFC 6749, for the code and for the refresh token.
+func TestCallTokenResponses(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, contentType string
+		body              string // "" for the response of the local Clerk
+		expiresIn         any
+		wantErr           string
+	}{
+		{name: "control"},
+		{name: "fraction of a second", expiresIn: 3599.5},
+		{name: "text", expiresIn: "3599"},
+		{name: "fraction as text", expiresIn: "3599.5"},
+		{name: "exponent", expiresIn: 1e30},
+		{name: "word", expiresIn: "soon", wantErr: `expires_in is "soon", want a number of seconds`},
+		{name: "HTML", contentType: "text/html; charset=utf-8", body: "<h1>Hello</h1>", wantErr: "200 with text/html, but the body is not"},
+		{name: "no content type", contentType: "", body: "hello", wantErr: "but the body "},
+		{name: "text without a token", contentType: "text/plain", body: "hello", wantErr: "but the body has no access_token"},
+		{name: "array", contentType: "application/json", body: "[1]", wantErr: "but the body is not a JSON object"},
+		{name: "null", contentType: "application/json", body: "null", wantErr: "but the body is not a JSON object"},
+		{name: "no token", contentType: "application/json", body: `{"token_type":"Bearer"}`, wantErr: "but the body has no access_token"},
+		{name: "number", contentType: "application/json", body: `{"access_token":7}`, wantErr: "but the body has no access_token"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			spoil := func() {
+				f.interceptClerk = func(w http.ResponseWriter, req *http.Request) bool {
+					if req.URL.Path != "/oauth/token" || test.body == "" {
+						return false
+					}
+					w.Header().Set("Content-Type", test.contentType)
+					io.WriteString(w, test.body)
+					return true
+				}
+				f.editJSON = func(path string, document map[string]any) {
+					if path == "/oauth/token" && test.expiresIn != nil {
+						document["expires_in"] = test.expiresIn
+					}
+				}
+			}
+			spoil()
+			call := func(wantErr string) {
+				t.Helper()
+				got := f.call(t, "-v", f.mcpURL, "whoami")
+				if test.wantErr == "" {
+					got.want(t, exitOK)
+					return
+				}
+				got.want(t, exitFailure, wantErr, test.wantErr, "gatehouse: hint: report this to the operator of the authorization server")
+				if strings.Contains(got.stderr, "run the command again") {
+					t.Errorf("the hint does not help:\n%s", got.stderr)
+				}
+				if n := f.count("POST /oauth/token"); n != 1 {
+					t.Errorf("requested %d tokens, want 1", n)
+				}
+			}
+			call("gatehouse: error: token endpoint ")
+			f.interceptClerk, f.editJSON = nil, nil
+			f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+			f.edit(t, func(k *savedsignin.SignIn) { k.Tokens.Expiry = longAgo })
+			f.resetCounts()
+			spoil()
+			call("gatehouse: error: refreshing the sign-in at ")
+		})
+	}
+}
+
+// TestCallEndsWithItsError checks that nothing is sent after the request that failed.
+func TestCallEndsWithItsError(t *testing.T) {
+	t.Parallel()
+	deny := func(f *fixture) {
+		f.browse = f.browser(map[string]string{localclerk.SignInHeader: "ada", localclerk.ConsentHeader: "deny"})
+	}
+	for _, test := range []struct {
+		name   string
+		change func(t *testing.T, f *fixture)
+		args   []string
+		last   string // step
+	}{
+		{"denied", func(_ *testing.T, f *fixture) { deny(f) }, nil, "5. opened the browser"},
+		{"unknown user", func(*testing.T, *fixture) {}, []string{"--user", "bob"}, "4. registered client "},
+		{
+			"server that is not running",
+			func(t *testing.T, f *fixture) { f.mcpURL = closedPort(t) + "/mcp" },
+			nil,
+			"1. asked ",
+		},
+		{
+			"redirect",
+			func(_ *testing.T, f *fixture) {
+				f.interceptMCP = func(w http.ResponseWriter, req *http.Request) bool {
+					http.Redirect(w, req, "/mcp/", http.StatusTemporaryRedirect)
+					return true
+				}
+			},
+			nil,
+			"1. asked ",
+		},
+		{
+			"rejected token",
+			func(_ *testing.T, f *fixture) {
+				f.interceptMCP = func(w http.ResponseWriter, req *http.Request) bool {
+					w.WriteHeader(http.StatusUnauthorized)
+					return true
+				}
+			},
+			nil,
+			"8. asked ",
+		},
+		{
+			"no refresh",
+			func(t *testing.T, f *fixture) {
+				f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+				f.edit(t, func(k *savedsignin.SignIn) { k.Tokens.Expiry = longAgo })
+				f.interceptClerk = func(w http.ResponseWriter, _ *http.Request) bool {
+					http.Error(w, "down", http.StatusBadGateway)
+					return true
+				}
+			},
+			nil,
+			"2. asked ",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			test.change(t, f)
+			got := f.call(t, append([]string{"-v", f.mcpURL, "whoami"}, test.args...)...)
+			got.want(t, exitFailure)
+			last := ""
+			for line := range strings.Lines(got.stderr) {
+				if !strings.HasPrefix(line, "gatehouse: ") {
+					last = line
+				}
+			}
+			if !strings.HasPrefix(last, test.last) {
+				t.Errorf("last step = %q, want %q:\n%s", last, test.last, got.stderr)
+			}
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -65,9 +66,12 @@ type Client struct {
 
 	mu        sync.Mutex
 	source    *tokenSource // nil before there are tokens
-	signedIn  bool         // in this run
 	requested []string     // scopes requested in this run
 	err       error        // why sign-in failed, if it did
+
+	// For requests that must not wait for a sign-in, which holds mu.
+	signedIn atomic.Bool           // in this run
+	failed   atomic.Pointer[error] // why nothing more is sent to the MCP endpoint
 }
 
 // New returns a Client that begins with the saved sign-in of the account, if that holds
@@ -129,7 +133,10 @@ func (c *Client) Authorize(ctx context.Context, _ *http.Request, resp *http.Resp
 	defer c.mu.Unlock()
 	defer resp.Body.Close()
 	if c.err == nil {
-		c.err = c.authorize(ctx, resp)
+		if c.err = c.authorize(ctx, resp); c.err != nil {
+			err := c.err
+			c.failed.Store(&err)
+		}
 	}
 	return c.err
 }
@@ -160,7 +167,7 @@ func (c *Client) authorize(ctx context.Context, resp *http.Response) error {
 	answer := c.config.Transport.LastAnswer()
 	forbidden := resp.StatusCode == http.StatusForbidden
 	switch {
-	case forbidden && !c.canStepUp(answer), !forbidden && c.signedIn:
+	case forbidden && !c.canStepUp(answer), !forbidden && c.signedIn.Load():
 		return ExplainAnswer(answer, c.config.Account.Resource, c.scopes())
 	case !forbidden && c.source.forceRefresh():
 		return nil
@@ -273,7 +280,7 @@ func (c *Client) signInOnce(ctx context.Context, a *attempt) error {
 		RequestRefreshToken: true,
 		// Accept a correct iss also from servers that do not announce the parameter.
 		AcceptUnadvertisedIss: true,
-		Client:                a.server.client(c.http),
+		Client:                a.server.client(tokenClient(c.http)),
 		NewTokenSource: func(_ context.Context, config *oauth2.Config, token *oauth2.Token) (oauth2.TokenSource, error) {
 			saved.TokenEndpoint = config.Endpoint.TokenURL
 			saved.TokenEndpointStyle = int(config.Endpoint.AuthStyle)
@@ -292,7 +299,8 @@ func (c *Client) signInOnce(ctx context.Context, a *attempt) error {
 	if err := handler.Authorize(ctx, req, resp); err != nil {
 		return err
 	}
-	c.signedIn, c.source = true, source
+	c.source = source
+	c.signedIn.Store(true)
 	c.save(saved)
 	return nil
 }

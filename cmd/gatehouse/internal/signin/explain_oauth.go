@@ -73,5 +73,5 @@ func explainOAuth(err error, resource string) error {
 			"token endpoint rejects the code: %s",
 			trace.JoinNonEmpty(": ", fmt.Sprint(rejected.Response.StatusCode), rejected.ErrorCode, rejected.ErrorDescription))
 	}
-	return fmt.Errorf("signing in to %q: %w", resource, err)
+	return failure.New("-v shows each step of the sign-in", "signing in to %q: %w", resource, err)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ type oauthDocument struct {
 	Revocation   string `json:"revocation_endpoint"`
 	ClientID     string `json:"client_id"`
 	Scope        string `json:"scope"`
-	ExpiresIn    int64  `json:"expires_in"`
+	ExpiresIn    any    `json:"expires_in"` // a number; some servers send a string
 }
 
 // recordOAuth reports an exchange with an endpoint of the sign-in.
@@ -91,9 +92,14 @@ func grantType(req *http.Request) string {
 	return form.Get("grant_type")
 }
 
-func lifetime(seconds int64) string {
-	if seconds <= 0 {
+// maxLifetime bounds the lifetime of a token that is shown.
+const maxLifetime = 100 * 365 * 24 * time.Hour
+
+// lifetime describes the expires_in of a token response.
+func lifetime(expiresIn any) string {
+	seconds, err := strconv.ParseFloat(fmt.Sprint(expiresIn), 64)
+	if err != nil || !(seconds > 0) {
 		return "without an expiry"
 	}
-	return "expires in " + (time.Duration(seconds) * time.Second).String()
+	return "expires in " + (time.Duration(min(seconds, maxLifetime.Seconds())) * time.Second).String()
 }
