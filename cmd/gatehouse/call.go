@@ -43,7 +43,8 @@ the tools; to call a tool of that name, give it arguments (list '{}'). Flags may
 before or after the arguments; what follows "--" is not read as a flag.
 
 Sign-ins are saved in the directory "gatehouse" of your configuration directory, one
-file for each server, issuer and user. Only you can read them.`,
+file for each server, issuer and user. Only you can read them. A call without --user uses
+the sign-in of a --user if it is the only one to that server.`,
 		Example: `  gatehouse call http://localhost:3000/mcp list
   gatehouse call http://localhost:3000/mcp whoami
   gatehouse call http://localhost:3000/mcp whoami --user ada -v

@@ -938,6 +938,66 @@ func TestCallSeparatesUsers(t *testing.T) {
 	}
 }
 
+// TestCallUsesTheOnlySavedSignIn has a sign-in that was saved with a flag, and a call
+// without it.
+func TestCallUsesTheOnlySavedSignIn(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		users  []string // who signed in with --user
+		args   []string // of the next call
+		opened int      // how often that opens the browser
+		tokens int      // how many tokens it requests
+		stderr string
+	}{
+		{name: "control", users: nil, opened: 1, tokens: 1},
+		{name: "one user", users: []string{"grace"}, stderr: "gatehouse: using the saved sign-in of --user grace\n"},
+		{
+			name:   "two users",
+			users:  []string{"grace", "ada"},
+			opened: 1,
+			tokens: 1,
+			stderr: "to use a saved sign-in, add --user ada or --user grace\n",
+		},
+		{name: "another user", users: []string{"grace"}, args: []string{"--user", "ada"}, tokens: 1},
+		{name: "another client", users: []string{"grace"}, args: []string{"--client-id", "unknown"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			for _, user := range test.users {
+				f.call(t, f.mcpURL, "whoami", "--user", user).want(t, exitOK)
+			}
+			f.resetCounts()
+			got := f.call(t, append([]string{f.mcpURL, "whoami"}, test.args...)...)
+			if test.name != "another client" {
+				got.want(t, exitOK, test.stderr)
+			}
+			if used := strings.Contains(got.stderr, "using the saved sign-in"); used != (test.stderr != "" && test.opened == 0) {
+				t.Errorf("used the saved sign-in: %v\n%s", used, got.stderr)
+			}
+			if f.opened != test.opened || len(f.tokens) != test.tokens {
+				t.Errorf("opened the browser %d times and requested %d tokens, want %d and %d",
+					f.opened, len(f.tokens), test.opened, test.tokens)
+			}
+		})
+	}
+}
+
+// TestCallUsesTheOnlySavedSignInAfterItsEnd has a sign-in that was saved with --user and is
+// not valid any more. The user signs in again as before, without a browser.
+func TestCallUsesTheOnlySavedSignInAfterItsEnd(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.call(t, f.mcpURL, "whoami", "--user", "grace").want(t, exitOK)
+	f.edit(t, func(k *savedsignin.SignIn) { k.Tokens.Expiry, k.Tokens.Refresh = longAgo, "" })
+	f.browse = func(string) error { t.Error("opened the browser"); return nil }
+	f.call(t, f.mcpURL, "whoami").want(t, exitOK, "using the saved sign-in of --user grace")
+	if n := len(f.files(t)); n != 1 {
+		t.Errorf("%d sign-ins are saved, want 1", n)
+	}
+}
+
 func TestCallOrganization(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -100,7 +101,9 @@ func (c *Client) loadSaved() {
 		c.ui.Note("warning: not using a saved sign-in: %v", err)
 	}
 	if saved == nil || saved.Tokens == nil {
-		return
+		if saved = c.adoptOther(); saved == nil {
+			return
+		}
 	}
 	if lacking := missing(c.config.Scopes, saved.Tokens.Scopes()); len(lacking) > 0 {
 		c.ui.Step("ignoring the saved sign-in: it lacks scope %q", strings.Join(lacking, " "))
@@ -113,6 +116,32 @@ func (c *Client) loadSaved() {
 	c.ui.Step("using the saved sign-in for %s (issuer %s)", c.config.Account.Resource, saved.Issuer)
 	c.config.Transport.Learn(saved.TokenEndpoint, trace.RoleToken)
 	c.source = c.newTokenSource(saved)
+}
+
+// adoptOther continues with the account of the only saved sign-in to the server, if the
+// command line names no user and that account has no sign-in of its own. It returns nil if
+// there is not exactly one.
+func (c *Client) adoptOther() *savedsignin.SignIn {
+	account := c.config.Account
+	if account.User != "" {
+		return nil
+	}
+	others, err := c.config.Store.Covered(account)
+	if err != nil || len(others) == 0 {
+		return nil // Newest has reported the error
+	}
+	if len(others) > 1 {
+		var flags []string
+		for _, other := range others {
+			flags = append(flags, other.Account.Flags())
+		}
+		slices.Sort(flags)
+		c.ui.Note("signing in anew; to use a saved sign-in, add %s", strings.Join(flags, " or "))
+		return nil
+	}
+	c.config.Account = others[0].Account
+	c.ui.Note("using the saved sign-in of %s", others[0].Account.Flags())
+	return others[0]
 }
 
 // TokenSource implements [auth.OAuthHandler].
@@ -250,7 +279,7 @@ func (c *Client) savedAt(server *authServer) *savedsignin.SignIn {
 	if saved == nil {
 		saved = &savedsignin.SignIn{Account: account, Issuer: issuer}
 	}
-	if account.ClientID != "" {
+	if account.ClientID != "" && (saved.Client.ID != account.ClientID || c.config.ClientSecret != "") {
 		saved.Client = savedsignin.Client{ID: account.ClientID, Secret: c.config.ClientSecret}
 	}
 	saved.RevocationEndpoint = server.metadata.RevocationEndpoint
