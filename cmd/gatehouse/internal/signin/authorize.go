@@ -91,19 +91,20 @@ func (c *Client) visit(ctx context.Context, authURL string, header http.Header) 
 // authorization response.
 func (c *Client) signInWithBrowser(ctx context.Context, authURL string, cb *callback) (authResponse, error) {
 	c.ui.Begin("waiting for the sign-in in the browser")
-	c.showLink(authURL)
+	c.showLink(authURL, cb)
 	ctx, cancel := context.WithTimeoutCause(ctx, c.config.Timeout, errTimeout)
 	defer cancel()
 	return c.await(ctx, cb)
 }
 
-func (c *Client) showLink(authURL string) {
+func (c *Client) showLink(authURL string, cb *callback) {
 	if c.config.NoBrowser {
 		c.ui.Note("open this link to sign in: %s", authURL)
 		return
 	}
 	if err := c.ui.OpenBrowser(authURL); err != nil {
 		c.ui.Note("no browser opened (%v); open this link to sign in: %s", err, authURL)
+		c.ui.Note("the browser must reach %s on this machine; from another machine: ssh -L %s:%s", cb.host, cb.host, cb.host)
 		return
 	}
 	c.ui.Step("opened the browser")
