@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
-	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
 const (
@@ -87,7 +86,7 @@ func (v *verifier) checkOpaque(ctx context.Context, raw string, key fingerprint,
 		return entry.rejection
 	}
 	if len(raw) > maxOpaque {
-		return rejectionOf(&token.Error{Reason: reason.TooLarge})
+		return rejectionOf(tooLarge(len(raw), maxOpaque))
 	}
 	if left := time.Unix(0, in.pausedUntil.Load()).Sub(now); left > 0 {
 		return &Rejection{Reason: reason.ProviderUnavailable, Err: &busyError{left, errPaused}}

@@ -94,11 +94,7 @@ func newTokenVerifier(p Provider, audiences []string, leeway time.Duration) *tok
 // verified before costs one hash and one look-up until it expires or the keys change.
 func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejection {
 	if len(raw) > token.DefaultMaxSize {
-		return rejectionOf(&token.Error{
-			Reason: reason.TooLarge,
-			Got:    strconv.Itoa(len(raw)) + " bytes",
-			Want:   "at most " + strconv.Itoa(token.DefaultMaxSize),
-		})
+		return rejectionOf(tooLarge(len(raw), token.DefaultMaxSize))
 	}
 	now := time.Now()
 	key := sha256.Sum256([]byte(raw))
@@ -233,6 +229,14 @@ func (v *verifier) readUnverified(raw string, key fingerprint, now time.Time, ou
 		Payload:  t.Payload,
 		Bound:    true,
 	}, key, out)
+}
+
+func tooLarge(size, maxSize int) error {
+	return &token.Error{
+		Reason: reason.TooLarge,
+		Got:    strconv.Itoa(size) + " bytes",
+		Want:   "at most " + strconv.Itoa(maxSize),
+	}
 }
 
 // rejectionOf returns the rejection for an error of a check: of the token, or, if the

@@ -67,9 +67,14 @@ type Config struct {
 
 	// NoLandingPage turns the landing page off: a browser that opens the endpoint
 	// then gets the same 401 as any request without a token. The page is public. It
-	// shows the name, version, instructions and provider of the server, and how to
-	// connect clients.
+	// shows how to connect clients, and the name, version, instructions and provider of
+	// the server.
 	NoLandingPage bool
+
+	// LandingTools are the tools that the landing page shows, with their names and
+	// descriptions. Nil means none. The page is public and the same for everyone: list
+	// only tools whose existence need not be hidden. The MCP server is not asked for them.
+	LandingTools []*mcp.Tool
 
 	// ServerOptions are the options of the go-sdk server. Nil means its defaults.
 	// Instructions above overrides theirs.
@@ -133,6 +138,7 @@ func (cfg Config) complete(settings *env.Env) (Config, error) {
 		fault("Path", cfg.Path, "does not begin with a slash", "write it like "+defaultPath)
 		cfg.Path = defaultPath
 	}
+	cfg.checkLandingTools(fault)
 	if cfg.ServerOptions != nil {
 		cfg.Instructions = cmp.Or(cfg.Instructions, cfg.ServerOptions.Instructions)
 	}
@@ -140,6 +146,18 @@ func (cfg Config) complete(settings *env.Env) (Config, error) {
 		cfg.Logger = slog.Default()
 	}
 	return cfg, errors.Join(faults...)
+}
+
+// checkLandingTools reports tools that the landing page cannot show.
+func (cfg Config) checkLandingTools(fault func(field, value, problem, fix string)) {
+	if len(cfg.LandingTools) > 0 && cfg.NoLandingPage {
+		fault("LandingTools", "", "is set in addition to NoLandingPage", "remove one of them")
+	}
+	for i, tool := range cfg.LandingTools {
+		if tool == nil || tool.Name == "" {
+			fault("LandingTools["+strconv.Itoa(i)+"]", "", "has no name", `name the tool, like &mcp.Tool{Name: "search"}`)
+		}
+	}
 }
 
 // publicURL returns the public URL of the endpoint. It is nil if none is configured
@@ -224,6 +242,7 @@ func (cfg Config) checkGuardAlone() error {
 		{"AllowedOrigins", len(cfg.AllowedOrigins) > 0},
 		{"Revoked", cfg.Revoked != nil},
 		{"KeyFile", cfg.KeyFile != ""},
+		{"LandingTools", len(cfg.LandingTools) > 0},
 	} {
 		if setting.isSet {
 			ignored = append(ignored, setting.field)

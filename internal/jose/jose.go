@@ -27,6 +27,10 @@ const (
 	MaxRSAExponent = 1<<31 - 1
 )
 
+// MaxKeyID is the longest "kid" of a token or a key, in bytes. A key id is opaque and is
+// compared as it is.
+const MaxKeyID = 256
+
 // KeyType is the "kty" of a JSON Web Key (RFC 7518 §6.1, RFC 8037 §2).
 type KeyType string
 

@@ -4,7 +4,6 @@ import "crypto"
 
 const (
 	MaxSearched = maxSearched
-	MaxKeyID    = maxKeyID
 	MaxKeys     = maxKeys
 	MaxRetired  = maxRetired
 )

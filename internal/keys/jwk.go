@@ -46,8 +46,8 @@ func parseKey(raw jsontext.Value, algorithms []string) (name, crypto.PublicKey, 
 		return name{}, nil, err
 	case kid == "":
 		return name{}, nil, errors.New(`it has no "kid"`)
-	case len(kid) > maxKeyID:
-		return name{}, nil, fmt.Errorf(`"kid" is %d bytes, want at most %d`, len(kid), maxKeyID)
+	case len(kid) > jose.MaxKeyID:
+		return name{}, nil, fmt.Errorf(`"kid" is %d bytes, want at most %d`, len(kid), jose.MaxKeyID)
 	}
 	alg, key, err := k.publicKey(algorithms)
 	if err != nil {

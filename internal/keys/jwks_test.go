@@ -85,7 +85,7 @@ func TestParseKey(t *testing.T) {
 		{"modulus with a leading zero", rsaKey, edit("n", func(b []byte) []byte { return append([]byte{0}, b...) }), "RS256", ""},
 		{"exponent 3", rsaKey, set("e", "Aw"), "RS256", ""},
 		{"modulus of 8192 bits", rsaKey, set("n", modulus(8192)), "RS256", ""},
-		{"longest kid", rsaKey, set("kid", strings.Repeat("k", keys.MaxKeyID)), "RS256", ""},
+		{"longest kid", rsaKey, set("kid", strings.Repeat("k", jose.MaxKeyID)), "RS256", ""},
 
 		{"alg of another type", rsaKey, set("alg", "ES256"), "", `alg "ES256" does not fit its type`},
 		{"alg of another curve", ecKey, set("alg", "ES384"), "", `alg "ES384" does not fit`},
@@ -102,7 +102,7 @@ func TestParseKey(t *testing.T) {
 		{"kid absent", rsaKey, without("kid"), "", `it has no "kid"`},
 		{"kid empty", rsaKey, set("kid", ""), "", `it has no "kid"`},
 		{"kid not a string", rsaKey, put("kid", 1), "", `"kid": got a number, want a string`},
-		{"kid too long", rsaKey, set("kid", strings.Repeat("k", keys.MaxKeyID+1)), "", `"kid" is 257 bytes, want at most 256`},
+		{"kid too long", rsaKey, set("kid", strings.Repeat("k", jose.MaxKeyID+1)), "", `"kid" is 257 bytes, want at most 256`},
 		{"kty absent", rsaKey, without("kty"), "", `kty "" is not supported`},
 		{"kty oct", rsaKey, set("kty", "oct"), "", `kty "oct" is not supported`},
 		{"kty AKP", rsaKey, set("kty", "AKP"), "", `kty "AKP" is not supported`},
@@ -329,7 +329,7 @@ func FuzzParse(f *testing.F) {
 // checkKey checks what must hold of every usable key.
 func checkKey(t *testing.T, k keys.Key) {
 	t.Helper()
-	if k.KeyID == "" || len(k.KeyID) > keys.MaxKeyID || !slices.Contains(jose.CanonicalNames(), k.Algorithm) {
+	if k.KeyID == "" || len(k.KeyID) > jose.MaxKeyID || !slices.Contains(jose.CanonicalNames(), k.Algorithm) {
 		t.Errorf("kid %q, alg %q", k.KeyID, k.Algorithm)
 	}
 	switch key := k.Public.(type) {

@@ -15,10 +15,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 )
 
-const (
-	maxDocument = 1 << 20 // bytes of a key set
-	maxKeyID    = 256     // bytes of a kid
-)
+const maxDocument = 1 << 20 // bytes of a key set
 
 // Config describes one issuer's keys. Only URL is required; a zero or negative number
 // means the default of package remote.
@@ -188,7 +185,7 @@ func (s *Set) search(ctx context.Context, n name) (*snapshot, error) {
 // possible reports whether a key set could have n at all. For other names there is no
 // fetch.
 func (s *Set) possible(n name) bool {
-	return n.kid != "" && len(n.kid) <= maxKeyID && slices.Contains(s.algorithms, n.alg)
+	return n.kid != "" && len(n.kid) <= jose.MaxKeyID && slices.Contains(s.algorithms, n.alg)
 }
 
 func unavailable(err error) error { return fmt.Errorf("fetching keys: %w", err) }

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/jose"
 	"github.com/gatehouse-mcp/gatehouse/internal/keys"
 )
 
@@ -330,8 +331,8 @@ func TestImpossibleNames(t *testing.T) {
 		wantFetches    int
 	}{
 		{"control", "x", "ES256", 2},
-		{"longest kid", strings.Repeat("x", keys.MaxKeyID), "ES256", 2},
-		{"kid too long", strings.Repeat("x", keys.MaxKeyID+1), "ES256", 1},
+		{"longest kid", strings.Repeat("x", jose.MaxKeyID), "ES256", 2},
+		{"kid too long", strings.Repeat("x", jose.MaxKeyID+1), "ES256", 1},
 		{"no kid", "", "ES256", 1},
 		{"no alg", "a", "", 1},
 		{"alg none", "a", "none", 1},

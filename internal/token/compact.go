@@ -1,7 +1,6 @@
 package token
 
 import (
-	"bytes"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -13,8 +12,8 @@ import (
 type compact struct {
 	header    string // decoded
 	payload   string // decoded
-	signed    []byte // the signing input: the first two parts, not decoded
-	signature []byte // the third part, not decoded
+	signed    string // the signing input: the first two parts, not decoded
+	signature string // the third part, not decoded
 }
 
 // base64url is the encoding of RFC 7515 §2: without padding, and Strict, so that no
@@ -39,10 +38,9 @@ func split(raw string, maxSize int) (compact, error) {
 	if strings.Contains(raw, "\r") || strings.Contains(raw, "\n") {
 		return compact{}, malformed("form", errors.New("line break"))
 	}
-	text := []byte(raw)
-	header, rest, _ := bytes.Cut(text, []byte("."))
-	payload, signature, _ := bytes.Cut(rest, []byte("."))
-	c := compact{signed: text[:len(header)+1+len(payload)], signature: signature}
+	header, rest, _ := strings.Cut(raw, ".")
+	payload, signature, _ := strings.Cut(rest, ".")
+	c := compact{signed: raw[:len(header)+1+len(payload)], signature: signature}
 	var err error
 	if c.header, err = decode(header); err != nil {
 		return compact{}, malformed("header", err)
@@ -53,14 +51,14 @@ func split(raw string, maxSize int) (compact, error) {
 	return c, nil
 }
 
-func decode(part []byte) (string, error) {
-	text, err := base64url.AppendDecode(nil, part)
+func decode(part string) (string, error) {
+	text, err := base64url.DecodeString(part)
 	return string(text), err
 }
 
 // decodeSignature returns the bytes of the signature.
 func (c *compact) decodeSignature() ([]byte, error) {
-	signature, err := base64url.AppendDecode(nil, c.signature)
+	signature, err := base64url.DecodeString(c.signature)
 	if err != nil {
 		return nil, malformed("signature", err)
 	}

@@ -5,13 +5,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/jose"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 )
-
-// maxKeyID is the longest "kid", in bytes. A key id is opaque and is compared as it is.
-const maxKeyID = 256
 
 // headerNames are the header parameters that are read. All others are ignored, as
 // RFC 7515 §4 requires: above all "jwk", "jku", "x5c" and "x5u", with which a token
@@ -51,8 +49,8 @@ func (h *header) set(m strictjson.Member) (known bool, err error) {
 	case "typ":
 		h.typ, err = strictjson.Text(m.Value)
 	case "kid":
-		if h.keyID, err = strictjson.Text(m.Value); len(h.keyID) > maxKeyID {
-			err = fmt.Errorf("%d bytes, want at most %d", len(h.keyID), maxKeyID)
+		if h.keyID, err = strictjson.Text(m.Value); len(h.keyID) > jose.MaxKeyID {
+			err = fmt.Errorf("%d bytes, want at most %d", len(h.keyID), jose.MaxKeyID)
 		}
 	case "crit", "b64":
 		h.critical = m.Name

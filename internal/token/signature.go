@@ -30,7 +30,7 @@ func (c *compact) checkSignature(ctx context.Context, h *header, issued time.Tim
 		return 0, err
 	}
 	alg, _ := jose.Lookup(h.algorithm)
-	s := signed{algorithm: alg, input: c.signed, signature: signature, header: h}
+	s := signed{algorithm: alg, input: []byte(c.signed), signature: signature, header: h}
 	if err := s.checkLength(); err != nil {
 		return 0, &Error{Reason: reason.BadSignature, Got: quote.String(h.keyID), Err: err}
 	}

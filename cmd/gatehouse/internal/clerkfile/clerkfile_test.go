@@ -102,10 +102,16 @@ users: []
 }
 
 func TestInvalidFiles(t *testing.T) {
-	if _, err := clerkfile.Load(filepath.Join(t.TempDir(), "none.yaml")); err == nil || !strings.Contains(err.Error(), "no such file") || !strings.Contains(err.Error(), "--print-config") {
+	_, err := clerkfile.Load(filepath.Join(t.TempDir(), "none.yaml"))
+	if err == nil || !strings.Contains(err.Error(), "no such file") || !strings.Contains(err.Error(), "--print-config") {
 		t.Errorf("a missing file: %v", err)
 	}
-	for name, text := range map[string]string{"not YAML": "a: [", "a list": "- a", "an alias": "users: &a [{username: x}]\norganizations: *a", "too long": strings.Repeat("#", 1<<20+1)} {
+	for name, text := range map[string]string{
+		"not YAML": "a: [",
+		"a list":   "- a",
+		"an alias": "users: &a [{username: x}]\norganizations: *a",
+		"too long": strings.Repeat("#", 1<<20+1),
+	} {
 		if _, err := clerkfile.Parse("f", []byte(text)); err == nil {
 			t.Errorf("%s is accepted", name)
 		}

@@ -32,7 +32,14 @@ func TestAPIRejects(t *testing.T) {
 		{"unknown member", "settings", `{"pkce":true}`, "application/json", 400, `unknown field \"pkce\"`},
 		{"wrong type", "settings", `{"pkce_required":"yes"}`, "application/json", 400, "cannot unmarshal string"},
 		{"unknown scope", "settings", `{"default_scopes":["notes"]}`, "application/json", 400, `got \"notes\"`},
-		{"too large", "settings", `{"default_scopes":["` + strings.Repeat("a", maxActionBytes) + `"]}`, "application/json", 413, "too large"},
+		{
+			name:       "too large",
+			action:     "settings",
+			body:       `{"default_scopes":["` + strings.Repeat("a", maxActionBytes) + `"]}`,
+			media:      "application/json",
+			wantStatus: 413,
+			wantErr:    "too large",
+		},
 		{"latency", "faults", `{"latency":"2h"}`, "application/json", 400, "want 0 to 1m0s"},
 		{"latency without unit", "faults", `{"latency":"5"}`, "application/json", 400, `got duration \"5\"`},
 		{"status", "faults", `{"status":404}`, "application/json", 400, "want 500 to 599"},
@@ -74,7 +81,7 @@ func TestSettingsChangeOneByOne(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if resp, body := do(t, "POST", r.page.URL+Path+"api/settings", string(change), "Content-Type", "application/json"); resp.StatusCode != http.StatusOK {
+			if resp, body := postJSON(t, r.page.URL+Path+"api/settings", string(change)); resp.StatusCode != http.StatusOK {
 				t.Fatalf("got %d %s", resp.StatusCode, body)
 			}
 			got := map[string]any{}
@@ -93,7 +100,7 @@ func TestFaultsChange(t *testing.T) {
 	r := newRig(t, nil)
 	change := func(body string) {
 		t.Helper()
-		if resp, answer := do(t, "POST", r.page.URL+Path+"api/faults", body, "Content-Type", "application/json"); resp.StatusCode != http.StatusOK {
+		if resp, answer := postJSON(t, r.page.URL+Path+"api/faults", body); resp.StatusCode != http.StatusOK {
 			t.Fatalf("%s: got %d %s", body, resp.StatusCode, answer)
 		}
 	}
@@ -134,16 +141,16 @@ func TestRotateAndMint(t *testing.T) {
 		return ids
 	}
 	first := keys()
-	do(t, "POST", r.page.URL+Path+"api/rotate", `{"same_kid":true}`, "Content-Type", "application/json")
+	postJSON(t, r.page.URL+Path+"api/rotate", `{"same_kid":true}`)
 	second := keys()
 	if first == second || !cmp.Equal(kids(first), kids(second)) {
 		t.Errorf("same kid: got %v after %v, want another key with the same", kids(second), kids(first))
 	}
-	do(t, "POST", r.page.URL+Path+"api/rotate", `{"overlap":true}`, "Content-Type", "application/json")
+	postJSON(t, r.page.URL+Path+"api/rotate", `{"overlap":true}`)
 	if got := kids(keys()); len(got) != 2 || got[1] != kids(second)[0] {
 		t.Errorf("overlap: got %v, want a new one and then %v", got, kids(second))
 	}
-	_, body := do(t, "POST", r.page.URL+Path+"api/mint", `{"user":"grace","opaque":true,"lifetime":"1m"}`, "Content-Type", "application/json")
+	_, body := postJSON(t, r.page.URL+Path+"api/mint", `{"user":"grace","opaque":true,"lifetime":"1m"}`)
 	var minted struct{ Token string }
 	if err := json.Unmarshal([]byte(body), &minted); err != nil {
 		t.Fatal(err)
@@ -151,7 +158,7 @@ func TestRotateAndMint(t *testing.T) {
 	if token, ok := r.clerk.OpaqueToken(minted.Token); !ok || r.userName(token.User) != "Grace Hopper" {
 		t.Errorf("minted %q for %+v, want Grace's", minted.Token, token)
 	}
-	do(t, "POST", r.page.URL+Path+"api/revoke", `{"user":"grace"}`, "Content-Type", "application/json")
+	postJSON(t, r.page.URL+Path+"api/revoke", `{"user":"grace"}`)
 	if tokens := r.state().Tokens; len(tokens) != 1 || !tokens[0].Revoked {
 		t.Errorf("tokens = %+v, want one, revoked", tokens)
 	}

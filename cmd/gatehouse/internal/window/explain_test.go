@@ -181,7 +181,7 @@ func TestOutcomes(t *testing.T) {
 func TestHeadlinesOfClerkErrors(t *testing.T) {
 	t.Parallel()
 	register := func(t *testing.T, r *rig) string {
-		do(t, "POST", r.page.URL+"/oauth/register", `{"redirect_uris":["http://127.0.0.1:1/callback"],"scope":"profile email"}`, "Content-Type", "application/json")
+		postJSON(t, r.page.URL+"/oauth/register", `{"redirect_uris":["http://127.0.0.1:1/callback"],"scope":"profile email"}`)
 		return r.clerk.Clients()[0].ID
 	}
 	authorize := func(t *testing.T, r *rig, query string, header ...string) {
@@ -200,7 +200,7 @@ func TestHeadlinesOfClerkErrors(t *testing.T) {
 			if err := r.clerk.SetSettings(localclerk.Settings{}); err != nil {
 				t.Fatal(err)
 			}
-			do(t, "POST", r.page.URL+"/oauth/register", `{"redirect_uris":["http://127.0.0.1:1/callback"]}`, "Content-Type", "application/json")
+			postJSON(t, r.page.URL+"/oauth/register", `{"redirect_uris":["http://127.0.0.1:1/callback"]}`)
 		}, 1, "stopped at registration: dynamic registration is off"},
 		{"registration not offered", func(t *testing.T, r *rig) {
 			if err := r.clerk.SetSettings(localclerk.Settings{}); err != nil {

@@ -34,7 +34,9 @@ func FuzzReadCall(f *testing.F) {
 
 // FuzzReadToken reads Authorization headers: the fields that are shown do not contain the token.
 func FuzzReadToken(f *testing.F) {
-	for _, header := range []string{"", "Bearer", "Bearer ", "Bearer " + sampleJWT, "bearer " + sampleOpaque, "Basic YTpi", "Bearer a.b.c", "Bearer  x y"} {
+	for _, header := range []string{
+		"", "Bearer", "Bearer ", "Bearer " + sampleJWT, "bearer " + sampleOpaque, "Basic YTpi", "Bearer a.b.c", "Bearer  x y",
+	} {
 		f.Add(header)
 	}
 	f.Fuzz(func(t *testing.T, header string) {

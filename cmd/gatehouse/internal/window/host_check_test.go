@@ -21,22 +21,70 @@ func TestHostCheck(t *testing.T) {
 		{"control: the page", "GET", "", nil, ""},
 		{"control: a program reads", "GET", "api/state", nil, ""},
 		{"control: a program changes", "POST", "api/faults", nil, ""},
-		{"control: the page changes", "POST", "api/faults", []string{"Origin", r.page.URL, "Sec-Fetch-Site", "same-origin"}, ""},
-		{"control: localhost", "POST", "api/faults", []string{"Host", "localhost:4000", "Origin", "http://localhost:4000"}, ""},
-		{"control: a link to the page", "GET", "", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, ""},
-		{"a name that resolves to this machine", "GET", "api/state", []string{"Host", "evil.example:4000"}, `Host "evil.example:4000"`},
+		{
+			name:    "control: the page changes",
+			method:  "POST",
+			path:    "api/faults",
+			header:  []string{"Origin", r.page.URL, "Sec-Fetch-Site", "same-origin"},
+			wantErr: "",
+		},
+		{
+			name:    "control: localhost",
+			method:  "POST",
+			path:    "api/faults",
+			header:  []string{"Host", "localhost:4000", "Origin", "http://localhost:4000"},
+			wantErr: "",
+		},
+		{
+			name:    "control: a link to the page",
+			method:  "GET",
+			path:    "",
+			header:  []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"},
+			wantErr: "",
+		},
+		{
+			name:    "a name that resolves to this machine",
+			method:  "GET",
+			path:    "api/state",
+			header:  []string{"Host", "evil.example:4000"},
+			wantErr: `Host "evil.example:4000"`,
+		},
 		{"the page, with such a name", "GET", "", []string{"Host", "evil.example"}, `Host "evil.example"`},
 		{"a name that begins like loopback", "GET", "api/state", []string{"Host", "127.0.0.1.evil.example"}, "Host"},
-		{"a foreign origin", "POST", "api/faults", []string{"Origin", "https://evil.example"}, `Origin "https://evil.example"`},
-		{"the MCP server's origin", "POST", "api/mint", []string{"Origin", "http://localhost:3000"}, `Origin "http://localhost:3000"`},
+		{
+			name:    "a foreign origin",
+			method:  "POST",
+			path:    "api/faults",
+			header:  []string{"Origin", "https://evil.example"},
+			wantErr: `Origin "https://evil.example"`,
+		},
+		{
+			name:    "the MCP server's origin",
+			method:  "POST",
+			path:    "api/mint",
+			header:  []string{"Origin", "http://localhost:3000"},
+			wantErr: `Origin "http://localhost:3000"`,
+		},
 		{"an opaque origin", "POST", "api/mint", []string{"Origin", "null"}, `Origin "null"`},
 		{"a foreign origin reads", "GET", "api/state", []string{"Origin", "https://evil.example"}, "Origin"},
 		{"another scheme", "POST", "api/mint", []string{"Origin", "ftp://" + host}, "Origin"},
 		{"across sites", "POST", "api/mint", []string{"Sec-Fetch-Site", "cross-site"}, `Sec-Fetch-Site "cross-site"`},
 		{"of the same site", "POST", "api/mint", []string{"Sec-Fetch-Site", "same-site"}, `Sec-Fetch-Site "same-site"`},
 		{"across sites, reading", "GET", "api/state", []string{"Sec-Fetch-Site", "cross-site"}, "Sec-Fetch-Site"},
-		{"a link into the API", "GET", "api/state", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, "Sec-Fetch-Site"},
-		{"a form across sites", "POST", "api/mint", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, "Sec-Fetch-Site"},
+		{
+			name:    "a link into the API",
+			method:  "GET",
+			path:    "api/state",
+			header:  []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"},
+			wantErr: "Sec-Fetch-Site",
+		},
+		{
+			name:    "a form across sites",
+			method:  "POST",
+			path:    "api/mint",
+			header:  []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"},
+			wantErr: "Sec-Fetch-Site",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -96,7 +144,9 @@ func TestPageIsStrict(t *testing.T) {
 }
 
 func FuzzHostCheck(f *testing.F) {
-	for _, host := range []string{"localhost:4000", "127.0.0.1", "[::1]:4000", "evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "localhost@evil", "[::1%25lo]"} {
+	for _, host := range []string{
+		"localhost:4000", "127.0.0.1", "[::1]:4000", "evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "localhost@evil", "[::1%25lo]",
+	} {
 		f.Add(host, "http://"+host)
 	}
 	f.Fuzz(func(t *testing.T, host, origin string) {

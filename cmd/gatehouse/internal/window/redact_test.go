@@ -22,16 +22,40 @@ func TestRedact(t *testing.T) {
 	const secret, short = sampleSecret, shortenedSecret
 	for _, test := range []struct{ name, text, want string }{
 		{"control: plain text", "the code and the state of things: 5 = 5", "the code and the state of things: 5 = 5"},
-		{"control: sentence", `invalid state: expired; the code_verifier does not match`, `invalid state: expired; the code_verifier does not match`},
-		{"control: JSON", `{"method": "tools/list", "code": -32601, "n": 1.50}`, `{"method": "tools/list", "code": -32601, "n": 1.50}`},
+		{
+			name: "control: sentence",
+			text: `invalid state: expired; the code_verifier does not match`,
+			want: `invalid state: expired; the code_verifier does not match`,
+		},
+		{
+			name: "control: JSON",
+			text: `{"method": "tools/list", "code": -32601, "n": 1.50}`,
+			want: `{"method": "tools/list", "code": -32601, "n": 1.50}`,
+		},
 		{"control: JSON with duplicates", `{"b":1,"a":2,"b":9007199254740993}`, `{"b":1,"a":2,"b":9007199254740993}`},
-		{"control: URL", "https://a.example/x?scope=email%20profile&n=a%26b", "https://a.example/x?scope=email%20profile&n=a%26b"},
+		{
+			name: "control: URL",
+			text: "https://a.example/x?scope=email%20profile&n=a%26b",
+			want: "https://a.example/x?scope=email%20profile&n=a%26b",
+		},
 
-		{"form", "grant_type=authorization_code&code=" + secret + "&client_id=abc", "grant_type=authorization_code&code=" + short + "&client_id=abc"},
-		{"redirect", "to http://127.0.0.1/cb?code=" + secret + "&iss=x now", "to http://127.0.0.1/cb?code=" + short + "&iss=x now"},
+		{
+			name: "form",
+			text: "grant_type=authorization_code&code=" + secret + "&client_id=abc",
+			want: "grant_type=authorization_code&code=" + short + "&client_id=abc",
+		},
+		{
+			name: "redirect",
+			text: "to http://127.0.0.1/cb?code=" + secret + "&iss=x now",
+			want: "to http://127.0.0.1/cb?code=" + short + "&iss=x now",
+		},
 		{"redirect with a question mark in the code", "/cb?code=a?" + secret, "/cb?code=…lxlO (30 characters)"},
 		{"HTML", `<a href="/cb?code=` + secret + `">`, `<a href="/cb?code=…lO"> (30 characters)`},
-		{"URL in a parameter", "redirect_uri=http%3A%2F%2Fh%2Fcb%3Fcode%3D" + secret, "redirect_uri=http://h/cb?code=" + short},
+		{
+			name: "URL in a parameter",
+			text: "redirect_uri=http%3A%2F%2Fh%2Fcb%3Fcode%3D" + secret,
+			want: "redirect_uri=http://h/cb?code=" + short,
+		},
 		{"escaped name of a parameter", "access%5Ftoken=" + secret, "access%5Ftoken=" + short},
 		{"shortened already", "code=" + short, "code=" + short},
 
@@ -42,9 +66,21 @@ func TestRedact(t *testing.T) {
 			`{"Access_Token":"` + short + `","refreshToken":"` + short + `","X-API-Key":"` + short + `"}`},
 		{"JSON, escaped value", `{"secret":"ab\"` + secret + `"}`, `{"secret":"…lxlO (31 characters)"}`},
 		{"JSON, number", `{"password":123456}`, `{"password":"… (6 characters)"}`},
-		{"JSON, list of secrets", `{"token":["` + secret + `",{"x":"` + secret + `"}]}`, `{"token":["` + short + `",{"x":"` + short + `"}]}`},
-		{"JSON in a string", `{"text":"{\"id_token\": \"` + secret + `\"}"}`, `{"text":"{\"id_token\":\"` + short + `\"}"}`},
-		{"JSON in a string in a string", `{"t":"\"{\\\"id_token\\\":\\\"` + secret + `\\\"}\""}`, `{"t":"\"{\\\"id_token\\\":\\\"` + short + `\\\"}\""}`},
+		{
+			name: "JSON, list of secrets",
+			text: `{"token":["` + secret + `",{"x":"` + secret + `"}]}`,
+			want: `{"token":["` + short + `",{"x":"` + short + `"}]}`,
+		},
+		{
+			name: "JSON in a string",
+			text: `{"text":"{\"id_token\": \"` + secret + `\"}"}`,
+			want: `{"text":"{\"id_token\":\"` + short + `\"}"}`,
+		},
+		{
+			name: "JSON in a string in a string",
+			text: `{"t":"\"{\\\"id_token\\\":\\\"` + secret + `\\\"}\""}`,
+			want: `{"t":"\"{\\\"id_token\\\":\\\"` + short + `\\\"}\""}`,
+		},
 		{"URL in a string", `{"url":"http://h/cb?code=` + secret + `"}`, `{"url":"http://h/cb?code=` + short + `"}`},
 		{"JWT as a name", `{"` + sampleJWT + `":1}`, `{"…dXJl (90 characters)":1}`},
 
@@ -52,7 +88,11 @@ func TestRedact(t *testing.T) {
 		{"malformed JSON in a string", `{"a":"{\"refresh_token\": \"` + secret + `"}`, `{"a":"` + withheld + `"}`},
 		{"two JSON values", `{"a":1} {"token":"` + secret + `"}`, withheld},
 		{"malformed JSON with escapes", `{"access\u005ftoken":"` + secret + `"`, withheld},
-		{"JSON, too deep", strings.Repeat("[", maxNesting) + `{"token":"` + secret + `"}` + strings.Repeat("]", maxNesting), withheld},
+		{
+			name: "JSON, too deep",
+			text: strings.Repeat("[", maxNesting) + `{"token":"` + secret + `"}` + strings.Repeat("]", maxNesting),
+			want: withheld,
+		},
 		{"header in text", "Authorization: Basic " + secret, withheld},
 		{"assignment with spaces", "client_secret = '" + secret + "'", withheld},
 		{"assignment with quotes", "password='a " + secret + "'", withheld},
@@ -80,12 +120,30 @@ func TestRedactBody(t *testing.T) {
 		cut               bool
 		want              string
 	}{
-		{name: "JSON", body: `{"id":1,"token":"` + secret + `"}`, want: "{\n  \"id\": 1,\n  \"token\": \"" + short + "\"\n}"},
+		{
+			name: "JSON",
+			body: `{"id":1,"token":"` + secret + `"}`,
+			want: "{\n  \"id\": 1,\n  \"token\": \"" + short + "\"\n}",
+		},
 		{name: "JSON with HTML", body: `["<b>&"]`, want: "[\n  \"<b>&\"\n]"},
 		{name: "own token", body: `["own-token-of-the-request"]`, want: "[\n  \"…uest (24 characters)\"\n]"},
-		{name: "own token, escaped", body: `["own\u002dtoken-of-the-request"]`, want: "[\n  \"…uest (24 characters)\"\n]"},
-		{name: "JSON cut off in a secret", cut: true, body: `{"a":[1,true],"token":"` + secret, want: "{\n  \"a\": [\n    1,\n    true\n  ]\n}…"},
-		{name: "JSON cut off in a name", cut: true, body: `{"a":{"b":"c","to`, want: "{\n  \"a\": {\n    \"b\": \"c\"\n  }\n}…"},
+		{
+			name: "own token, escaped",
+			body: `["own\u002dtoken-of-the-request"]`,
+			want: "[\n  \"…uest (24 characters)\"\n]",
+		},
+		{
+			name: "JSON cut off in a secret",
+			cut:  true,
+			body: `{"a":[1,true],"token":"` + secret,
+			want: "{\n  \"a\": [\n    1,\n    true\n  ]\n}…",
+		},
+		{
+			name: "JSON cut off in a name",
+			cut:  true,
+			body: `{"a":{"b":"c","to`,
+			want: "{\n  \"a\": {\n    \"b\": \"c\"\n  }\n}…",
+		},
 		{name: "JSON cut off in a number", cut: true, body: `{"a":1,"b":12`, want: "{\n  \"a\": 1\n}…"},
 		{name: "JSON cut off at the start", cut: true, body: `{"token":"` + secret, want: "{}…"},
 		{name: "JSON cut off after its end", cut: true, body: `{"a":1}`, want: "{\n  \"a\": 1\n}…"},
@@ -97,10 +155,32 @@ func TestRedactBody(t *testing.T) {
 		{name: "form, malformed", media: form, body: "a=1&code=" + secret + "%zz&b=2", want: "a=1&…&b=2"},
 		{name: "form cut off", media: form, cut: true, body: "a=1&code=" + secret, want: "a=1…"},
 
-		{name: "events", media: events, body: "event: message\ndata: {\"token\":\"" + secret + "\"}\n\n: x\n", want: "event: message\ndata: {\"token\":\"" + short + "\"}\n\n: x\n"},
-		{name: "data on two lines", media: events, body: "data: {\"a\":1,\"token\":\ndata: \"" + secret + "\"}\r\n\r\n", want: "data: {\"a\":1,\"token\":\"" + short + "\"}\n\n"},
-		{name: "events cut off", media: events, cut: true, body: "data: {\"a\":1}\n\ndata: {\"b\":2,\"token\":\"" + secret, want: "data: {\"a\":1}\n\ndata: {\"b\":2}…"},
-		{name: "events cut off in a field", media: events, cut: true, body: "data: 1\n\nid: " + secret, want: "data: 1\n…"},
+		{
+			name:  "events",
+			media: events,
+			body:  "event: message\ndata: {\"token\":\"" + secret + "\"}\n\n: x\n",
+			want:  "event: message\ndata: {\"token\":\"" + short + "\"}\n\n: x\n",
+		},
+		{
+			name:  "data on two lines",
+			media: events,
+			body:  "data: {\"a\":1,\"token\":\ndata: \"" + secret + "\"}\r\n\r\n",
+			want:  "data: {\"a\":1,\"token\":\"" + short + "\"}\n\n",
+		},
+		{
+			name:  "events cut off",
+			media: events,
+			cut:   true,
+			body:  "data: {\"a\":1}\n\ndata: {\"b\":2,\"token\":\"" + secret,
+			want:  "data: {\"a\":1}\n\ndata: {\"b\":2}…",
+		},
+		{
+			name:  "events cut off in a field",
+			media: events,
+			cut:   true,
+			body:  "data: 1\n\nid: " + secret,
+			want:  "data: 1\n…",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -148,7 +228,8 @@ func TestRedactTakesBoundedTime(t *testing.T) {
 // FuzzRedact hides tokens in text of all kinds and searches for them afterwards.
 func FuzzRedact(f *testing.F) {
 	for _, text := range []string{
-		"", `{"a":`, "Bearer ", "code=", `\"`, "é", "\xff", "token: ", `"access_token":`, "{}", `{"access\u005ftoken":`, "data: ", "[[[", `{"a":"{\"b\":`,
+		"", `{"a":`, "Bearer ", "code=", `\"`, "é", "\xff", "token: ", `"access_token":`, "{}",
+		`{"access\u005ftoken":`, "data: ", "[[[", `{"a":"{\"b\":`,
 		"a=%zz&b=", "\r\n\r\n", `{"n":12`,
 	} {
 		for _, media := range []string{"", "application/json", "text/event-stream", "application/x-www-form-urlencoded"} {

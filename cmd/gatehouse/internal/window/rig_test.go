@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -102,6 +103,12 @@ func do(t *testing.T, method, url, body string, header ...string) (*http.Respons
 	return resp, string(text)
 }
 
+// postJSON sends a POST request with a JSON body.
+func postJSON(t *testing.T, url, body string) (*http.Response, string) {
+	t.Helper()
+	return do(t, "POST", url, body, "Content-Type", "application/json")
+}
+
 // await waits for the step with the given ID.
 func (r *rig) await(t *testing.T, id uint64) Step {
 	t.Helper()
@@ -121,7 +128,8 @@ func (r *rig) await(t *testing.T, id uint64) Step {
 // reject401 returns a handler that rejects every token with an error description.
 func reject401(description string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("WWW-Authenticate", `Bearer resource_metadata="http://localhost/x", error="invalid_token", error_description="`+description+`"`)
+		const challenge = `Bearer resource_metadata="http://localhost/x", error="invalid_token", error_description=%q`
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf(challenge, description))
 		w.WriteHeader(http.StatusUnauthorized)
 	}
 }

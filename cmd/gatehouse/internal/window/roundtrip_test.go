@@ -41,7 +41,8 @@ func TestNothingSecretIsKept(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, secret := range []string{token, token[:len(token)-8], "0123456789abcdefghijklmnop", "abcdefghijklmnopqrstuvwxyz0123"} {
+			secrets := []string{token, token[:len(token)-8], "0123456789abcdefghijklmnop", "abcdefghijklmnopqrstuvwxyz0123"}
+			for _, secret := range secrets {
 				if strings.Contains(string(text), secret) {
 					t.Errorf("the step has %q in it: %s", secret, text)
 				}
@@ -57,7 +58,7 @@ func TestNothingSecretIsKept(t *testing.T) {
 func TestNothingSecretOfClerkIsKept(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
-	_, registered := do(t, "POST", r.page.URL+"/oauth/register", `{"redirect_uris":["http://127.0.0.1:1/callback"]}`, "Content-Type", "application/json")
+	_, registered := postJSON(t, r.page.URL+"/oauth/register", `{"redirect_uris":["http://127.0.0.1:1/callback"]}`)
 	var client struct {
 		ID     string `json:"client_id"`
 		Secret string `json:"client_secret"`
@@ -65,7 +66,8 @@ func TestNothingSecretOfClerkIsKept(t *testing.T) {
 	if err := json.Unmarshal([]byte(registered), &client); err != nil || client.Secret == "" {
 		t.Fatalf("registration answered %s, want a client with a secret (%v)", registered, err)
 	}
-	link := r.page.URL + "/oauth/authorize?response_type=code&state=0123456789abcdef&redirect_uri=http://127.0.0.1:1/callback&client_id=" + client.ID
+	const parameters = "response_type=code&state=0123456789abcdef&redirect_uri=http://127.0.0.1:1/callback"
+	link := r.page.URL + "/oauth/authorize?" + parameters + "&client_id=" + client.ID
 	resp, _ := do(t, "GET", link, "", localclerk.SignInHeader, "ada", localclerk.ConsentHeader, "allow")
 	to, err := resp.Location()
 	if err != nil {
@@ -73,7 +75,8 @@ func TestNothingSecretOfClerkIsKept(t *testing.T) {
 	}
 	code := to.Query().Get("code")
 	_, answer := do(t, "POST", r.page.URL+"/oauth/token",
-		"grant_type=authorization_code&redirect_uri=http://127.0.0.1:1/callback&code="+code+"&client_id="+client.ID+"&client_secret="+client.Secret,
+		"grant_type=authorization_code&redirect_uri=http://127.0.0.1:1/callback"+
+			"&code="+code+"&client_id="+client.ID+"&client_secret="+client.Secret,
 		"Content-Type", "application/x-www-form-urlencoded")
 	var tokens struct {
 		Access  string `json:"access_token"`
@@ -87,7 +90,12 @@ func TestNothingSecretOfClerkIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, secret := range map[string]string{"client secret": client.Secret, "code": code, "access token": tokens.Access, "refresh token": tokens.Refresh} {
+	for name, secret := range map[string]string{
+		"client secret": client.Secret,
+		"code":          code,
+		"access token":  tokens.Access,
+		"refresh token": tokens.Refresh,
+	} {
 		if secret != "" && strings.Contains(string(text), secret) {
 			t.Errorf("the %s is in the steps or the state: %s", name, text)
 		}

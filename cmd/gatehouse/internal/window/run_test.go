@@ -52,7 +52,8 @@ func TestRuns(t *testing.T) {
 			runStep{at: time.Minute + 1, kind: kindAuthorization, owner: owner{userAgent: browser, clientID: "1", fromBrowser: true}},
 			runStep{at: time.Minute + 2, kind: kindToken, owner: owner{userAgent: "a", clientID: "1", user: "Grace"}}),
 			[]uint64{1, 1, 1, 1, 1, 1, 2, 2, 2}, []string{"signed in as Ada, 1 call", "signed in as Grace"}},
-		{"calls long after", append(signIn(0, "a", "1"), runStep{at: 2 * idleTime, kind: kindCall, owner: owner{userAgent: "a", clientID: "1", user: "Ada"}}),
+		{"calls long after", append(signIn(0, "a", "1"),
+			runStep{at: 2 * idleTime, kind: kindCall, owner: owner{userAgent: "a", clientID: "1", user: "Ada"}}),
 			[]uint64{1, 1, 1, 1, 1, 1, 2}, []string{"signed in as Ada, 1 call", "signed in as Ada, 1 call"}},
 		{"a failure and a retry", []runStep{
 			{kind: kindChallenge, owner: owner{userAgent: "a"}},
