@@ -1421,12 +1421,22 @@ func TestCallTokenResponses(t *testing.T) {
 		{name: "fraction as text", expiresIn: "3599.5"},
 		{name: "exponent", expiresIn: 1e30},
 		{name: "word", expiresIn: "soon", wantErr: `expires_in is "soon", want a number of seconds`},
-		{name: "HTML", contentType: "text/html; charset=utf-8", body: "<h1>Hello</h1>", wantErr: "200 with text/html, but the body is not"},
+		{
+			name:        "HTML",
+			contentType: "text/html; charset=utf-8",
+			body:        "<h1>Hello</h1>",
+			wantErr:     "200 with text/html, but the body is not",
+		},
 		{name: "no content type", contentType: "", body: "hello", wantErr: "but the body "},
 		{name: "text without a token", contentType: "text/plain", body: "hello", wantErr: "but the body has no access_token"},
 		{name: "array", contentType: "application/json", body: "[1]", wantErr: "but the body is not a JSON object"},
 		{name: "null", contentType: "application/json", body: "null", wantErr: "but the body is not a JSON object"},
-		{name: "no token", contentType: "application/json", body: `{"token_type":"Bearer"}`, wantErr: "but the body has no access_token"},
+		{
+			name:        "no token",
+			contentType: "application/json",
+			body:        `{"token_type":"Bearer"}`,
+			wantErr:     "but the body has no access_token",
+		},
 		{name: "number", contentType: "application/json", body: `{"access_token":7}`, wantErr: "but the body has no access_token"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

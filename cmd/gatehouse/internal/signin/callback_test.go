@@ -105,7 +105,11 @@ func TestCallbackIgnoresOtherAnswers(t *testing.T) {
 	}
 	cb.expect("the state")
 	for range 2 * maxReportedAnswers {
-		for _, target := range []string{"/callback?code=forged&state=guess", "/callback?error=access_denied", "/callback?state=the+stat"} {
+		for _, target := range []string{
+			"/callback?code=forged&state=guess",
+			"/callback?error=access_denied",
+			"/callback?state=the+stat",
+		} {
 			if status := send(target); status != http.StatusNotFound {
 				t.Errorf("GET %s = %d, want 404", target, status)
 			}
@@ -132,7 +136,7 @@ func TestCallbackPageSaysEachThingOnce(t *testing.T) {
 	for _, test := range []struct{ name, description, want string }{
 		{"no description", "", "Access was denied."},
 		{"description of the code", "The resource owner denied the request.", "Access was denied."},
-		{"a cause", "User is not assigned to the application", "Access was denied: User is not assigned to the application."},
+		{"a cause", "User is not assigned to the app", "Access was denied: User is not assigned to the app."},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

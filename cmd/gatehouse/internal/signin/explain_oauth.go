@@ -31,7 +31,9 @@ func explainAuthError(code, description string) error {
 	said := trace.JoinNonEmpty(": ", code, description)
 	switch code {
 	case "access_denied":
-		return failure.New("run the command again and choose Allow, if you want to sign in", "access was denied: %w", &deniedError{said, description})
+		return failure.New(
+			"run the command again and choose Allow, if you want to sign in",
+			"access was denied: %w", &deniedError{said, description})
 	case "invalid_scope":
 		return failure.New(
 			"a client holds only the scopes it registered; on Clerk: add the scope to the default scopes "+
