@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/signin"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
+	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 )
 
 const (
@@ -42,7 +43,8 @@ the tools; to call a tool of that name, give it arguments (list '{}'). Flags may
 before or after the arguments; what follows "--" is not read as a flag.
 
 Sign-ins are saved in the directory "gatehouse" of your configuration directory, one
-file for each server, issuer and user. Only you can read them.`,
+file for each server, issuer and user. Only you can read them. A call without --user uses
+the sign-in of a --user if it is the only one to that server.`,
 		Example: `  gatehouse call http://localhost:3000/mcp list
   gatehouse call http://localhost:3000/mcp whoami
   gatehouse call http://localhost:3000/mcp whoami --user ada -v
@@ -115,29 +117,36 @@ func newCall(
 	if err != nil {
 		return nil, err
 	}
-	base := http.DefaultTransport.(*http.Transport).Clone()
-	base.MaxResponseHeaderBytes = maxResponseHeader
-	transport := trace.NewTransport(base, account.Resource, con.Step)
+	transport := newTransport(con, account.Resource)
+	client := signin.New(ctx, signin.Config{
+		Account:      account,
+		Scopes:       strings.Fields(options.scope),
+		ClientSecret: secret,
+		CallbackPort: options.callbackPort,
+		NoBrowser:    options.noBrowser,
+		Timeout:      options.timeout,
+		Version:      version,
+		Pause:        timeout.suspend,
+		UI:           con,
+		Store:        store,
+		Transport:    transport,
+	})
 	return &call{
 		options:   options,
 		resource:  account.Resource,
 		con:       con,
 		transport: transport,
-		http:      &http.Client{Transport: transport, CheckRedirect: rejectRedirect},
-		signIn: signin.New(ctx, signin.Config{
-			Account:      account,
-			Scopes:       strings.Fields(options.scope),
-			ClientSecret: secret,
-			CallbackPort: options.callbackPort,
-			NoBrowser:    options.noBrowser,
-			Timeout:      options.timeout,
-			Version:      version,
-			Pause:        timeout.suspend,
-			UI:           con,
-			Store:        store,
-			Transport:    transport,
-		}),
+		http:      &http.Client{Transport: client.Transport()},
+		signIn:    client,
 	}, nil
+}
+
+// newTransport returns the transport for every request about an MCP endpoint. Plain http
+// stays on this machine, for every name of it.
+func newTransport(con *console, endpoint string) *trace.Transport {
+	base := http.DefaultTransport.(*http.Transport).Clone()
+	base.MaxResponseHeaderBytes = maxResponseHeader
+	return trace.NewTransport(remote.Transport(base), endpoint, con.Step)
 }
 
 // openStore returns the store of this user's sign-ins.
@@ -149,13 +158,6 @@ func openStore(con *console) (*savedsignin.Store, error) {
 			"finding the configuration directory: %w", err)
 	}
 	return savedsignin.NewStore(filepath.Join(dir, "gatehouse"), con.Note), nil
-}
-
-// rejectRedirect stops at a redirect of the MCP endpoint. If it were followed, a POST
-// request would become a GET request, and the URL would not be the resource of the
-// sign-in.
-func rejectRedirect(req *http.Request, via []*http.Request) error {
-	return failure.New("call that URL, if you trust it", "%q redirects to %q", via[0].URL, req.URL)
 }
 
 // connect opens an MCP session, signing in if the server asks for it. If the server is
@@ -300,7 +302,8 @@ func (c *call) printResult(name string, result *mcp.CallToolResult) error {
 // explain turns the error of a call into a [failure.Error] that names the cause and the
 // next step. It returns err itself if it knows nothing better.
 func (c *call) explain(ctx context.Context, err error) error {
-	if signInErr := c.signIn.Err(); signInErr != nil {
+	signInErr := c.signIn.Err()
+	if signInErr != nil {
 		err = signInErr
 	}
 	var f *failure.Error
@@ -319,7 +322,7 @@ func (c *call) explain(ctx context.Context, err error) error {
 		return failure.New(fmt.Sprintf(`"gatehouse call %s list" prints the tools and their arguments`, c.resource),
 			"%q rejects the request: %s (%d)", c.resource, rejected.Message, rejected.Code)
 	}
-	if last := c.transport.LastAnswer(); last != nil && !last.IsMCP() {
+	if last := c.transport.LastAnswer(); signInErr == nil && last != nil && !last.IsMCP() {
 		return signin.ExplainAnswer(last, c.resource, c.signIn.Scopes())
 	}
 	return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/savedsignin"
+	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
 
 const (
@@ -118,6 +119,10 @@ func parseURL(raw string) (string, error) {
 		return "", newUsageError(example, "URL %q has scheme %q, want http or https", raw, u.Scheme)
 	case u.Host == "":
 		return "", newUsageError(example, "URL %q has no host", raw)
+	case u.Scheme == "http" && !wellknown.IsLoopback(u.Hostname()):
+		return "", newUsageError(
+			"use https: plain http would send the access token over the network unencrypted",
+			"URL %q is plain http to another machine, want https", raw)
 	case u.User != nil:
 		return "", newUsageError("remove the part before the @", "URL of host %q contains a user name", u.Host)
 	case strings.Contains(raw, "#"):

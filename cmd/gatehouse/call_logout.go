@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"net/http"
 
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/savedsignin"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/signin"
@@ -47,9 +46,15 @@ func logout(ctx context.Context, con *console, account savedsignin.Account) erro
 // revoke revokes a sign-in. A failure is only a warning, because the sign-in is deleted
 // in any case.
 func revoke(ctx context.Context, con *console, saved *savedsignin.SignIn) {
-	transport := trace.NewTransport(http.DefaultTransport, saved.Account.Resource, con.Step)
+	transport := newTransport(con, saved.Account.Resource)
 	transport.Learn(saved.RevocationEndpoint, trace.RoleRevocation)
-	err := savedsignin.Revoke(ctx, signin.NewHTTPClient(transport), saved)
+	var err error
+	if saved.RevocationEndpoint != "" {
+		err = signin.CheckEndpoint(saved.Issuer, "revocation_endpoint", saved.RevocationEndpoint)
+	}
+	if err == nil {
+		err = savedsignin.Revoke(ctx, signin.NewHTTPClient(transport), saved)
+	}
 	if err != nil {
 		con.Note("warning: deleting a sign-in that may still be valid at %s: %v%s", saved.Issuer, err,
 			trace.IfSet(" (%s)", transport.Rejection(trace.RoleRevocation)))

@@ -125,7 +125,7 @@ func TestCallFailures(t *testing.T) {
 		},
 		{
 			name:     "unknown host",
-			change:   func(_ *testing.T, f *fixture) { f.mcpURL = "http://nobody.invalid/mcp" },
+			change:   func(_ *testing.T, f *fixture) { f.mcpURL = "https://nobody.invalid/mcp" },
 			wantErr:  `no address for host "nobody.invalid"`,
 			wantHint: "spelling",
 		},
@@ -273,12 +273,23 @@ func TestCallFailures(t *testing.T) {
 			change: func(_ *testing.T, f *fixture) {
 				f.editResponse(func(q url.Values) { q.Set("state", "of another sign-in") })
 			},
-			wantErr:  "authorization response has another state than the request",
-			wantHint: "run the same command again",
+			args:     []string{"URL", "whoami", "--timeout", "1s"},
+			wantErr:  "no sign-in within 1s; answers ignored because their state is of another sign-in: 1",
+			wantHint: "run the command again",
 		},
 		{
 			name:     "no state",
 			change:   func(_ *testing.T, f *fixture) { f.editResponse(func(q url.Values) { q.Del("state") }) },
+			args:     []string{"URL", "whoami", "--timeout", "1s"},
+			wantErr:  "no sign-in within 1s; answers ignored because their state is of another sign-in: 1",
+			wantHint: "run the command again",
+		},
+		{
+			name: "wrong state, without a browser",
+			change: func(_ *testing.T, f *fixture) {
+				f.editResponse(func(q url.Values) { q.Set("state", "of another sign-in") })
+			},
+			args:     []string{"URL", "whoami", "--user", "ada"},
 			wantErr:  "authorization response has another state than the request",
 			wantHint: "run the same command again",
 		},
@@ -561,7 +572,7 @@ func TestCallPageShowsTheProblem(t *testing.T) {
 	f.editResponse(func(q url.Values) { q.Set("code", "made-up") })
 	f.call(t, f.mcpURL, "whoami").want(t, exitFailure)
 	page := <-f.pages
-	for _, text := range []string{"Not signed in", "token endpoint rejects the code", "run the command again"} {
+	for _, text := range []string{"You are not signed in", "Token endpoint rejects the code", "Run the command again"} {
 		if !strings.Contains(page, text) {
 			t.Errorf("page has no %q:\n%s", text, page)
 		}
@@ -924,6 +935,66 @@ func TestCallSeparatesUsers(t *testing.T) {
 	}
 	if n := f.count("POST /oauth/token"); n != 0 {
 		t.Errorf("requested %d tokens, want 0", n)
+	}
+}
+
+// TestCallUsesTheOnlySavedSignIn has a sign-in that was saved with a flag, and a call
+// without it.
+func TestCallUsesTheOnlySavedSignIn(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		users  []string // who signed in with --user
+		args   []string // of the next call
+		opened int      // how often that opens the browser
+		tokens int      // how many tokens it requests
+		stderr string
+	}{
+		{name: "control", users: nil, opened: 1, tokens: 1},
+		{name: "one user", users: []string{"grace"}, stderr: "gatehouse: using the saved sign-in of --user grace\n"},
+		{
+			name:   "two users",
+			users:  []string{"grace", "ada"},
+			opened: 1,
+			tokens: 1,
+			stderr: "to use a saved sign-in, add --user ada or --user grace\n",
+		},
+		{name: "another user", users: []string{"grace"}, args: []string{"--user", "ada"}, tokens: 1},
+		{name: "another client", users: []string{"grace"}, args: []string{"--client-id", "unknown"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			for _, user := range test.users {
+				f.call(t, f.mcpURL, "whoami", "--user", user).want(t, exitOK)
+			}
+			f.resetCounts()
+			got := f.call(t, append([]string{f.mcpURL, "whoami"}, test.args...)...)
+			if test.name != "another client" {
+				got.want(t, exitOK, test.stderr)
+			}
+			if used := strings.Contains(got.stderr, "using the saved sign-in"); used != (test.stderr != "" && test.opened == 0) {
+				t.Errorf("used the saved sign-in: %v\n%s", used, got.stderr)
+			}
+			if f.opened != test.opened || len(f.tokens) != test.tokens {
+				t.Errorf("opened the browser %d times and requested %d tokens, want %d and %d",
+					f.opened, len(f.tokens), test.opened, test.tokens)
+			}
+		})
+	}
+}
+
+// TestCallUsesTheOnlySavedSignInAfterItsEnd has a sign-in that was saved with --user and is
+// not valid any more. The user signs in again as before, without a browser.
+func TestCallUsesTheOnlySavedSignInAfterItsEnd(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.call(t, f.mcpURL, "whoami", "--user", "grace").want(t, exitOK)
+	f.edit(t, func(k *savedsignin.SignIn) { k.Tokens.Expiry, k.Tokens.Refresh = longAgo, "" })
+	f.browse = func(string) error { t.Error("opened the browser"); return nil }
+	f.call(t, f.mcpURL, "whoami").want(t, exitOK, "using the saved sign-in of --user grace")
+	if n := len(f.files(t)); n != 1 {
+		t.Errorf("%d sign-ins are saved, want 1", n)
 	}
 }
 
@@ -1331,5 +1402,159 @@ whoami
 	err = json.Unmarshal([]byte(listed.stdout), &tools)
 	if err != nil || len(tools.Tools) != 3 || tools.Tools[1].InputSchema["type"] != "object" {
 		t.Errorf("list --json: %v, %s", err, listed.stdout)
+	}
+}
+
+// TestCallTokenResponses has a token endpoint that answers 200 with something else than a
+// token of RFC 6749, for the code and for the refresh token.
+func TestCallTokenResponses(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, contentType string
+		body              string // "" for the response of the local Clerk
+		expiresIn         any
+		wantErr           string
+	}{
+		{name: "control"},
+		{name: "fraction of a second", expiresIn: 3599.5},
+		{name: "text", expiresIn: "3599"},
+		{name: "fraction as text", expiresIn: "3599.5"},
+		{name: "exponent", expiresIn: 1e30},
+		{name: "word", expiresIn: "soon", wantErr: `expires_in is "soon", want a number of seconds`},
+		{
+			name:        "HTML",
+			contentType: "text/html; charset=utf-8",
+			body:        "<h1>Hello</h1>",
+			wantErr:     "200 with text/html, but the body is not",
+		},
+		{name: "no content type", contentType: "", body: "hello", wantErr: "but the body "},
+		{name: "text without a token", contentType: "text/plain", body: "hello", wantErr: "but the body has no access_token"},
+		{name: "array", contentType: "application/json", body: "[1]", wantErr: "but the body is not a JSON object"},
+		{name: "null", contentType: "application/json", body: "null", wantErr: "but the body is not a JSON object"},
+		{
+			name:        "no token",
+			contentType: "application/json",
+			body:        `{"token_type":"Bearer"}`,
+			wantErr:     "but the body has no access_token",
+		},
+		{name: "number", contentType: "application/json", body: `{"access_token":7}`, wantErr: "but the body has no access_token"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			spoil := func() {
+				f.interceptClerk = func(w http.ResponseWriter, req *http.Request) bool {
+					if req.URL.Path != "/oauth/token" || test.body == "" {
+						return false
+					}
+					w.Header().Set("Content-Type", test.contentType)
+					io.WriteString(w, test.body)
+					return true
+				}
+				f.editJSON = func(path string, document map[string]any) {
+					if path == "/oauth/token" && test.expiresIn != nil {
+						document["expires_in"] = test.expiresIn
+					}
+				}
+			}
+			spoil()
+			call := func(wantErr string) {
+				t.Helper()
+				got := f.call(t, "-v", f.mcpURL, "whoami")
+				if test.wantErr == "" {
+					got.want(t, exitOK)
+					return
+				}
+				got.want(t, exitFailure, wantErr, test.wantErr, "gatehouse: hint: report this to the operator of the authorization server")
+				if strings.Contains(got.stderr, "run the command again") {
+					t.Errorf("the hint does not help:\n%s", got.stderr)
+				}
+				if n := f.count("POST /oauth/token"); n != 1 {
+					t.Errorf("requested %d tokens, want 1", n)
+				}
+			}
+			call("gatehouse: error: token endpoint ")
+			f.interceptClerk, f.editJSON = nil, nil
+			f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+			f.edit(t, func(k *savedsignin.SignIn) { k.Tokens.Expiry = longAgo })
+			f.resetCounts()
+			spoil()
+			call("gatehouse: error: refreshing the sign-in at ")
+		})
+	}
+}
+
+// TestCallEndsWithItsError checks that nothing is sent after the request that failed.
+func TestCallEndsWithItsError(t *testing.T) {
+	t.Parallel()
+	deny := func(f *fixture) {
+		f.browse = f.browser(map[string]string{localclerk.SignInHeader: "ada", localclerk.ConsentHeader: "deny"})
+	}
+	for _, test := range []struct {
+		name   string
+		change func(t *testing.T, f *fixture)
+		args   []string
+		last   string // step
+	}{
+		{"denied", func(_ *testing.T, f *fixture) { deny(f) }, nil, "5. opened the browser"},
+		{"unknown user", func(*testing.T, *fixture) {}, []string{"--user", "bob"}, "4. registered client "},
+		{
+			"server that is not running",
+			func(t *testing.T, f *fixture) { f.mcpURL = closedPort(t) + "/mcp" },
+			nil,
+			"1. asked ",
+		},
+		{
+			"redirect",
+			func(_ *testing.T, f *fixture) {
+				f.interceptMCP = func(w http.ResponseWriter, req *http.Request) bool {
+					http.Redirect(w, req, "/mcp/", http.StatusTemporaryRedirect)
+					return true
+				}
+			},
+			nil,
+			"1. asked ",
+		},
+		{
+			"rejected token",
+			func(_ *testing.T, f *fixture) {
+				f.interceptMCP = func(w http.ResponseWriter, req *http.Request) bool {
+					w.WriteHeader(http.StatusUnauthorized)
+					return true
+				}
+			},
+			nil,
+			"8. asked ",
+		},
+		{
+			"no refresh",
+			func(t *testing.T, f *fixture) {
+				f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+				f.edit(t, func(k *savedsignin.SignIn) { k.Tokens.Expiry = longAgo })
+				f.interceptClerk = func(w http.ResponseWriter, _ *http.Request) bool {
+					http.Error(w, "down", http.StatusBadGateway)
+					return true
+				}
+			},
+			nil,
+			"2. asked ",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			test.change(t, f)
+			got := f.call(t, append([]string{"-v", f.mcpURL, "whoami"}, test.args...)...)
+			got.want(t, exitFailure)
+			last := ""
+			for line := range strings.Lines(got.stderr) {
+				if !strings.HasPrefix(line, "gatehouse: ") {
+					last = line
+				}
+			}
+			if !strings.HasPrefix(last, test.last) {
+				t.Errorf("last step = %q, want %q:\n%s", last, test.last, got.stderr)
+			}
+		})
 	}
 }

@@ -33,6 +33,24 @@ func TestCountdown(t *testing.T) {
 	})
 }
 
+// TestReminder has no terminal: a countdown would fill a log.
+func TestReminder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var stderr bytes.Buffer
+		con := &console{stderr: &stderr}
+		ctx, stop := context.WithTimeout(t.Context(), 150*time.Second)
+		defer stop()
+		con.Countdown(ctx, "rain", 5*time.Minute)
+		want := "gatehouse: waiting for rain, for at most 5m0s\n" +
+			"gatehouse: still waiting for rain, 4m0s left\n" +
+			"gatehouse: still waiting for rain, 3m0s left\n"
+		if got := stderr.String(); got != want {
+			t.Errorf("reminders = %q, want %q", got, want)
+		}
+	})
+}
+
 func TestWaitForRetry(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -162,11 +162,14 @@ func (c *console) currentActivity() string {
 // OpenBrowser shows url in the user's browser.
 func (c *console) OpenBrowser(url string) error { return c.browse(url) }
 
+// reminderInterval is how often a wait is reported where there is no countdown.
+const reminderInterval = time.Minute
+
 // Countdown shows what the command waits for and for how long: on a terminal every
-// second, and otherwise once. It returns when ctx ends.
+// second, and otherwise once a minute. It returns when ctx ends.
 func (c *console) Countdown(ctx context.Context, what string, limit time.Duration) {
 	if !c.stderrIsTerminal {
-		c.Note("waiting for %s, for at most %s", what, limit)
+		c.remind(ctx, what, limit)
 		return
 	}
 	deadline := time.Now().Add(limit)
@@ -185,6 +188,22 @@ func (c *console) Countdown(ctx context.Context, what string, limit time.Duratio
 			c.mu.Unlock()
 			return
 		case <-tick.C:
+		}
+	}
+}
+
+// remind reports a wait in lines that stay.
+func (c *console) remind(ctx context.Context, what string, limit time.Duration) {
+	c.Note("waiting for %s, for at most %s", what, limit)
+	deadline := time.Now().Add(limit)
+	tick := time.NewTicker(reminderInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			c.Note("still waiting for %s, %s left", what, time.Until(deadline).Round(time.Second))
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"strings"
 	"syscall"
@@ -126,22 +125,4 @@ func listenOn(port int, flag string) ([]net.Listener, error) {
 		return nil, failure.New(fmt.Sprintf("pass %s with another number", flag), "%w", err)
 	}
 	return listeners, nil
-}
-
-// newLogger returns a logger to stderr. It leaves out attributes that are empty strings,
-// and requests if quiet is true.
-func newLogger(con *console, quiet bool) *slog.Logger {
-	level := slog.LevelInfo
-	if quiet {
-		level = slog.LevelWarn
-	}
-	return slog.New(slog.NewTextHandler(con.stderr, &slog.HandlerOptions{
-		Level: level,
-		ReplaceAttr: func(_ []string, attr slog.Attr) slog.Attr {
-			if attr.Value.Kind() == slog.KindString && attr.Value.String() == "" {
-				return slog.Attr{}
-			}
-			return attr
-		},
-	}))
 }

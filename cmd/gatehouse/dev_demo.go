@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 
 // runDemo serves a few tools that show what a server knows about the caller.
 func (e *devEnvironment) runDemo(ctx context.Context, con *console) error {
+	logger := e.logger.With(fromKey, "server")
 	server, err := serve.New(serve.Config{
 		Name:         "whoami",
 		Title:        "Who am I?",
@@ -31,12 +33,14 @@ func (e *devEnvironment) runDemo(ctx context.Context, con *console) error {
 		}),
 		URL:    e.origin(),
 		Host:   listen.Localhost,
-		Logger: e.logger.With("from", "server"),
+		Logger: logger,
+		// A token that Clerk no longer accepts gets 401, so that the client refreshes it.
+		Revoked: clerk.TokenRejected,
 	})
 	if err != nil {
 		return err
 	}
-	addDemoTools(server.MCP)
+	addDemoTools(server.MCP, logger)
 	con.Note("MCP server at %s", server.URL())
 	e.announce(con)
 	con.Note("in another terminal: %s call %s whoami", programName(), server.URL())
@@ -52,15 +56,16 @@ func programName() string {
 	return "gatehouse"
 }
 
-func addDemoTools(server *mcp.Server) {
+func addDemoTools(server *mcp.Server, logger *slog.Logger) {
+	tools := &demoTools{logger: logger}
 	mcp.AddTool(server, &mcp.Tool{
 		Name:        "whoami",
 		Description: "Returns the signed-in user: name, email and organization",
-	}, whoami)
+	}, tools.whoami)
 	mcp.AddTool(server, &mcp.Tool{
 		Name:        "organization",
 		Description: "Returns the organization that was chosen on the consent page",
-	}, organization)
+	}, tools.organization)
 	mcp.AddTool(server, &mcp.Tool{
 		Name:        "token",
 		Description: "Returns the claims of the access token: issuer, client, scopes, audience, expiry",
@@ -72,10 +77,13 @@ func addDemoTools(server *mcp.Server) {
 	}, notes.note)
 }
 
-func whoami(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+// demoTools are the tools that ask Clerk about the caller.
+type demoTools struct{ logger *slog.Logger }
+
+func (d *demoTools) whoami(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 	user, err := clerk.Profile(ctx, req)
 	if err != nil {
-		return reply.Error(profileProblem(err)), nil, nil
+		return reply.Error(d.profileProblem(err)), nil, nil
 	}
 	id, _ := gatehouse.IdentityOf(req)
 	result := map[string]any{
@@ -91,10 +99,10 @@ func whoami(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.Cal
 	return reply.Object(result), nil, nil
 }
 
-func organization(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+func (d *demoTools) organization(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 	user, err := clerk.Profile(ctx, req)
 	if err != nil {
-		return reply.Error(profileProblem(err)), nil, nil
+		return reply.Error(d.profileProblem(err)), nil, nil
 	}
 	if user.Org.ID == "" {
 		return reply.Error("No active organization. Sign in again and choose one on the consent page."), nil, nil
@@ -106,11 +114,17 @@ func organizationOf(user clerk.User) map[string]any {
 	return map[string]any{"id": user.Org.ID, "name": user.Org.Name, "slug": user.Org.Slug}
 }
 
-func profileProblem(err error) string {
-	if errors.Is(err, clerk.ErrTokenRevoked) {
-		return "Clerk no longer accepts this sign-in. Sign in again."
+// profileProblem logs the error of clerk.Profile with its details, and returns what the
+// user can do about it.
+func (d *demoTools) profileProblem(err error) string {
+	d.logger.Warn("no profile", "error", err)
+	switch {
+	case errors.Is(err, clerk.ErrTokenRevoked):
+		return "Your sign-in has expired or was revoked. Sign in again."
+	case errors.Is(err, clerk.ErrNotSignedIn):
+		return "No one is signed in."
 	}
-	return "Clerk did not answer. Try again."
+	return "Clerk did not answer. Try again later."
 }
 
 func tokenClaims(_ context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {

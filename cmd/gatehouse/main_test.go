@@ -174,6 +174,7 @@ func TestUsageErrors(t *testing.T) {
 			`has scheme "ftp", want http or https`,
 			"http://localhost:3000/mcp",
 		},
+		{"plain http to another machine", "call http://mcp.example.com/mcp list", "is plain http to another machine", "use https"},
 		{"no host", "call http:///mcp list", "has no host", "http://localhost:3000/mcp"},
 		{"user in the URL", "call http://me:pw@localhost/mcp list", "contains a user name", "before the @"},
 		{"fragment", "call http://localhost/mcp# list", "has a fragment", "remove the #"},

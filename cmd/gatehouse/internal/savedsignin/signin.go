@@ -32,6 +32,22 @@ func (a Account) Covers(other Account) bool {
 		(a.ClientID == "" || a.ClientID == other.ClientID)
 }
 
+// Flags returns the flags with which the user named the account, such as "--user ada", or
+// "" for none.
+func (a Account) Flags() string {
+	var flags []string
+	for _, flag := range []struct{ name, value string }{
+		{"--user", a.User},
+		{"--org", a.Organization},
+		{"--client-id", a.ClientID},
+	} {
+		if flag.value != "" {
+			flags = append(flags, flag.name+" "+flag.value)
+		}
+	}
+	return strings.Join(flags, " ")
+}
+
 // SignIn is one stored sign-in. There is at most one for each account and issuer.
 type SignIn struct {
 	Account            Account   `json:"account"`

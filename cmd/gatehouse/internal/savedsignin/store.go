@@ -94,6 +94,23 @@ func (s *Store) Newest(a Account) (*SignIn, error) {
 	return nil, nil
 }
 
+// Covered returns the newest sign-in with tokens of each account at a.Resource that a
+// covers, other than a itself.
+func (s *Store) Covered(a Account) ([]*SignIn, error) {
+	all, err := s.List(a.Resource)
+	if err != nil {
+		return nil, err
+	}
+	var found []*SignIn
+	for _, saved := range all {
+		known := slices.ContainsFunc(found, func(other *SignIn) bool { return other.Account == saved.Account })
+		if saved.Tokens != nil && saved.Account != a && a.Covers(saved.Account) && !known {
+			found = append(found, saved)
+		}
+	}
+	return found, nil
+}
+
 // List returns every sign-in to a resource, the newest first. It warns about files
 // that it cannot read, and leaves them out.
 func (s *Store) List(resource string) ([]*SignIn, error) {

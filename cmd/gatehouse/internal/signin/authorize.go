@@ -19,10 +19,15 @@ var errTimeout = errors.New("no sign-in")
 // fetchCode has the user sign in at the authorization URL, and returns the checked
 // response.
 func (c *Client) fetchCode(ctx context.Context, a *attempt, authURL string) (*auth.AuthorizationResult, error) {
+	if err := CheckEndpoint(a.server.metadata.Issuer, "authorization_endpoint", authURL); err != nil {
+		return nil, err
+	}
 	u, err := url.Parse(authURL)
 	if err != nil {
 		return nil, err
 	}
+	state := u.Query().Get("state")
+	a.callback.expect(state)
 	if !a.newClient {
 		if err := c.checkClient(ctx, authURL); err != nil {
 			return nil, err
@@ -37,7 +42,7 @@ func (c *Client) fetchCode(ctx context.Context, a *attempt, authURL string) (*au
 	if err != nil {
 		return nil, err
 	}
-	if err := response.check(u.Query().Get("state"), a.server.metadata); err != nil {
+	if err := response.check(state, a.server.metadata); err != nil {
 		return nil, err
 	}
 	c.ui.Step("got the authorization code")
@@ -86,19 +91,20 @@ func (c *Client) visit(ctx context.Context, authURL string, header http.Header) 
 // authorization response.
 func (c *Client) signInWithBrowser(ctx context.Context, authURL string, cb *callback) (authResponse, error) {
 	c.ui.Begin("waiting for the sign-in in the browser")
-	c.showLink(authURL)
+	c.showLink(authURL, cb)
 	ctx, cancel := context.WithTimeoutCause(ctx, c.config.Timeout, errTimeout)
 	defer cancel()
 	return c.await(ctx, cb)
 }
 
-func (c *Client) showLink(authURL string) {
+func (c *Client) showLink(authURL string, cb *callback) {
 	if c.config.NoBrowser {
 		c.ui.Note("open this link to sign in: %s", authURL)
 		return
 	}
 	if err := c.ui.OpenBrowser(authURL); err != nil {
 		c.ui.Note("no browser opened (%v); open this link to sign in: %s", err, authURL)
+		c.ui.Note("the browser must reach %s on this machine; from another machine: ssh -L %s:%s", cb.host, cb.host, cb.host)
 		return
 	}
 	c.ui.Step("opened the browser")
@@ -120,10 +126,14 @@ func (c *Client) await(ctx context.Context, cb *callback) (authResponse, error) 
 	case <-ctx.Done():
 	}
 	if errors.Is(context.Cause(ctx), errTimeout) {
+		said := ""
+		if n := cb.ignoredAnswers(); n > 0 {
+			said = fmt.Sprintf("; answers ignored because their state is of another sign-in: %d", n)
+		}
 		return authResponse{}, failure.New(
 			"run the command again; --timeout waits longer, --no-browser prints the link; if the page reported a problem "+
 				"with the client, --logout forgets the client",
-			"%w within %s", errTimeout, c.config.Timeout)
+			"%w within %s%s", errTimeout, c.config.Timeout, said)
 	}
 	return authResponse{}, ctx.Err()
 }

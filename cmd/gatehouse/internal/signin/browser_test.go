@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -31,6 +32,16 @@ func TestBrowserCommands(t *testing.T) {
 			[][]string{{"a", "-x", url}, {"b", url, "-y"}, {"c", url}},
 		},
 		{"nothing chosen", "linux", map[string]string{"BROWSER": " "}, nil},
+		{
+			"forwarded display",
+			"linux",
+			map[string]string{"DISPLAY": "localhost:10.0", "SSH_CONNECTION": "a b"},
+			[][]string{{"xdg-open", url}, {"x-www-browser", url}},
+		},
+		{"SSH without display", "linux", map[string]string{"SSH_CONNECTION": "a b"}, nil},
+		{"SSH on mac", "darwin", map[string]string{"SSH_CONNECTION": "a b"}, nil},
+		{"SSH on windows", "windows", map[string]string{"SSH_CONNECTION": "a b"}, nil},
+		{"chosen over SSH", "darwin", map[string]string{"SSH_CONNECTION": "a b", "BROWSER": "lynx"}, [][]string{{"lynx", url}}},
 		{"mac", "darwin", nil, [][]string{{"open", url}}},
 		{"windows", "windows", nil, [][]string{{"rundll32", "url.dll,FileProtocolHandler", url}}},
 		{
@@ -53,7 +64,15 @@ func TestBrowserCommands(t *testing.T) {
 func TestOpenBrowserFails(t *testing.T) {
 	t.Parallel()
 	missing := "/nonexistent/" + strings.Repeat("x", 10)
-	env := func(value string) func(string) string { return func(string) string { return value } }
-	wantErr(t, OpenBrowser(env(missing), "https://x"), missing)
-	wantErr(t, OpenBrowser(env(" "), "https://x"), "no display")
+	open := func(env map[string]string) error {
+		return OpenBrowser(func(name string) string { return env[name] }, "https://issuer.example.com")
+	}
+	wantErr(t, open(map[string]string{"BROWSER": missing}), missing)
+	wantErr(t, open(map[string]string{"BROWSER": " "}), "no display and no $BROWSER")
+	wantErr(t, open(map[string]string{"SSH_CONNECTION": "a b"}), "SSH session without a display")
+	if runtime.GOOS == "windows" {
+		return
+	}
+	wantErr(t, open(map[string]string{"BROWSER": "false"}), "exit status 1")
+	wantErr(t, open(map[string]string{"BROWSER": "false:true"}), "")
 }

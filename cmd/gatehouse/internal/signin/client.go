@@ -3,10 +3,11 @@ package signin
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -66,9 +67,12 @@ type Client struct {
 
 	mu        sync.Mutex
 	source    *tokenSource // nil before there are tokens
-	signedIn  bool         // in this run
 	requested []string     // scopes requested in this run
 	err       error        // why sign-in failed, if it did
+
+	// For requests that must not wait for a sign-in, which holds mu.
+	signedIn atomic.Bool           // in this run
+	failed   atomic.Pointer[error] // why nothing more is sent to the MCP endpoint
 }
 
 // New returns a Client that begins with the saved sign-in of the account, if that holds
@@ -85,9 +89,10 @@ func New(ctx context.Context, config Config) *Client {
 }
 
 // NewHTTPClient returns the HTTP client for metadata, registration, tokens and
-// revocation.
+// revocation. It sends requests only to URLs that checkURL accepts, and does not follow
+// the redirect of a POST request.
 func NewHTTPClient(transport *trace.Transport) *http.Client {
-	return &http.Client{Transport: &metadataCache{next: transport}, Timeout: httpTimeout}
+	return &http.Client{Transport: &checkedTransport{next: transport}, Timeout: httpTimeout}
 }
 
 func (c *Client) loadSaved() {
@@ -96,15 +101,47 @@ func (c *Client) loadSaved() {
 		c.ui.Note("warning: not using a saved sign-in: %v", err)
 	}
 	if saved == nil || saved.Tokens == nil {
-		return
+		if saved = c.adoptOther(); saved == nil {
+			return
+		}
 	}
 	if lacking := missing(c.config.Scopes, saved.Tokens.Scopes()); len(lacking) > 0 {
 		c.ui.Step("ignoring the saved sign-in: it lacks scope %q", strings.Join(lacking, " "))
 		return
 	}
+	if err := CheckEndpoint(saved.Issuer, "token_endpoint", saved.TokenEndpoint); err != nil {
+		c.ui.Note("warning: not using the saved sign-in: %v", err)
+		return
+	}
 	c.ui.Step("using the saved sign-in for %s (issuer %s)", c.config.Account.Resource, saved.Issuer)
 	c.config.Transport.Learn(saved.TokenEndpoint, trace.RoleToken)
 	c.source = c.newTokenSource(saved)
+}
+
+// adoptOther continues with the account of the only saved sign-in to the server, if the
+// command line names no user and that account has no sign-in of its own. It returns nil if
+// there is not exactly one.
+func (c *Client) adoptOther() *savedsignin.SignIn {
+	account := c.config.Account
+	if account.User != "" {
+		return nil
+	}
+	others, err := c.config.Store.Covered(account)
+	if err != nil || len(others) == 0 {
+		return nil // Newest has reported the error
+	}
+	if len(others) > 1 {
+		var flags []string
+		for _, other := range others {
+			flags = append(flags, other.Account.Flags())
+		}
+		slices.Sort(flags)
+		c.ui.Note("signing in anew; to use a saved sign-in, add %s", strings.Join(flags, " or "))
+		return nil
+	}
+	c.config.Account = others[0].Account
+	c.ui.Note("using the saved sign-in of %s", others[0].Account.Flags())
+	return others[0]
 }
 
 // TokenSource implements [auth.OAuthHandler].
@@ -120,12 +157,15 @@ func (c *Client) TokenSource(context.Context) (oauth2.TokenSource, error) {
 // Authorize implements [auth.OAuthHandler]: it signs in after a 401, and again for more
 // scopes after a 403 that asks for them. After a failure it returns the same error
 // again, because the go-sdk retries and the user would see a second browser window.
-func (c *Client) Authorize(ctx context.Context, req *http.Request, resp *http.Response) error {
+func (c *Client) Authorize(ctx context.Context, _ *http.Request, resp *http.Response) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer resp.Body.Close()
 	if c.err == nil {
-		c.err = c.authorize(ctx, req, resp)
+		if c.err = c.authorize(ctx, resp); c.err != nil {
+			err := c.err
+			c.failed.Store(&err)
+		}
 	}
 	return c.err
 }
@@ -152,11 +192,11 @@ func (c *Client) scopes() []string {
 	return c.source.scopes()
 }
 
-func (c *Client) authorize(ctx context.Context, req *http.Request, resp *http.Response) error {
+func (c *Client) authorize(ctx context.Context, resp *http.Response) error {
 	answer := c.config.Transport.LastAnswer()
 	forbidden := resp.StatusCode == http.StatusForbidden
 	switch {
-	case forbidden && !c.canStepUp(answer), !forbidden && c.signedIn:
+	case forbidden && !c.canStepUp(answer), !forbidden && c.signedIn.Load():
 		return ExplainAnswer(answer, c.config.Account.Resource, c.scopes())
 	case !forbidden && c.source.forceRefresh():
 		return nil
@@ -179,7 +219,7 @@ func (c *Client) authorize(ctx context.Context, req *http.Request, resp *http.Re
 		wanted = union(c.scopes(), wanted)
 	}
 	c.requested = union(c.requested, wanted)
-	return c.signInAt(ctx, server, wanted, req, resp)
+	return c.signInAt(ctx, server, wanted)
 }
 
 // canStepUp reports whether to sign in for more scopes after a 403: the server must ask
@@ -190,14 +230,14 @@ func (c *Client) canStepUp(a *trace.Answer) bool {
 }
 
 // signInAt signs in at an authorization server for the wanted scopes.
-func (c *Client) signInAt(ctx context.Context, server *authServer, wanted []string, req *http.Request, resp *http.Response) error {
+func (c *Client) signInAt(ctx context.Context, server *authServer, wanted []string) error {
 	saved := c.savedAt(server)
 	callback, err := c.openCallback(saved)
 	if err != nil {
 		return err
 	}
 	defer callback.close()
-	err = c.signInWithClient(ctx, &attempt{server: server, saved: saved, callback: callback, wanted: wanted, req: req, resp: resp})
+	err = c.signInWithClient(ctx, &attempt{server: server, saved: saved, callback: callback, wanted: wanted})
 	if err != nil {
 		err = explainOAuth(err, c.config.Account.Resource)
 	}
@@ -212,8 +252,6 @@ type attempt struct {
 	callback  *callback
 	wanted    []string // scopes
 	newClient bool     // the client was registered in this run
-	req       *http.Request
-	resp      *http.Response
 }
 
 // signInWithClient signs in with the saved client. If there is none that can be used,
@@ -241,7 +279,7 @@ func (c *Client) savedAt(server *authServer) *savedsignin.SignIn {
 	if saved == nil {
 		saved = &savedsignin.SignIn{Account: account, Issuer: issuer}
 	}
-	if account.ClientID != "" {
+	if account.ClientID != "" && (saved.Client.ID != account.ClientID || c.config.ClientSecret != "") {
 		saved.Client = savedsignin.Client{ID: account.ClientID, Secret: c.config.ClientSecret}
 	}
 	saved.RevocationEndpoint = server.metadata.RevocationEndpoint
@@ -271,7 +309,7 @@ func (c *Client) signInOnce(ctx context.Context, a *attempt) error {
 		RequestRefreshToken: true,
 		// Accept a correct iss also from servers that do not announce the parameter.
 		AcceptUnadvertisedIss: true,
-		Client:                c.http,
+		Client:                a.server.client(tokenClient(c.http)),
 		NewTokenSource: func(_ context.Context, config *oauth2.Config, token *oauth2.Token) (oauth2.TokenSource, error) {
 			saved.TokenEndpoint = config.Endpoint.TokenURL
 			saved.TokenEndpointStyle = int(config.Endpoint.AuthStyle)
@@ -283,10 +321,15 @@ func (c *Client) signInOnce(ctx context.Context, a *attempt) error {
 	if err != nil {
 		return err
 	}
-	if err := handler.Authorize(ctx, a.req, withoutBody(a.resp)); err != nil {
+	req, resp, err := a.server.unauthorized()
+	if err != nil {
 		return err
 	}
-	c.signedIn, c.source = true, source
+	if err := handler.Authorize(ctx, req, resp); err != nil {
+		return err
+	}
+	c.source = source
+	c.signedIn.Store(true)
 	c.save(saved)
 	return nil
 }
@@ -296,11 +339,4 @@ func (c *Client) save(saved *savedsignin.SignIn) {
 	if err := c.config.Store.Save(saved); err != nil {
 		c.ui.Note("warning: the next call has to sign in again: %v", err)
 	}
-}
-
-// withoutBody returns the status and header of a response whose body was read.
-func withoutBody(resp *http.Response) *http.Response {
-	head := *resp
-	head.Body = io.NopCloser(strings.NewReader(""))
-	return &head
 }

@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
@@ -15,6 +14,7 @@ import (
 // authServer is the authorization server of an MCP endpoint.
 type authServer struct {
 	metadata *oauthex.AuthServerMeta
+	resource string   // as the protected resource metadata names it
 	scopes   []string // requested by the challenge of the endpoint, or else by its metadata
 }
 
@@ -32,18 +32,41 @@ func (c *Client) discover(ctx context.Context, challenge map[string]string) (*au
 		scopes = resource.ScopesSupported
 	}
 	issuer := resource.AuthorizationServers[0]
-	metadata, err := auth.GetAuthServerMetadata(ctx, issuer, c.http)
+	if err := checkIssuer(c.config.Account.Resource, issuer); err != nil {
+		return nil, err
+	}
+	metadata, err := c.serverMetadata(ctx, issuer)
 	if err != nil {
-		return nil, failure.New(
-			"the MCP server names it as its authorization server: check that it is running, and that the MCP server's "+
-				"configuration has the right issuer",
-			"reading the metadata of the authorization server %q: %w", issuer, err)
+		return nil, err
 	}
-	if metadata == nil {
-		return nil, failure.New("check the issuer in the MCP server's configuration (for Clerk it is the Frontend API URL)",
-			"authorization server %q has no metadata at %s", issuer, strings.Join(wellknown.Candidates(issuer), " or "))
+	if err := checkEndpoints(metadata); err != nil {
+		return nil, err
 	}
-	return &authServer{metadata: metadata, scopes: scopes}, nil
+	return &authServer{metadata: metadata, resource: resource.Resource, scopes: scopes}, nil
+}
+
+// serverMetadata fetches the metadata of the authorization server from the first of its
+// well-known URLs that has one (MCP authorization, "Authorization Server Metadata
+// Discovery"; RFC 8414 section 3.1).
+func (c *Client) serverMetadata(ctx context.Context, issuer string) (*oauthex.AuthServerMeta, error) {
+	var asked []string
+	for _, metadataURL := range wellknown.Candidates(issuer) {
+		asked = append(asked, metadataURL)
+		metadata, err := oauthex.GetAuthServerMeta(ctx, metadataURL, issuer, c.http)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
+			return nil, failure.New(
+				"the MCP server names it as its authorization server: check that it is running, and that the MCP server's "+
+					"configuration has the right issuer",
+				"reading the metadata of the authorization server %q at %s: %w", issuer, metadataURL, err)
+		case metadata != nil:
+			return metadata, nil
+		}
+	}
+	return nil, failure.New("check the issuer in the MCP server's configuration (for Clerk it is the Frontend API URL)",
+		"authorization server %q has no metadata at %s", issuer, strings.Join(asked, " or "))
 }
 
 // resourceMetadata fetches the protected resource metadata (RFC 9728) from the URL in
@@ -56,9 +79,14 @@ func (c *Client) resourceMetadata(ctx context.Context, challengeURL string) (*oa
 		return nil, err
 	}
 	origin := u.Scheme + "://" + u.Host
+	if challengeURL != "" {
+		if err := checkMetadataURL(resource, challengeURL); err != nil {
+			return nil, err
+		}
+	}
 	candidates := []struct{ metadataURL, resource string }{
 		{challengeURL, resource},
-		{origin + wellknown.ProtectedResource(u), resource},
+		{origin + wellknown.ProtectedResource(u) + query(u), resource},
 		{origin + wellknown.ProtectedResourcePath, origin},
 	}
 	var firstErr error
@@ -75,6 +103,15 @@ func (c *Client) resourceMetadata(ctx context.Context, challengeURL string) (*oa
 		}
 	}
 	return c.withoutResourceMetadata(ctx, challengeURL, origin, firstErr)
+}
+
+// query returns the query of u with its question mark, or "". It is a part of the
+// identifier of a resource, and so of the URL of its metadata (RFC 9728 section 3.1).
+func query(u *url.URL) string {
+	if u.RawQuery == "" {
+		return ""
+	}
+	return "?" + u.RawQuery
 }
 
 func checkResourceMetadata(metadata *oauthex.ProtectedResourceMetadata, metadataURL string) error {
@@ -95,6 +132,10 @@ func (c *Client) withoutResourceMetadata(
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case named == resource:
+		return nil, failure.New(
+			"the operator of the MCP server must change its protected resource metadata: use https, or http only on localhost",
+			"reading the protected resource metadata: %w", problem)
 	case named != "":
 		return nil, failure.New(
 			"call the server by the URL in its metadata, or set the server's public URL to the one that you call: the two "+
@@ -105,12 +146,12 @@ func (c *Client) withoutResourceMetadata(
 			"the metadata must be public JSON (status 200, application/json) that needs no token",
 			"reading the protected resource metadata: %w", problem)
 	}
-	if metadata, err := auth.GetAuthServerMetadata(ctx, origin, c.http); err == nil && metadata != nil {
+	if _, err := c.serverMetadata(ctx, origin); err == nil {
 		return &oauthex.ProtectedResourceMetadata{Resource: resource, AuthorizationServers: []string{origin}}, nil
 	}
 	return nil, failure.New(
 		"the server needs protected resource metadata (RFC 9728) at "+
-			""+origin+wellknown.ProtectedResourcePath+", and its URL as resource_metadata in WWW-Authenticate; Gatehouse's "+
+			origin+wellknown.ProtectedResourcePath+", and its URL as resource_metadata in WWW-Authenticate; Gatehouse's "+
 			"guard serves both",
 		"%q answers 401 but does not say where to sign in: its challenge has no resource_metadata, and "+
 			"%w", resource, problem)
@@ -121,7 +162,7 @@ func (c *Client) withoutResourceMetadata(
 // should not receive it.
 func checkLocal(metadata *oauthex.AuthServerMeta) error {
 	u, err := url.Parse(metadata.AuthorizationEndpoint)
-	if err == nil && wellknown.IsLoopback(u.Host) {
+	if err == nil && wellknown.IsLoopback(u.Hostname()) {
 		return nil
 	}
 	return failure.New(

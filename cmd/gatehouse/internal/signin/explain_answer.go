@@ -24,8 +24,8 @@ func ExplainAnswer(a *trace.Answer, resource string, scopes []string) *failure.E
 		return explainReason(info, resource, said, a)
 	case a.Status == http.StatusUnauthorized:
 		return failure.New(
-			"the MCP server and the authorization server disagree: compare the issuer, the audience and the clocks; the "+
-				"log of the MCP server has the precise reason",
+			"the MCP server and the authorization server disagree: compare the issuer, the audience and the clocks, and the "+
+				"type (typ) of the tokens; the log of the MCP server has the precise reason",
 			"%q rejects the token of the new sign-in%s", resource, said)
 	case a.Status == http.StatusForbidden && !a.WithToken:
 		return failure.New("the server rejects the request before any sign-in: call it by its public URL, or ask its operator",

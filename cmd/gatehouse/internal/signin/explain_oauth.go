@@ -3,6 +3,7 @@ package signin
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/oauth2"
 
@@ -10,13 +11,29 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
 )
 
+// deniedError is the error access_denied of an authorization response, in its own words.
+type deniedError struct{ said, description string }
+
+func (e *deniedError) Error() string { return e.said }
+
+// sentence returns the error for the page in the browser. Most descriptions say again that
+// access was denied; others have the cause.
+func (e *deniedError) sentence() string {
+	if e.description == "" || strings.Contains(strings.ToLower(e.description), "den") {
+		return "Access was denied."
+	}
+	return sentence("access was denied: " + e.description)
+}
+
 // explainAuthError explains the error of an authorization response (RFC 6749 section
 // 4.1.2.1, RFC 8707 section 2).
 func explainAuthError(code, description string) error {
 	said := trace.JoinNonEmpty(": ", code, description)
 	switch code {
 	case "access_denied":
-		return failure.New("run the command again and choose Allow, if you want to sign in", "access was denied: %s", said)
+		return failure.New(
+			"run the command again and choose Allow, if you want to sign in",
+			"access was denied: %w", &deniedError{said, description})
 	case "invalid_scope":
 		return failure.New(
 			"a client holds only the scopes it registered; on Clerk: add the scope to the default scopes "+
@@ -58,5 +75,5 @@ func explainOAuth(err error, resource string) error {
 			"token endpoint rejects the code: %s",
 			trace.JoinNonEmpty(": ", fmt.Sprint(rejected.Response.StatusCode), rejected.ErrorCode, rejected.ErrorDescription))
 	}
-	return fmt.Errorf("signing in to %q: %w", resource, err)
+	return failure.New("-v shows each step of the sign-in", "signing in to %q: %w", resource, err)
 }

@@ -52,7 +52,7 @@ func parseAuthResponse(query string) (authResponse, error) {
 func (r authResponse) check(state string, metadata *oauthex.AuthServerMeta) error {
 	const again = "run the same command again, and sign in in the window that it opens"
 	switch {
-	case r.state != state && (r.state != "" || r.err == ""):
+	case r.state != state:
 		return failure.New(
 			again,
 			"authorization response has another state than the request; it belongs to another sign-in, or it is forged")

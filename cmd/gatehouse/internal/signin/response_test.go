@@ -91,7 +91,7 @@ func TestCheckAuthResponse(t *testing.T) {
 		{
 			name:    "error without state",
 			change:  func(r *authResponse) { r.err, r.state = "access_denied", "" },
-			wantErr: "access was denied",
+			wantErr: "authorization response has another state",
 		},
 		{
 			name:    "error with other state",

@@ -40,11 +40,12 @@ type tokenSource struct {
 
 	mu     sync.Mutex
 	saved  *savedsignin.SignIn
-	forced bool // forceRefresh was called
+	forced bool  // forceRefresh was called
+	err    error // why the refresh failed; it is not tried again in this run
 }
 
 func (c *Client) newTokenSource(saved *savedsignin.SignIn) *tokenSource {
-	return &tokenSource{ctx: c.ctx, http: c.http, store: c.config.Store, ui: c.ui, saved: saved}
+	return &tokenSource{ctx: c.ctx, http: tokenClient(c.http), store: c.config.Store, ui: c.ui, saved: saved}
 }
 
 // Token implements [oauth2.TokenSource].
@@ -54,8 +55,11 @@ func (t *tokenSource) Token() (*oauth2.Token, error) {
 	if token := t.current(); token == nil || token.Valid() {
 		return token, nil
 	}
-	if err := t.refresh(); err != nil {
-		return nil, err
+	if t.err == nil {
+		t.err = t.refresh()
+	}
+	if t.err != nil {
+		return nil, t.err
 	}
 	return t.current(), nil
 }
@@ -120,10 +124,13 @@ func (t *tokenSource) refresh() error {
 		return nil
 	}
 	token, err := t.requestRefresh(old)
+	var wrongForm *failure.Error
 	switch {
 	case isPermanentRejection(err):
 		t.ui.Step("the refresh token is not valid any more: a new sign-in is needed")
 		t.saved.Tokens = nil
+	case errors.As(err, &wrongForm):
+		return failure.New(wrongForm.Hint+"; the sign-in stays saved", "refreshing the sign-in at %q: %w", t.saved.Issuer, wrongForm)
 	case err != nil:
 		return failure.New("check that the authorization server is running; the sign-in stays saved, and --logout deletes it",
 			"refreshing the sign-in at %q: %w", t.saved.Issuer, err)
@@ -156,6 +163,9 @@ func isPermanentRejection(err error) bool {
 	var rejected *oauth2.RetrieveError
 	if !errors.As(err, &rejected) || rejected.Response == nil {
 		return false
+	}
+	if rejected.ErrorCode == "invalid_grant" {
+		return true // some servers send it with status 200
 	}
 	switch rejected.Response.StatusCode {
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:

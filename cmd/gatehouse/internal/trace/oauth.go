@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
-
-	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
 )
 
 // oauthDocument has the members that are shown of the JSON documents of a sign-in.
@@ -22,7 +21,7 @@ type oauthDocument struct {
 	Revocation   string `json:"revocation_endpoint"`
 	ClientID     string `json:"client_id"`
 	Scope        string `json:"scope"`
-	ExpiresIn    int64  `json:"expires_in"`
+	ExpiresIn    any    `json:"expires_in"` // a number; some servers send a string
 }
 
 // recordOAuth reports an exchange with an endpoint of the sign-in.
@@ -32,7 +31,8 @@ func (t *Transport) recordOAuth(role Role, req *http.Request, resp *http.Respons
 		return err
 	}
 	if resp.StatusCode >= 300 {
-		return t.recordRejection(role, req, resp, JoinNonEmpty(": ", fmt.Sprint(resp.StatusCode), ErrorText(resp, body)))
+		t.recordRejection(role, req, JoinNonEmpty(": ", fmt.Sprint(resp.StatusCode), ErrorText(resp, body)))
+		return nil
 	}
 	var doc oauthDocument
 	if err := json.Unmarshal(body, &doc); err != nil && role != RoleRevocation {
@@ -75,19 +75,12 @@ func (t *Transport) learnFrom(role Role, doc oauthDocument) {
 	}
 }
 
-// recordRejection records and reports a rejection. A redirect of a POST request is an
-// error: if it were followed, codes and tokens would be sent to a URL that no metadata
-// names.
-func (t *Transport) recordRejection(role Role, req *http.Request, resp *http.Response, text string) error {
+// recordRejection records and reports a rejection.
+func (t *Transport) recordRejection(role Role, req *http.Request, text string) {
 	t.mu.Lock()
 	t.rejections[role] = text
 	t.mu.Unlock()
 	t.step("%s: %s", attempt(role, req), text)
-	if resp.StatusCode < 400 && req.Method == http.MethodPost {
-		return failure.New("report this to the operator of the authorization server: its metadata must name the endpoint itself",
-			"%q redirects%s; not sending secrets there", WithoutQuery(req.URL), RedirectTarget(resp.Header.Get("Location")))
-	}
-	return nil
 }
 
 // grantType returns the grant_type of a token request (RFC 6749 section 4).
@@ -99,9 +92,14 @@ func grantType(req *http.Request) string {
 	return form.Get("grant_type")
 }
 
-func lifetime(seconds int64) string {
-	if seconds <= 0 {
+// maxLifetime bounds the lifetime of a token that is shown.
+const maxLifetime = 100 * 365 * 24 * time.Hour
+
+// lifetime describes the expires_in of a token response.
+func lifetime(expiresIn any) string {
+	seconds, err := strconv.ParseFloat(fmt.Sprint(expiresIn), 64)
+	if err != nil || !(seconds > 0) {
 		return "without an expiry"
 	}
-	return "expires in " + (time.Duration(seconds) * time.Second).String()
+	return "expires in " + (time.Duration(min(seconds, maxLifetime.Seconds())) * time.Second).String()
 }

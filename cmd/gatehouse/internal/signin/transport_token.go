@@ -1,0 +1,107 @@
+package signin
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
+)
+
+// tokenTransport is an [http.RoundTripper] for the token endpoint. A success response
+// without a token is an error that says what the response is. An expires_in that is not an
+// integer, which package oauth2 rejects, is rounded down: RFC 6749 section 5.1 asks for a
+// number.
+type tokenTransport struct{ next http.RoundTripper }
+
+// tokenClient returns a copy of base for requests to the token endpoint.
+func tokenClient(base *http.Client) *http.Client {
+	client := *base
+	client.Transport = &tokenTransport{base.Transport}
+	return &client
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(req)
+	if err != nil || req.Method != http.MethodPost || resp.StatusCode != http.StatusOK {
+		return resp, err
+	}
+	body, err := trace.Peek(resp, trace.MaxDocument)
+	if err != nil {
+		resp.Body.Close()
+		return nil, err
+	}
+	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	problem := ""
+	switch mediaType {
+	case "application/x-www-form-urlencoded", "text/plain": // package oauth2 reads both as a form
+		problem = checkTokenForm(body)
+	default:
+		body, problem = normalizeTokenJSON(body)
+	}
+	if problem != "" {
+		return nil, failure.New(
+			"report this to the operator of the authorization server; check that its metadata names the right token_endpoint",
+			"token endpoint %q answered %d%s, but %s (RFC 6749 section 5.1)",
+			trace.WithoutQuery(req.URL), resp.StatusCode, trace.IfSet(" with %s", mediaType), problem)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	resp.ContentLength = int64(len(body))
+	return resp, nil
+}
+
+// checkTokenForm returns what is wrong with a response in the form of a query string, or
+// "". Some servers answer so if they are not asked for JSON.
+func checkTokenForm(body []byte) string {
+	form, err := url.ParseQuery(string(body))
+	if err != nil || form.Get("access_token") == "" && form.Get("error") == "" {
+		return "the body has no access_token"
+	}
+	return ""
+}
+
+// normalizeTokenJSON returns the body with an expires_in that is an integer, or what is
+// wrong with the body. It does not quote values, which may be secrets.
+func normalizeTokenJSON(body []byte) (normalized []byte, problem string) {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(body, &members) != nil || members == nil {
+		return nil, "the body is not a JSON object"
+	}
+	if _, ok := members["error"]; ok {
+		return body, "" // some servers answer 200 with an error
+	}
+	var token string
+	if json.Unmarshal(members["access_token"], &token) != nil || token == "" {
+		return nil, "the body has no access_token"
+	}
+	raw := string(members["expires_in"])
+	if raw == "" || raw == "null" {
+		return body, ""
+	}
+	if _, err := strconv.ParseInt(raw, 10, 64); err == nil {
+		return body, ""
+	}
+	text := raw
+	if unquoted, err := strconv.Unquote(raw); err == nil {
+		text = unquoted // at least one provider sends a string
+	}
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(seconds) || seconds < 0 {
+		return nil, fmt.Sprintf("expires_in is %s, want a number of seconds", quote.String(text))
+	}
+	members["expires_in"] = json.RawMessage(strconv.FormatInt(int64(min(seconds, math.MaxInt32)), 10))
+	normalized, err = json.Marshal(members)
+	if err != nil {
+		return nil, "the body is not a JSON object"
+	}
+	return normalized, ""
+}
