@@ -81,11 +81,19 @@ func redactShapes(text string) string {
 	})
 }
 
+// quotedNames matches the names of members in JSON that is malformed, or in text.
+var quotedNames = regexp.MustCompile(`["']([^"']*)["']\s*:`)
+
 // namesSecret reports whether text, which is neither JSON nor a form, seems to contain
 // a secret after its name: "client_secret: …", or JSON that is malformed.
 func namesSecret(text string) bool {
 	if strings.Contains(text, `\u00`) {
 		return true // an escape that only JSON needs; it may hide a name
+	}
+	for _, match := range quotedNames.FindAllStringSubmatch(text, -1) {
+		if isSecretName(match[1]) {
+			return true
+		}
 	}
 	text = strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(text))
 	for _, name := range slices.Concat(secretNames, secretParameters) {
