@@ -90,8 +90,15 @@ func (w *Window) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 }
 
 // Handler returns a handler that serves the window under [Path], and next everywhere else.
+// It redirects browsers from / to the window.
 func (w *Window) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" && wantsPage(r) {
+			rw.Header().Set("Cache-Control", "no-store")
+			rw.Header().Set("Vary", "Accept")
+			http.Redirect(rw, r, Path, http.StatusFound)
+			return
+		}
 		if strings.HasPrefix(r.URL.Path, Path) || r.URL.Path == strings.TrimSuffix(Path, "/") {
 			w.ServeHTTP(rw, r)
 			return
