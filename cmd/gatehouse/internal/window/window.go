@@ -71,9 +71,27 @@ func (w *Window) URL() string { return w.clerk.Issuer() + Path }
 // of open pages. It must be called only once.
 func (w *Window) Follow(ctx context.Context) {
 	defer close(w.done)
+	go w.abandonRuns(ctx)
 	for e := range w.clerk.Events(ctx, 0) {
-		if step, owner := w.stepOfClerk(e); step.Kind != kindPreflight {
+		if step, owner := w.stepOfClerk(e); step.Kind.recorded() {
 			w.journal.add(step, owner)
+		}
+	}
+}
+
+// abandonInterval is how often runs are searched for sign-ins that have not continued.
+const abandonInterval = 5 * time.Second
+
+// abandonRuns marks runs whose sign-in has not continued, until ctx ends.
+func (w *Window) abandonRuns(ctx context.Context) {
+	tick := time.NewTicker(abandonInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			w.journal.abandon(now)
 		}
 	}
 }
