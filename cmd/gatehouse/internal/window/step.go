@@ -178,7 +178,7 @@ var kinds = map[kind]kindInfo{
 	},
 	kindPage: {
 		title:      "Shows a page",
-		spec:       "User authentication and consent",
+		spec:       "User authentication",
 		purpose:    "The user signs in, sees which client requests access, and allows or denies it.",
 		stage:      "the sign-in page",
 		progress:   "waiting for the user in the browser",

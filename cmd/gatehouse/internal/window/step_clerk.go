@@ -121,6 +121,8 @@ func specOf(k kind, e localclerk.Event) string {
 	switch {
 	case k == kindMetadata && e.Path == "/.well-known/openid-configuration":
 		return "OpenID Connect Discovery §4"
+	case k == kindMetadata && senderOf(k, e) == Client:
+		return "RFC 8414" // the title has the name
 	case k == kindDecision && e.Step == localclerk.StepDecision && e.Response["code"] == "" && e.Error == "":
 		return kinds[kindPage].spec // the user signs in or out
 	}
