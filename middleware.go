@@ -26,6 +26,7 @@ const cacheScopePrivate = "private"
 // not passed to [Config.OnReject].
 func (g *Guard) Middleware() mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
+		next = g.endWithRequest(next)
 		if len(g.requirements.byOperation) == 0 {
 			return next
 		}

@@ -170,11 +170,10 @@ func (reqs *requirements) missingPermission(id *Identity, ops ...operation) erro
 // authorize is check 8: it returns a rejection if c lacks something for the operations in
 // the body. Headers that name the method are not used: servers compare them with the body
 // in the newest MCP revision only.
-func (g *Guard) authorize(w http.ResponseWriter, r *http.Request, c *caller) *Rejection {
+func (g *Guard) authorize(r *http.Request, c *caller) *Rejection {
 	if r.Method != http.MethodPost || r.Body == nil || r.Body == http.NoBody {
 		return g.requirements.authorize(&c.identity)
 	}
-	limitBody(w, r)
 	if len(g.requirements.byOperation) == 0 {
 		return g.requirements.authorize(&c.identity)
 	}

@@ -65,3 +65,14 @@ func (c *ClerkServer) Provider() gatehouse.Provider {
 		BackendAPIURL:  c.Issuer(),
 	})
 }
+
+// Settings returns a copy of the current settings. It replaces the method of
+// [localclerk.Server]: DefaultScopes is never nil, so that a test can append a scope to
+// those that clients have by default.
+func (c *ClerkServer) Settings() localclerk.Settings {
+	settings := c.Server.Settings()
+	if settings.DefaultScopes == nil {
+		settings.DefaultScopes = []string{localclerk.ScopeEmail, localclerk.ScopeOfflineAccess, localclerk.ScopeProfile}
+	}
+	return settings
+}

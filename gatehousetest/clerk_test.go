@@ -123,13 +123,52 @@ func TestConnectStepsUp(t *testing.T) {
 		cfg.Requirements = []gatehouse.Requirement{{Tool: "hello", Scopes: []string{"public_metadata"}}}
 	})
 	settings := clerk.Settings()
-	settings.DefaultScopes = []string{"profile", "email", "public_metadata"}
+	settings.DefaultScopes = append(settings.DefaultScopes, "public_metadata")
 	if err := clerk.SetSettings(settings); err != nil {
 		t.Fatal(err)
 	}
 	got := callHello(t, clerk.Connect(t, url, gatehousetest.Person{}))
-	if !slices.Contains(got.Scopes, "public_metadata") {
-		t.Errorf("scopes %q, want public_metadata among them", got.Scopes)
+	if want := []string{"email", "profile", "public_metadata"}; !slices.Equal(got.Scopes, want) {
+		t.Errorf("scopes %q, want %q", got.Scopes, want)
+	}
+}
+
+// TestSettingsAreEffective sets the settings that it reads: nothing changes.
+func TestSettingsAreEffective(t *testing.T) {
+	t.Parallel()
+	clerk := gatehousetest.Clerk(t)
+	register := func() string {
+		resp, err := http.Post(clerk.Issuer()+"/oauth/register", "application/json",
+			strings.NewReader(`{"redirect_uris":["http://127.0.0.1:9/callback"],"token_endpoint_auth_method":"none"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var client struct {
+			Scope string `json:"scope"`
+		}
+		if err := json.NewDecoder(resp.Body).Decode(&client); err != nil {
+			t.Fatal(err)
+		}
+		return client.Scope
+	}
+	before := register()
+	if err := clerk.SetSettings(clerk.Settings()); err != nil {
+		t.Fatal(err)
+	}
+	if after := register(); after != before || before == "" {
+		t.Errorf("scopes of a client %q, want those of the default settings, %q", after, before)
+	}
+	if got := strings.Join(clerk.Settings().DefaultScopes, " "); got != before {
+		t.Errorf("DefaultScopes %q, want %q", got, before)
+	}
+	empty := clerk.Settings()
+	empty.DefaultScopes = []string{}
+	if err := clerk.SetSettings(empty); err != nil {
+		t.Fatal(err)
+	}
+	if got := clerk.Settings().DefaultScopes; len(got) != 0 {
+		t.Errorf("DefaultScopes %q, want none, as they were set", got)
 	}
 }
 
@@ -280,13 +319,18 @@ func TestOpaqueTokens(t *testing.T) {
 	}
 }
 
-// failing is a testing.TB that records its failure.
+// failing is a testing.TB that records its failures.
 type failing struct {
 	testing.TB
 	message chan string
+	errors  []string
 }
 
 func (f *failing) Helper() {}
+
+func (f *failing) Errorf(format string, args ...any) {
+	f.errors = append(f.errors, fmt.Sprintf(format, args...))
+}
 
 func (f *failing) Fatalf(format string, args ...any) {
 	f.message <- fmt.Sprintf(format, args...)

@@ -1,6 +1,7 @@
 // Package gatehousetest helps to test MCP servers with sign-in. It provides a local
-// Clerk for each test, users who sign in there, and access tokens that are valid or
-// have a single flaw. Nothing is sent beyond this machine.
+// Clerk for each test, users who sign in there, access tokens that are valid or have a
+// single flaw, and one call that checks a whole server: [ClerkServer.Check]. Nothing is
+// sent beyond this machine.
 //
 // A test of a server with the tool hello:
 //
@@ -30,13 +31,11 @@
 //		t.Errorf("hello = %v, %v", result, err)
 //	}
 //
-//	// Every invalid token is rejected.
-//	for _, flaw := range gatehousetest.Flaws() {
-//		token := clerk.Token(t, server.URL(), gatehousetest.Person{}, flaw)
-//		if _, err := server.Guard().Verify(t.Context(), token, nil); !errors.Is(err, auth.ErrInvalidToken) {
-//			t.Errorf("token with %s: error %v, want auth.ErrInvalidToken", flaw, err)
-//		}
-//	}
+//	// No token and every kind of invalid token are rejected, and clients find the sign-in.
+//	clerk.Check(t, server.URL())
+//
+// A handler of your own, with a guard, is served with [Serve]. The example of
+// [ClerkServer.Connect] named StepUp tests a tool that needs a scope.
 //
 // The users are [localclerk.SeedUsers] until SetUsers changes them. To test outages,
 // wrong clocks, key rotation and other settings of Clerk, call SetFaults, RotateKey and

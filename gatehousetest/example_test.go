@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
@@ -46,13 +47,8 @@ func Example() {
 		t.Errorf("hello = %v, %v", result, err)
 	}
 
-	// Every invalid token is rejected.
-	for _, flaw := range gatehousetest.Flaws() {
-		token := clerk.Token(t, server.URL(), gatehousetest.Person{}, flaw)
-		if _, err := server.Guard().Verify(t.Context(), token, nil); !errors.Is(err, auth.ErrInvalidToken) {
-			t.Errorf("token with %s: error %v, want auth.ErrInvalidToken", flaw, err)
-		}
-	}
+	// No token and every kind of invalid token are rejected, and clients find the sign-in.
+	clerk.Check(t, server.URL())
 
 	// Output:
 }
@@ -61,7 +57,7 @@ func Example() {
 func hello(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 	user, err := clerk.Profile(ctx, req)
 	if err != nil {
-		return reply.Error("Clerk did not answer, try again"), nil, nil
+		return nil, nil, err
 	}
 	id, _ := gatehouse.IdentityOf(req)
 	return reply.Object(map[string]any{
@@ -88,29 +84,30 @@ func ExampleClerk() {
 	// Grace Hopper
 }
 
-// Sign in as a member of an organization, in a server that needs only a guard.
-func ExampleClerkServer_Connect() {
-	clerk := gatehousetest.Clerk(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	guard, err := gatehouse.New(gatehouse.Config{
-		Resource: "http://" + listener.Addr().String() + "/mcp",
-		Provider: clerk.Provider(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+// newServer returns the URL of a running MCP endpoint that needs only a guard. The server
+// stops when the test ends.
+func newServer(clerk *gatehousetest.ClerkServer, requirements ...gatehouse.Requirement) (url string) {
 	server := mcp.NewServer(&mcp.Implementation{Name: "greeter", Version: "1.0.0"}, nil)
 	mcp.AddTool(server, &mcp.Tool{Name: "hello"}, hello)
-	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
-		&mcp.StreamableHTTPOptions{Stateless: true})
-	mux := http.NewServeMux()
-	guard.Mount(mux, handler)
-	go http.Serve(listener, mux)
+	return gatehousetest.Serve(t, func(origin string) http.Handler {
+		guard, err := gatehouse.New(gatehouse.Config{
+			Resource:     origin + "/mcp",
+			Provider:     clerk.Provider(),
+			Requirements: requirements,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mux := http.NewServeMux()
+		guard.Mount(mux, mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil))
+		return mux
+	}) + "/mcp"
+}
 
-	session := clerk.Connect(t, guard.Resource(), gatehousetest.Person{
+// Sign in as a member of an organization.
+func ExampleClerkServer_Connect() {
+	clerk := gatehousetest.Clerk(t)
+	session := clerk.Connect(t, newServer(clerk), gatehousetest.Person{
 		User:         "grace",
 		Organization: "analytical-engines",
 	})
@@ -121,6 +118,50 @@ func ExampleClerkServer_Connect() {
 	greeting, _ := result.StructuredContent.(map[string]any)
 	fmt.Println(greeting["name"], greeting["organization"] == clerk.Organizations()[0].ID)
 	// Output: Grace Hopper true
+}
+
+// Test a step-up: a tool needs a scope that the client does not have, so the server answers
+// 403 and the client signs in again. As at Clerk, a client can request a scope only if it
+// registered with it. A client that registers without scopes gets the default scopes of the
+// instance, so the scope is added there before the client connects.
+func ExampleClerkServer_Connect_stepUp() {
+	clerk := gatehousetest.Clerk(t)
+	settings := clerk.Settings()
+	settings.CustomScopes = append(settings.CustomScopes, "notes:write")
+	settings.DefaultScopes = append(settings.DefaultScopes, "notes:write")
+	if err := clerk.SetSettings(settings); err != nil {
+		t.Fatal(err)
+	}
+	url := newServer(clerk, gatehouse.Requirement{Tool: "hello", Scopes: []string{"notes:write"}})
+
+	// Without the scope, the call is rejected, and the challenge names the scope.
+	token := clerk.Token(t, url, gatehousetest.Person{})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url,
+		strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"hello"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json, text/event-stream")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	fmt.Println(resp.StatusCode, strings.Contains(resp.Header.Get("WWW-Authenticate"), "notes:write"))
+
+	// A client that signs in gets the scope when it calls the tool.
+	session := clerk.Connect(t, url, gatehousetest.Person{})
+	result, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "hello"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	greeting, _ := result.StructuredContent.(map[string]any)
+	fmt.Println(strings.Contains(fmt.Sprint(greeting["scopes"]), "notes:write"))
+	// Output:
+	// 403 true
+	// true
 }
 
 // Get an access token that has expired, and see what the guard says about it.

@@ -71,18 +71,17 @@ func (c *ClerkServer) signIn(ctx context.Context, resource string, who Person) (
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, resource, http.NoBody)
+	req, err := newRequest(ctx, http.MethodPost, resource, "")
 	if err != nil {
 		return nil, err
 	}
-	client := http.Client{Timeout: signInTimeout}
-	resp, err := client.Do(req)
+	resp, err := plainClient.Do(req)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusUnauthorized {
-		return nil, fmt.Errorf("request without a token: status %d, want 401; check that a guard protects %s", resp.StatusCode, resource)
+	if err := (answer{status: resp.StatusCode}).requireUnauthorized(resource); err != nil {
+		return nil, err
 	}
 	if err := handler.Authorize(ctx, req, resp); err != nil {
 		return nil, err
@@ -92,11 +91,22 @@ func (c *ClerkServer) signIn(ctx context.Context, resource string, who Person) (
 
 // Connect returns a session of the go-sdk's client at the MCP endpoint with the URL
 // resource. who signs in as with [ClerkServer.SignIn] when the server first asks for a
-// token, and again when a call needs more scopes. The session is closed when t ends. If
-// connecting fails, Connect fails t.
+// token, and again when a call needs more scopes. If connecting fails, Connect fails t, and
+// also if the server accepts a request without a token.
+//
+// The session is closed by t.Cleanup, after the deferred calls of the test. Until then it
+// can have an open stream, for which the Close method of an [httptest.Server] waits. Start
+// the server with [Serve], or close it with t.Cleanup before Connect; do not defer its Close.
 func (c *ClerkServer) Connect(t testing.TB, resource string, who Person) *mcp.ClientSession {
 	t.Helper()
 	handler, err := c.oauthHandler(who)
+	if err != nil {
+		t.Fatalf("gatehousetest: connecting to %q: %v", resource, err)
+	}
+	open, err := send(t.Context(), http.MethodPost, resource, "")
+	if err == nil {
+		err = open.requireUnauthorized(resource)
+	}
 	if err != nil {
 		t.Fatalf("gatehousetest: connecting to %q: %v", resource, err)
 	}
@@ -120,7 +130,7 @@ func (c *ClerkServer) oauthHandler(who Person) (*auth.AuthorizationCodeHandler, 
 		TokenEndpointAuthMethod: "none",
 	}
 	if len(who.scopes()) > 0 {
-		registration.Scope = strings.Join(who.scopesWith(c.defaultScopes()), " ")
+		registration.Scope = strings.Join(who.scopesWith(c.Settings().DefaultScopes), " ")
 	}
 	return auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
 		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{Metadata: registration},
@@ -128,14 +138,6 @@ func (c *ClerkServer) oauthHandler(who Person) (*auth.AuthorizationCodeHandler, 
 		ScopeFilter:                     who.scopesWith,
 		Client:                          &http.Client{Timeout: signInTimeout},
 	})
-}
-
-// defaultScopes returns the scopes of a client that registers without naming any.
-func (c *ClerkServer) defaultScopes() []string {
-	if scopes := c.Settings().DefaultScopes; scopes != nil {
-		return scopes
-	}
-	return []string{localclerk.ScopeProfile, localclerk.ScopeEmail}
 }
 
 // fetchCode does what a browser does during a sign-in: it opens the authorization

@@ -15,6 +15,7 @@ import (
 var pageFiles embed.FS
 
 var (
+	homePage     = parsePage("home.html")
 	signInPage   = parsePage("signin.html")
 	consentPage  = parsePage("consent.html")
 	errorPage    = parsePage("error.html")

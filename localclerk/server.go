@@ -194,6 +194,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /oauth/token_info", s.serveIntrospect)
 	mux.HandleFunc("POST /oauth/token/revoke", s.serveRevoke)
 	s.backendRoutes(mux)
+	mux.HandleFunc("GET /{$}", s.serveHome)
 	mux.HandleFunc("/", s.serveNotFound)
 	for path, methods := range corsMethods {
 		mux.HandleFunc("OPTIONS "+path, servePreflight(methods))

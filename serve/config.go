@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
+	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -48,6 +51,42 @@ type Config struct {
 	Revoked        func(gatehouse.Identity) bool
 	KeyFile        string
 
+	// SessionKey is the secret key of session IDs; see [gatehouse.Config] and
+	// docs/replicas.md. Empty means the environment variable MCP_SESSION_KEY, a text of at
+	// least 32 bytes, or else a random key for each process.
+	SessionKey gatehouse.SessionKey
+
+	// These limit sessions; see [gatehouse.Config]. An idle session ends after
+	// SessionTimeout.
+	MaxSessions, MaxSessionsPerUser int
+	SessionTimeout                  time.Duration
+
+	// Stateless serves the revisions until 2025-11-25 without sessions too, so that any
+	// replica can answer any request. The server then cannot ask its clients anything
+	// during a call (elicitation, sampling, roots), and has no stream for notifications in
+	// these revisions. Revision 2026-07-28 has no sessions in either case.
+	Stateless bool
+
+	// DrainDelay is how long the server still accepts requests after its context has ended,
+	// while /readyz answers 503: set it to the time that the load balancer needs to notice.
+	// Zero means no delay.
+	DrainDelay time.Duration
+
+	// ShutdownTimeout is how long running calls may then take to finish. Zero means ten
+	// seconds.
+	ShutdownTimeout time.Duration
+
+	// Routes, if not nil, is called once, by [Server.Serve] or [Server.Handler], to add
+	// routes to the server. They are public, except for handlers that [gatehouse.Guard.Wrap]
+	// of the given guard wraps. The paths of the server itself come first: the endpoint, the
+	// discovery documents, /healthz and /readyz. A route for one of them is an error.
+	Routes func(*http.ServeMux, *gatehouse.Guard)
+
+	// Middleware, if not nil, wraps the complete handler. It is inside the log and outside
+	// the guard: it sees every request, with its token and before any check. A
+	// [http.ResponseWriter] of its own needs a method Unwrap, so that streams work.
+	Middleware func(http.Handler) http.Handler
+
 	// URL is the public URL of the server, as users type it: an origin like
 	// "https://mcp.example.com", to which Path is appended, or the full URL of the
 	// endpoint. Empty means the environment variable MCP_URL, or else the loopback
@@ -67,9 +106,14 @@ type Config struct {
 
 	// NoLandingPage turns the landing page off: a browser that opens the endpoint
 	// then gets the same 401 as any request without a token. The page is public. It
-	// shows the name, version, instructions and provider of the server, and how to
-	// connect clients.
+	// shows how to connect clients, and the name, version, instructions and provider of
+	// the server.
 	NoLandingPage bool
+
+	// LandingTools are the tools that the landing page shows, with their names and
+	// descriptions. Nil means none. The page is public and the same for everyone: list
+	// only tools whose existence need not be hidden. The MCP server is not asked for them.
+	LandingTools []*mcp.Tool
 
 	// ServerOptions are the options of the go-sdk server. Nil means its defaults.
 	// Instructions above overrides theirs.
@@ -86,7 +130,7 @@ type Config struct {
 func newServer(cfg Config, settings *env.Env) (*Server, error) {
 	cfg, configErr := cfg.complete(settings)
 	resource, urlErr := cfg.publicURL(settings)
-	s := &Server{config: cfg, resource: resource, logger: cfg.Logger}
+	s := &Server{config: cfg, resource: resource, logger: cfg.Logger, bodies: listen.DefaultBodyTimeouts}
 	var guardErr error
 	s.guard, guardErr = s.configuredGuard()
 	if err := errors.Join(configErr, urlErr, guardErr); err != nil {
@@ -133,6 +177,9 @@ func (cfg Config) complete(settings *env.Env) (Config, error) {
 		fault("Path", cfg.Path, "does not begin with a slash", "write it like "+defaultPath)
 		cfg.Path = defaultPath
 	}
+	cfg.checkLandingTools(fault)
+	cfg.completeSessionKey(settings, fault)
+	cfg.completeTimes(fault)
 	if cfg.ServerOptions != nil {
 		cfg.Instructions = cmp.Or(cfg.Instructions, cfg.ServerOptions.Instructions)
 	}
@@ -140,6 +187,18 @@ func (cfg Config) complete(settings *env.Env) (Config, error) {
 		cfg.Logger = slog.Default()
 	}
 	return cfg, errors.Join(faults...)
+}
+
+// checkLandingTools reports tools that the landing page cannot show.
+func (cfg Config) checkLandingTools(fault func(field, value, problem, fix string)) {
+	if len(cfg.LandingTools) > 0 && cfg.NoLandingPage {
+		fault("LandingTools", "", "is set in addition to NoLandingPage", "remove one of them")
+	}
+	for i, tool := range cfg.LandingTools {
+		if tool == nil || tool.Name == "" {
+			fault("LandingTools["+strconv.Itoa(i)+"]", "", "has no name", `name the tool, like &mcp.Tool{Name: "search"}`)
+		}
+	}
 }
 
 // publicURL returns the public URL of the endpoint. It is nil if none is configured
@@ -224,6 +283,11 @@ func (cfg Config) checkGuardAlone() error {
 		{"AllowedOrigins", len(cfg.AllowedOrigins) > 0},
 		{"Revoked", cfg.Revoked != nil},
 		{"KeyFile", cfg.KeyFile != ""},
+		{"LandingTools", len(cfg.LandingTools) > 0},
+		{"SessionKey", len(cfg.SessionKey) > 0},
+		{"MaxSessions", cfg.MaxSessions != 0},
+		{"MaxSessionsPerUser", cfg.MaxSessionsPerUser != 0},
+		{"SessionTimeout", cfg.SessionTimeout != 0},
 	} {
 		if setting.isSet {
 			ignored = append(ignored, setting.field)
@@ -252,8 +316,14 @@ func (s *Server) newGuard(resource string) (*gatehouse.Guard, error) {
 		AllowedOrigins: cfg.AllowedOrigins,
 		Revoked:        cfg.Revoked,
 		KeyFile:        cfg.KeyFile,
-		Logger:         cfg.Logger,
-		OnReject:       recordRejection,
+
+		SessionKey:         cfg.SessionKey,
+		MaxSessions:        cfg.MaxSessions,
+		MaxSessionsPerUser: cfg.MaxSessionsPerUser,
+		SessionTimeout:     cfg.SessionTimeout,
+
+		Logger:   cfg.Logger,
+		OnReject: recordRejection,
 	}
 	if !cfg.NoLandingPage {
 		guardConfig.LandingPage = s.landingPage()

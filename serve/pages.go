@@ -4,13 +4,19 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"html/template"
 	"net/http"
 	"regexp"
 	"strings"
 	"sync"
+
+	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 // serveHealth reports that the process answers requests.
@@ -22,7 +28,10 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveReady(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
-	if s.guard.Ready(ctx) != nil {
+	if err := s.guard.Ready(ctx); errors.Is(err, gatehouse.ErrShuttingDown) {
+		writeStatus(w, http.StatusServiceUnavailable, "shutting down")
+		return
+	} else if err != nil {
 		writeStatus(w, http.StatusServiceUnavailable, "waiting for the keys of the identity provider")
 		return
 	}
@@ -62,12 +71,41 @@ func (s *Server) endpointPath() string {
 //go:embed landing.html
 var landingSource string
 
+//go:embed landing.css
+var landingStyle string
+
+//go:embed landing.js
+var landingScript string
+
 var landingTemplate = template.Must(template.New("landing").Parse(landingSource))
 
-// landingData is what the landing page shows. All of it comes from the
-// configuration: the page is public, so making it runs no code of the user's.
+// landingPolicy allows the style and the script of the landing page, and nothing else: the
+// page loads nothing, and a name or an instruction that contained markup could not run.
+var landingPolicy = strings.Join([]string{
+	"default-src 'none'",
+	"style-src " + cspHash(landingStyle),
+	"script-src " + cspHash(landingScript),
+	"base-uri 'none'",
+	"form-action 'none'",
+	"frame-ancestors 'none'",
+}, "; ")
+
+// cspHash returns the hash source of an inline style or script (Content Security Policy
+// Level 3 §2.3.1).
+func cspHash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+// landingData is what the landing page shows. All of it comes from the configuration: the
+// page is public, so the MCP server, whose middleware may expect a caller, is not asked.
 type landingData struct {
+	Style  template.CSS
+	Script template.JS
+
 	Name, Version, Instructions, URL, Provider string
+
+	Tools []*mcp.Tool
 }
 
 var notSlug = regexp.MustCompile(`[^a-z0-9]+`)
@@ -97,11 +135,14 @@ func (s *Server) landingPage() http.Handler {
 	render := sync.OnceValues(func() ([]byte, error) {
 		var page bytes.Buffer
 		err := landingTemplate.Execute(&page, landingData{
+			Style:        template.CSS(landingStyle),
+			Script:       template.JS(landingScript),
 			Name:         cmp.Or(s.config.Title, s.config.Name),
 			Version:      s.config.Version,
 			Instructions: s.config.Instructions,
 			URL:          s.guard.Resource(),
 			Provider:     s.config.Provider.Name,
+			Tools:        s.config.LandingTools,
 		})
 		return page.Bytes(), err
 	})
@@ -114,7 +155,7 @@ func (s *Server) landingPage() http.Handler {
 		}
 		h := w.Header()
 		h.Set("Content-Type", "text/html; charset=utf-8")
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy", landingPolicy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")

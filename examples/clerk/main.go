@@ -11,6 +11,7 @@ package main
 import (
 	"context"
 	"log"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -29,7 +30,8 @@ func main() {
 	server, err := serve.New(serve.Config{
 		Name:     "my-server",
 		Version:  "1.0.0",
-		Provider: clerk.FromEnv(), // MCP_USE_OAUTH_CLERK_FRONTEND_API_URL, from the environment or .env
+		Provider: clerk.FromEnv(),     // MCP_USE_OAUTH_CLERK_FRONTEND_API_URL, from the environment or .env
+		Revoked:  clerk.TokenRejected, // a token that Clerk rejects gets 401, so that the client refreshes it
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -43,7 +45,8 @@ func main() {
 func whoami(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 	user, err := clerk.Profile(ctx, req) // UserOf(req) reads only the token; Profile also asks Clerk for name and email
 	if err != nil {
-		return reply.Error("Clerk did not answer, try again"), nil, nil
+		slog.Warn("whoami", "error", err) // with the details
+		return nil, nil, err              // says to try again, or to sign in again
 	}
 	id, _ := gatehouse.IdentityOf(req)
 	return reply.Object(map[string]any{

@@ -12,6 +12,7 @@ package main
 import (
 	"context"
 	"log"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -32,6 +33,7 @@ func main() {
 		Provider: clerk.New(clerk.Config{
 			ScopesSupported: []string{"profile", "email", clerk.OrganizationScope},
 		}),
+		Revoked: clerk.TokenRejected, // a token that Clerk rejects gets 401, so that the client refreshes it
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -45,7 +47,8 @@ func main() {
 func organization(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 	user, err := clerk.Profile(ctx, req)
 	if err != nil {
-		return reply.Error("Clerk did not answer, try again"), nil, nil
+		slog.Warn("get-organization-info", "error", err)
+		return nil, nil, err
 	}
 	if user.Org.ID == "" {
 		return reply.Error("No active organization. Select one in Clerk first."), nil, nil

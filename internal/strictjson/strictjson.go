@@ -220,8 +220,8 @@ func Describe(value string) string {
 	return "no value"
 }
 
-// maxCopy is the largest copy of a text, in bytes, that a decoder keeps for reuse.
-const maxCopy = 16 << 10
+// maxKept is the largest text, in bytes, that a decoder for reuse may refer to.
+const maxKept = 16 << 10
 
 // decoder is a reusable decoder with the default options: it rejects duplicate names and
 // invalid UTF-8. A new one allocates a dozen objects, more than the rest of the
@@ -256,13 +256,11 @@ func (d *decoder) read(data []byte) {
 	d.Reset(&d.reader)
 }
 
-// release keeps d for reuse.
+// release keeps d for reuse, unless it would keep a large text in memory.
 func (d *decoder) release() {
-	d.read(nil)
-	if cap(d.copied) > maxCopy {
-		d.copied = nil
+	if cap(d.data) <= maxKept {
+		decoders.Put(d)
 	}
-	decoders.Put(d)
 }
 
 // next reads the next name or value and returns where it is.

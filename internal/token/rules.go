@@ -92,44 +92,48 @@ type Verifier struct {
 // Validate returns every fault of v as one joined error, or nil. A Verifier with faults
 // rejects more tokens than one without, never fewer.
 func (v *Verifier) Validate() error {
-	var faults []error
+	var f faults
 	if v.Issuer == "" {
-		faults = append(faults, errors.New("Issuer is empty"))
+		f.add("Issuer is empty")
 	}
-	faults = append(faults, v.Rules.faults()...)
+	v.Rules.validate(&f)
 	if len(v.Audiences) == 0 || slices.Contains(v.Audiences, "") {
-		faults = append(faults, fmt.Errorf("Audiences is %q, want the names of this server", v.Audiences))
+		f.add("Audiences is %q, want the names of this server", v.Audiences)
 	}
 	if v.Leeway < 0 || v.Leeway > MaxLeeway {
-		faults = append(faults, fmt.Errorf("Leeway is %v, want 0 to %v", v.Leeway, MaxLeeway))
+		f.add("Leeway is %v, want 0 to %v", v.Leeway, MaxLeeway)
 	}
 	if v.MaxSize < 0 || v.MaxSize > LargestMaxSize {
-		faults = append(faults, fmt.Errorf("MaxSize is %d, want 0 to %d", v.MaxSize, LargestMaxSize))
+		f.add("MaxSize is %d, want 0 to %d", v.MaxSize, LargestMaxSize)
 	}
-	return errors.Join(faults...)
+	return errors.Join(f...)
 }
 
-func (r *Rules) faults() (faults []error) {
+// faults collects the faults of a Verifier. Each names a field first.
+type faults []error
+
+func (f *faults) add(format string, args ...any) { *f = append(*f, fmt.Errorf(format, args...)) }
+
+func (r *Rules) validate(f *faults) {
 	if len(r.Algorithms) == 0 {
-		faults = append(faults, fmt.Errorf("Algorithms is empty, want some of %q", jose.Names()))
+		f.add("Algorithms is empty, want some of %q", jose.Names())
 	}
 	for _, name := range r.Algorithms {
 		if _, ok := jose.Lookup(name); !ok {
-			faults = append(faults, fmt.Errorf("Algorithms has %q, want some of %q", name, jose.Names()))
+			f.add("Algorithms has %q, want some of %q", name, jose.Names())
 		}
 	}
 	if len(r.Types) == 0 {
-		faults = append(faults, errors.New(`Types is empty, want "at+jwt" or the issuer's own type`))
+		f.add(`Types is empty, want "at+jwt" or the issuer's own type`)
 	}
 	for name := range r.RejectedHeader {
 		if slices.Contains(headerNames, name) {
-			faults = append(faults, fmt.Errorf("RejectedHeader has %q, want other parameters", name))
+			f.add("RejectedHeader has %q, want other parameters", name)
 		}
 	}
 	if r.Audience != AudienceRequired && r.Audience != AudienceIfPresent {
-		faults = append(faults, fmt.Errorf("Audience is %d, want AudienceRequired or AudienceIfPresent", int(r.Audience)))
+		f.add("Audience is %d, want AudienceRequired or AudienceIfPresent", int(r.Audience))
 	}
-	return faults
 }
 
 func (v *Verifier) leeway() time.Duration {

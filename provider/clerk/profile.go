@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 	"github.com/maypok86/otter/v2"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -23,16 +25,6 @@ const (
 	profileEntries = 10_000
 	profileBytes   = 16 << 20
 	profileAge     = 5 * time.Minute
-)
-
-// Errors of [Profile], for errors.Is.
-var (
-	// ErrNotSignedIn means that the request did not come through a guard.
-	ErrNotSignedIn = errors.New("clerk: request has no verified caller")
-	// ErrUnavailable means that Clerk gave no usable answer; try again later.
-	ErrUnavailable = errors.New("clerk: userinfo is unavailable")
-	// ErrTokenRevoked means that Clerk no longer accepts the caller's token.
-	ErrTokenRevoked = errors.New("clerk: token is no longer accepted by Clerk")
 )
 
 var (
@@ -59,8 +51,14 @@ type cachedProfile struct {
 // The profile is cached for five minutes for each token. Concurrent calls with one
 // token share one request. It is safe for concurrent use.
 //
-// The error wraps [ErrNotSignedIn], [ErrUnavailable] or [ErrTokenRevoked]. With the
-// latter two, the user is the one that UserOf returns.
+// The error is [ErrNotSignedIn], [ErrUnavailable] or [ErrTokenRevoked] for errors.Is. With
+// the latter two, the user is the one that UserOf returns. The text of the error says
+// whether to try again or to sign in again, and nothing else, so that a tool can return it.
+// The details are in the log if the error is logged with [log/slog].
+//
+// Clerk can reject a token that the guard accepts: one whose user has signed out, and one
+// that expired less than the guard's leeway ago. See [TokenRejected] for an answer that makes
+// clients refresh their token.
 func Profile(ctx context.Context, req mcp.Request) (User, error) {
 	id, ok := gatehouse.IdentityOf(req)
 	if !ok {
@@ -76,9 +74,12 @@ func Profile(ctx context.Context, req mcp.Request) (User, error) {
 		defer cancel()
 		user := userOf(id)
 		if err := userinfo(ctx, client, id, &user); err != nil {
+			if errors.Is(err, errRejected) {
+				rejectToken(id)
+			}
 			return user, err
 		}
-		profiles.Set(id.Fingerprint, cachedProfile{user, earlier(id.Expiry, time.Now().Add(profileAge))})
+		profiles.Set(strings.Clone(id.Fingerprint), cachedProfile{user.clone(), earlier(id.Expiry, time.Now().Add(profileAge))})
 		return user, nil
 	})
 	select {
@@ -86,46 +87,51 @@ func Profile(ctx context.Context, req mcp.Request) (User, error) {
 		user, _ := result.Val.(User)
 		return user, result.Err
 	case <-ctx.Done():
-		return userOf(id), fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		return userOf(id), &profileError{ErrUnavailable, ctx.Err()}
 	}
 }
+
+// errRejected means that userinfo answered with 401: the token itself is not accepted.
+var errRejected = errors.New("userinfo answered with status 401")
 
 // userinfo asks Clerk about the caller and sets the empty fields of user.
 func userinfo(ctx context.Context, client *http.Client, id gatehouse.Identity, user *User) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, id.Issuer+"/oauth/userinfo", nil)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return &profileError{ErrUnavailable, err}
 	}
 	req.Header.Set("Accept", "application/json")
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return &profileError{ErrUnavailable, err}
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
 	case http.StatusOK:
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("%w (status %d)", ErrTokenRevoked, resp.StatusCode)
+	case http.StatusUnauthorized:
+		return &profileError{ErrTokenRevoked, errRejected}
+	case http.StatusForbidden:
+		return &profileError{ErrTokenRevoked, errors.New("userinfo answered with status 403")}
 	default:
-		return fmt.Errorf("%w: status %d", ErrUnavailable, resp.StatusCode)
+		return &profileError{ErrUnavailable, fmt.Errorf("userinfo answered with status %d", resp.StatusCode)}
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxUserinfo+1))
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return &profileError{ErrUnavailable, err}
 	}
 	var info struct {
 		Subject string `json:"sub"`
 		profileClaims
 	}
 	if len(body) > maxUserinfo {
-		return fmt.Errorf("%w: answer is longer than %d bytes", ErrUnavailable, maxUserinfo)
+		return &profileError{ErrUnavailable, fmt.Errorf("answer of userinfo is longer than %d bytes", maxUserinfo)}
 	}
 	if err := strictjson.Unmarshal(body, &info); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return &profileError{ErrUnavailable, err}
 	}
 	// Userinfo about another subject must not be used (OpenID Connect Core §5.3.2).
 	if info.Subject != id.Subject {
-		return fmt.Errorf("%w: userinfo is about %q, want %q", ErrUnavailable, info.Subject, id.Subject)
+		return &profileError{ErrUnavailable, fmt.Errorf("userinfo is about %s, want %q", quote.String(info.Subject), id.Subject)}
 	}
 	info.fill(user)
 	return nil

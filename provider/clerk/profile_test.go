@@ -240,6 +240,8 @@ func TestProfileWhenClerkFails(t *testing.T) {
 			clerk.ErrUnavailable,
 		},
 		{"401", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(401) }, clerk.ErrTokenRevoked},
+		{"403", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(403) }, clerk.ErrTokenRevoked},
+		{"429", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(429) }, clerk.ErrUnavailable},
 		{"redirect elsewhere", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://localhost:1/steal", http.StatusFound)
 		}, clerk.ErrUnavailable},
@@ -255,6 +257,10 @@ func TestProfileWhenClerkFails(t *testing.T) {
 			user, err := clerk.Profile(t.Context(), req)
 			if !errors.Is(err, test.want) || user.ID == "" || user.Name != "" {
 				t.Errorf("Profile = %+v, %v; want the ID and %v", user, err, test.want)
+			}
+			id, _ := gatehouse.IdentityOf(req)
+			if got := clerk.TokenRejected(id); got != (test.name == "401") {
+				t.Errorf("TokenRejected = %v, want true for status 401 alone", got)
 			}
 			in.answer.Store(nil)
 			if user, err := clerk.Profile(t.Context(), req); err != nil || user.Name != "Ada Lovelace" {

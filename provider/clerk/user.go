@@ -67,6 +67,24 @@ func userOf(id gatehouse.Identity) User {
 	return user
 }
 
+// clone returns a copy of u that shares no memory with it. The strings of u can be parts of
+// the claims of a token or of a response, which a cache must not keep alive.
+func (u User) clone() User {
+	for _, text := range []*string{
+		&u.ID, &u.Email, &u.Name, &u.Username, &u.Picture,
+		&u.Org.ID, &u.Org.Name, &u.Org.Role, &u.Org.Slug,
+	} {
+		*text = strings.Clone(*text)
+	}
+	for _, list := range []*[]string{&u.Roles, &u.Permissions, &u.Org.Permissions} {
+		*list = slices.Clone(*list)
+		for i, text := range *list {
+			(*list)[i] = strings.Clone(text)
+		}
+	}
+	return u
+}
+
 // readClaims reads the claims of id into v. Names are compared byte by byte and may
 // not appear twice: "ROLES" is not "roles".
 func readClaims(id gatehouse.Identity, v any) error {
