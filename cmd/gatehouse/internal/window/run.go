@@ -25,8 +25,8 @@ const (
 	// idleTime is how long after its last step a run ends. The client's next step begins
 	// a new one.
 	idleTime = 10 * time.Minute
-	// retryTime is how long after a failure a request without a token is a retry of the
-	// same run.
+	// retryTime is how long after a failure the steps before an authorization are a retry of
+	// the same run.
 	retryTime = 500 * time.Millisecond
 	// serverTime is how long after a step the MCP server's own requests to Clerk are
 	// counted as part of the same run.
@@ -70,11 +70,12 @@ type owner struct {
 // run is a Run with the properties that identify its steps.
 type run struct {
 	Run
-	version      uint64   // of the journal, when the run last changed
-	landing      bool     // a browser at pages of the MCP server
-	agents       []string // User-Agents of the client
-	agentless    bool     // the client also sends requests without a User-Agent
-	clientName   string   // the name that the client gives itself
+	version      uint64    // of the journal, when the run last changed
+	ended        time.Time // when the last step ended
+	landing      bool      // a browser at pages of the MCP server
+	agents       []string  // User-Agents of the client
+	agentless    bool      // the client also sends requests without a User-Agent
+	clientName   string    // the name that the client gives itself
 	sessions     []string
 	transactions []string
 	reached      kind // the last step that made progress, or empty
@@ -210,12 +211,16 @@ func (a *runs) newest(matches func(*run) bool) *run {
 
 func conflict(a, b string) bool { return a != "" && b != "" && a != b }
 
-// accepts reports whether a step that identifies no run may belong to r. A client that
-// sends a request without a token when r has a client ID, or has failed, begins a new run.
+// accepts reports whether a step that identifies no run may belong to r. A client that begins
+// again after a failure, or that sends a request without a token when r has a client ID, begins
+// a new run.
 func (r *run) accepts(s Step, o owner) bool {
+	begins := rank(s.Kind) > 0 && rank(s.Kind) <= rank(kindRegistration)
 	switch {
-	case s.Kind == kindChallenge && r.Outcome == Failed:
-		return s.Time.Sub(r.Last) < retryTime
+	case r.Outcome == Failed && begins && s.Time.Sub(r.ended) >= retryTime:
+		return false
+	case r.Outcome == Failed && s.Kind == kindChallenge:
+		return true
 	case s.Kind == kindChallenge, s.Kind == kindRegistration, o.clientID != "":
 		return r.ClientID == ""
 	}
@@ -227,6 +232,9 @@ func (r *run) add(s Step, o owner) {
 	r.Steps++
 	if s.Time.After(r.Last) {
 		r.Last = s.Time
+	}
+	if ended := s.Time.Add(time.Duration(s.Took * float64(time.Millisecond))); ended.After(r.ended) {
+		r.ended = ended
 	}
 	r.ClientID = cmp.Or(r.ClientID, o.clientID)
 	r.sessions = appendNew(r.sessions, o.session, maxSessions)

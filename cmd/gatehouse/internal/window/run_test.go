@@ -128,6 +128,11 @@ func TestRuns(t *testing.T) {
 			{kind: kindRegistration, owner: owner{userAgent: "a"}, outcome: Failed},
 			{at: 2 * retryTime, kind: kindChallenge, owner: owner{userAgent: "a"}},
 		}, []uint64{1, 2}, []string{"stopped at registration: status 0", "asked to sign in"}},
+		{"another client with the same User-Agent after a failure", []runStep{
+			{kind: kindChallenge, owner: owner{userAgent: "a"}},
+			{at: 1, kind: kindMetadata, owner: owner{userAgent: "a"}, outcome: Failed},
+			{at: 2 * retryTime, kind: kindRegistration, owner: owner{userAgent: "a", clientID: "2"}},
+		}, []uint64{1, 1, 2}, []string{"stopped at discovery: status 0", "registered, about to sign in"}},
 		{"the server's own requests", []runStep{
 			{kind: kindKeys, owner: owner{userAgent: "gatehouse", fromServer: true}, from: Server},
 			{at: time.Minute, kind: kindChallenge, owner: owner{userAgent: "a"}},
