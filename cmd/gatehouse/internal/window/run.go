@@ -215,7 +215,7 @@ func conflict(a, b string) bool { return a != "" && b != "" && a != b }
 // again after a failure, or that sends a request without a token when r has a client ID, begins
 // a new run.
 func (r *run) accepts(s Step, o owner) bool {
-	begins := rank(s.Kind) > 0 && rank(s.Kind) <= rank(kindRegistration)
+	begins := o.clientID != "" || rank(s.Kind) > 0 && rank(s.Kind) <= rank(kindRegistration)
 	switch {
 	case r.Outcome == Failed && begins && s.Time.Sub(r.ended) >= retryTime:
 		return false

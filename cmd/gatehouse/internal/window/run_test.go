@@ -133,6 +133,11 @@ func TestRuns(t *testing.T) {
 			{at: 1, kind: kindMetadata, owner: owner{userAgent: "a"}, outcome: Failed},
 			{at: 2 * retryTime, kind: kindRegistration, owner: owner{userAgent: "a", clientID: "2"}},
 		}, []uint64{1, 1, 2}, []string{"stopped at discovery: status 0", "registered, about to sign in"}},
+		{"a call of another client with the same User-Agent after a failure", []runStep{
+			{kind: kindChallenge, owner: owner{userAgent: "a"}},
+			{at: 1, kind: kindMetadata, owner: owner{userAgent: "a"}, outcome: Failed},
+			{at: 2 * retryTime, kind: kindCall, owner: owner{userAgent: "a", clientID: "2", user: "Ada"}},
+		}, []uint64{1, 1, 2}, []string{"stopped at discovery: status 0", "signed in as Ada, 1 call"}},
 		{"the server's own requests", []runStep{
 			{kind: kindKeys, owner: owner{userAgent: "gatehouse", fromServer: true}, from: Server},
 			{at: time.Minute, kind: kindChallenge, owner: owner{userAgent: "a"}},
