@@ -5,12 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
@@ -34,6 +39,18 @@ type Config struct {
 	// a request. A loopback resource is accepted under each of the names localhost,
 	// 127.0.0.1 and [::1].
 	Resource string
+
+	// LocalPath is the path on which the server receives requests, if it differs from the
+	// path of Resource: "/mcp" behind a proxy that removes the prefix /tools of
+	// "https://example.com/tools/mcp". "/" is the root. Empty means the path of Resource.
+	LocalPath string
+
+	// HostDocuments makes [Guard.Mount] serve this guard's documents at the paths that exist
+	// once on a host, like /.well-known/oauth-protected-resource, if several guards are
+	// mounted on one mux. Otherwise they are those of the guard that is mounted first. The
+	// documents that clients of MCP 2025-06-18 and later read have the path of the endpoint
+	// in theirs.
+	HostDocuments bool
 
 	// Provider is the identity provider, from one of the packages below
 	// provider or from [OIDC].
@@ -67,6 +84,18 @@ type Config struct {
 	// "*" allows every origin. It is an error for a loopback resource, because it
 	// would let every page that the user visits call a local server.
 	AllowedOrigins []string
+
+	// AllowedHeaders are further request headers that web pages may send, such as
+	// "X-Tenant". Those of MCP, of W3C Trace Context and of baggage are always allowed.
+	AllowedHeaders []string
+
+	// AllowedHosts are further values of the Host header, like "mcp.internal:8080", that
+	// are accepted on connections that arrive on a loopback address. There, the host of
+	// Resource and every loopback name are accepted already; a proxy on the same machine
+	// may send another. Every other host is rejected, because it is how a web page
+	// reaches a local server by DNS rebinding. Connections on other addresses are not
+	// checked.
+	AllowedHosts []string
 
 	// LandingPage, if not nil, answers a browser that opens the endpoint: a GET
 	// or HEAD whose Accept header names text/html. It is public.
@@ -102,7 +131,7 @@ type Config struct {
 
 	// KeyFile, if not empty, is the path of a file in which the last valid signing keys
 	// of the provider are stored, so that a server that restarts while the provider is
-	// unavailable can still verify tokens.
+	// unavailable can still verify tokens. Its folder must exist.
 	KeyFile string
 
 	// HTTPClient fetches keys and metadata from the provider. Nil means a default
@@ -156,9 +185,13 @@ func (f *faults) addURL(field, value string, err error) {
 // settings is a Config after validation.
 type settings struct {
 	Config
-	resourceURL *url.URL
-	loopback    bool     // whether resourceURL is on loopback
-	scopes      []string // sent in challenges and in the resource metadata
+	resourceURL  *url.URL
+	loopback     bool     // whether resourceURL is on loopback
+	scopes       []string // sent in challenges and in the resource metadata
+	allowedHosts []string // as wellknown.Host returns them
+	corsHeaders  string   // value of Access-Control-Allow-Headers
+
+	loggedIssuer atomic.Pointer[string] // last name of the issuer that checkIssuer logged
 }
 
 func (cfg Config) validate() (*settings, error) {
@@ -174,18 +207,13 @@ func (cfg Config) validate() (*settings, error) {
 		s.loopback = wellknown.IsLoopback(u.Host)
 	}
 
-	s.validateProvider(&f)
-	s.scopes = union(cfg.RequiredScopes, cfg.Provider.ScopesSupported)
-	for _, scope := range s.scopes {
-		if scope == "offline_access" {
-			f.add("Provider.ScopesSupported", scope, "is not a scope of the resource",
-				"remove it; clients that use refresh tokens ask for it themselves")
-		} else if !validScope(scope) {
-			f.add("Provider.ScopesSupported", scope, "is not a scope", fixScope)
-		}
+	if cfg.LocalPath != "" && cfg.LocalPath != "/" {
+		f.addURL("LocalPath", cfg.LocalPath, wellknown.Path(cfg.LocalPath))
 	}
+	s.validateProvider(&f)
+	s.validateScopes(&f)
 	for i, r := range cfg.Requirements {
-		r.validate(fmt.Sprintf("Requirements[%d]", i), &f)
+		r.validate(fmt.Sprintf("Requirements[%d]", i), &cfg.Provider, &f)
 	}
 	if doc := cfg.ResourceDocumentation; doc != "" {
 		if u, err := url.Parse(doc); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
@@ -195,16 +223,27 @@ func (cfg Config) validate() (*settings, error) {
 	for _, origin := range cfg.AllowedOrigins {
 		s.validateOrigin(origin, &f)
 	}
+	s.validateHeaders(&f)
+	s.validateHosts(&f)
 	if cfg.Leeway < 0 || cfg.Leeway > maxLeeway {
 		f.add("Leeway", cfg.Leeway.String(), "is out of range",
 			"use 0 for the default of 30s, or at most 2m; for a larger difference, set the clock of this machine")
 	}
 	s.Leeway = cmp.Or(cfg.Leeway, DefaultLeeway)
 	s.validateSessions(&f)
+	s.validateKeyFile(&f)
 	if s.Logger == nil {
 		s.Logger = slog.Default()
 	}
 	return s, errors.Join(f...)
+}
+
+// localPath returns the path on which the server listens. It is empty for the root.
+func (s *settings) localPath() string {
+	if s.LocalPath == "" {
+		return s.resourceURL.EscapedPath()
+	}
+	return strings.TrimSuffix(s.LocalPath, "/")
 }
 
 func (s *settings) validateProvider(f *faults) {
@@ -213,18 +252,42 @@ func (s *settings) validateProvider(f *faults) {
 		*f = append(*f, p.Err)
 		return
 	}
+	if p.Issuer == "" && p.Name != "" {
+		f.add("Provider.Issuer", "", "is missing", `set it to the URL of the issuer, like "https://issuer.example.com"`)
+		return
+	}
 	if p.Issuer == "" {
 		f.add("Provider", "", "is missing",
 			`set it to the identity provider, like clerk.FromEnv() or gatehouse.OIDC("https://issuer.example.com")`)
 		return
 	}
-	f.addURL("Provider.Issuer", p.Issuer, wellknown.Issuer(p.Issuer))
+	if issuer, ok := wellknown.IssuerOf(p.Issuer); ok {
+		f.add("Provider.Issuer", p.Issuer, "is the URL of a metadata document", fmt.Sprintf("write %q", issuer))
+	} else {
+		f.addURL("Provider.Issuer", p.Issuer, wellknown.Issuer(p.Issuer))
+	}
 	if p.JWKSURL != "" {
 		f.addURL("Provider.JWKSURL", p.JWKSURL, wellknown.Issuer(p.JWKSURL))
 	}
 	if p.DangerouslySkipVerification && s.resourceURL != nil && !s.loopback {
 		f.add("Provider.DangerouslySkipVerification", "", "is set for "+s.resourceURL.String(),
 			"unset it, or use a resource on localhost; without verification, anyone can forge a token")
+	}
+}
+
+// validateKeyFile checks that the folder of the key file exists. Otherwise saving the keys
+// would fail, at a time when no one looks at the log.
+func (s *settings) validateKeyFile(f *faults) {
+	if s.KeyFile == "" {
+		return
+	}
+	folder := filepath.Dir(s.KeyFile)
+	if info, err := os.Stat(folder); err != nil {
+		f.add("KeyFile", s.KeyFile, "is in a folder that cannot be used", fmt.Sprintf("create the folder %q, or allow access to it", folder))
+	} else if !info.IsDir() {
+		f.add("KeyFile", s.KeyFile, fmt.Sprintf("is below %q, which is not a folder", folder), "set it to a file in an existing folder")
+	} else if info, err := os.Stat(s.KeyFile); err == nil && info.IsDir() {
+		f.add("KeyFile", s.KeyFile, "is a folder", fmt.Sprintf("set it to a file, like %q", filepath.Join(s.KeyFile, "keys.json")))
 	}
 }
 
@@ -236,17 +299,62 @@ func (s *settings) validateOrigin(origin string, f *faults) {
 		}
 		return
 	}
-	if !isWebOrigin(origin) {
-		f.add("AllowedOrigins", origin, "is not a web origin",
-			`write a scheme and a host in lower case, like "https://app.example.com"`)
+	f.addURL("AllowedOrigins", origin, wellknown.Origin(origin))
+}
+
+// validateScopes checks the lists of scopes, each under its own name, and sets s.scopes.
+func (s *settings) validateScopes(f *faults) {
+	for _, scope := range s.RequiredScopes {
+		f.addScope("RequiredScopes", scope)
+	}
+	for _, scope := range s.Provider.ScopesSupported {
+		f.addScope("Provider.ScopesSupported", scope)
+	}
+	for _, scope := range slices.Sorted(maps.Keys(s.ImpliedScopes)) {
+		for _, name := range append([]string{scope}, s.ImpliedScopes[scope]...) {
+			f.addScope("ImpliedScopes", name)
+		}
+	}
+	s.scopes = union(s.RequiredScopes, s.Provider.ScopesSupported)
+	if s.Provider.ScopesFixedAtRegistration {
+		s.scopes = union(s.scopes, s.requirementScopes())
 	}
 }
 
-// isWebOrigin reports whether a browser can send s as the Origin header.
-func isWebOrigin(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && u.Scheme != "" && u.Host != "" && u.User == nil &&
-		u.Path == "" && u.RawQuery == "" && u.Fragment == "" && s == strings.ToLower(s)
+// requirementScopes returns the scopes with which a caller meets all requirements.
+func (s *settings) requirementScopes() []string {
+	var scopes []string
+	for _, r := range s.Requirements {
+		scopes = union(scopes, r.Scopes)
+		if r.Organization && s.Provider.OrganizationScope != "" {
+			scopes = union(scopes, []string{s.Provider.OrganizationScope})
+		}
+	}
+	return scopes
+}
+
+// scopesWarning says what the provider must allow so that clients can sign in with the scopes
+// of the requirements, if they cannot ask for more scopes later.
+func (s *settings) scopesWarning() string {
+	further := slices.DeleteFunc(s.requirementScopes(), func(scope string) bool {
+		return slices.Contains(s.Provider.ScopesSupported, scope)
+	})
+	if !s.Provider.ScopesFixedAtRegistration || len(further) == 0 {
+		return ""
+	}
+	return "clients cannot ask for more scopes after they have registered, so they ask for those of the requirements at the first " +
+		"sign-in: " + strings.Join(further, ", ") + "; for a client that registers without scopes, sign-in fails with invalid_scope, " +
+		"unless these are default scopes for clients; " + cmp.Or(s.Provider.Hints[reason.InsufficientScope],
+		"add them there at "+cmp.Or(s.Provider.Name, s.Provider.Issuer))
+}
+
+// addScope adds a fault if a client cannot request scope for this resource.
+func (f *faults) addScope(field, scope string) {
+	if scope == "offline_access" {
+		f.add(field, scope, "is not a scope of the resource", "remove it; clients that use refresh tokens ask for it themselves")
+	} else if !validScope(scope) {
+		f.add(field, scope, "is not a scope", fixScope)
+	}
 }
 
 // fixScope is the fix for a name that is not a scope.

@@ -1,20 +1,23 @@
 package gatehouse
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
 
 // Headers of the MCP transports that a browser client sends and reads (basic/transports).
 const (
 	corsMethods = "GET, POST, DELETE, OPTIONS"
-	corsHeaders = "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Session-Id, Mcp-Method, Mcp-Name, Last-Event-ID"
-	corsExpose  = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After"
-	corsMaxAge  = "7200" // seconds
+	corsHeaders = "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Session-Id, Mcp-Method, Mcp-Name, Last-Event-ID, " +
+		"traceparent, tracestate, baggage" // W3C Trace Context, W3C Baggage
+	corsExpose = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After"
+	corsMaxAge = "7200" // seconds
 
 	// corsParamPrefix begins the headers that carry arguments of a tool (SEP-2243).
 	corsParamPrefix = "mcp-param-"
@@ -30,6 +33,40 @@ func (g *Guard) originAllowed(origin string) bool {
 	}
 	u, err := url.Parse(origin)
 	return err == nil && g.loopback && (u.Scheme == "http" || u.Scheme == "https") && wellknown.IsLoopback(u.Host)
+}
+
+// originError describes a rejected Origin for the log.
+func (g *Guard) originError(origin string) error {
+	return fmt.Errorf("got Origin %s, want %s", quote.String(origin), quote.OneOf(append([]string{g.origin}, g.AllowedOrigins...)))
+}
+
+// validateHeaders checks [Config.AllowedHeaders] and sets s.corsHeaders.
+func (s *settings) validateHeaders(f *faults) {
+	s.corsHeaders = corsHeaders
+	for _, name := range s.AllowedHeaders {
+		switch {
+		case name == "*":
+			f.add("AllowedHeaders", name, "does not allow Authorization in any browser", "list the headers")
+		case !isToken68(name) || strings.ContainsAny(name, "=/"):
+			f.add("AllowedHeaders", name, "is not the name of a header", `write it like "X-Tenant"`)
+		case isForbiddenHeader(name):
+			f.add("AllowedHeaders", name, "is a header that web pages cannot set", "remove it")
+		default:
+			s.corsHeaders += ", " + name
+		}
+	}
+}
+
+// isForbiddenHeader reports whether browsers do not let a page set the header (Fetch,
+// "forbidden request-header").
+func isForbiddenHeader(name string) bool {
+	name = strings.ToLower(name)
+	return strings.HasPrefix(name, "sec-") || strings.HasPrefix(name, "proxy-") || slices.Contains([]string{
+		"accept-charset", "accept-encoding", "access-control-request-headers", "access-control-request-method",
+		"access-control-request-private-network", "connection", "content-length", "cookie", "cookie2", "date", "dnt",
+		"expect", "host", "keep-alive", "origin", "referer", "set-cookie", "te", "trailer", "transfer-encoding",
+		"upgrade", "via",
+	}, name)
 }
 
 // allowOrigin lets a page of the allowed origin read the answer. That includes
@@ -48,11 +85,11 @@ func isPreflight(r *http.Request) bool {
 }
 
 // preflight answers a preflight request (check 2). Browsers send no token with those.
-func preflight(w http.ResponseWriter, r *http.Request) {
+func (g *Guard) preflight(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Add("Vary", "Access-Control-Request-Headers")
 	h.Set("Access-Control-Allow-Methods", corsMethods)
-	h.Set("Access-Control-Allow-Headers", corsHeaders+requestedParams(r))
+	h.Set("Access-Control-Allow-Headers", g.corsHeaders+requestedParams(r))
 	h.Set("Access-Control-Max-Age", corsMaxAge)
 	w.WriteHeader(http.StatusNoContent)
 }

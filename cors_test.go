@@ -5,10 +5,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse"
 )
 
 func TestPreflight(t *testing.T) {
-	handler := newGuard(t, newIssuer(t)).Wrap(behind)
+	handler := newGuard(t, newIssuer(t), func(cfg *gatehouse.Config) { cfg.AllowedHeaders = []string{"X-Tenant"} }).Wrap(behind)
 	header := http.Header{
 		"Origin":                         {"http://localhost:6274"},
 		"Access-Control-Request-Method":  {"POST"},
@@ -19,7 +21,10 @@ func TestPreflight(t *testing.T) {
 		t.Errorf("status %d, want 204", resp.StatusCode)
 	}
 	allowed := resp.Header.Get("Access-Control-Allow-Headers")
-	for _, name := range []string{"Authorization", "Mcp-Session-Id", "MCP-Protocol-Version", "Last-Event-ID", "mcp-param-region"} {
+	for _, name := range []string{
+		"Authorization", "Mcp-Session-Id", "MCP-Protocol-Version", "Last-Event-ID", "mcp-param-region",
+		"traceparent", "tracestate", "baggage", "X-Tenant",
+	} {
 		if !strings.Contains(allowed, name) {
 			t.Errorf("Access-Control-Allow-Headers %q lacks %s", allowed, name)
 		}

@@ -78,8 +78,8 @@ func ExampleGuard_Wrap_router() {
 	// /.well-known/oauth-protected-resource/mcp
 }
 
-// Some tools have requirements. If a scope is missing, the client asks the user for it; if
-// a role is missing, the call is rejected.
+// Some tools and resources have requirements. If a scope is missing, the client asks the
+// user for it; if the user has no organization, the call is rejected.
 func ExampleRequirement() {
 	server := newServer()
 	guard, err := gatehouse.New(gatehouse.Config{
@@ -87,7 +87,8 @@ func ExampleRequirement() {
 		Provider: clerk.Provider("https://verb-noun-42.clerk.accounts.dev"),
 		Requirements: []gatehouse.Requirement{
 			{Tool: "hello", Scopes: []string{"notes:read"}},
-			{Tool: "purge", Organization: true, Roles: []string{"org:admin"}},
+			{Tool: "purge", Organization: true},
+			{ResourceTemplate: "notes://{name}", Scopes: []string{"notes:read"}},
 		},
 	})
 	if err != nil {

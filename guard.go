@@ -3,6 +3,7 @@ package gatehouse
 import (
 	"context"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,16 +51,19 @@ type Guard struct {
 	*settings
 	resources    []resource // the canonical one first
 	origin       string
-	endpoint     string // path of the endpoint
+	endpoint     string // path on which the server listens; empty for the root
 	documents    documents
 	verifier     *verifier
 	sessions     *sessions
 	requests     *openRequests
 	requirements requirements
-	denials      denials
-	counters     counters
-	draining     atomic.Bool
-	limits       limits
+	listings     listings
+
+	registrationOff sync.Once // the log line
+	denials         denials
+	counters        counters
+	draining        atomic.Bool
+	limits          limits
 }
 
 // limits are the times that tests replace.
@@ -69,7 +73,7 @@ type limits struct {
 }
 
 // New validates cfg and returns its guard. It reports every fault at once, each
-// as a *[ConfigError]. It does no I/O: keys are fetched with the first request
+// as a *[ConfigError]. It opens no connection: keys are fetched with the first request
 // or by [Guard.Ready].
 func New(cfg Config) (*Guard, error) {
 	s, err := cfg.validate()
@@ -79,7 +83,7 @@ func New(cfg Config) (*Guard, error) {
 	g := &Guard{
 		settings:     s,
 		origin:       s.resourceURL.Scheme + "://" + s.resourceURL.Host,
-		endpoint:     s.resourceURL.EscapedPath(),
+		endpoint:     s.localPath(),
 		requirements: newRequirements(s),
 		sessions:     newSessions(s),
 		requests:     newOpenRequests(s),
@@ -93,7 +97,7 @@ func New(cfg Config) (*Guard, error) {
 			return nil, err
 		}
 		g.resources = append(g.resources, r)
-		audiences = append(audiences, r.url)
+		audiences = append(audiences, r.audiences()...)
 	}
 	if g.documents, err = s.openDocuments(); err != nil {
 		return nil, err
@@ -125,6 +129,9 @@ func (g *Guard) Warnings() []string {
 		}
 		out = append(out, w)
 	}
+	if w := g.scopesWarning(); w != "" {
+		out = append(out, w)
+	}
 	for _, o := range g.AllowedOrigins {
 		if o == "*" {
 			out = append(out, "pages of every web origin may call the endpoint (AllowedOrigins)")
@@ -139,7 +146,8 @@ func (g *Guard) SessionTimeout() time.Duration { return g.settings.SessionTimeou
 
 // Ready reports whether tokens can be verified now: it returns nil if the provider's
 // keys are known or can be fetched, and [ErrShuttingDown] after [Guard.Drain]. Use it for
-// health checks.
+// health checks. If the issuer has another name in its metadata, the error says which one
+// to configure.
 func (g *Guard) Ready(ctx context.Context) error {
 	if g.draining.Load() {
 		return ErrShuttingDown
@@ -147,7 +155,7 @@ func (g *Guard) Ready(ctx context.Context) error {
 	if g.settings.Provider.DangerouslySkipVerification {
 		return nil
 	}
-	return g.verifier.keys.Ready(ctx)
+	return plainIssuerError(g.verifier.keys.Ready(ctx))
 }
 
 // Close stops the background refresh of keys and documents. Later requests are
@@ -158,9 +166,12 @@ func (g *Guard) Close() {
 	g.documents.openIDConfiguration.Close()
 }
 
-// Mount registers handler behind the guard at the path of [Config.Resource], and the
-// metadata documents at the paths of [Guard.MetadataPaths]. It panics if a pattern is
-// already registered, as [http.ServeMux.Handle] does.
+// Mount registers handler behind the guard at the path of [Config.Resource], or at
+// [Config.LocalPath], and the metadata documents at the paths of [Guard.MetadataPaths]. It
+// also answers POST /register, unless the mux has a pattern for that path already; see
+// [Guard.RegistrationHandler]. Several guards can be mounted on one mux; see
+// [Config.HostDocuments]. It panics if a pattern is already registered, as
+// [http.ServeMux.Handle] does.
 func (g *Guard) Mount(mux *http.ServeMux, handler http.Handler) {
 	wrapped := g.Wrap(handler)
 	if g.endpoint == "" {
@@ -169,10 +180,7 @@ func (g *Guard) Mount(mux *http.ServeMux, handler http.Handler) {
 		mux.Handle(g.endpoint, wrapped)
 		mux.Handle(g.endpoint+"/{$}", wrapped)
 	}
-	documents := g.MetadataHandler()
-	for _, path := range g.MetadataPaths() {
-		mux.Handle(path, documents)
-	}
+	g.mountDocuments(mux)
 }
 
 // Wrap returns a handler that runs the checks of [Guard] and calls handler if all of them
@@ -228,19 +236,19 @@ func (g *Guard) answerEnded(w http.ResponseWriter, r *http.Request, o *openReque
 // checks of [Guard] pass. Otherwise it answers the request and returns nil.
 func (g *Guard) admit(w http.ResponseWriter, r *http.Request) (*openRequest, *http.Request) {
 	// Check 1: Host and Origin.
-	if !g.hostAllowed(r) {
-		g.reject(w, r, Rejection{Reason: reason.ForbiddenHost})
+	if err := g.checkHost(r); err != nil {
+		g.reject(w, r, Rejection{Reason: reason.ForbiddenHost, Err: err})
 		return nil, nil
 	}
 	origin := r.Header.Get("Origin")
 	if origin != "" && !g.originAllowed(origin) {
-		g.reject(w, r, Rejection{Reason: reason.ForbiddenOrigin})
+		g.reject(w, r, Rejection{Reason: reason.ForbiddenOrigin, Err: g.originError(origin)})
 		return nil, nil
 	}
 	// Check 2: CORS. From here on, a page of the allowed origin can read the answer.
 	allowOrigin(w.Header(), origin)
 	if isPreflight(r) {
-		preflight(w, r)
+		g.preflight(w, r)
 		return nil, nil
 	}
 	// Check 3: public pages. Mount registers the documents at paths of their own.

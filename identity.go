@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -83,12 +84,12 @@ func (id Identity) Claims(v any) error {
 	return strictjson.Unmarshal([]byte(id.payload), v)
 }
 
-// LogValue returns issuer, subject and client. Other claims are not logged.
+// LogValue returns issuer, subject and client, each shortened. Other claims are not logged.
 func (id Identity) LogValue() slog.Value {
 	return slog.GroupValue(
-		slog.String("issuer", id.Issuer),
-		slog.String("subject", id.Subject),
-		slog.String("client", id.ClientID),
+		slog.String("issuer", quote.Clip(id.Issuer, maxLoggedText)),
+		slog.String("subject", quote.Clip(id.Subject, maxLoggedText)),
+		slog.String("client", quote.Clip(id.ClientID, maxLoggedText)),
 	)
 }
 

@@ -1,6 +1,7 @@
 package gatehouse
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
@@ -20,6 +21,12 @@ type operation struct {
 	name   string // of the tool or prompt, or URI of the resource; empty for other methods
 }
 
+// maxOperations bounds the messages of a batch, and the operations in all of them. Each
+// costs time before the server behind the guard sees the request.
+const maxOperations = 256
+
+var errTooManyOperations = fmt.Errorf("more than %d messages or operations in one body", maxOperations)
+
 // operations returns the operations of a JSON-RPC message or batch. It must not read
 // another method or name than the server behind the guard does. So member names are
 // compared exactly, as go-sdk does (encoding/json would read "Method" as "method"), and
@@ -27,6 +34,9 @@ type operation struct {
 func operations(body []byte) ([]operation, error) {
 	messages := []jsontext.Value{body}
 	if messages[0].Kind() == '[' {
+		if err := checkBatchLength(body); err != nil {
+			return nil, err
+		}
 		if err := strictjson.Unmarshal(body, &messages); err != nil {
 			return nil, err
 		}
@@ -37,9 +47,29 @@ func operations(body []byte) ([]operation, error) {
 		if err != nil {
 			return nil, err
 		}
-		ops = append(ops, found...)
+		if ops = append(ops, found...); len(ops) > maxOperations {
+			return nil, errTooManyOperations
+		}
 	}
 	return ops, nil
+}
+
+// checkBatchLength returns an error if the array has more than maxOperations elements. It
+// reads no further than that.
+func checkBatchLength(batch []byte) error {
+	d := jsontext.NewDecoder(bytes.NewBuffer(batch))
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	for n := 0; d.PeekKind() != ']'; n++ {
+		if n == maxOperations {
+			return errTooManyOperations
+		}
+		if err := d.SkipValue(); err != nil {
+			return fmt.Errorf("byte %d: the batch is not JSON", d.InputOffset())
+		}
+	}
+	return nil
 }
 
 // operationsIn returns the operations of one message. Usually there is one; a response to

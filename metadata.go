@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,17 +56,28 @@ func (s *settings) newResource(alias string) (resource, error) {
 	}
 	return resource{
 		url:         alias,
-		host:        u.Host,
+		host:        plainHost(u.Scheme, u.Host),
 		metadataURL: u.Scheme + "://" + u.Host + wellknown.ProtectedResource(u),
 		metadata:    metadata,
 	}, nil
 }
 
+// audiences returns the values of aud that name the resource. For an endpoint at the root of
+// a host, https://h and https://h/ are the same resource (RFC 3986 §6.2.3): clients that
+// pass the URL through a URL parser send the second.
+func (r *resource) audiences() []string {
+	if _, rest, _ := strings.Cut(r.url, "://"); !strings.Contains(rest, "/") {
+		return []string{r.url, r.url + "/"}
+	}
+	return []string{r.url}
+}
+
 // resourceFor returns the resource whose host is the Host of r, or the canonical one if
 // there is none. The text of a request never becomes part of a URL.
 func (g *Guard) resourceFor(r *http.Request) *resource {
+	host := plainHost(g.resourceURL.Scheme, r.Host)
 	for i := range g.resources {
-		if strings.EqualFold(g.resources[i].host, r.Host) {
+		if g.resources[i].host == host {
 			return &g.resources[i]
 		}
 	}
@@ -96,10 +108,44 @@ func (s *settings) checkIssuer(document remote.Copy) error {
 	if err := json.Unmarshal(document.Body, &doc); err != nil {
 		return err
 	}
-	if doc.Issuer != s.Provider.Issuer {
-		return fmt.Errorf("metadata issuer is %s, want %q", quote.String(doc.Issuer), s.Provider.Issuer)
+	if doc.Issuer == s.Provider.Issuer {
+		return nil
 	}
-	return nil
+	err := &issuerNameError{configured: s.Provider.Issuer, own: quote.Clip(doc.Issuer, maxLoggedText)}
+	if last := s.loggedIssuer.Swap(&err.own); last == nil || *last != err.own {
+		s.Logger.Error(err.Error())
+	}
+	return err
+}
+
+// issuerNameError says that the issuer has another name in its own metadata. Tokens carry
+// that name, so none of them would be accepted.
+type issuerNameError struct{ configured, own string }
+
+func (e *issuerNameError) Error() string {
+	fix := "write that"
+	if wellknown.Issuer(e.own) != nil {
+		fix = "correct the metadata, or write the issuer that tokens have in iss"
+	}
+	return (&ConfigError{
+		Field:   "Provider.Issuer",
+		Value:   e.configured,
+		Problem: fmt.Sprintf("is not what the issuer calls itself in its metadata, which is %q", e.own),
+		Fix:     fix,
+	}).Error()
+}
+
+// Logged reports that checkIssuer has logged the error, so that the documents do not log
+// it again.
+func (e *issuerNameError) Logged() bool { return true }
+
+// plainIssuerError returns the *issuerNameError in err, if there is one, without the failed
+// requests around it. Otherwise it returns err.
+func plainIssuerError(err error) error {
+	if name := (*issuerNameError)(nil); errors.As(err, &name) {
+		return name
+	}
+	return err
 }
 
 // locateKeys returns the jwks_uri of the issuer's metadata: that of RFC 8414, or else that
@@ -123,13 +169,23 @@ func (d documents) locateKeys(ctx context.Context) (string, error) {
 	return "", errors.Join(errs...)
 }
 
+// hostMetadataPaths are the paths of documents that exist once on a host.
+var hostMetadataPaths = []string{
+	wellknown.ProtectedResourcePath, wellknown.AuthorizationServerPath, wellknown.OpenIDConfigurationPath,
+}
+
 // MetadataPaths returns the paths that [Guard.MetadataHandler] serves, for routers other
 // than [http.ServeMux].
-func (g *Guard) MetadataPaths() []string {
-	return union(
-		[]string{wellknown.ProtectedResource(g.resourceURL), wellknown.ProtectedResourcePath},
-		[]string{wellknown.AuthorizationServerPath, wellknown.OpenIDConfigurationPath},
+func (g *Guard) MetadataPaths() []string { return union(g.ownMetadataPaths(), hostMetadataPaths) }
+
+// ownMetadataPaths returns the paths of the protected resource metadata that contain the path
+// of the endpoint: the public one, and the local one for a proxy that removes a prefix.
+func (g *Guard) ownMetadataPaths() []string {
+	paths := union(
+		[]string{wellknown.ProtectedResource(g.resourceURL)},
+		[]string{wellknown.ProtectedResourcePath + g.endpoint},
 	)
+	return slices.DeleteFunc(paths, func(path string) bool { return path == wellknown.ProtectedResourcePath })
 }
 
 // MetadataHandler returns a handler for the paths of [Guard.MetadataPaths]. It serves the
@@ -139,7 +195,7 @@ func (g *Guard) MetadataPaths() []string {
 // clients of MCP 2025-03-26, which request it from the MCP server. The documents are
 // public, and pages of every web origin may read them.
 func (g *Guard) MetadataHandler() http.Handler {
-	inserted := wellknown.ProtectedResource(g.resourceURL)
+	own := g.ownMetadataPaths()
 	return listen.LimitBodies(g.limits.bodies, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", "*")
@@ -147,7 +203,7 @@ func (g *Guard) MetadataHandler() http.Handler {
 		case http.MethodGet, http.MethodHead:
 		case http.MethodOptions:
 			h.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
-			h.Set("Access-Control-Allow-Headers", corsHeaders)
+			h.Set("Access-Control-Allow-Headers", g.corsHeaders)
 			h.Set("Access-Control-Max-Age", corsMaxAge)
 			w.WriteHeader(http.StatusNoContent)
 			return
@@ -157,13 +213,13 @@ func (g *Guard) MetadataHandler() http.Handler {
 				errorBody{Error: reason.CodeInvalidRequest, Description: "use GET to read this document"})
 			return
 		}
-		switch r.URL.Path {
-		case inserted, wellknown.ProtectedResourcePath:
+		switch path := r.URL.Path; {
+		case path == wellknown.ProtectedResourcePath || slices.Contains(own, path):
 			h.Add("Vary", "Host")
 			writeDocument(w, r, g.resourceFor(r).metadata)
-		case wellknown.AuthorizationServerPath:
+		case path == wellknown.AuthorizationServerPath:
 			passThrough(w, r, g.documents.authorizationServer)
-		case wellknown.OpenIDConfigurationPath:
+		case path == wellknown.OpenIDConfigurationPath:
 			passThrough(w, r, g.documents.openIDConfiguration)
 		default:
 			writeError(w, r, http.StatusNotFound, errorBody{Error: reason.CodeNotFound, Description: "this server has no such document"})

@@ -20,14 +20,15 @@ const cacheScopePrivate = "private"
 // Middleware enforces [Config.Requirements] inside the MCP server, on each operation as
 // the server parsed it, and removes from lists what the caller can never use. Add it with
 // [mcp.Server.AddReceivingMiddleware]. Without it, the requirements are enforced on the
-// HTTP request only.
+// HTTP request only. It also logs requirements whose name the server does not list; see
+// [Guard.UnlistedRequirements].
 //
 // A rejected operation gets the JSON-RPC error code -32040. It is counted in [Stats], and
 // not passed to [Config.OnReject].
 func (g *Guard) Middleware() mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		next = g.endWithRequest(next)
-		if len(g.requirements.byOperation) == 0 {
+		if g.requirements.none() {
 			return next
 		}
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
@@ -36,6 +37,7 @@ func (g *Guard) Middleware() mcp.Middleware {
 			}
 			result, err := next(ctx, method, req)
 			if err == nil {
+				g.compareWithList(result, templatesOf(ctx, next, req))
 				g.filterList(req, result)
 			}
 			return result, err
@@ -100,6 +102,11 @@ func (g *Guard) filterList(req mcp.Request, result mcp.Result) {
 		list.CacheScope = cacheScopePrivate
 	case *mcp.ListResourcesResult:
 		list.Resources = without(list.Resources, func(r *mcp.Resource) bool { return hidden(methodReadResource, r.URI) })
+		list.CacheScope = cacheScopePrivate
+	case *mcp.ListResourceTemplatesResult:
+		list.ResourceTemplates = without(list.ResourceTemplates, func(t *mcp.ResourceTemplate) bool {
+			return hidden(methodReadResource, t.URITemplate)
+		})
 		list.CacheScope = cacheScopePrivate
 	case *mcp.ReadResourceResult:
 		list.CacheScope = cacheScopePrivate

@@ -82,6 +82,17 @@ type Provider struct {
 	// connections that arrive on a loopback address.
 	DangerouslySkipVerification bool
 
+	// NoRoles, NoPermissions and NoOrganizations say what the access tokens of the
+	// provider never contain. A [Requirement] for it is a fault at start, because it
+	// would reject every caller. If Complete is nil, they are all true. Set them to false
+	// if your own Complete adds what the tokens lack.
+	NoRoles, NoPermissions, NoOrganizations bool
+
+	// ScopesFixedAtRegistration says that a client cannot ask for scopes later that it did
+	// not register with. Clients register with the scopes of the first challenge, so the
+	// scopes of all requirements are then in that challenge and in the resource metadata.
+	ScopesFixedAtRegistration bool
+
 	// Err is a fault in the settings that the provider was made from. [New] returns it.
 	Err error
 }
@@ -130,5 +141,10 @@ func (r TokenRules) withDefaults() TokenRules {
 // (RFC 9068) that the resource parameter binds to this server (RFC 8707).
 // scopesSupported becomes [Provider.ScopesSupported].
 func OIDC(issuer string, scopesSupported ...string) Provider {
+	if issuer == "" {
+		return Provider{Name: "OpenID Connect", Err: &ConfigError{
+			Field: "issuer of OIDC", Problem: "is empty", Fix: `pass the URL of the issuer, like "https://issuer.example.com"`,
+		}}
+	}
 	return Provider{Name: issuer, Issuer: issuer, ScopesSupported: slices.Clone(scopesSupported)}
 }

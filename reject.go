@@ -20,7 +20,10 @@ const (
 	retryAfterTooMany = time.Minute
 	// maxLoggedText is the limit in bytes of each text of a request in the log. Anyone can
 	// send a path as long as the server's limit for headers.
-	maxLoggedText = 1024
+	maxLoggedText = 256
+	// maxLoggedDetail is the limit in bytes of the details of a rejection in the log. They
+	// may quote several texts of the request or of the token.
+	maxLoggedDetail = 1024
 )
 
 // Rejection describes one rejected request. It never contains the token.
@@ -37,11 +40,12 @@ type Rejection struct {
 	Identity Identity
 }
 
-// LogValue returns the reason and, if known, the details, the caller and the hint.
+// LogValue returns the reason and, if known, the details, the caller and the hint. Their
+// length is bounded.
 func (r Rejection) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("reason", string(r.Reason))}
 	if r.Err != nil {
-		attrs = append(attrs, slog.String("detail", r.Err.Error()))
+		attrs = append(attrs, slog.String("detail", quote.Clip(r.Err.Error(), maxLoggedDetail)))
 	}
 	if r.Identity.Subject != "" {
 		attrs = append(attrs, slog.Any("caller", r.Identity))
@@ -57,7 +61,7 @@ func (r Rejection) LogValue() slog.Value {
 // log or to [Config.OnReject], and never into the answer.
 func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejection) {
 	info := infoOf(rejection.Reason)
-	rejection.Status, rejection.Hint = info.Status, g.hint(info)
+	rejection.Status, rejection.Hint = info.Status, g.hint(info, rejection.Err)
 	g.counters.reject(rejection.Reason)
 	if g.OnReject != nil {
 		g.OnReject(r, rejection)
@@ -119,11 +123,26 @@ func (g *Guard) logRejection(r *http.Request, rejection Rejection) {
 }
 
 // hint returns what the operator should do: the provider's own advice if it has any.
-func (g *Guard) hint(info ReasonInfo) string {
+func (g *Guard) hint(info ReasonInfo, err error) string {
 	if hint := g.settings.Provider.Hints[info.Reason]; hint != "" {
 		return hint
 	}
+	if rejected := (*TokenError)(nil); info.Reason == reason.WrongType && errors.As(err, &rejected) && rejected.Claim == "typ" {
+		return typeHint(rejected.Got)
+	}
 	return info.Do
+}
+
+// typeHint is the hint about a token whose header parameter typ is not accepted. Only the
+// operator knows whether the provider writes that value into its access tokens: RFC 9068
+// wants at+jwt, but many providers write JWT, also into ID tokens.
+func typeHint(got string) string {
+	is := "typ is " + got
+	if got == "" || got == `""` {
+		is = "the token has no typ"
+	}
+	return is + "; if your provider writes access tokens like that, set TokenRules.Types to it, and TokenRules.RequiredClaims " +
+		"to a claim that its ID tokens lack, such as scope; otherwise have the client send its access token"
 }
 
 // setRetryAfter sets Retry-After to the wait that err asks for, in whole seconds, rounded up.

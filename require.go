@@ -1,21 +1,39 @@
 package gatehouse
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
+	"github.com/yosida95/uritemplate/v3"
 )
 
-// Requirement is what a caller must have to use one tool, prompt or resource: everything
-// that is set. Set exactly one of Tool, Prompt and Resource. If several requirements name
-// the same operation, all of them apply.
+// Requirement is what a caller must have to use one tool, prompt, resource or resource
+// template: everything that is set. Set exactly one of Tool, Prompt, Resource and
+// ResourceTemplate. If several requirements name the same operation, all of them apply.
+//
+// A request for a resource that is written differently from how it was declared (with
+// percent-encoding, dot segments, another case of scheme or host, …) and would thereby reach
+// a resource that has other requirements, is rejected with the reason "resource_spelling":
+// the server behind the guard may read the URI as that resource. This includes a query that
+// the requirement does not have; to accept one, use a ResourceTemplate such as
+// "notes://list{?page}".
 type Requirement struct {
 	Tool     string // name of a tool, for tools/call
 	Prompt   string // name of a prompt, for prompts/get and completions of its arguments
 	Resource string // URI of a resource, for resources/read, subscriptions and completions
+
+	// ResourceTemplate is a URI template (RFC 6570), such as "notes://{name}". The
+	// requirement applies to every URI that it matches, as go-sdk matches templates, and to
+	// completions of its arguments.
+	ResourceTemplate string
 
 	Scopes       []string // scopes of the token
 	Roles        []string // roles of the user, or of the user in the organization
@@ -23,27 +41,93 @@ type Requirement struct {
 	Organization bool     // whether the token must be for an organization
 }
 
-func (r Requirement) validate(field string, f *faults) {
-	named := 0
-	for _, name := range []string{r.Tool, r.Prompt, r.Resource} {
-		if name != "" {
-			named++
+// maxResourceTemplate bounds [Requirement.ResourceTemplate], in bytes. A template of any
+// length could have more variables than a regular expression can repeat.
+const maxResourceTemplate = 1024
+
+// names returns the operations that r names: `tool "a"`. There is one in a valid
+// requirement.
+func (r Requirement) names() []string {
+	var names []string
+	for _, named := range []struct{ kind, name string }{
+		{"tool", r.Tool}, {"prompt", r.Prompt}, {"resource", r.Resource}, {"resource template", r.ResourceTemplate},
+	} {
+		if named.name != "" {
+			names = append(names, named.kind+" "+quote.String(named.name))
 		}
 	}
-	if named != 1 {
-		f.add(field, "", "does not name one operation", "set exactly one of Tool, Prompt and Resource")
+	return names
+}
+
+func (r Requirement) validate(field string, p *Provider, f *faults) {
+	names := r.names()
+	switch {
+	case len(names) == 0:
+		f.add(field, "", "names no operation", "set one of Tool, Prompt, Resource and ResourceTemplate")
+	case len(names) > 1:
+		f.add(field, "", "names "+strings.Join(names, " and "), "write one requirement for each of them")
+	}
+	subject := "requires nothing"
+	if len(names) == 1 {
+		subject = "requires nothing for " + names[0]
 	}
 	if len(r.Scopes)+len(r.Roles)+len(r.Permissions) == 0 && !r.Organization {
-		f.add(field, r.Tool+r.Prompt+r.Resource, "requires nothing",
-			"set Scopes, Roles, Permissions or Organization, or remove the requirement")
+		f.add(field, "", subject, "set Scopes, Roles, Permissions or Organization, or remove the requirement")
 	}
 	for _, scope := range r.Scopes {
-		if !validScope(scope) {
-			f.add(field+".Scopes", scope, "is not a scope", fixScope)
-		}
+		f.addScope(field+".Scopes", scope)
+	}
+	if strings.ContainsAny(r.Resource, "{}") {
+		f.add(field+".Resource", r.Resource, "is a URI template", "set ResourceTemplate instead of Resource")
+	} else if _, ok := uriForms(r.Resource, false); !ok {
+		f.add(field+".Resource", quote.Clip(r.Resource, quote.MaxBytes), "is too long or has too many layers of percent-encoding",
+			"write the URI as the server registers it; the limit is "+strconv.Itoa(maxResourceURI)+" bytes")
+	}
+	r.validateTemplate(field+".ResourceTemplate", f)
+	r.validateSupply(field, p, f)
+}
+
+func (r Requirement) validateTemplate(field string, f *faults) {
+	if r.ResourceTemplate == "" {
+		return
+	}
+	if len(r.ResourceTemplate) > maxResourceTemplate {
+		f.add(field, "", fmt.Sprintf("is %d bytes long, want at most %d", len(r.ResourceTemplate), maxResourceTemplate),
+			"use a shorter template")
+		return
+	}
+	template, err := uritemplate.New(r.ResourceTemplate)
+	switch {
+	case err != nil:
+		f.add(field, r.ResourceTemplate, "is not a URI template", `write it like "notes://{name}" (RFC 6570)`)
+	case len(template.Varnames()) == 0:
+		f.add(field, r.ResourceTemplate, "has no variables", "set Resource instead of ResourceTemplate")
 	}
 }
 
+// validateSupply reports what r requires although no token of the provider can ever have
+// it. Such a requirement would reject every caller.
+func (r Requirement) validateSupply(field string, p *Provider, f *faults) {
+	if p.Err != nil || p.Issuer == "" {
+		return // the provider itself is a fault
+	}
+	name := cmp.Or(p.Name, p.Issuer)
+	check := func(required, never bool, field, what, flag string) {
+		if !required || p.Complete != nil && !never {
+			return
+		}
+		fix := "require Scopes, check them in the tool, or set Provider.Complete to a function that adds them to the identity"
+		if never {
+			fix += ", and Provider." + flag + " to false"
+		}
+		f.add(field, "", "requires "+what+", which the access tokens of "+name+" never contain", fix)
+	}
+	check(len(r.Roles) > 0, p.NoRoles, field+".Roles", "roles", "NoRoles")
+	check(len(r.Permissions) > 0, p.NoPermissions, field+".Permissions", "permissions", "NoPermissions")
+	check(r.Organization, p.NoOrganizations, field+".Organization", "an organization", "NoOrganizations")
+}
+
+// operation returns the operation that r names exactly. A resource template is not one.
 func (r Requirement) operation() operation {
 	switch {
 	case r.Tool != "":
@@ -79,8 +163,61 @@ func (r Requirement) missingPermission(id *Identity, organizationScope string) e
 type requirements struct {
 	scopes            []string // scopes that every request requires
 	byOperation       map[operation][]Requirement
-	broader           map[string][]string // scope to the scopes that imply it
+	resources         []resourceRequirement // those that name a resource or a template
+	broader           map[string][]string   // scope to the scopes that imply it
 	organizationScope string
+}
+
+// resourceRequirement is a requirement for a resource or for a resource template.
+type resourceRequirement struct {
+	Requirement
+	forms     []string         // of the URI or of the text of the template; see uriForms
+	templates []*regexp.Regexp // the template as written, and with its literal text normalized
+}
+
+func newResourceRequirement(r Requirement) resourceRequirement {
+	out := resourceRequirement{Requirement: r}
+	out.forms, _ = uriForms(cmp.Or(r.Resource, r.ResourceTemplate), false)
+	for _, text := range union([]string{r.ResourceTemplate, normalizedTemplate(r.ResourceTemplate)}) {
+		if template, err := uritemplate.New(text); text != "" && err == nil {
+			out.templates = append(out.templates, template.Regexp())
+		}
+	}
+	return out
+}
+
+// normalizedTemplate returns the template with its scheme and host in lower case, up to the
+// first variable, and without the encoding of characters that need none.
+func normalizedTemplate(template string) string {
+	template = decodePercent(template, isUnreserved)
+	end := strings.IndexByte(template, '{')
+	if scheme := strings.Index(template, "://"); scheme >= 0 {
+		if slash := strings.IndexByte(template[scheme+3:], '/'); slash >= 0 {
+			end = min(end, scheme+3+slash)
+		}
+	}
+	end = max(end, 0)
+	return strings.ToLower(template[:end]) + template[end:]
+}
+
+// matches reports whether r names uri as it is written: the resource itself, the text of
+// the template, as in completions, or a URI that the template matches as in go-sdk.
+func (r *resourceRequirement) matches(uri string) bool {
+	if r.ResourceTemplate == "" {
+		return uri == r.Resource
+	}
+	return uri == r.ResourceTemplate || r.templates[0].MatchString(uri)
+}
+
+// reachedBy reports whether a program may read a URI with one of the forms as a URI
+// that r names.
+func (r *resourceRequirement) reachedBy(forms []string) bool {
+	if shareForm(r.forms, forms) {
+		return true
+	}
+	return slices.ContainsFunc(r.templates, func(template *regexp.Regexp) bool {
+		return slices.ContainsFunc(forms, template.MatchString)
+	})
 }
 
 func newRequirements(s *settings) requirements {
@@ -91,10 +228,55 @@ func newRequirements(s *settings) requirements {
 		organizationScope: s.Provider.OrganizationScope,
 	}
 	for _, r := range s.Requirements {
+		if r.Resource != "" || r.ResourceTemplate != "" {
+			reqs.resources = append(reqs.resources, newResourceRequirement(r))
+			continue
+		}
 		op := r.operation()
 		reqs.byOperation[op] = append(reqs.byOperation[op], r)
 	}
 	return reqs
+}
+
+// none reports whether no operation has requirements of its own.
+func (reqs *requirements) none() bool { return len(reqs.byOperation) == 0 && len(reqs.resources) == 0 }
+
+// of returns the requirements for op.
+func (reqs *requirements) of(op operation) []Requirement {
+	if op.method != methodReadResource {
+		return reqs.byOperation[op]
+	}
+	var out []Requirement
+	for i := range reqs.resources {
+		if reqs.resources[i].matches(op.name) {
+			out = append(out, reqs.resources[i].Requirement)
+		}
+	}
+	return out
+}
+
+// checkSpelling returns an error if op names a resource in a spelling that may reach
+// requirements which do not apply to it as written.
+func (reqs *requirements) checkSpelling(ops []operation) error {
+	if len(reqs.resources) == 0 {
+		return nil
+	}
+	for _, op := range ops {
+		if op.method != methodReadResource {
+			continue
+		}
+		forms, ok := uriForms(op.name, true)
+		if !ok {
+			return fmt.Errorf("URI %s is longer than %d bytes or percent-encoded more than %d times",
+				quote.String(op.name), maxResourceURI, maxDecodings-1)
+		}
+		for i := range reqs.resources {
+			if r := &reqs.resources[i]; !r.matches(op.name) && r.reachedBy(forms) {
+				return fmt.Errorf("URI %s is another spelling of %s", quote.String(op.name), r.names()[0])
+			}
+		}
+	}
+	return nil
 }
 
 // broaderScopes inverts [Config.ImpliedScopes], transitively: it maps each scope to
@@ -114,7 +296,7 @@ func broaderScopes(implied map[string][]string) map[string][]string {
 }
 
 // apply reports whether there is a requirement for op.
-func (reqs *requirements) apply(op operation) bool { return len(reqs.byOperation[op]) > 0 }
+func (reqs *requirements) apply(op operation) bool { return len(reqs.of(op)) > 0 }
 
 // hasScope reports whether id has the scope or one that implies it.
 func (reqs *requirements) hasScope(id *Identity, scope string) bool {
@@ -125,22 +307,25 @@ func (reqs *requirements) hasScope(id *Identity, scope string) bool {
 type scopeError struct{ needed, missing, granted []string }
 
 func (e *scopeError) Error() string {
-	return fmt.Sprintf("token has scopes %q, the operation also needs %q", e.granted, e.missing)
+	return fmt.Sprintf("the operation needs %q, which the token lacks; it has scopes %q", e.missing, e.granted)
 }
 
 // authorize returns a rejection that names everything that id lacks for the operations, or
 // nil. Scopes are checked last: if a permission is missing as well, asking the user for
 // more scopes would not help.
 func (reqs *requirements) authorize(id *Identity, ops ...operation) *Rejection {
-	if len(reqs.scopes) == 0 && len(reqs.byOperation) == 0 {
+	if len(reqs.scopes) == 0 && reqs.none() {
 		return nil
+	}
+	if err := reqs.checkSpelling(ops); err != nil {
+		return &Rejection{Reason: reason.ResourceSpelling, Err: err, Identity: *id}
 	}
 	if err := reqs.missingPermission(id, ops...); err != nil {
 		return &Rejection{Reason: reason.InsufficientPermission, Err: err, Identity: *id}
 	}
 	needed := slices.Clone(reqs.scopes)
 	for _, op := range ops {
-		for _, r := range reqs.byOperation[op] {
+		for _, r := range reqs.of(op) {
 			needed = union(needed, r.Scopes)
 			if r.Organization && id.Organization.ID == "" {
 				needed = union(needed, []string{reqs.organizationScope})
@@ -158,9 +343,9 @@ func (reqs *requirements) authorize(id *Identity, ops ...operation) *Rejection {
 // that another scope would not provide.
 func (reqs *requirements) missingPermission(id *Identity, ops ...operation) error {
 	for _, op := range ops {
-		for _, r := range reqs.byOperation[op] {
+		for _, r := range reqs.of(op) {
 			if err := r.missingPermission(id, reqs.organizationScope); err != nil {
-				return fmt.Errorf("%s %q %w", op.method, op.name, err)
+				return fmt.Errorf("%s %s %w", op.method, quote.String(op.name), err)
 			}
 		}
 	}
@@ -174,7 +359,7 @@ func (g *Guard) authorize(r *http.Request, c *caller) *Rejection {
 	if r.Method != http.MethodPost || r.Body == nil || r.Body == http.NoBody {
 		return g.requirements.authorize(&c.identity)
 	}
-	if len(g.requirements.byOperation) == 0 {
+	if g.requirements.none() {
 		return g.requirements.authorize(&c.identity)
 	}
 	body, rejection := readBody(r, c)
@@ -182,6 +367,9 @@ func (g *Guard) authorize(r *http.Request, c *caller) *Rejection {
 		return rejection
 	}
 	ops, err := operations(body)
+	if errors.Is(err, errTooManyOperations) {
+		return &Rejection{Reason: reason.BodyTooLarge, Err: err, Identity: c.identity}
+	}
 	if err != nil {
 		return &Rejection{Reason: reason.BodyMalformed, Err: err, Identity: c.identity}
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/keys"
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
@@ -274,5 +275,5 @@ func (v *verifier) warnUnbound(clientID string) {
 		return
 	}
 	v.warnedClients[strings.Clone(clientID)] = true // not a part of the claims
-	v.logger.Warn("token without audience accepted", "client", clientID, "hint", v.provider.Hints["unbound"])
+	v.logger.Warn("token without audience accepted", "client", quote.Clip(clientID, maxLoggedText), "hint", v.provider.Hints["unbound"])
 }

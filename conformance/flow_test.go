@@ -206,6 +206,9 @@ func startWithClerk(t *testing.T, settings localclerk.Settings, requireAudience 
 		t.Fatal(err)
 	}
 	provider := clerk.New(clerk.Config{FrontendAPIURL: local.Issuer(), RequireAudience: requireAudience})
+	// requirements has a permission, and scopes that are not default scopes of the instance.
+	// These tests use neither.
+	provider.NoPermissions, provider.ScopesFixedAtRegistration = false, false
 	return startWith(t, provider, configure...)
 }
 

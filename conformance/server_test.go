@@ -76,8 +76,12 @@ func startInOutage(t *testing.T) *server {
 }
 
 // strictClerk returns the provider of a Clerk instance that binds tokens to a resource.
+// Unlike Clerk, the issuer of the tests adds permissions to its tokens, and its clients may
+// ask for more scopes later.
 func strictClerk(is *testissuer.Issuer) gatehouse.Provider {
-	return clerk.New(clerk.Config{FrontendAPIURL: is.URL(), RequireAudience: true})
+	p := clerk.New(clerk.Config{FrontendAPIURL: is.URL(), RequireAudience: true})
+	p.NoPermissions, p.ScopesFixedAtRegistration = false, false
+	return p
 }
 
 // startWith runs a server with a provider.

@@ -291,7 +291,8 @@ func testPreflight(t *testing.T, s *server) {
 	if got := a.header.Get("Access-Control-Allow-Methods"); got != "GET, POST, DELETE, OPTIONS" {
 		t.Errorf("preflight: Access-Control-Allow-Methods %q", got)
 	}
-	want := "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Session-Id, Mcp-Method, Mcp-Name, Last-Event-ID, mcp-param-region"
+	want := "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Session-Id, Mcp-Method, Mcp-Name, Last-Event-ID, " +
+		"traceparent, tracestate, baggage, mcp-param-region"
 	if got := a.header.Get("Access-Control-Allow-Headers"); got != want {
 		t.Errorf("preflight: Access-Control-Allow-Headers\n got %s\nwant %s", got, want)
 	}

@@ -48,6 +48,8 @@ type Config struct {
 	ImpliedScopes  map[string][]string
 	Requirements   []gatehouse.Requirement
 	AllowedOrigins []string
+	AllowedHeaders []string
+	AllowedHosts   []string
 	Revoked        func(gatehouse.Identity) bool
 	KeyFile        string
 
@@ -101,7 +103,9 @@ type Config struct {
 	// else 3000.
 	Port int
 
-	// Path is the path of the endpoint. Empty means "/mcp".
+	// Path is the path of the endpoint. Empty means the path of URL if that has one, and
+	// otherwise "/mcp". Set both if a proxy removes a prefix of the public path: with the
+	// URL "https://example.com/tools/mcp" and the Path "/mcp", the server listens on /mcp.
 	Path string
 
 	// NoLandingPage turns the landing page off: a browser that opens the endpoint
@@ -109,6 +113,8 @@ type Config struct {
 	// shows how to connect clients, and the name, version, instructions and provider of
 	// the server.
 	NoLandingPage bool
+
+	localPath string // Path as it was written
 
 	// LandingTools are the tools that the landing page shows, with their names and
 	// descriptions. Nil means none. The page is public and the same for everyone: list
@@ -132,7 +138,11 @@ func newServer(cfg Config, settings *env.Env) (*Server, error) {
 	resource, urlErr := cfg.publicURL(settings)
 	s := &Server{config: cfg, resource: resource, logger: cfg.Logger, bodies: listen.DefaultBodyTimeouts}
 	var guardErr error
-	s.guard, guardErr = s.configuredGuard()
+	if urlErr != nil {
+		_, guardErr = s.newGuard(cfg.validationURL())
+	} else {
+		s.guard, guardErr = s.configuredGuard()
+	}
 	if err := errors.Join(configErr, urlErr, guardErr); err != nil {
 		return nil, err
 	}
@@ -159,7 +169,7 @@ func (cfg Config) complete(settings *env.Env) (Config, error) {
 	if cfg.Version == "" {
 		fault("Version", "", "is missing", `set the version of the server, like "1.0.0"`)
 	}
-	cfg.Host = cmp.Or(cfg.Host, settings.Get("HOST"), defaultHost)
+	cfg.completeAddress(settings, fault)
 
 	portField, port := "Port", strconv.Itoa(cfg.Port)
 	if cfg.Port == 0 {
@@ -172,11 +182,6 @@ func (cfg Config) complete(settings *env.Env) (Config, error) {
 	}
 	cfg.Port = n
 
-	cfg.Path = cmp.Or(cfg.Path, defaultPath)
-	if !strings.HasPrefix(cfg.Path, "/") {
-		fault("Path", cfg.Path, "does not begin with a slash", "write it like "+defaultPath)
-		cfg.Path = defaultPath
-	}
 	cfg.checkLandingTools(fault)
 	cfg.completeSessionKey(settings, fault)
 	cfg.completeTimes(fault)
@@ -281,6 +286,8 @@ func (cfg Config) checkGuardAlone() error {
 		{"ImpliedScopes", len(cfg.ImpliedScopes) > 0},
 		{"Requirements", len(cfg.Requirements) > 0},
 		{"AllowedOrigins", len(cfg.AllowedOrigins) > 0},
+		{"AllowedHeaders", len(cfg.AllowedHeaders) > 0},
+		{"AllowedHosts", len(cfg.AllowedHosts) > 0},
 		{"Revoked", cfg.Revoked != nil},
 		{"KeyFile", cfg.KeyFile != ""},
 		{"LandingTools", len(cfg.LandingTools) > 0},
@@ -314,6 +321,9 @@ func (s *Server) newGuard(resource string) (*gatehouse.Guard, error) {
 		Requirements:   cfg.Requirements,
 		ResourceName:   cmp.Or(cfg.Title, cfg.Name),
 		AllowedOrigins: cfg.AllowedOrigins,
+		AllowedHeaders: cfg.AllowedHeaders,
+		AllowedHosts:   cfg.AllowedHosts,
+		LocalPath:      s.guardLocalPath(),
 		Revoked:        cfg.Revoked,
 		KeyFile:        cfg.KeyFile,
 

@@ -3,6 +3,7 @@ package serve
 import (
 	"errors"
 	"net"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -74,6 +75,43 @@ func TestSettings(t *testing.T) {
 			wantErr: `MCP_URL "mcp.example.com" is not an absolute URL; write it in full`,
 		},
 		{name: "MCP_URL without TLS", env: map[string]string{"MCP_URL": "http://mcp.example.com"}, wantErr: "https"},
+		{
+			name:    "Path below the path of URL, for a proxy that removes a prefix",
+			config:  Config{Path: "/mcp", URL: "https://example.com/tools/mcp"},
+			wantURL: "https://example.com/tools/mcp",
+		},
+		{name: "Path with a slash at its end", config: Config{Path: "/v1/", URL: "https://a.example.com"}, wantURL: "https://a.example.com/v1"},
+		{
+			name:    "HOST with a port",
+			env:     map[string]string{"HOST": "localhost:8080"},
+			wantErr: `HOST "localhost:8080" has a port; write "localhost", and set PORT to "8080"`,
+		},
+		{
+			name:    "HOST with a port, every address",
+			env:     map[string]string{"HOST": "0.0.0.0:8080"},
+			wantErr: `HOST "0.0.0.0:8080" has a port; write "0.0.0.0", and set PORT to "8080"`,
+		},
+		{name: "HOST with brackets", env: map[string]string{"HOST": "[::1]"}, wantErr: `HOST "[::1]" has brackets; write "::1"`},
+		{
+			name:    "Host is a URL",
+			config:  Config{Host: "https://mcp.example.com/"},
+			wantErr: `Host "https://mcp.example.com/" is a URL; write "mcp.example.com", or set MCP_URL to the public URL`,
+		},
+		{name: "Host with a slash", config: Config{Host: "a/b"}, wantErr: `Host "a/b" is not an address`},
+		{name: "Path with a space", config: Config{Path: "/a b"}, wantErr: `Path "/a b" is not a path; write it like "/mcp"`},
+		{
+			name:    "Path with a space, below a URL",
+			config:  Config{Path: "/a b", URL: "https://a.example.com"},
+			wantErr: `Path "/a b" is not a path; write it like "/mcp"`,
+		},
+		{name: "Path below /.well-known", config: Config{Path: "/.well-known/a"}, wantErr: `Path "/.well-known/a" is under /.well-known/`},
+		{name: "Path with two slashes", config: Config{Path: "/a//b"}, wantErr: `Path "/a//b" has // in its path`},
+		{
+			name:    "invalid MCP_URL and a setting that depends on it",
+			config:  Config{AllowedOrigins: []string{"*"}},
+			env:     map[string]string{"MCP_URL": "mcp.example.com"},
+			wantErr: `MCP_URL "mcp.example.com" is not an absolute URL`,
+		},
 		{name: "Path without slash", config: Config{Path: "mcp"}, wantErr: `Path "mcp" does not begin with a slash`},
 	}
 	for _, test := range tests {
@@ -109,6 +147,24 @@ func TestEveryFaultAtOnce(t *testing.T) {
 	for _, want := range []string{"Name is missing", "Version is missing", `PORT "x"`, `Path "mcp"`, "MCP_URL is missing", "Provider is missing"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error lacks %q:\n%v", want, err)
+		}
+	}
+}
+
+// Behind a proxy that removes a prefix, the server listens on Path.
+func TestPathBehindAPrefixProxy(t *testing.T) {
+	provider := gatehouse.OIDC("https://issuer.example.com")
+	for path, want := range map[string]int{"/mcp": 401, "/tools/mcp": 404} {
+		server, err := newServer(Config{
+			Name: "n", Version: "1", Provider: provider, URL: "https://example.com/tools/mcp", Path: "/mcp",
+		}, &env.Env{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		server.Handler().ServeHTTP(w, httptest.NewRequest("POST", path, nil))
+		if w.Code != want {
+			t.Errorf("POST %s: got status %d, want %d", path, w.Code, want)
 		}
 	}
 }

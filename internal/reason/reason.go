@@ -46,11 +46,15 @@ const (
 	ProviderUnavailable    Reason = "provider_unavailable"
 	InsufficientScope      Reason = "insufficient_scope"
 	InsufficientPermission Reason = "insufficient_permission"
+	ResourceSpelling       Reason = "resource_spelling"
 	SessionOfAnotherUser   Reason = "session_of_another_user"
 	TooManySessions        Reason = "too_many_sessions"
 	BodyTooLarge           Reason = "body_too_large"
 	BodyUnreadable         Reason = "body_unreadable"
 	BodyMalformed          Reason = "body_malformed"
+
+	// RegistrationUnavailable is not a rejection of a request to the endpoint.
+	RegistrationUnavailable Reason = "registration_unavailable"
 )
 
 // The error codes of an answer: those of RFC 6750 section 3.1, and others where RFC 6750
@@ -64,6 +68,7 @@ const (
 	CodeUnavailable       = "temporarily_unavailable"
 	CodeNotFound          = "not_found"
 	CodeTooManyRequests   = "too_many_requests"
+	CodeNoRegistration    = "registration_not_supported" // OpenID Connect Core 1.0, section 3.1.2.6
 )
 
 // Info describes one [Reason].
@@ -83,8 +88,9 @@ var infos = []Info{
 		Status: http.StatusForbidden,
 		Code:   CodeForbidden,
 		Phrase: "this host name is not served here",
-		When:   "the Host header names neither this machine nor the resource",
-		Do:     "connect to the host of Resource; if a web page resolves its own name to 127.0.0.1, this is a DNS rebinding attack",
+		When:   "a connection arrived on loopback, and its Host header names neither this machine nor the resource",
+		Do: "have the proxy pass the host on (nginx: proxy_set_header Host $http_host;), or add the host to AllowedHosts; " +
+			"without a proxy, a web page may have resolved its own name to 127.0.0.1 (DNS rebinding)",
 	},
 	{
 		Reason: ForbiddenOrigin,
@@ -140,7 +146,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "this server does not accept opaque tokens",
 		When:   "the token is not a JWT",
-		Do:     "have the provider issue JWT access tokens",
+		Do:     "have the provider issue JWT access tokens, or set Provider.Introspect to ask the provider about opaque ones",
 	},
 	{
 		Reason: Encrypted,
@@ -172,7 +178,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "the token requires an unknown extension",
 		When:   "the header has crit or b64 (RFC 7515 section 4.1.11, RFC 7797)",
-		Do:     "nothing; no supported provider issues such tokens",
+		Do:     "have the provider issue access tokens without extensions of JWS",
 	},
 	{
 		Reason: WrongAlgorithm,
@@ -180,7 +186,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "the token algorithm is not accepted",
 		When:   "alg is not one of the provider's algorithms, or does not fit the key",
-		Do:     "nothing; such a token is forged or was issued for another server",
+		Do:     "if the provider signs access tokens with it, add it to TokenRules.Algorithms; otherwise nothing, such a token is forged or was issued for another server",
 	},
 	{
 		Reason: WrongType,
@@ -188,7 +194,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "this kind of token is not accepted",
 		When:   "typ or another header parameter marks a different kind of token, such as an ID token or a session token",
-		Do:     "have the client send its OAuth access token",
+		Do:     "compare typ in the detail with what the provider writes into access tokens, and set TokenRules.Types; otherwise have the client send its access token",
 	},
 	{
 		Reason: MissingKeyID,
@@ -196,7 +202,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "the token does not name its key",
 		When:   "the header has no kid",
-		Do:     "nothing; no supported provider issues such tokens",
+		Do:     "have the provider name the key in the header parameter kid of its tokens",
 	},
 	{
 		Reason: WrongIssuer,
@@ -204,7 +210,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "the token is from another issuer",
 		When:   "iss is not exactly the provider's issuer",
-		Do:     "compare the server's issuer with the one where the client signed in; development and production instances differ",
+		Do:     "compare Provider.Issuer with iss in the detail, character by character, including a slash at the end; the client may have signed in elsewhere",
 	},
 	{
 		Reason: UnknownKey,
@@ -212,7 +218,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "the token key is not known",
 		When:   "kid is not among the provider's keys",
-		Do:     "sign in again; if that does not help, the token is from another instance of the provider",
+		Do:     "sign in again; if that does not help, the token is from another issuer, or Provider.JWKSURL is not that of the issuer",
 	},
 	{
 		Reason: BadSignature,
@@ -228,7 +234,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "the token lacks a required claim",
 		When:   "a required claim is missing or empty",
-		Do:     "have the provider add the claim, or send an access token instead of another kind of token",
+		Do:     "have the provider add the claim, or remove it from TokenRules.RequiredClaims if access tokens never have it; otherwise have the client send its access token",
 	},
 	{
 		Reason: Expired,
@@ -260,7 +266,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "this kind of subject is not accepted",
 		When:   "sub is not a user of the provider",
-		Do:     "sign in as a user; tokens of machines are not accepted",
+		Do:     "sign in as a user; sub does not begin with TokenRules.SubjectPrefix, as with tokens of machines",
 	},
 	{
 		Reason: WrongAudience,
@@ -268,7 +274,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "the token was issued for another server",
 		When:   "aud names other servers and not this resource",
-		Do:     "compare Resource with the URL that users type, character by character",
+		Do:     "compare Resource with the URL that users type and with aud in the detail, character by character; clients must send it as the resource parameter (RFC 8707)",
 	},
 	{
 		Reason: Unbound,
@@ -276,7 +282,7 @@ var infos = []Info{
 		Code:   CodeInvalidToken,
 		Phrase: "the token was not issued for a particular server",
 		When:   "aud is missing, and the audience policy requires it",
-		Do:     "have the provider bind tokens to the resource parameter, or use a client that sends it",
+		Do:     "have the provider put Resource into aud, use a client that sends the resource parameter, or set TokenRules.Audience if the provider cannot",
 	},
 	{
 		Reason: UnusableClaims,
@@ -324,7 +330,15 @@ var infos = []Info{
 		Code:   CodeForbidden,
 		Phrase: "you are not allowed to do this",
 		When:   "the user lacks a role, a permission or an active organization",
-		Do:     "change the user's role at the provider, if this should be allowed",
+		Do:     "give the user the role, permission or organization at the provider, if this should be allowed",
+	},
+	{
+		Reason: ResourceSpelling,
+		Status: http.StatusBadRequest,
+		Code:   CodeInvalidRequest,
+		Phrase: "request this resource by the URI under which the server lists it",
+		When:   "the URI is another spelling of a resource that has requirements: percent-encoding, dot segments, a query, another case",
+		Do:     "nothing, if someone tries to get around a requirement; to accept a query, declare a ResourceTemplate for it",
 	},
 	{
 		Reason: SessionOfAnotherUser,
@@ -349,7 +363,7 @@ var infos = []Info{
 		Status: http.StatusRequestEntityTooLarge,
 		Code:   CodeInvalidRequest,
 		Phrase: "the request body is too large",
-		When:   "the body is longer than 4 MiB",
+		When:   "the body is longer than 4 MiB, or has more than 256 operations and requirements depend on them",
 		Do:     "send less in one request",
 	},
 	{
@@ -367,6 +381,14 @@ var infos = []Info{
 		Phrase: "the request body is not a JSON-RPC message",
 		When:   "the body cannot be parsed, so the operation it asks for is unknown",
 		Do:     "check what the client sends",
+	},
+	{
+		Reason: RegistrationUnavailable,
+		Status: http.StatusBadRequest,
+		Code:   CodeNoRegistration,
+		Phrase: "this server does not register clients",
+		When:   "a client sent POST /register to the MCP server; clients do that if the issuer's metadata has no registration_endpoint",
+		Do:     "turn on dynamic client registration at the identity provider, or give the client an ID that is registered there",
 	},
 }
 

@@ -67,7 +67,8 @@ type Config struct {
 	File string
 
 	// Logger receives one line when the document becomes unavailable and one when it
-	// is available again. Nil discards them.
+	// is available again. Nil discards them. An error of Accept or Locate with a method
+	// Logged() bool that returns true is logged at Debug only.
 	Logger *slog.Logger
 }
 

@@ -136,10 +136,12 @@ func (d *Document) fail(f *runningFetch, err *FetchError) {
 	close(f.done)
 }
 
-// logFailure logs at Warn when the failure class changes, and at Debug otherwise.
+// logFailure logs at Warn when the failure class changes, and at Debug otherwise or if the
+// error says that it is logged already.
 func (d *Document) logFailure(err *FetchError) {
 	log := d.log.Debug
-	if d.lastErr == nil || d.lastErr.Class != err.Class {
+	var logged interface{ Logged() bool }
+	if (d.lastErr == nil || d.lastErr.Class != err.Class) && !(errors.As(err.Err, &logged) && logged.Logged()) {
 		log = d.log.Warn
 	}
 	log("document is unavailable", "class", err.Class, "error", err)

@@ -6,12 +6,63 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 const (
 	maxHost  = 253 // RFC 1035, section 2.3.4, as text
 	maxLabel = 63
 )
+
+// Host returns the canonical form of a host as clients of the scheme send it in the Host
+// header: in lower case, with the port unless it is the default port of the scheme. A host
+// has no scheme and no path. The error is a *[Fault].
+func Host(scheme, host string) (string, error) {
+	if i := strings.Index(host, "://"); i >= 0 {
+		return "", &Fault{"has a scheme", fmt.Sprintf("write %q", strings.TrimRight(host[i+3:], "/"))}
+	}
+	u, err := url.Parse(scheme + "://" + host)
+	if err != nil || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery || u.Host != host {
+		return "", invalidHost(host)
+	}
+	return canonicalHost(u)
+}
+
+// Origin returns nil if a browser can send origin as the Origin header, and otherwise a
+// *[Fault] that says what to write (RFC 6454, section 6.2; Fetch, "serializing a request
+// origin"). An origin of a scheme other than http and https, as apps have, needs only a
+// host.
+func Origin(origin string) error {
+	if origin == "null" {
+		return &Fault{"is the origin of every sandboxed page", "give the page an origin of its own, and write that"}
+	}
+	if strings.Contains(origin, "*") {
+		return &Fault{"has a wildcard", "list each origin; browsers send one, and it is compared as text"}
+	}
+	if i := strings.IndexFunc(origin, func(r rune) bool { return r <= ' ' || r > '~' }); i >= 0 {
+		r, _ := utf8.DecodeRuneInString(origin[i:])
+		return &Fault{
+			Problem: fmt.Sprintf("has the character %q, which no origin has", r),
+			Fix:     `write the host in the form that browsers send, which begins with "xn--" for such names`,
+		}
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme == "" || u.Host == "" {
+		return &Fault{"is not a web origin", `write a scheme and a host, like "https://app.example.com"`}
+	}
+	want := u.Scheme + "://" + strings.ToLower(u.Host)
+	if u.Scheme == "http" || u.Scheme == "https" {
+		host, err := canonicalHost(u)
+		if err != nil {
+			return err
+		}
+		want = u.Scheme + "://" + host
+	}
+	if origin != want {
+		return &Fault{"can never match, because browsers send only scheme, host and a port that is not the default", fmt.Sprintf("write %q", want)}
+	}
+	return nil
+}
 
 // canonicalHost returns the host of u in the form in which clients send it, with the
 // port unless it is the default port of the scheme.

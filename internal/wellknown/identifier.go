@@ -34,16 +34,51 @@ func Resource(raw string) (*url.URL, error) {
 	if u.Path == "/" {
 		u.Path = ""
 	}
-	path := u.EscapedPath()
-	switch {
-	case strings.Contains(path, "%"):
-		return nil, &Fault{"has percent-encoding in its path", "use a path of letters, digits and hyphens"}
-	case strings.HasSuffix(path, "/"):
-		return nil, &Fault{"has a trailing slash", fmt.Sprintf("write %q", u.Scheme+"://"+u.Host+strings.TrimSuffix(path, "/"))}
-	case strings.HasPrefix(path+"/", prefix):
-		return nil, &Fault{"is under /.well-known/, which is public", "serve the MCP endpoint at another path, like /mcp"}
+	if err := checkPlainPath(u.EscapedPath(), u.Scheme+"://"+u.Host); err != nil {
+		return nil, err
 	}
 	return u, nil
+}
+
+// checkPlainPath rejects what every path of an endpoint must not have. before is what a fix
+// writes before the path.
+func checkPlainPath(path, before string) error {
+	switch {
+	case strings.Contains(path, "%"):
+		return &Fault{"has percent-encoding in its path", "use a path of letters, digits and hyphens"}
+	case strings.HasSuffix(path, "/"):
+		return &Fault{"has a trailing slash", fmt.Sprintf("write %q", before+strings.TrimSuffix(path, "/"))}
+	case strings.HasPrefix(path+"/", prefix):
+		return &Fault{"is under /.well-known/, which is public", "serve the MCP endpoint at another path, like /mcp"}
+	}
+	return nil
+}
+
+// Path returns nil if path is the path of an endpoint: what [Resource] accepts after the
+// host. Otherwise it returns a *[Fault].
+func Path(path string) error {
+	if !strings.HasPrefix(path, "/") {
+		return &Fault{"does not begin with a slash", `write it like "/mcp"`}
+	}
+	if strings.ContainsAny(path, "?#") || strings.ContainsFunc(path, notURI) {
+		return &Fault{"is not a path", `write it like "/mcp"`}
+	}
+	if err := checkPath(path); err != nil {
+		return err
+	}
+	return checkPlainPath(path, "")
+}
+
+// IssuerOf returns the issuer whose metadata document has the URL (RFC 8414, section 3;
+// OpenID Connect Discovery 1.0, section 4). ok is false if it is not the URL of one.
+func IssuerOf(document string) (issuer string, ok bool) {
+	for _, suffix := range []string{OpenIDConfigurationPath, AuthorizationServerPath} {
+		before, after, found := strings.Cut(strings.TrimSuffix(document, "/"), suffix)
+		if found && Issuer(before+after) == nil {
+			return before + after, true
+		}
+	}
+	return "", false
 }
 
 // Issuer returns nil if raw is an issuer identifier (RFC 8414, section 2), and

@@ -25,9 +25,10 @@ import (
 )
 
 // OrganizationScope is the scope with which a user chooses an organization on
-// Clerk's consent page. The access token then contains the ID of the organization. Do
-// not add it to [Config].ScopesSupported unless every client registers with it: Clerk
-// rejects the sign-in of other clients (invalid_scope).
+// Clerk's consent page. The access token then contains the ID of the organization. A
+// requirement for an organization makes every client ask for it. A client that registers
+// without naming scopes gets the default scopes of the instance, so it must be among them:
+// otherwise Clerk rejects the sign-in (invalid_scope).
 const OrganizationScope = "user:org:read"
 
 // Config describes a Clerk instance. FrontendAPIURL and PublishableKey both name the
@@ -68,7 +69,9 @@ type Config struct {
 
 	// ScopesSupported are the scopes that the server tells clients to request. Empty
 	// means profile and email, which every client has that registers without naming
-	// scopes. Clerk rejects requests for other scopes (invalid_scope).
+	// scopes. Clerk rejects requests for other scopes (invalid_scope). The scopes of
+	// [gatehouse.Config].Requirements, and [OrganizationScope] if one of them requires an
+	// organization, are always added.
 	ScopesSupported []string
 
 	// DangerouslySkipVerification accepts any token without verifying it. It works
@@ -115,6 +118,12 @@ func (cfg Config) provider(settings *env.Env) gatehouse.Provider {
 		Complete:          complete,
 		Hints:             hints,
 
+		// OAuth access tokens of Clerk contain the ID of an organization, but no roles and
+		// no permissions. A client may ask only for scopes that it registered with.
+		NoRoles:                   true,
+		NoPermissions:             true,
+		ScopesFixedAtRegistration: true,
+
 		Tokens: gatehouse.TokenRules{
 			Algorithms:     []string{"RS256"},
 			RejectedHeader: map[string]map[string]string{"cat": rejectedCategories},
@@ -154,11 +163,14 @@ var rejectedCategories = map[string]string{
 
 // hints replace the guard's own advice about a reason with Clerk's settings.
 var hints = map[gatehouse.Reason]string{
-	"opaque":        `turn on "Generate access tokens as JWTs" in the Clerk Dashboard (Configure → OAuth applications → Settings), or set CLERK_SECRET_KEY so that Clerk verifies opaque ones`,
-	"inactive":      "nothing; the client signs in again by itself",
-	"unbound":       "turn on aud_claim_enabled of the Clerk instance (PATCH /v1/instance/oauth_application_settings), use clients that send the resource parameter, then set RequireAudience",
-	"wrong_type":    "send the OAuth access token; session tokens, ID tokens and JWT templates of Clerk are signed with the same key but are not access tokens",
-	"wrong_issuer":  "compare the Frontend API URL of the server with the instance that the client signed in at; development and production instances differ",
-	"wrong_subject": "sign in as a user; machine tokens of Clerk are not accepted",
-	"unknown_key":   "sign in again; the token was signed by another Clerk instance, or by a key that the instance has removed",
+	"opaque":                   `turn on "Generate access tokens as JWTs" in the Clerk Dashboard (Configure → OAuth applications → Settings), or set CLERK_SECRET_KEY so that Clerk verifies opaque ones`,
+	"inactive":                 "nothing; the client signs in again by itself",
+	"unbound":                  "turn on aud_claim_enabled of the Clerk instance (PATCH /v1/instance/oauth_application_settings), use clients that send the resource parameter, then set RequireAudience",
+	"wrong_type":               "send the OAuth access token; session tokens, ID tokens and JWT templates of Clerk are signed with the same key but are not access tokens",
+	"wrong_issuer":             "compare the Frontend API URL of the server with the instance that the client signed in at; development and production instances differ",
+	"wrong_subject":            "sign in as a user; machine tokens of Clerk are not accepted",
+	"insufficient_scope":       `add the scope to the default scopes for dynamic clients (Clerk Dashboard, Configure → OAuth applications → Settings, or default_scopes of PATCH /v1/instance/oauth_application_settings), then have the client register again: a client of Clerk cannot ask for a scope that it did not register with`,
+	"insufficient_permission":  "have the user choose an organization on Clerk's consent page; if there is none to choose, turn on Organizations in the Clerk Dashboard (Configure → Organizations)",
+	"registration_unavailable": `turn on "Dynamic client registration" in the Clerk Dashboard (Configure → OAuth applications → Settings)`,
+	"unknown_key":              "sign in again; the token was signed by another Clerk instance, or by a key that the instance has removed",
 }

@@ -131,16 +131,27 @@ func parseFrontendAPI(field, value string) (string, error) {
 		return fault("is the Account Portal of the instance", paste("https://"+strings.TrimSuffix(host, ".accounts.dev")+".clerk.accounts.dev"))
 	case strings.HasPrefix(host, "accounts."):
 		return fault("is the Account Portal of the instance", paste("https://clerk."+strings.TrimPrefix(host, "accounts.")))
+	case u.Scheme != "https" && !(u.Scheme == "http" && wellknown.IsLoopback(host)):
+		return fault("is not https", paste("https://"+host+strings.TrimSuffix(u.Path, "/")))
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return fault("has more than a host", paste(origin))
 	case u.Path == proxyPath:
-		return origin + proxyPath, nil
+		return checkedIssuer(origin+proxyPath, fault)
 	case u.Path == "/":
 		return fault("ends in a slash", paste(origin))
 	case u.Path != "":
 		return fault("has a path", paste(origin))
 	}
-	return origin, nil
+	return checkedIssuer(origin, fault)
+}
+
+// checkedIssuer returns issuer, or the fault in it under the name of the setting that the
+// user wrote.
+func checkedIssuer(issuer string, fault func(problem, fix string) (string, error)) (string, error) {
+	if err, ok := wellknown.Issuer(issuer).(*wellknown.Fault); ok {
+		return fault(err.Problem, err.Fix)
+	}
+	return issuer, nil
 }
 
 // parsePublishableKey returns the issuer that a publishable key contains: after pk_test_

@@ -1,0 +1,215 @@
+package gatehouse
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/yosida95/uritemplate/v3"
+)
+
+// maxComparedName bounds the names that are compared to find the nearest one, in bytes.
+const maxComparedName = 64
+
+// listings compares the names in requirements with those that the MCP server lists. A
+// requirement with a misspelt name protects nothing.
+type listings struct {
+	mu       sync.Mutex
+	listed   map[int]bool // by index of Config.Requirements
+	nearest  map[int]nearName
+	reported map[string]bool // by method of the list
+	unlisted []int           // requirements that a complete list did not have
+}
+
+// nearName is the listed name that differs least from that of a requirement.
+type nearName struct {
+	name     string
+	distance int
+}
+
+// UnlistedRequirements describes each requirement whose tool, prompt, resource or resource
+// template was not in the MCP server's own list, as in `Requirements[0]: tool "wriet"`. Such
+// a name is usually misspelt, and then the requirement protects nothing. It is known once
+// [Guard.Middleware] has seen a list, and logged at that time.
+func (g *Guard) UnlistedRequirements() []string {
+	g.listings.mu.Lock()
+	defer g.listings.mu.Unlock()
+	var out []string
+	for _, i := range g.listings.unlisted {
+		if !g.listings.listed[i] {
+			out = append(out, g.describeRequirement(i))
+		}
+	}
+	return out
+}
+
+func (g *Guard) describeRequirement(i int) string {
+	return fmt.Sprintf("Requirements[%d]: %s", i, g.Requirements[i].names()[0])
+}
+
+// compareWithList notes which requirements the list names. With the last page of a list it
+// logs those that no page named. templates returns the complete list of resource templates,
+// which may serve resources that the server does not list.
+func (g *Guard) compareWithList(result mcp.Result, templates func() (list []*mcp.ResourceTemplate, complete bool)) {
+	switch list := result.(type) {
+	case *mcp.ListToolsResult:
+		for _, tool := range list.Tools {
+			g.noteListed(tool.Name, func(r Requirement) (string, bool) { return r.Tool, r.Tool == tool.Name })
+		}
+		if list.NextCursor == "" {
+			g.reportUnlisted(methodCallTool, func(r Requirement) bool { return r.Tool != "" })
+		}
+	case *mcp.ListPromptsResult:
+		for _, prompt := range list.Prompts {
+			g.noteListed(prompt.Name, func(r Requirement) (string, bool) { return r.Prompt, r.Prompt == prompt.Name })
+		}
+		if list.NextCursor == "" {
+			g.reportUnlisted(methodGetPrompt, func(r Requirement) bool { return r.Prompt != "" })
+		}
+	case *mcp.ListResourcesResult:
+		for _, resource := range list.Resources {
+			g.noteListedResource(resource.URI)
+		}
+		if list.NextCursor != "" || len(g.requirements.resources) == 0 || g.isReported(methodReadResource) {
+			return
+		}
+		all, complete := templates()
+		for _, template := range all {
+			g.noteListedTemplate(template.URITemplate)
+		}
+		if complete {
+			g.reportUnlisted(methodReadResource, func(r Requirement) bool { return r.Resource+r.ResourceTemplate != "" })
+		}
+	}
+}
+
+// noteListedResource notes the requirements that name the URI or match it.
+func (g *Guard) noteListedResource(uri string) {
+	g.noteListed(uri, func(r Requirement) (string, bool) {
+		if r.ResourceTemplate == "" {
+			return r.Resource, r.Resource == uri
+		}
+		template, err := uritemplate.New(r.ResourceTemplate)
+		return "", err == nil && template.Regexp().MatchString(uri)
+	})
+}
+
+// noteListedTemplate notes the requirements that name the template, or a resource that it
+// serves.
+func (g *Guard) noteListedTemplate(text string) {
+	template, err := uritemplate.New(text)
+	if err != nil {
+		return
+	}
+	g.noteListed(text, func(r Requirement) (string, bool) {
+		if r.ResourceTemplate != "" {
+			return r.ResourceTemplate, r.ResourceTemplate == text
+		}
+		return "", r.Resource != "" && template.Regexp().MatchString(r.Resource)
+	})
+}
+
+// noteListed notes the requirements that match a listed name. match returns the name to
+// compare it with, and whether it matches.
+func (g *Guard) noteListed(name string, match func(Requirement) (string, bool)) {
+	l := &g.listings
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, r := range g.Requirements {
+		if l.listed[i] {
+			continue
+		}
+		wanted, matches := match(r)
+		if matches {
+			if l.listed == nil {
+				l.listed = make(map[int]bool)
+			}
+			l.listed[i] = true
+			continue
+		}
+		if wanted == "" || len(name) > maxComparedName || len(wanted) > maxComparedName {
+			continue
+		}
+		near := nearName{name, editDistance(name, wanted)}
+		if best, found := l.nearest[i]; near.distance <= max(1, len(wanted)*2/5) && (!found || near.distance < best.distance) {
+			if l.nearest == nil {
+				l.nearest = make(map[int]nearName)
+			}
+			l.nearest[i] = near
+		}
+	}
+}
+
+func (g *Guard) isReported(method string) bool {
+	g.listings.mu.Lock()
+	defer g.listings.mu.Unlock()
+	return g.listings.reported[method]
+}
+
+// reportUnlisted logs, once for each kind of list, the requirements of the kind that the
+// list does not have.
+func (g *Guard) reportUnlisted(method string, isKind func(Requirement) bool) {
+	l := &g.listings
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.reported[method] {
+		return
+	}
+	if l.reported == nil {
+		l.reported = make(map[string]bool)
+	}
+	l.reported[method] = true
+	for i, r := range g.Requirements {
+		if !isKind(r) || l.listed[i] {
+			continue
+		}
+		l.unlisted = append(l.unlisted, i)
+		attrs := []any{"requirement", g.describeRequirement(i)}
+		if near, found := l.nearest[i]; found {
+			attrs = append(attrs, "nearest", quote.Clip(near.name, quote.MaxBytes))
+		}
+		g.Logger.Warn("a requirement protects nothing: the server does not list its name", attrs...)
+	}
+}
+
+// templatesOf returns a function that lists the resource templates for the caller of req.
+func templatesOf(ctx context.Context, next mcp.MethodHandler, req mcp.Request) func() ([]*mcp.ResourceTemplate, bool) {
+	return func() ([]*mcp.ResourceTemplate, bool) {
+		session, ok := req.GetSession().(*mcp.ServerSession)
+		if !ok {
+			return nil, false
+		}
+		result, err := next(ctx, "resources/templates/list", &mcp.ListResourceTemplatesRequest{
+			Session: session, Params: &mcp.ListResourceTemplatesParams{}, Extra: req.GetExtra(),
+		})
+		list, ok := result.(*mcp.ListResourceTemplatesResult)
+		if err != nil || !ok {
+			return nil, false
+		}
+		return slices.Clone(list.ResourceTemplates), list.NextCursor == ""
+	}
+}
+
+// editDistance returns how many bytes must be inserted, removed or replaced to make a of b.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

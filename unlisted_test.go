@@ -1,0 +1,105 @@
+package gatehouse_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+)
+
+// A name that the server does not list is logged once, with the nearest listed name.
+func TestUnlistedRequirements(t *testing.T) {
+	var log bytes.Buffer
+	scopes := []string{"s"}
+	guard := newGuard(t, newIssuer(t), func(cfg *gatehouse.Config) {
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		cfg.Requirements = []gatehouse.Requirement{
+			{Tool: "wriet", Scopes: scopes},
+			{Tool: "write", Scopes: scopes},
+			{Tool: "unlike-any-other", Scopes: scopes},
+			{Prompt: "drafts", Scopes: scopes},
+			{Resource: "notes://all", Scopes: scopes},
+			{Resource: "notes://item/1", Scopes: scopes}, // served by the template
+			{Resource: "notes://al", Scopes: scopes},
+			{ResourceTemplate: "notes://item/{id}", Scopes: scopes},
+			{ResourceTemplate: "notes://{id}", Scopes: scopes}, // matches notes://all
+			{ResourceTemplate: "notes://itme/{id}", Scopes: scopes},
+		}
+	})
+	session := connectTo(t, listingServer(guard))
+	if got := guard.UnlistedRequirements(); got != nil {
+		t.Errorf("before any list: got %q", got)
+	}
+	list := func() {
+		ctx := t.Context()
+		var err1 error
+		for _, err := range session.Tools(ctx, nil) { // every page
+			err1 = errors.Join(err1, err)
+		}
+		_, err2 := session.ListPrompts(ctx, nil)
+		_, err3 := session.ListResources(ctx, nil)
+		_, err4 := session.ListResourceTemplates(ctx, nil)
+		for _, err := range []error{err1, err2, err3, err4} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	list()
+	list()
+	want := []string{
+		`Requirements[0]: tool "wriet"`,
+		`Requirements[2]: tool "unlike-any-other"`,
+		`Requirements[3]: prompt "drafts"`,
+		`Requirements[6]: resource "notes://al"`,
+		`Requirements[9]: resource template "notes://itme/{id}"`,
+	}
+	if got := guard.UnlistedRequirements(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != len(want) {
+		t.Fatalf("got %d lines, want %d:\n%s", len(lines), len(want), log.String())
+	}
+	for i, nearest := range []string{"write", "", "draft", "notes://all", "notes://item/{id}"} {
+		if got := lines[i]; !strings.Contains(got, "level=WARN") || strings.Contains(got, "nearest=") != (nearest != "") ||
+			!strings.HasSuffix(got, nearest) {
+			t.Errorf("line %d is %s, want it to end in %q", i, got, nearest)
+		}
+	}
+}
+
+// listingServer has tools on two pages, a prompt, a resource and a resource template.
+func listingServer(guard *gatehouse.Guard) *mcp.Server {
+	server := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, &mcp.ServerOptions{PageSize: 1})
+	tool := func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+		return &mcp.CallToolResult{}, nil, nil
+	}
+	mcp.AddTool(server, &mcp.Tool{Name: "aaa"}, tool)
+	mcp.AddTool(server, &mcp.Tool{Name: "write"}, tool)
+	server.AddPrompt(&mcp.Prompt{Name: "draft"}, nil)
+	server.AddResource(&mcp.Resource{URI: "notes://all", Name: "all"}, nil)
+	server.AddResourceTemplate(&mcp.ResourceTemplate{URITemplate: "notes://item/{id}", Name: "item"}, nil)
+	server.AddReceivingMiddleware(guard.Middleware())
+	return server
+}
+
+func connectTo(t *testing.T, server *mcp.Server) *mcp.ClientSession {
+	t.Helper()
+	clientSide, serverSide := mcp.NewInMemoryTransports()
+	if _, err := server.Connect(t.Context(), serverSide, nil); err != nil {
+		t.Fatal(err)
+	}
+	session, err := mcp.NewClient(&mcp.Implementation{Name: "c", Version: "1"}, nil).Connect(t.Context(), clientSide, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { session.Close() })
+	return session
+}
