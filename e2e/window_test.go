@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +19,8 @@ import (
 	"testing"
 	"time"
 )
+
+var update = flag.Bool("update", false, "write docs/images/window.png")
 
 // windowUser uses the window, and the pages of the local Clerk, in a browser.
 type windowUser struct {
@@ -141,7 +144,10 @@ func TestWindow(t *testing.T) {
 		{"minted token of the wrong kind", testWindowTokenOfTheWrongKind},
 		{"outage", testWindowOutage},
 		{"foreign origin", testWindowForeignOrigin},
+		{"addresses in a browser", testWindowAddresses},
+		{"long client name", testWindowLongName},
 		{"accessibility", testWindowAccessibility},
+		{"filter and clear", testWindowFilter},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, o.in(t)) })
 	}
@@ -292,6 +298,51 @@ func testWindowForeignOrigin(t *testing.T, o *windowUser) {
 	}
 }
 
+// testWindowAddresses opens the addresses that "gatehouse dev" prints in a browser.
+func testWindowAddresses(t *testing.T, o *windowUser) {
+	if got := query[string](o, "address", map[string]any{"url": o.server.clerk()}); got != o.window() {
+		t.Errorf("the address of the local Clerk leads to %q, want the window at %q", got, o.window())
+	}
+	o.do("address", map[string]any{"url": o.server.url()})
+	o.headline("opened the landing page")
+	titles := query[[]string](o, "titles", nil)
+	if !slices.Contains(titles, "Opens the landing page") || slices.Contains(titles, "Sends another request") {
+		t.Errorf("steps are %q, want the landing page and nothing else", titles)
+	}
+}
+
+// testWindowLongName registers a client with a long name, which then waits.
+func testWindowLongName(t *testing.T, o *windowUser) {
+	name := strings.Repeat("A client with a long name ", 8)
+	metadata := fmt.Sprintf(`{"client_name":%q,"redirect_uris":["http://127.0.0.1:1/callback"]}`, name)
+	o.post(o.server.clerk()+"/oauth/register", metadata, http.Header{"User-Agent": {"long"}})
+	for display, options := range displays() {
+		o.open(options)
+		o.headline("registered, about to sign in")
+		o.screenshot("long-name-"+display, nil)
+		if got := query[[]string](o, "overlaps", nil); len(got) > 0 {
+			t.Errorf("%s: these parts of the heading overlap: %q", display, got)
+		}
+		if got := query[[]string](o, "innerScroll", nil); len(got) > 0 {
+			t.Errorf("%s: these parts scroll inside the page: %q", display, got)
+		}
+	}
+	o.open(map[string]any{})
+}
+
+func testWindowFilter(t *testing.T, o *windowUser) {
+	all := query[[]string](o, "filter", map[string]any{"text": ""})
+	some := query[[]string](o, "filter", map[string]any{"text": "greedy"})
+	if len(some) == 0 || len(some) >= len(all) || slices.ContainsFunc(some, func(name string) bool { return name != "Greedy" }) {
+		t.Errorf("the filter shows %q of %q, want Greedy alone", some, all)
+	}
+	o.screenshot("filter", nil)
+	o.do("filter", map[string]any{"text": ""})
+	o.do("clear", nil)
+	o.wantEnd(o.call("--user", "ada"), 0, "Ada Lovelace")
+	o.headline("signed in as Ada Lovelace")
+}
+
 func testWindowAccessibility(t *testing.T, o *windowUser) {
 	if got := query[map[string]string](o, "toggleByKeyboard", nil); got["opened"] != "true" || got["closed"] != "false" {
 		t.Errorf("after the keys to open and to close the first step, expanded is %v, want true and false", got)
@@ -301,7 +352,7 @@ func testWindowAccessibility(t *testing.T, o *windowUser) {
 	}
 	for name, options := range displays() {
 		o.open(options)
-		o.headline("signed in")
+		o.headline("registered, about to sign in")
 		o.do("openSteps", nil)
 		if query[bool](o, "overflows", nil) {
 			t.Errorf("%s: the page is wider than the viewport", name)
@@ -338,6 +389,42 @@ func TestWindowWithCommand(t *testing.T) {
 	o.headline("signed in as Grace Hopper")
 	if got := query[[]string](o, "runs", nil); len(got) == 0 {
 		t.Error("got no runs")
+	}
+}
+
+// TestWindowPicture makes the picture of the README: a sign-in with a call, of which one
+// step is open. With -update it replaces the picture.
+func TestWindowPicture(t *testing.T) {
+	const maxBytes = 200 << 10
+	dev := &devServer{t: t, port: freePort(t), clerkPort: freePort(t)}
+	if *update && portIsFree(3000, "127.0.0.1", "::1") && portIsFree(4000, "127.0.0.1", "::1") {
+		dev.port, dev.clerkPort = 3000, 4000 // the default ports
+	}
+	dev.start()
+	o := newWindowUser(t, dev)
+	s := newGoSession(t, dev.url(), "2026-07-28")
+	signInAda(t, s)
+	o.open(map[string]any{"width": 1440, "height": 900, "scale": 8.0 / 9}) // makes 1280 by 800 pixels
+	o.headline("signed in as Ada Lovelace")
+	o.do("openStep", map[string]any{"title": "Calls the tool whoami"})
+	file := filepath.Join(screenshots(t), "window.png")
+	o.do("screenshot", map[string]any{"file": file})
+	picture, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(picture) > maxBytes {
+		t.Errorf("the picture has %d bytes, want at most %d", len(picture), maxBytes)
+	}
+	if !*update {
+		return
+	}
+	images := filepath.Join(repository, "docs", "images")
+	if err := os.MkdirAll(images, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(images, "window.png"), picture, 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -10,8 +10,10 @@ let clerk; // origin of the local Clerk
 let page; // with the window
 let visit; // with a page of the local Clerk
 
-async function newPage({ width = 1280, height = 900, scheme = 'light', motion = 'reduce' }) {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, reducedMotion: motion });
+async function newPage({ width = 1280, height = 800, scale = 1, scheme = 'light', motion = 'reduce' }) {
+  const context = await browser.newContext({
+    viewport: { width, height }, deviceScaleFactor: scale, colorScheme: scheme, reducedMotion: motion,
+  });
   context.setDefaultTimeout(stepTime);
   const opened = await context.newPage();
   // The last page of a sign-in belongs to the client, so its messages do not count.
@@ -59,16 +61,54 @@ await runCommands({
     return newestRun().locator('.detail').allInnerTexts();
   },
 
+  // openStep opens the first step of the newest run with a title.
+  async openStep({ title }) { await newestRun().locator('.bar', { has: page.getByText(title, { exact: true }) }).first().click(); },
+
+  // filter shows only the runs that contain text, and returns the names of their clients.
+  async filter({ text }) {
+    await page.getByRole('searchbox').fill(text);
+    return page.locator('article.run:visible .client').allTextContents();
+  },
+
+  // clear removes all runs.
+  async clear() {
+    await page.getByRole('button', { name: 'Clear', exact: true }).click();
+    await page.locator('article.run').first().waitFor({ state: 'detached' });
+    await page.getByText('No sign-ins yet.').waitFor();
+  },
+
+  // overlaps returns the controls of the newest run's heading that overlap each other.
+  overlaps: () => newestRun().locator('h3 > button').evaluate((heading) => {
+    const boxes = [...heading.children].map((child) => [child.className, child.getBoundingClientRect()]);
+    return boxes.flatMap(([name, a], i) => boxes.slice(i + 1)
+      .filter(([, b]) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)
+      .map(([other]) => `${name} and ${other}`));
+  }),
+
+  // innerScroll returns the parts of the page around its content that scroll by themselves.
+  innerScroll: () => page.evaluate(() => [...document.querySelectorAll('main, aside, aside *')]
+    .filter((part) => part.scrollHeight > part.clientHeight + 1 && ['auto', 'scroll'].includes(getComputedStyle(part).overflowY) && part.tagName !== 'TEXTAREA')
+    .map((part) => part.id || part.className || part.tagName)),
+
+  // address returns where the browser ends that opens a URL.
+  async address({ url }) {
+    const opened = await newPage({});
+    await opened.goto(url);
+    const at = opened.url();
+    await opened.context().close();
+    return at;
+  },
+
   closeSteps: () => clickAll('.bar[aria-expanded="true"]'),
 
   // toggleByKeyboard opens and closes the first step of the newest run with keys.
   async toggleByKeyboard() {
     await page.locator('.skip').focus();
     await page.keyboard.press('Enter');
-    await page.keyboard.press('Tab');
-    await page.keyboard.press('Tab');
-    await page.keyboard.press('Enter');
     const first = newestRun().locator('.bar').first();
+    const focused = () => first.evaluate((bar) => bar === document.activeElement);
+    for (let tabs = 0; tabs < 8 && !await focused(); tabs++) await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
     const opened = await first.getAttribute('aria-expanded');
     await page.keyboard.press('Enter');
     return { opened, closed: await first.getAttribute('aria-expanded') };

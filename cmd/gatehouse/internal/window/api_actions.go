@@ -25,6 +25,7 @@ func (w *Window) actions() map[string]http.Handler {
 		"rotate":   action(w.rotate),
 		"revoke":   action(w.revoke),
 		"mint":     action(w.mint),
+		"clear":    action(w.clear),
 	}
 }
 
@@ -178,6 +179,12 @@ func (w *Window) revoke(r revocation) (any, error) {
 	}
 	w.journal.stateChanged()
 	return map[string]any{"revoked": r.User}, nil
+}
+
+// clear removes all steps and runs. Its body is an empty object.
+func (w *Window) clear(struct{}) (any, error) {
+	w.journal.clear()
+	return map[string]any{"cleared": true}, nil
 }
 
 // minting is the body of POST mint; see [localclerk.Token].

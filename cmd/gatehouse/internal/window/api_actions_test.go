@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/localclerk"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -175,5 +176,27 @@ func TestStateListsUsers(t *testing.T) {
 	}
 	if !strings.HasSuffix(s.Endpoint, "/mcp") {
 		t.Errorf("endpoint = %q, want it to end in /mcp", s.Endpoint)
+	}
+}
+
+// TestNotesDescribeTheCurrentValue switches every setting on and off.
+func TestNotesDescribeTheCurrentValue(t *testing.T) {
+	t.Parallel()
+	for _, setting := range settings {
+		if setting.on == "" || setting.on == setting.off {
+			t.Errorf("%s: the note is %q when on and %q when off", setting.name, setting.on, setting.off)
+		}
+	}
+	for _, test := range []struct {
+		on   bool
+		want string
+	}{
+		{true, "Clients that Clerk does not know register themselves."},
+		{false, "Clients that Clerk does not know stop at registration."},
+	} {
+		all := settingsOf(localclerk.Settings{DynamicOAuthClientRegistration: test.on})
+		if got := all[0].Note; got != test.want {
+			t.Errorf("registration %t: note %q, want %q", test.on, got, test.want)
+		}
 	}
 }

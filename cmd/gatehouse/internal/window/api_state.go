@@ -28,7 +28,7 @@ type State struct {
 type Setting struct {
 	Name  string `json:"name"`  // in the Backend API
 	Label string `json:"label"` // in the Clerk Dashboard
-	Note  string `json:"note"`  // its effect, a sentence
+	Note  string `json:"note"`  // the effect of its current value, a sentence
 	Value any    `json:"value"` // bool or []string
 }
 
@@ -114,67 +114,76 @@ var clerkDefaultScopes = []string{localclerk.ScopeEmail, localclerk.ScopeOffline
 
 // settings describes the settings of [localclerk.Settings], in the order of the page.
 var settings = []struct {
-	name, label, note string // see [Setting]
-	value             func(localclerk.Settings) any
+	name, label string // see [Setting]
+	on, off     string // the note while the setting is on or off; on is also that of a list
+	value       func(localclerk.Settings) any
 }{
 	{
 		name:  "dynamic_oauth_client_registration",
 		label: "Dynamic client registration",
-		note:  "If off, clients that Clerk does not know stop at registration.",
+		on:    "Clients that Clerk does not know register themselves.",
+		off:   "Clients that Clerk does not know stop at registration.",
 		value: func(s localclerk.Settings) any { return s.DynamicOAuthClientRegistration },
 	},
 	{
 		name:  "oauth_jwt_access_tokens",
 		label: "Generate access tokens as JWTs",
-		note:  "If off, access tokens are opaque, and a server needs Clerk's secret key to verify them.",
+		on:    "Access tokens are JWTs, which a server verifies with Clerk's public keys.",
+		off:   "Access tokens are opaque; a server needs Clerk's secret key to verify them.",
 		value: func(s localclerk.Settings) any { return s.OAuthJWTAccessTokens },
 	},
 	{
 		name:  "aud_claim_enabled",
 		label: "Audience claim",
-		note:  "If off, access tokens do not name the server that they are for (aud).",
+		on:    "Access tokens name the server that they are for (aud), if the client sends resource.",
+		off:   "Access tokens do not name the server that they are for (aud).",
 		value: func(s localclerk.Settings) any { return s.AudClaimEnabled },
 	},
 	{
 		name:  "organizations_enabled",
 		label: "Organizations",
-		note:  "If off, users cannot choose an organization.",
+		on:    "Users can choose an organization on the consent page.",
+		off:   "Users cannot choose an organization.",
 		value: func(s localclerk.Settings) any { return !s.OrganizationsDisabled },
 	},
 	{
 		name:  "pkce_required",
 		label: "Require PKCE",
-		note:  "If on, clients with a secret need PKCE too. Public clients always need it.",
+		on:    "All clients need PKCE.",
+		off:   "Clients with a secret do not need PKCE. Public clients always do.",
 		value: func(s localclerk.Settings) any { return s.PKCERequired },
 	},
 	{
 		name:  "client_id_metadata_documents_advertised",
 		label: "Publish CIMD support",
-		note:  "If on, the https URL of a client's metadata document can be its client ID.",
+		on:    "The https URL of a client's metadata document can be its client ID.",
+		off:   "Clients cannot use the URL of a metadata document as their client ID.",
 		value: func(s localclerk.Settings) any { return s.ClientIDMetadataDocumentsAdvertised },
 	},
 	{
 		name:  "client_id_metadata_documents_only_allow_pre_registered_clients",
 		label: "Only pre-registered CIMD clients",
-		note:  "If on, the URL of a metadata document must be registered before it can be a client ID.",
+		on:    "The URL of a metadata document must be registered before it can be a client ID.",
+		off:   "The URL of a metadata document does not have to be registered.",
 		value: func(s localclerk.Settings) any { return s.ClientIDMetadataDocumentsOnlyAllowPreRegisteredClients },
 	},
 	{
 		name:  "client_id_metadata_documents_block_implicitly_allowed_clients",
 		label: "Block implicitly allowed CIMD clients",
-		note:  "If on, metadata documents that were accepted without registration are blocked.",
+		on:    "Metadata documents that were accepted without registration are blocked.",
+		off:   "Metadata documents that were accepted without registration stay accepted.",
 		value: func(s localclerk.Settings) any { return s.ClientIDMetadataDocumentsBlockImplicitlyAllowedClients },
 	},
 	{
 		name:  "default_scopes",
 		label: "Default scopes for dynamic clients",
-		note:  "The scopes of clients that register without naming any. Empty means only offline_access.",
+		on:    "The scopes of clients that register without naming any. Empty means only offline_access.",
 		value: func(s localclerk.Settings) any { return list(s.DefaultScopes) },
 	},
 	{
 		name:  "custom_scopes",
 		label: "Custom scopes",
-		note:  "Your own scopes, in addition to Clerk's.",
+		on:    "Your own scopes, in addition to Clerk's.",
 		value: func(s localclerk.Settings) any { return list(s.CustomScopes) },
 	},
 }
@@ -185,7 +194,11 @@ func settingsOf(s localclerk.Settings) []Setting {
 	}
 	var all []Setting
 	for _, setting := range settings {
-		all = append(all, Setting{setting.name, setting.label, setting.note, setting.value(s)})
+		value, note := setting.value(s), setting.on
+		if value == false {
+			note = setting.off
+		}
+		all = append(all, Setting{setting.name, setting.label, note, value})
 	}
 	return all
 }

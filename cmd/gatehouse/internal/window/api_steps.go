@@ -31,8 +31,9 @@ func (w *Window) serveSteps(rw http.ResponseWriter, r *http.Request) {
 }
 
 // serveEvents sends steps as server-sent events. The ID of a "steps" event is that of its
-// last step, so that Last-Event-ID resumes the stream. A "change" event means that settings
-// or faults have changed.
+// last step, so that Last-Event-ID resumes the stream. It may have runs that changed without a
+// step. A "change" event means that settings or faults have changed, and a "clear" event that
+// all steps before it were removed.
 func (w *Window) serveEvents(rw http.ResponseWriter, r *http.Request) {
 	after, err := readID(r.Header.Get("Last-Event-ID"))
 	if err != nil {
@@ -62,12 +63,23 @@ func (w *Window) stream(rw http.ResponseWriter, control *http.ResponseController
 	defer end.Stop()
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
-	changes := w.journal.after(after).stateChanges
+	first := w.journal.after(after)
+	changes, clears, version := first.stateChanges, first.clears, uint64(0)
+	if after > 0 && after <= first.clearedAt {
+		clears-- // the page may show steps that were cleared while it was disconnected
+	}
 	fmt.Fprint(rw, "retry: 1000\n\n")
 	for {
-		u := w.journal.after(after)
-		if len(u.Steps) > 0 {
-			after = u.Steps[len(u.Steps)-1].ID
+		u := w.journal.since(after, version)
+		version = u.version
+		if u.clears != clears {
+			clears, after = u.clears, max(after, u.clearedAt)
+			fmt.Fprintf(rw, "id: %d\nevent: clear\ndata: {}\n\n", u.clearedAt)
+		}
+		if len(u.Steps) > 0 || len(u.Runs) > 0 {
+			if len(u.Steps) > 0 {
+				after = u.Steps[len(u.Steps)-1].ID
+			}
 			data, err := json.Marshal(u)
 			if err != nil {
 				return

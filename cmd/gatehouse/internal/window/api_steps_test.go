@@ -76,6 +76,53 @@ func TestStreamResumes(t *testing.T) {
 	}
 }
 
+func TestClear(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	add := func(title string) { r.journal.add(Step{Title: title, Time: time.Now()}, owner{}) }
+	add("one")
+	next, end := listen(t, r, "")
+	if _, event, _ := next(); event != "steps" {
+		t.Fatalf("got event %q, want steps", event)
+	}
+	if resp, body := postJSON(t, r.page.URL+Path+"api/clear", `{}`); resp.StatusCode != http.StatusOK {
+		t.Fatalf("clear answered %d %s", resp.StatusCode, body)
+	}
+	if id, event, _ := next(); event != "clear" || id != "1" {
+		t.Errorf("got event %q with ID %s, want clear with that of the last step", event, id)
+	}
+	if u := r.journal.after(0); len(u.Steps) > 0 || len(u.Runs) > 0 {
+		t.Errorf("got %+v after clear, want nothing", u)
+	}
+	add("two")
+	if id, _, data := next(); id != "2" || strings.Join(titles(t, data), " ") != "two" {
+		t.Errorf("got event %s: %s, want the second step", id, data)
+	}
+	end()
+	next, _ = listen(t, r, "1") // a page that was disconnected
+	if _, event, _ := next(); event != "clear" {
+		t.Errorf("resumed with event %q, want clear", event)
+	}
+	next, _ = listen(t, r, "2")
+	add("three")
+	if _, event, data := next(); event != "steps" || !strings.Contains(data, "runs") {
+		t.Errorf("resumed with event %q: %s, want runs or steps", event, data)
+	}
+}
+
+// TestStreamSendsRuns changes a run without a step.
+func TestStreamSendsRuns(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	r.journal.add(Step{Time: time.Now(), Kind: kindChallenge, Outcome: Succeeded}, owner{userAgent: "a"})
+	next, _ := listen(t, r, "")
+	next()
+	r.journal.abandon(time.Now().Add(clientWait))
+	if id, event, data := next(); id != "1" || event != "steps" || !strings.Contains(data, `"outcome":"abandoned"`) {
+		t.Errorf("got event %q with ID %s: %s, want the abandoned run", event, id, data)
+	}
+}
+
 func titles(t *testing.T, data string) (titles []string) {
 	t.Helper()
 	var n update

@@ -31,8 +31,12 @@ func (w *Window) outcomeOf(x *roundTrip, k kind) (Outcome, explanation) {
 		}
 	case k == kindResource && x.status == http.StatusOK:
 		return w.outcomeOfResource(x)
-	case (k == kindResource || k == kindServerMetadata) && x.status == http.StatusNotFound, k == kindOther:
+	case (k == kindResource || k == kindServerMetadata) && x.status == http.StatusNotFound, k == kindOther, k == kindPagePart:
 		return Neutral, explanation{}
+	case k == kindLanding && x.status < http.StatusBadRequest:
+		return Succeeded, explanation{}
+	case k == kindLanding:
+		return Neutral, explanation{why: "This server has no page for browsers, which is allowed."}
 	case k == kindStream && x.status == http.StatusMethodNotAllowed:
 		return Neutral, explanation{why: "This server does not offer such a stream, which is allowed."}
 	case k == kindChallenge:

@@ -87,9 +87,13 @@ func (s Step) summary() string {
 }
 
 // stage returns the stage of a sign-in at which s failed.
-func (s Step) stage() string {
+func (s Step) stage() string { return kinds[s.failedKind()].stage }
+
+// failedKind returns the kind of the step at which a sign-in stopped with s. A client that
+// finds no way to register in the metadata stopped at registration.
+func (s Step) failedKind() kind {
 	if s.errorCode == registrationOff {
-		return kinds[kindRegistration].stage
+		return kindRegistration
 	}
-	return kinds[s.Kind].stage
+	return s.Kind
 }

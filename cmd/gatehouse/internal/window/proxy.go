@@ -73,7 +73,7 @@ func (w *Window) finish(x *roundTrip) {
 		return
 	}
 	x.finished = true
-	if step, owner := w.stepOfServer(x); step.Kind != kindPreflight {
+	if step, owner := w.stepOfServer(x); step.Kind.recorded() {
 		w.journal.add(step, owner)
 	}
 }

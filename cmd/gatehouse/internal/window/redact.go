@@ -2,9 +2,9 @@ package window
 
 import (
 	"fmt"
+	"html"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
@@ -32,34 +32,6 @@ const (
 	// withheld replaces text that cannot be parsed and seems to contain a secret.
 	withheld = "(not shown: this may contain a secret)"
 )
-
-// secretNames are the names of headers, parameters and JSON members whose values are
-// secret, as normalName returns them.
-var secretNames = []string{
-	"accesstoken", "apikey", "authorization", "clientassertion", "clientsecret", "codeverifier", "cookie", "idtoken",
-	"password", "proxyauthorization", "refreshtoken", "secret", "setcookie", "token", "xapikey",
-}
-
-// secretParameters are secret in forms and queries in addition to secretNames. As
-// members of JSON, these names are common and harmless: JSON-RPC errors have a code.
-var secretParameters = []string{"code", "state"}
-
-// normalName returns name in lower case without "_" and "-", so that all spellings of
-// a name are equal: "access_token", "Access-Token" and "accessToken".
-func normalName(name string) string {
-	return strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(name))
-}
-
-func isSecretName(name string) bool { return slices.Contains(secretNames, normalName(name)) }
-
-func isSecretParameter(name string) bool {
-	return isSecretName(name) || slices.Contains(secretParameters, normalName(name))
-}
-
-// tokenShapes matches text that has the shape of a credential: JWTs, whole or cut off,
-// and Clerk's prefixed tokens and keys.
-var tokenShapes = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){0,4}|` +
-	`\b(?:oat|ak|mt|rt|ort|sk_test|sk_live|ask)_[A-Za-z0-9]{12,}`)
 
 // shorten returns the last characters of a secret and its length. It returns what it
 // shortened earlier unchanged.
@@ -124,7 +96,12 @@ func (r redactor) text(text string) string {
 	if namesSecret(text) {
 		return withheld
 	}
-	return tokenShapes.ReplaceAllStringFunc(r.words(text), shorten)
+	if unescaped := html.UnescapeString(text); unescaped != text {
+		if shown := r.text(unescaped); shown != unescaped {
+			return shown
+		}
+	}
+	return redactShapes(r.words(text))
 }
 
 // query returns the parameters of a form or query, decoded and without secrets. A
@@ -140,7 +117,7 @@ func (r redactor) query(query string) string {
 			shown = append(shown, r.parameter(r.text(name), value[0], strings.Contains(parameter, "=")))
 		}
 	}
-	return tokenShapes.ReplaceAllStringFunc(strings.Join(shown, "&"), shorten)
+	return redactShapes(strings.Join(shown, "&"))
 }
 
 // parameter returns one decoded parameter of a form or query without secrets.
@@ -158,9 +135,23 @@ func (r redactor) parameter(name, value string, hasValue bool) string {
 // "https://client.example/callback?code=…&iss=…".
 var assignments = regexp.MustCompile(`\S+=\S+`)
 
+// escapedAssignments matches words with an assignment whose "=" is percent-encoded, once
+// or several times, such as "http%3A%2F%2Fclient.example%2Fcallback%3Fcode%3D…".
+var escapedAssignments = regexp.MustCompile(`\S*%(?:25)*3[Dd]\S*`)
+
 // words returns text without the secret parameters of the URLs, forms and assignments
 // in it. All other words keep their spelling.
 func (r redactor) words(text string) string {
+	text = escapedAssignments.ReplaceAllStringFunc(text, func(word string) string {
+		unescaped, err := url.PathUnescape(word)
+		if err != nil {
+			return withheld
+		}
+		if shown := r.text(unescaped); shown != unescaped {
+			return shown
+		}
+		return word
+	})
 	return assignments.ReplaceAllStringFunc(text, func(word string) string {
 		parameters := strings.Split(word, "&")
 		for i, parameter := range parameters {
@@ -194,40 +185,4 @@ func (r redactor) assignment(text string) string {
 		return before + "=" + shown
 	}
 	return text
-}
-
-// namesSecret reports whether text, which is neither JSON nor a form, seems to contain
-// a secret after its name: "client_secret: …", or JSON that is malformed.
-func namesSecret(text string) bool {
-	if strings.Contains(text, `\u00`) {
-		return true // an escape that only JSON needs; it may hide a name
-	}
-	text = normalName(text)
-	for _, name := range slices.Concat(secretNames, secretParameters) {
-		for _, after := range strings.Split(text, name)[1:] {
-			if introducesValue(after, ambiguousNames[name]) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// ambiguousNames are secret names that are also common words before a colon, as in
-// "invalid state: expired".
-var ambiguousNames = map[string]bool{"code": true, "secret": true, "state": true, "token": true}
-
-// introducesValue reports whether after, the text after a name, begins with a separator
-// and a value. The separator of an ambiguous name must be quoted, as in JSON. What
-// redactor.words handles does not count.
-func introducesValue(after string, ambiguous bool) bool {
-	separator := strings.TrimLeft(after, "\\\"' \t\r\n")
-	quoted := len(separator) < len(after)
-	switch {
-	case strings.HasPrefix(separator, ":"):
-		return quoted || !ambiguous
-	case strings.HasPrefix(separator, "="):
-		return quoted || strings.TrimLeft(separator, "= \t\r\n\"'") != separator[1:]
-	}
-	return false
 }

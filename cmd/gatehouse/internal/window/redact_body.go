@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -19,10 +20,12 @@ func redactBody(h http.Header, body []byte, cut bool, own string) string {
 	media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
 	text := strings.ToValidUTF8(string(body), "?")
 	var shown string
-	switch media {
-	case "text/event-stream":
+	switch {
+	case strings.HasPrefix(media, "multipart/"):
+		return withheld // MCP and OAuth have no such bodies
+	case media == "text/event-stream":
 		shown = r.eventStream(text, cut)
-	case "application/x-www-form-urlencoded":
+	case media == "application/x-www-form-urlencoded":
 		if cut {
 			text = text[:strings.LastIndex(text, "&")+1]
 		}
@@ -108,7 +111,7 @@ func (r redactor) json(text string) (string, error) {
 	}
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
-	shown, err := r.value(decoder, false)
+	shown, _, err := r.value(decoder, false)
 	if err != nil {
 		return string(shown), err
 	}
@@ -119,69 +122,123 @@ func (r redactor) json(text string) (string, error) {
 }
 
 // value reads the next value and returns it without secrets; all of it is one if secret
-// is set. With an error, it returns nil, or a container without the members that are missing.
-func (r redactor) value(decoder *json.Decoder, secret bool) ([]byte, error) {
+// is set. If it is a string, text is the string itself. With an error, shown is nil, or a
+// container without the members that are missing.
+func (r redactor) value(decoder *json.Decoder, secret bool) (shown []byte, text string, err error) {
 	token, err := decoder.Token()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	switch token := token.(type) {
 	case json.Delim:
-		if token == '{' {
-			return r.container(decoder, '{', '}', secret)
-		}
-		return r.container(decoder, '[', ']', secret)
+		shown, err = r.container(decoder, token, secret)
+		return shown, "", err
 	case string:
 		if secret {
-			return quoteJSON(shorten(token)), nil
+			return quoteJSON(shorten(token)), token, nil
 		}
-		return quoteJSON(r.text(token)), nil
+		return quoteJSON(r.text(token)), token, nil
 	case json.Number:
 		if secret {
-			return quoteJSON(shorten(token.String())), nil
+			return quoteJSON(shorten(token.String())), "", nil
 		}
-		return []byte(token), nil
+		return []byte(token), "", nil
 	}
-	return quoteJSON(token), nil // true, false or null
+	return quoteJSON(token), "", nil // true, false or null
 }
 
-// container reads the rest of an object or array.
-func (r redactor) container(decoder *json.Decoder, open, end byte, secret bool) ([]byte, error) {
-	shown := []byte{open}
+// member is a member of an object, or an item of an array, which has no name.
+type member struct {
+	name  string
+	text  string // the value, if that is a string
+	shown []byte // the value without secrets
+}
+
+// container reads the rest of an object or array that begins with open.
+func (r redactor) container(decoder *json.Decoder, open json.Delim, secret bool) ([]byte, error) {
 	if r.depth++; r.depth > maxNesting {
-		return append(shown, end), errTooNested
+		return r.join(open, nil), errTooNested
 	}
+	var members []member
 	for decoder.More() {
-		member, err := r.member(decoder, open == '{', secret)
-		if member != nil && len(shown) > 1 {
-			shown = append(shown, ',')
+		m, err := r.member(decoder, open == '{', secret)
+		if m.shown != nil {
+			members = append(members, m)
 		}
-		shown = append(shown, member...)
 		if err != nil {
-			return append(shown, end), err
+			redactPairs(members, open == '{', false)
+			return r.join(open, members), err
 		}
 	}
 	_, err := decoder.Token()
-	return append(shown, end), err
+	redactPairs(members, open == '{', err == nil)
+	return r.join(open, members), err
 }
 
-// member reads a member of an object, or an item of an array, which has no name. With an
-// error, it returns nil if nothing of the value could be read.
-func (r redactor) member(decoder *json.Decoder, named, secret bool) (member []byte, err error) {
+// join returns an object or array with the given members.
+func (r redactor) join(open json.Delim, members []member) []byte {
+	shown := []byte{byte(open)}
+	for i, m := range members {
+		if i > 0 {
+			shown = append(shown, ',')
+		}
+		if open == '{' {
+			shown = append(append(shown, quoteJSON(r.text(m.name))...), ':')
+		}
+		shown = append(shown, m.shown...)
+	}
+	return append(shown, byte(open)+2) // in ASCII, the closing bracket is two after the opening one
+}
+
+// member reads a member of an object, or an item of an array. With an error, its value is
+// nil if nothing of it could be read.
+func (r redactor) member(decoder *json.Decoder, named, secret bool) (m member, err error) {
 	if named {
 		token, err := decoder.Token()
 		name, ok := token.(string)
 		if err != nil || !ok {
-			return nil, cmp.Or(err, errNotJSON)
+			return member{}, cmp.Or(err, errNotJSON)
 		}
+		m.name = name
 		secret = secret || isSecretName(name)
-		member = append(quoteJSON(r.text(name)), ':')
 	}
-	value, err := r.value(decoder, secret)
-	if value == nil {
-		return nil, err
+	m.shown, m.text, err = r.value(decoder, secret)
+	if isSecretParameter(m.name) && randomText.MatchString(m.text) {
+		m.shown = quoteJSON(shorten(m.text))
 	}
-	return append(member, value...), err
+	return m, err
+}
+
+// minPairedValue is the length from which a string after a secret name in an array is its
+// value, and not the next name of a list of names.
+const minPairedValue = 12
+
+// redactPairs removes the secrets from lists of headers and parameters, in which the name is a
+// value too: {"name": "Authorization", "value": …} and ["Authorization", …]. In an object that
+// is cut off, the name may be missing.
+func redactPairs(members []member, object, complete bool) {
+	if !object {
+		for i := 1; i < len(members); i++ {
+			if m := &members[i]; isSecretName(members[i-1].text) && len(m.text) >= minPairedValue {
+				m.shown = quoteJSON(shorten(m.text))
+			}
+		}
+		return
+	}
+	isName := func(m member) bool { return slices.Contains([]string{"name", "key", "header"}, normalName(m.name)) }
+	name := slices.IndexFunc(members, isName)
+	if complete && name < 0 || name >= 0 && !isSecretParameter(members[name].text) {
+		return
+	}
+	for i, m := range members {
+		switch {
+		case !slices.Contains([]string{"value", "values"}, normalName(m.name)):
+		case m.text != "":
+			members[i].shown = quoteJSON(shorten(m.text))
+		default:
+			members[i].shown = quoteJSON(withheld)
+		}
+	}
 }
 
 // quoteJSON returns v, which is a string, a bool or nil, as JSON without escapes for HTML.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -113,9 +114,9 @@ func postJSON(t *testing.T, url, body string) (*http.Response, string) {
 func (r *rig) await(t *testing.T, id uint64) Step {
 	t.Helper()
 	for {
-		n := r.journal.after(id - 1)
-		if len(n.Steps) > 0 {
-			return n.Steps[0]
+		n := r.journal.after(0) // an ID of the future would count as one from before a restart
+		if i := slices.IndexFunc(n.Steps, func(s Step) bool { return s.ID == id }); i >= 0 {
+			return n.Steps[i]
 		}
 		select {
 		case <-n.next:

@@ -35,6 +35,7 @@ func (w *Window) stepOfClerk(e localclerk.Event) (Step, owner) {
 		From: senderOf(k, e), To: Clerk,
 		Kind:     k,
 		Title:    titleOf(k, e, w.userName(e.User)),
+		Spec:     specOf(k, e),
 		Line:     e.Method + " " + redact(e.Path),
 		Status:   e.Status,
 		Purpose:  kinds[k].purpose,
@@ -48,6 +49,7 @@ func (w *Window) stepOfClerk(e localclerk.Event) (Step, owner) {
 		userAgent:   e.UserAgent,
 		clientID:    cmp.Or(e.Client, stringMember(e.Request["Authorization.claims"], "client_id")),
 		client:      e.ClientName,
+		transaction: cmp.Or(e.Request["transaction"], e.Response["transaction"]),
 		fromBrowser: s.From == Browser,
 		fromServer:  s.From == Server,
 	}
@@ -76,6 +78,9 @@ func kindOfEvent(e localclerk.Event) kind {
 func senderOf(k kind, e localclerk.Event) Party {
 	switch k {
 	case kindAuthorization, kindPage, kindDecision:
+		if e.Request[localclerk.SignInHeader] != "" {
+			return Client // without pages, so without a browser
+		}
 		return Browser
 	case kindKeys, kindUserInfo, kindIntrospection, kindBackend:
 		return Server
@@ -109,6 +114,19 @@ func titleOf(k kind, e localclerk.Event, user string) string {
 		return "Allows access" + asUser(user)
 	}
 	return kinds[k].title
+}
+
+// specOf returns the name of a request in its specification.
+func specOf(k kind, e localclerk.Event) string {
+	switch {
+	case k == kindMetadata && e.Path == "/.well-known/openid-configuration":
+		return "OpenID Connect Discovery §4"
+	case k == kindMetadata && senderOf(k, e) == Client:
+		return "RFC 8414" // the title has the name
+	case k == kindDecision && e.Step == localclerk.StepDecision && e.Response["code"] == "" && e.Error == "":
+		return kinds[kindPage].spec // the user signs in or out
+	}
+	return kinds[k].spec
 }
 
 func asUser(name string) string {

@@ -36,23 +36,32 @@ func (w *Window) stepOfServer(x *roundTrip) (Step, owner) {
 		From: Client, To: Server,
 		Kind:    k,
 		Title:   kinds[k].title,
+		Spec:    kinds[k].spec,
 		Purpose: kinds[k].purpose,
 		Line:    r.Method + " " + redactURL(r.URL),
 		Status:  x.status,
 	}
-	if k == kindCall {
-		s.Title += " " + call.String()
+	switch {
+	case k == kindCall:
+		s.Title, s.Spec = call.title(), cmp.Or(call.method, s.Spec)
+	case k == kindLanding:
+		s.From = Browser
+		if x.status >= 300 && x.status < 400 {
+			s.Title = "Opens the address"
+		}
 	}
 	x.show(&s)
 	var e explanation
 	s.Outcome, e = w.outcomeOf(x, k)
 	s.Why, s.Do = e.why, e.do
+	clientID := w.clientIDOf(x.token)
 	return s, owner{
 		userAgent: r.UserAgent(),
-		clientID:  w.clientIDOf(x.token),
+		clientID:  clientID,
 		user:      w.userOf(x.token),
 		session:   cmp.Or(r.Header.Get("Mcp-Session-Id"), x.header.Get("Mcp-Session-Id")),
-		client:    call.client,
+		client:    cmp.Or(call.client, w.registeredName(clientID)),
+		landing:   k == kindLanding,
 	}
 }
 
@@ -76,6 +85,12 @@ func (x *roundTrip) kind() kind {
 		return kindSessionEnd
 	case x.request.Method == http.MethodGet && (x.token.raw != "" || acceptsStream):
 		return kindStream
+	}
+	switch {
+	case isPartOfPage(x.request):
+		return kindPagePart
+	case wantsPage(x.request):
+		return kindLanding
 	}
 	return kindOther
 }
@@ -120,14 +135,38 @@ type call struct {
 	client string // the name that the client gives itself
 }
 
-func (c call) String() string {
+// callTitles are the titles of MCP requests by method. A name follows those that end
+// with a space.
+var callTitles = map[string]string{
+	"completion/complete":       "Completes an argument",
+	"initialize":                "Initializes",
+	"logging/setLevel":          "Sets the log level",
+	"notifications/cancelled":   "Cancels a request",
+	"notifications/initialized": "Is initialized",
+	"ping":                      "Pings the server",
+	"prompts/get":               "Gets the prompt ",
+	"prompts/list":              "Lists the prompts",
+	"resources/list":            "Lists the resources",
+	"resources/read":            "Reads ",
+	"resources/templates/list":  "Lists resource templates",
+	"server/discover":           "Discovers the server",
+	"subscriptions/listen":      "Listens for changes",
+	"tools/call":                "Calls the tool ",
+	"tools/list":                "Lists the tools",
+}
+
+// title returns the title of the step of c.
+func (c call) title() string {
+	title, known := callTitles[c.method]
 	switch {
-	case c.method == "tools/call" && c.name != "":
-		return "the tool " + c.name
 	case c.method == "":
-		return "the server"
+		return "Calls the server"
+	case !known, strings.HasSuffix(title, " ") && c.name == "":
+		return strings.TrimSpace("Calls " + c.method + " " + c.name)
+	case strings.HasSuffix(title, " "):
+		return title + c.name
 	}
-	return strings.TrimSpace(c.method + " " + c.name)
+	return title
 }
 
 // readCall reads a call from the headers of the 2026-07-28 revision and from the body.
@@ -162,6 +201,19 @@ type implementation struct {
 func (i implementation) name() string { return cmp.Or(i.Title, i.Name) }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// registeredName returns the name with which a client is registered at the local Clerk, or "".
+func (w *Window) registeredName(clientID string) string {
+	if clientID == "" {
+		return ""
+	}
+	for _, c := range w.clerk.Clients() {
+		if c.ID == clientID {
+			return c.Name
+		}
+	}
+	return ""
+}
 
 // clientIDOf returns the ID of the client that t was issued to, or "" if it is unknown.
 func (w *Window) clientIDOf(t bearerToken) string {

@@ -71,9 +71,27 @@ func (w *Window) URL() string { return w.clerk.Issuer() + Path }
 // of open pages. It must be called only once.
 func (w *Window) Follow(ctx context.Context) {
 	defer close(w.done)
+	go w.abandonRuns(ctx)
 	for e := range w.clerk.Events(ctx, 0) {
-		if step, owner := w.stepOfClerk(e); step.Kind != kindPreflight {
+		if step, owner := w.stepOfClerk(e); step.Kind.recorded() {
 			w.journal.add(step, owner)
+		}
+	}
+}
+
+// abandonInterval is how often runs are searched for sign-ins that have not continued.
+const abandonInterval = 5 * time.Second
+
+// abandonRuns marks runs whose sign-in has not continued, until ctx ends.
+func (w *Window) abandonRuns(ctx context.Context) {
+	tick := time.NewTicker(abandonInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			w.journal.abandon(now)
 		}
 	}
 }
@@ -90,8 +108,15 @@ func (w *Window) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 }
 
 // Handler returns a handler that serves the window under [Path], and next everywhere else.
+// It redirects browsers from / to the window.
 func (w *Window) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/" && wantsPage(r) {
+			rw.Header().Set("Cache-Control", "no-store")
+			rw.Header().Set("Vary", "Accept")
+			http.Redirect(rw, r, Path, http.StatusFound)
+			return
+		}
 		if strings.HasPrefix(r.URL.Path, Path) || r.URL.Path == strings.TrimSuffix(Path, "/") {
 			w.ServeHTTP(rw, r)
 			return

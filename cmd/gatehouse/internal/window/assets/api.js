@@ -17,12 +17,14 @@ export async function post(name, body) {
   return answer;
 }
 
-// follow calls steps with new steps, and change when settings or faults have changed.
+// follow calls steps with new steps, change when settings or faults have changed, and clear
+// when all steps were removed.
 // After a lost connection the browser resumes with the step after the last one.
-export function follow({ steps, change, connected, disconnected }) {
+export function follow({ steps, change, clear, connected, disconnected }) {
   const stream = new EventSource('api/events');
   stream.addEventListener('open', connected);
   stream.addEventListener('error', disconnected);
   stream.addEventListener('steps', (event) => steps(JSON.parse(event.data)));
   stream.addEventListener('change', change);
+  stream.addEventListener('clear', clear);
 }

@@ -23,6 +23,14 @@ export class Runs {
     this.#limit();
   }
 
+  all() { return [...this.byId.values()]; }
+
+  clear() {
+    this.byId.clear();
+    this.list.replaceChildren();
+    this.empty.hidden = false;
+  }
+
   // run returns the element of a run, which it adds if there is none.
   #run(run) {
     let shown = this.byId.get(run.id);
@@ -60,6 +68,7 @@ class Run {
     this.id = id;
     this.began = Date.parse(began);
     this.toggledByUser = false;
+    this.words = []; // titles and paths of the steps
     this.name = el('span', { class: 'client' });
     this.headline = el('span', { class: 'headline' });
     this.time = el('time', { class: 'time', datetime: began }, new Date(began).toLocaleTimeString());
@@ -77,6 +86,16 @@ class Run {
     this.toggle.setAttribute('aria-expanded', String(yes));
   }
 
+  // text returns what the filter searches, in lower case.
+  text() {
+    return `${this.name.textContent} ${this.headline.textContent} ${this.words.join(' ')}`.toLowerCase();
+  }
+
+  // failed reports whether the run has stopped, or one of its steps has failed.
+  failed() {
+    return this.element.dataset.outcome === 'failed' || this.steps.querySelector('.step.failed') !== null;
+  }
+
   // collapse hides the steps, unless the user has opened or closed the run.
   collapse() {
     if (!this.toggledByUser) this.open(false);
@@ -84,7 +103,7 @@ class Run {
 
   update({ client, headline, outcome, server, client_id: clientID }) {
     this.name.textContent = client;
-    this.name.title = clientID ? `client_id ${clientID}` : '';
+    this.name.title = clientID ? `${client}, client_id ${clientID}` : client;
     this.headline.textContent = headline;
     this.element.dataset.outcome = outcome;
     if (server && outcome !== 'failed') this.collapse();
@@ -96,6 +115,7 @@ class Run {
     const began = Date.parse(step.time);
     const item = drawStep(step, began - this.began);
     item.dataset.began = began;
+    this.words.push(step.title, step.spec, step.line, step.why ?? '');
     const earlier = [...this.steps.children].findLast((other) => Number(other.dataset.began) <= began);
     if (earlier) earlier.after(item);
     else this.steps.prepend(item);
@@ -106,6 +126,8 @@ function drawStep(step, offset) {
   const id = `step-${step.id}`;
   const detail = el('div', { class: 'detail', id, hidden: true });
   const path = `${partyNames[step.from]} to ${partyNames[step.to]}`;
+  const spec = step.spec ? el('span', { class: 'spec' }, step.spec) : '';
+  const wide = lanes[step.from] === 1 && lanes[step.to] === 3; // the title has space for more
   const button = el('button', {
     type: 'button', class: 'bar', 'aria-expanded': 'false', 'aria-controls': id,
     onclick() {
@@ -116,15 +138,24 @@ function drawStep(step, offset) {
   },
   el('span', { class: 'at' }, clock(offset)),
   el('span', { class: 'line-area' },
-    el('span', { class: 'label' }, el('span', { class: 'path' }, `${path} `), el('b', {}, step.title), step.from === 'browser' ? el('span', { class: 'via' }, 'in the browser') : ''),
+    el('span', { class: 'label' }, el('span', { class: 'path' }, `${path} `), el('b', {}, step.title), step.from === 'browser' ? el('span', { class: 'via' }, 'in the browser') : '', wide ? spec : ''),
+    wide ? '' : spec,
     el('span', { class: 'arrow', 'aria-hidden': 'true' }),
     el('span', { class: 'back', 'aria-hidden': 'true' })),
-  el('span', { class: 'status' }, step.status ? String(step.status) : '—', step.outcome === 'failed' ? el('span', { class: 'visually-hidden' }, ' failed') : ''));
-  const expected = step.outcome === 'succeeded' && step.status >= 400 ? 'expected' : ''; // such as the first 401
-  const item = el('li', { class: `step ${step.outcome} ${expected} from-${lanes[step.from]} to-${lanes[step.to]}` }, button);
+  drawStatus(step));
+  const item = el('li', { class: `step ${step.outcome} from-${lanes[step.from]} to-${lanes[step.to]}` }, button);
   if (step.why) item.append(el('p', { class: 'why' }, el('strong', {}, step.why), step.do ? ` ${step.do}` : ''));
   item.append(detail);
   return item;
+}
+
+// drawStatus returns the status of a step. Its color is that of the status, not of the step: an
+// answer 200 can be what stops a client, and the first 401 is what starts a sign-in.
+function drawStatus({ status, outcome }) {
+  const failed = outcome === 'failed';
+  const color = failed && (status >= 400 || !status) ? 'rejected' : (outcome === 'succeeded' && status < 400 ? 'answered' : '');
+  return el('span', { class: `status ${color}` },
+    status ? String(status) : '—', failed ? el('span', { class: 'visually-hidden' }, ' failed') : '');
 }
 
 // clock returns a time since the start of a run.
@@ -134,7 +165,7 @@ function clock(milliseconds) {
 
 function drawDetail(step) {
   return [
-    el('p', { class: 'purpose' }, step.purpose),
+    el('p', { class: 'purpose' }, step.spec ? el('b', {}, `${step.spec}. `) : '', step.purpose),
     el('div', { class: 'sides' },
       drawMessage('Request', step.line, step.request),
       drawMessage('Response', `${step.status || 'no complete response'}, after ${step.took.toFixed(1)} ms`, step.response)),

@@ -1,5 +1,6 @@
 import { follow, getState } from './api.js';
 import { copy } from './dom.js';
+import { Filter } from './filter.js';
 import { Panel } from './panel.js';
 import { Runs } from './runs.js';
 
@@ -7,6 +8,9 @@ const byId = (id) => document.getElementById(id);
 
 const panel = new Panel(byId('panel'), byId('result'));
 const runs = new Runs({ list: byId('list'), empty: byId('empty'), announcement: byId('announcement') });
+const filter = new Filter({
+  runs, form: byId('filter'), text: byId('filter-text'), failed: byId('filter-failed'), count: byId('filter-count'), nothing: byId('nothing'),
+});
 
 const refreshDelay = 60; // milliseconds
 
@@ -36,9 +40,11 @@ function showConnection(text, connected) {
 }
 
 byId('copy-command').addEventListener('click', (event) => copy(event.currentTarget, byId('command').textContent));
+byId('clear').addEventListener('click', () => panel.do('clear', {}, 'Cleared'));
 follow({
-  steps(update) { runs.add(update); refresh(); },
+  steps(update) { runs.add(update); filter.apply(); refresh(); },
   change: refresh,
+  clear() { runs.clear(); filter.apply(); },
   connected() { showConnection('live', true); refresh(); },
   disconnected() { showConnection('not running', false); },
 });
