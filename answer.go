@@ -1,70 +1,183 @@
 package gatehouse
 
 import (
+	"bytes"
+	"context"
+	"mime"
 	"net/http"
-	"slices"
+	"sync"
+	"time"
 )
 
-// answerWriter inspects the header of the handler's answer before it is sent: it
-// reports the session that the answer opens, and keeps the answer out of caches.
+// keepAliveComment is what an idle event stream gets now and then, so that proxies do not
+// close its connection. Clients ignore comments (HTML Standard §9.2.6).
+const keepAliveComment = ": keep-alive\n\n"
+
+// keepAliveInterval is how long a stream may be idle before it gets a comment. Proxies close
+// idle connections after a minute or more.
+const keepAliveInterval = 25 * time.Second
+
+// endOfEvent ends each event of an event stream. A comment is only written after it.
+var endOfEvent = []byte("\n\n")
+
+// answerWriter inspects the header of the handler's answer before it is sent: it seals the
+// session ID, and keeps the answer out of caches and buffers. When the guard ends the
+// request, it sends nothing more.
 //
-// Like every http.ResponseWriter, it must be used by one goroutine at a time.
+// Like every http.ResponseWriter, the handler must use it in one goroutine at a time. Its
+// lock is for the comments of idle streams.
 type answerWriter struct {
 	http.ResponseWriter
-	opened    func(sessionID string) // nil if the request cannot open a session
-	inspected bool
+	request   *openRequest
+	keepAlive time.Duration // interval of comments; 0 for answers that are not streams
+
+	mu         sync.Mutex
+	status     int  // 0 until the header is sent
+	atBoundary bool // whether the last event is complete
+	lastWrite  time.Time
+	comments   *time.Timer // nil if there are none
+
+	// finishedMu guards finished. It is never held during a write, which may block.
+	finishedMu sync.Mutex
+	finished   bool
 }
 
-// newAnswerWriter returns the writer for the answer to r. A session that the answer opens
-// is bound to c (check 9).
-func (s *sessions) newAnswerWriter(w http.ResponseWriter, r *http.Request, c *caller) *answerWriter {
-	aw := &answerWriter{ResponseWriter: w}
-	if current := r.Header[sessionHeader]; r.Method == http.MethodPost {
-		aw.opened = func(id string) {
-			if !slices.Contains(current, id) { // an answer may repeat the request's session
-				s.bind(id, c.principal)
-			}
-		}
+// newAnswerWriter returns the writer for the answer to o.
+func newAnswerWriter(w http.ResponseWriter, o *openRequest, keepAlive time.Duration) *answerWriter {
+	aw := &answerWriter{ResponseWriter: w, request: o}
+	if o.stream {
+		aw.keepAlive = keepAlive
 	}
 	return aw
 }
 
 // finish must be called when the handler has returned or panicked, since it may have
 // written nothing: net/http sends the header after a return, and a handler outside the
-// guard may send it after a panic.
-func (w *answerWriter) finish() { w.inspect() }
+// guard may send it after a panic. Nothing is written after finish.
+func (w *answerWriter) finish() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.begin(http.StatusOK)
+	if w.comments != nil {
+		w.comments.Stop()
+	}
+	w.finishedMu.Lock()
+	defer w.finishedMu.Unlock()
+	w.finished = true
+}
 
-// inspect must be called before the header is sent. Later calls do nothing: after the
-// first, the handler may use the header map for trailers.
-func (w *answerWriter) inspect() {
-	if w.inspected {
+// begin must be called before the header is sent. Later calls do nothing: after the first,
+// the handler may use the header map for trailers. w.mu must be held.
+func (w *answerWriter) begin(status int) {
+	if w.status != 0 {
 		return
 	}
-	w.inspected = true
+	w.status = status
 	h := w.Header()
-	if id := h.Get(sessionHeader); id != "" && w.opened != nil {
-		w.opened(id)
-	}
+	w.request.session.inspect(h)
 	switch h.Get("Cache-Control") {
 	case "no-cache, no-transform": // go-sdk sets this for streams
 		h.Set("Cache-Control", "no-store, no-transform")
 	case "":
 		h.Set("Cache-Control", "no-store")
 	}
+	if mediaType, _, _ := mime.ParseMediaType(h.Get("Content-Type")); mediaType != "text/event-stream" {
+		return
+	}
+	// A proxy must not wait for more events before it sends one on (MCP 2026-07-28,
+	// basic/transports).
+	h.Set("X-Accel-Buffering", "no")
+	if w.keepAlive > 0 && status == http.StatusOK {
+		w.atBoundary, w.lastWrite = true, time.Now()
+		w.comments = time.AfterFunc(w.keepAlive, w.comment)
+	}
+}
+
+// comment writes a comment if the stream has been idle for the interval, and is not in the
+// middle of an event.
+func (w *answerWriter) comment() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.isFinished() || w.request.endedBy() != nil {
+		return
+	}
+	idle := time.Since(w.lastWrite)
+	if idle >= w.keepAlive && w.atBoundary {
+		w.ResponseWriter.Write([]byte(keepAliveComment))
+		http.NewResponseController(w.ResponseWriter).Flush()
+		w.lastWrite, idle = time.Now(), 0
+	}
+	w.comments.Reset(max(w.keepAlive-idle, w.keepAlive/2))
+}
+
+// replace calls answer if no header was sent, to write another answer than the handler's.
+func (w *answerWriter) replace(answer func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.status != 0 {
+		return
+	}
+	h := w.Header()
+	w.request.session.inspect(h) // the handler may have opened a session
+	for _, name := range []string{sessionHeader, "Connection", "Content-Encoding", "Trailer"} {
+		h.Del(name)
+	}
+	answer()
+	w.status = http.StatusServiceUnavailable // the session neither opened nor ended
+}
+
+func (w *answerWriter) isFinished() bool {
+	w.finishedMu.Lock()
+	defer w.finishedMu.Unlock()
+	return w.finished
+}
+
+// unblock makes a write fail that waits for a client that does not read.
+func (w *answerWriter) unblock() {
+	w.finishedMu.Lock()
+	defer w.finishedMu.Unlock()
+	if !w.finished {
+		http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(-time.Second))
+	}
+}
+
+// unblockWhenEnded calls unblock if the handler does not return soon after the guard has
+// ended the request.
+func (w *answerWriter) unblockWhenEnded() (stop func() bool) {
+	return context.AfterFunc(w.request.ended, func() { time.AfterFunc(unblockAfter, w.unblock) })
 }
 
 // WriteHeader inspects the header unless status is informational: another header
 // follows those (RFC 9110 §15.2), except for 101 Switching Protocols.
 func (w *answerWriter) WriteHeader(status int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.writeHeader(status)
+}
+
+func (w *answerWriter) writeHeader(status int) {
+	if w.request.endedBy() != nil {
+		return
+	}
 	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
-		w.inspect()
+		w.begin(status)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *answerWriter) Write(b []byte) (int, error) {
-	w.inspect()
-	return w.ResponseWriter.Write(b)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if why := w.request.endedBy(); why != nil {
+		return 0, why
+	}
+	w.begin(http.StatusOK)
+	n, err := w.ResponseWriter.Write(b)
+	if w.comments != nil && n > 0 {
+		w.atBoundary = bytes.HasSuffix(b[:n], endOfEvent)
+		w.lastWrite = time.Now()
+	}
+	return n, err
 }
 
 // Flush implements [http.Flusher]. Like net/http, it ignores the error;
@@ -75,8 +188,13 @@ func (w *answerWriter) Flush() { w.FlushError() }
 // it is written here if it has not been yet. That way it is final even if the underlying
 // writer does not support Flush, and a session ID that is set later is not sent.
 func (w *answerWriter) FlushError() error {
-	if !w.inspected {
-		w.WriteHeader(http.StatusOK)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if why := w.request.endedBy(); why != nil {
+		return why
+	}
+	if w.status == 0 {
+		w.writeHeader(http.StatusOK)
 	}
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }

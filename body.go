@@ -5,46 +5,42 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
-const (
-	// maxBody is the limit of a request body in bytes. It is go-sdk's default too.
-	maxBody = 4 << 20
-	// bodyTimeout is how long a client may take to send the body.
-	bodyTimeout = 30 * time.Second
-)
+// maxBody is the limit of a request body in bytes. It is go-sdk's default too.
+const maxBody = 4 << 20
 
-// limitBody limits the size of the body of r and the time to send it. The deadline is
-// removed at the end of the body, because it would also end the answer, which may be a
-// stream that stays open.
-func limitBody(w http.ResponseWriter, r *http.Request) {
-	rc := http.NewResponseController(w)
-	if rc.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil {
-		r.Body = &timedBody{ReadCloser: r.Body, rc: rc}
+// limitBody limits the size of the body of r and the time to send it, whether or not the
+// request has credentials. The caller must call Finish of the result at the end.
+func limitBody(w http.ResponseWriter, r *http.Request, timeouts listen.BodyTimeouts) *listen.Body {
+	limited := listen.LimitBody(w, r, timeouts)
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	return limited
 }
 
-// timedBody removes the read deadline of the connection when the body ends.
-type timedBody struct {
-	io.ReadCloser
-	rc *http.ResponseController
+// bufferedBody is a body that was read and can be read again.
+type bufferedBody struct {
+	bytes.Reader
+	text []byte
 }
 
-func (b *timedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
-		b.rc.SetReadDeadline(time.Time{})
-	}
-	return n, err
-}
+func (b *bufferedBody) Close() error { return nil }
 
-// readBody returns the body of r and replaces it, so that the handler can read it again.
+// readBody returns the whole body of r, whose size and time limitBody has limited, and
+// replaces it, so that the handler can read it again.
 func readBody(r *http.Request, c *caller) ([]byte, *Rejection) {
-	body, err := io.ReadAll(r.Body)
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil, nil
+	}
+	if b, ok := r.Body.(*bufferedBody); ok {
+		return b.text, nil
+	}
+	text, err := io.ReadAll(r.Body)
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return nil, &Rejection{Reason: reason.BodyTooLarge, Err: err, Identity: c.identity}
 	}
@@ -52,6 +48,8 @@ func readBody(r *http.Request, c *caller) ([]byte, *Rejection) {
 		return nil, &Rejection{Reason: reason.BodyUnreadable, Err: err, Identity: c.identity}
 	}
 	r.Body.Close()
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	return body, nil
+	b := &bufferedBody{text: text}
+	b.Reset(text)
+	r.Body = b
+	return text, nil
 }

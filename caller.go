@@ -16,8 +16,9 @@ import (
 // caller is the caller of one authenticated request.
 type caller struct {
 	verified
-	token string // never printed: see Format
-	guard *Guard
+	token   string // never printed: see Format
+	guard   *Guard
+	request *openRequest // nil until all checks have passed
 }
 
 // authenticate runs checks 4 to 7: it returns the caller that the credentials of r
@@ -50,10 +51,12 @@ func (g *Guard) verifyToken(ctx context.Context, raw string) (*caller, *Rejectio
 // requires an Authorization header and splits it into words.
 var placeholderAuthorization = []string{"Bearer verified"}
 
-// withCaller returns a copy of r that carries c in its context and no token.
-func withCaller(r *http.Request, c *caller) *http.Request {
-	r = r.WithContext(context.WithValue(r.Context(), callerKey{}, c))
+// withCaller returns a copy of r that carries the caller of o in its context and no token,
+// and that names the session as the handler knows it.
+func withCaller(r *http.Request, o *openRequest) *http.Request {
+	r = r.WithContext(context.WithValue(r.Context(), callerKey{}, o.caller))
 	r.Header = maps.Clone(r.Header)
+	o.session.setHeader(r.Header)
 	r.Header["Authorization"] = placeholderAuthorization
 	return r
 }

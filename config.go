@@ -106,10 +106,28 @@ type Config struct {
 	Leeway time.Duration
 
 	// Revoked, if not nil, is called for every request whose token is valid. If it
-	// returns true, the request is rejected with the reason "revoked". Use it for your
-	// own store of revocations. It must be fast and safe for concurrent use. See also
-	// [Guard.Deny].
+	// returns true, the request is rejected with the reason "revoked". It is called again
+	// every 30 seconds for each open stream, and ends it. Use it for your own store of
+	// revocations. It must be fast and safe for concurrent use. See also [Guard.Deny].
 	Revoked func(Identity) bool
+
+	// SessionKey is the key of the session IDs of the revisions until 2025-11-25: at least
+	// 32 random bytes, kept secret. An ID that a client gets works only for the user who
+	// opened the session, and only where the key is the same. Set the same key in all
+	// replicas if a request may reach another one than the one that opened its session; see
+	// docs/replicas.md. Empty means a random key for each process: its clients start new
+	// sessions after a restart.
+	SessionKey SessionKey
+
+	// MaxSessions and MaxSessionsPerUser limit the open sessions, of all users and of each
+	// one, and likewise the open streams. One more gets 429. Zero means
+	// [DefaultMaxSessions] and [DefaultMaxSessionsPerUser].
+	MaxSessions, MaxSessionsPerUser int
+
+	// SessionTimeout is how long a session may be idle before it is no longer counted. Set
+	// it to the idle timeout of the handler's sessions. Zero means
+	// [DefaultSessionTimeout].
+	SessionTimeout time.Duration
 
 	// KeyFile, if not empty, is the path of a file in which the last valid signing keys
 	// of the provider are stored, so that a server that restarts while the provider is
@@ -213,6 +231,7 @@ func (cfg Config) validate() (*settings, error) {
 	}
 	s.Leeway = cmp.Or(cfg.Leeway, DefaultLeeway)
 	s.validateKeyFile(&f)
+	s.validateSessions(&f)
 	if s.Logger == nil {
 		s.Logger = slog.Default()
 	}

@@ -38,10 +38,12 @@ type Denial struct {
 // ErrTooManyDenials means that the deny list is full, and that [Guard.Deny] had no effect.
 var ErrTooManyDenials = errors.New("gatehouse: deny list is full")
 
-// Deny rejects tokens that are still valid, from the next request on. Call it from a
-// webhook that reports a banned user, or when a token was leaked. The list is kept in
-// memory: other processes do not see it, and a restart clears it. Deny is safe for
-// concurrent use. See also [Config.Revoked].
+// Deny rejects tokens that are still valid, from the next request on, and ends the open
+// streams and running calls of those tokens within a second: their contexts end, and
+// nothing more is sent. A tool of go-sdk gets that end in the older revisions only with
+// [Guard.Middleware]. Call Deny from a webhook that reports a banned user, or when a token
+// was leaked. The list is kept in memory: other processes do not see it, and a restart
+// clears it. Deny is safe for concurrent use. See also [Config.Revoked].
 func (g *Guard) Deny(d Denial) error {
 	if d.TokenID == "" && d.SessionID == "" && d.Subject == "" && d.ClientID == "" {
 		return errors.New("gatehouse: denial matches every token; set TokenID, SessionID, Subject or ClientID")
@@ -50,7 +52,12 @@ func (g *Guard) Deny(d Denial) error {
 		return fmt.Errorf("gatehouse: denial ends at %s, which has passed; "+
 			"set Until to the expiry of the last token that it matches", d.Until)
 	}
-	return g.denials.add(d)
+	if err := g.denials.add(d); err != nil {
+		return err
+	}
+	now := time.Now()
+	g.requests.end(errEndedByDenial, func(o *openRequest) bool { return d.matches(&o.caller.verified, now) })
+	return nil
 }
 
 var errRevoked = &TokenError{Reason: reason.Revoked, err: errors.New("token was revoked by Deny or Config.Revoked")}

@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 )
 
 // Denials is a deny list without a guard.
@@ -74,3 +76,41 @@ func (c TokenCache) Size() (entries int, weight uint64) {
 	c.cache.entries.CleanUp()
 	return c.cache.len(), c.cache.entries.WeightedSize()
 }
+
+// SessionTable is a table of sessions without a guard. Its sessions are numbered.
+type SessionTable struct{ table *sessionTable }
+
+// NewSessionTable returns an empty table.
+func NewSessionTable(max, maxPerUser int, timeout time.Duration) SessionTable {
+	return SessionTable{newSessionTable(max, maxPerUser, timeout)}
+}
+
+// Open opens a session as a request of the principal does.
+func (t SessionTable) Open(principal string, id byte) error {
+	if err := t.table.reserve(principal, time.Now()); err != nil {
+		return err
+	}
+	t.table.opened(seal{id}, principal, true, time.Now())
+	return nil
+}
+
+// Begin begins a request in a session and returns what ends it.
+func (t SessionTable) Begin(id byte) (end func()) {
+	t.table.begin(seal{id}, time.Now())
+	return func() { t.table.end(seal{id}, "", false, true, time.Now()) }
+}
+
+// Use is a request in a session.
+func (t SessionTable) Use(principal string, id byte) {
+	t.table.begin(seal{id}, time.Now())
+	t.table.end(seal{id}, principal, false, true, time.Now())
+}
+
+// Len returns the number of rows.
+func (t SessionTable) Len() int { return t.table.len() }
+
+// SetKeepAlive sets the interval of the comments of idle streams.
+func (g *Guard) SetKeepAlive(interval time.Duration) { g.limits.keepAlive = interval }
+
+// SetBodyTimeouts sets the time limits of bodies.
+func (g *Guard) SetBodyTimeouts(t listen.BodyTimeouts) { g.limits.bodies = t }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
+	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -32,7 +35,15 @@ import (
 //     operation: 403, with insufficient_scope if another scope would help. A body that is
 //     too large is answered with 413. One that cannot be read, or that is not JSON-RPC
 //     although requirements depend on it, is answered with 400.
-//  9. The session was opened by another principal: 403.
+//  9. The session was opened by another principal, or the session ID was not issued here:
+//     404, as for any unknown session. The user, or the server, has too many open sessions
+//     or streams: 429.
+//
+// A stream without an end of its own (GET, subscriptions/listen) ends when its token
+// expires. [Guard.Deny] ends the streams and calls of the tokens that it matches, and
+// [Guard.Shutdown] all streams. Until then, an idle event stream gets a comment every 25
+// seconds. The limit of a body, 30 seconds, holds for every request, with or without a
+// token, unless the host has a limit of its own ([http.Server.ReadTimeout]).
 //
 // A rejection has a JSON body with the members error, error_description and reason; see
 // [Reasons]. Details are sent to [Config.Logger] or [Config.OnReject] only.
@@ -43,13 +54,22 @@ type Guard struct {
 	endpoint     string // path on which the server listens; empty for the root
 	documents    documents
 	verifier     *verifier
-	sessions     sessions
+	sessions     *sessions
+	requests     *openRequests
 	requirements requirements
 	listings     listings
+	denials      denials
+	counters     counters
+	draining     atomic.Bool
+	limits       limits
 
 	registrationOff sync.Once // the log line
-	denials         denials
-	counters        counters
+}
+
+// limits are the times that tests replace.
+type limits struct {
+	bodies    listen.BodyTimeouts
+	keepAlive time.Duration
 }
 
 // New validates cfg and returns its guard. It reports every fault at once, each
@@ -65,7 +85,10 @@ func New(cfg Config) (*Guard, error) {
 		origin:       s.resourceURL.Scheme + "://" + s.resourceURL.Host,
 		endpoint:     s.localPath(),
 		requirements: newRequirements(s),
+		sessions:     newSessions(s),
+		requests:     newOpenRequests(s),
 		counters:     newCounters(),
+		limits:       limits{bodies: listen.DefaultBodyTimeouts, keepAlive: keepAliveInterval},
 	}
 	var audiences []string
 	for _, alias := range wellknown.Aliases(s.resourceURL) {
@@ -117,10 +140,18 @@ func (g *Guard) Warnings() []string {
 	return out
 }
 
+// SessionTimeout returns how long a session may be idle before it is no longer counted; see
+// [Config.SessionTimeout].
+func (g *Guard) SessionTimeout() time.Duration { return g.settings.SessionTimeout }
+
 // Ready reports whether tokens can be verified now: it returns nil if the provider's
-// keys are known or can be fetched. Use it for health checks. If the issuer has another name
-// in its metadata, the error says which one to configure.
+// keys are known or can be fetched, and [ErrShuttingDown] after [Guard.Drain]. Use it for
+// health checks. If the issuer has another name in its metadata, the error says which one to
+// configure.
 func (g *Guard) Ready(ctx context.Context) error {
+	if g.draining.Load() {
+		return ErrShuttingDown
+	}
 	if g.settings.Provider.DangerouslySkipVerification {
 		return nil
 	}
@@ -156,60 +187,110 @@ func (g *Guard) Mount(mux *http.ServeMux, handler http.Handler) {
 // pass. Requests of every method are checked.
 //
 // handler gets the caller with [IdentityOf] or [IdentityOfHTTP]. The request that it sees
-// has no Authorization header. Responses without Cache-Control get "no-store".
+// has no Authorization header, and its body has arrived. Responses without Cache-Control
+// get "no-store". The context of the request ends when the guard ends the request; see
+// [Guard]. A tool of go-sdk gets that end in the older revisions only with
+// [Guard.Middleware].
 func (g *Guard) Wrap(handler http.Handler) http.Handler {
 	inner := g.withTokenInfo(handler)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		caller := g.admit(w, r)
-		if caller == nil {
-			return
+		defer limitBody(w, r, g.limits.bodies).Finish()
+		if o, admitted := g.admit(w, r); o != nil {
+			g.serve(inner, w, admitted, o)
 		}
-		answer := g.sessions.newAnswerWriter(w, r, caller)
-		defer answer.finish()
-		inner.ServeHTTP(answer, withCaller(r, caller))
 	})
 }
 
-// admit lets a request through: it returns the caller if all checks of [Guard] pass.
-// Otherwise it answers the request and returns nil.
-func (g *Guard) admit(w http.ResponseWriter, r *http.Request) *caller {
+// serve calls handler for an admitted request.
+func (g *Guard) serve(handler http.Handler, w http.ResponseWriter, r *http.Request, o *openRequest) {
+	answer := newAnswerWriter(w, o, g.limits.keepAlive)
+	defer func() {
+		answer.finish()
+		o.session.finish(r.Method, answer.status)
+		g.requests.close(o)
+	}()
+	defer answer.unblockWhenEnded()()
+	if o.stream {
+		done := make(chan struct{})
+		defer close(done)
+		go g.watch(o, done)
+	}
+	handler.ServeHTTP(answer, withCaller(r, o))
+	if why := o.endedBy(); why != nil {
+		answer.replace(func() { g.answerEnded(w, r, o, why) })
+	}
+}
+
+// answerEnded answers a request that the guard has ended before an answer was sent.
+func (g *Guard) answerEnded(w http.ResponseWriter, r *http.Request, o *openRequest, why *endError) {
+	if why.reason != "" {
+		g.reject(w, r, Rejection{Reason: why.reason, Err: why, Identity: o.caller.identity})
+		return
+	}
+	setRetryAfter(w.Header(), nil)
+	writeError(w, r, http.StatusServiceUnavailable,
+		errorBody{Error: reason.CodeUnavailable, Description: "the server is shutting down, try again"})
+}
+
+// admit lets a request through: it returns the open request, and r with its context, if all
+// checks of [Guard] pass. Otherwise it answers the request and returns nil.
+func (g *Guard) admit(w http.ResponseWriter, r *http.Request) (*openRequest, *http.Request) {
 	// Check 1: Host and Origin.
 	if err := g.checkHost(r); err != nil {
 		g.reject(w, r, Rejection{Reason: reason.ForbiddenHost, Err: err})
-		return nil
+		return nil, nil
 	}
 	origin := r.Header.Get("Origin")
 	if origin != "" && !g.originAllowed(origin) {
 		g.reject(w, r, Rejection{Reason: reason.ForbiddenOrigin, Err: g.originError(origin)})
-		return nil
+		return nil, nil
 	}
 	// Check 2: CORS. From here on, a page of the allowed origin can read the answer.
 	allowOrigin(w.Header(), origin)
 	if isPreflight(r) {
 		g.preflight(w, r)
-		return nil
+		return nil, nil
 	}
 	// Check 3: public pages. Mount registers the documents at paths of their own.
 	if g.LandingPage != nil && wantsPage(r) {
 		g.LandingPage.ServeHTTP(w, r)
-		return nil
+		return nil, nil
 	}
-	// Checks 4 to 7: credentials and token.
-	caller, rejection := g.authenticate(r)
-	// Check 8: requirements of the operation.
-	if rejection == nil {
-		rejection = g.authorize(w, r, caller)
-	}
-	// Check 9: the session.
-	if rejection == nil {
-		rejection = g.sessions.check(r, caller)
-	}
+	o, admitted, rejection := g.admitCaller(r)
 	if rejection != nil {
 		g.reject(w, r, *rejection)
-		return nil
+		return nil, nil
 	}
-	g.counters.accept(caller)
-	return caller
+	g.counters.accept(o.caller)
+	return o, admitted
+}
+
+// admitCaller is checks 4 to 9.
+func (g *Guard) admitCaller(r *http.Request) (*openRequest, *http.Request, *Rejection) {
+	// Checks 4 to 7: credentials and token.
+	c, rejection := g.authenticate(r)
+	if rejection != nil {
+		return nil, nil, rejection
+	}
+	// Check 8: requirements of the operation.
+	body, rejection := readBody(r, c)
+	if rejection == nil {
+		rejection = g.authorize(r, c)
+	}
+	if rejection != nil {
+		return nil, nil, rejection
+	}
+	// Check 9: the session.
+	kind := kindOf(r, body)
+	use, rejection := g.sessions.admit(r, c, kind)
+	if rejection != nil {
+		return nil, nil, rejection
+	}
+	o, admitted, rejection := g.open(r, c, kind, use)
+	if rejection != nil {
+		use.finish(r.Method, infoOf(rejection.Reason).Status)
+	}
+	return o, admitted, rejection
 }
 
 // Verify verifies an access token: checks 6 and 7 of [Guard]. It is an

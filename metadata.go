@@ -12,14 +12,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
-
-// codeNotFound is the error code of a document that does not exist.
-const codeNotFound = "not_found"
 
 // documentMaxAge is how long clients and proxies may keep a discovery document.
 const documentMaxAge = 5 * time.Minute
@@ -198,7 +196,7 @@ func (g *Guard) ownMetadataPaths() []string {
 // public, and pages of every web origin may read them.
 func (g *Guard) MetadataHandler() http.Handler {
 	own := g.ownMetadataPaths()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return listen.LimitBodies(g.limits.bodies, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", "*")
 		switch r.Method {
@@ -224,9 +222,9 @@ func (g *Guard) MetadataHandler() http.Handler {
 		case path == wellknown.OpenIDConfigurationPath:
 			passThrough(w, r, g.documents.openIDConfiguration)
 		default:
-			writeError(w, r, http.StatusNotFound, errorBody{Error: codeNotFound, Description: "this server has no such document"})
+			writeError(w, r, http.StatusNotFound, errorBody{Error: reason.CodeNotFound, Description: "this server has no such document"})
 		}
-	})
+	}))
 }
 
 // passThrough serves a document of the provider unchanged.
@@ -234,7 +232,7 @@ func passThrough(w http.ResponseWriter, r *http.Request, doc *remote.Document) {
 	document, err := doc.Get(r.Context())
 	switch {
 	case remote.ClassOf(err) == remote.NotFound:
-		writeError(w, r, http.StatusNotFound, errorBody{Error: codeNotFound, Description: "the provider has no such document"})
+		writeError(w, r, http.StatusNotFound, errorBody{Error: reason.CodeNotFound, Description: "the provider has no such document"})
 	case err != nil:
 		info := infoOf(reason.ProviderUnavailable)
 		setRetryAfter(w.Header(), err)

@@ -27,6 +27,7 @@ const cacheScopePrivate = "private"
 // not passed to [Config.OnReject].
 func (g *Guard) Middleware() mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
+		next = g.endWithRequest(next)
 		if g.requirements.none() {
 			return next
 		}

@@ -16,6 +16,8 @@ import (
 const (
 	// defaultRetryAfter is how long a client should wait if an outage has no known end.
 	defaultRetryAfter = 5 * time.Second
+	// retryAfterTooMany is how long a client should wait that has too many sessions or streams.
+	retryAfterTooMany = time.Minute
 	// maxLoggedText is the limit in bytes of each text of a request in the log. Anyone can
 	// send a path as long as the server's limit for headers.
 	maxLoggedText = 256
@@ -69,8 +71,11 @@ func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejecti
 	if c := g.challenge(r, rejection, info); c != "" {
 		w.Header().Set("WWW-Authenticate", c)
 	}
-	if info.Status == http.StatusServiceUnavailable {
+	switch info.Status {
+	case http.StatusServiceUnavailable:
 		setRetryAfter(w.Header(), rejection.Err)
+	case http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfterTooMany.Seconds())))
 	}
 	writeError(w, r, info.Status, errorBody{info.Code, info.Phrase, info.Reason})
 }

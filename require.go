@@ -355,17 +355,19 @@ func (reqs *requirements) missingPermission(id *Identity, ops ...operation) erro
 // authorize is check 8: it returns a rejection if c lacks something for the operations in
 // the body. Headers that name the method are not used: servers compare them with the body
 // in the newest MCP revision only.
-func (g *Guard) authorize(w http.ResponseWriter, r *http.Request, c *caller) *Rejection {
+func (g *Guard) authorize(r *http.Request, c *caller) *Rejection {
 	if r.Method != http.MethodPost || r.Body == nil || r.Body == http.NoBody {
-		return g.requirements.authorize(&c.identity)
-	}
-	limitBody(w, r)
-	if g.requirements.none() {
 		return g.requirements.authorize(&c.identity)
 	}
 	body, rejection := readBody(r, c)
 	if rejection != nil {
 		return rejection
+	}
+	if g.requirements.none() {
+		if isBatch(body) && errors.Is(checkBatchLength(body), errTooManyOperations) {
+			return &Rejection{Reason: reason.BodyTooLarge, Err: errTooManyOperations, Identity: c.identity}
+		}
+		return g.requirements.authorize(&c.identity)
 	}
 	ops, err := operations(body)
 	if errors.Is(err, errTooManyOperations) {

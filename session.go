@@ -1,70 +1,216 @@
 package gatehouse
 
 import (
+	"cmp"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
-	"sync"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
 const sessionHeader = "Mcp-Session-Id"
 
+// Limits of sessions if [Config] sets none.
 const (
-	// maxSessions bounds the table of sessions. When it is full, each new session
-	// replaces the oldest. That opens nothing: go-sdk compares the user as well.
-	maxSessions = 100_000
-	// maxSessionIDs bounds the session IDs of one request. Clients send one.
-	maxSessionIDs = 8
+	DefaultMaxSessions        = 10_000
+	DefaultMaxSessionsPerUser = 200
+	DefaultSessionTimeout     = time.Hour
+)
+
+const (
+	// minSessionKey is the length of a [SessionKey] in bytes: that of the hash (RFC 2104 §3).
+	minSessionKey = sha256.Size
+	// sealSize is the length of a seal in bytes. A forgery succeeds with a probability of
+	// 1 in 2^128 for each request.
+	sealSize = 16
+	// sealSeparator is between the handler's session ID and the seal.
+	sealSeparator = "."
+	// sealPurpose keeps the seals apart from other uses of the same key.
+	sealPurpose = "gatehouse session 1\x00"
 )
 
 var (
-	errSessionOwner = errors.New("the session was opened by another principal")
-	errSessionIDs   = errors.New("the request has too many session IDs")
+	errSessionSeal = errors.New("the session ID was not issued to this principal, or with another key")
+	errSessionIDs  = errors.New("the request has several session IDs")
 )
 
-// sessions binds each session of the older transports to the principal that opened it
-// (MCP 2025-11-25, security best practices, session hijacking).
-type sessions struct {
-	owners sync.Map // session ID to principal; read by every request, without a lock
+// SessionKey is the secret key of session IDs; see [Config.SessionKey]. It prints as a
+// placeholder.
+type SessionKey []byte
 
-	mu    sync.Mutex // guards order and next
-	order []string   // ring of session IDs, the oldest at next
-	next  int
-}
+const sessionKeyPlaceholder = "[session key]"
 
-// check is check 9. It applies to every method: POST, GET and DELETE.
-//
-// If the header appears several times or has a comma, every value is checked: handlers
-// differ in which of them they use.
-func (s *sessions) check(r *http.Request, c *caller) *Rejection {
-	count := 0
-	for _, ids := range r.Header[sessionHeader] {
-		for id := range strings.SplitSeq(ids, ",") {
-			if count++; count > maxSessionIDs {
-				return &Rejection{Reason: reason.SessionOfAnotherUser, Err: errSessionIDs, Identity: c.identity}
-			}
-			if owner, known := s.owners.Load(strings.TrimSpace(id)); known && owner != c.principal {
-				return &Rejection{Reason: reason.SessionOfAnotherUser, Err: errSessionOwner, Identity: c.identity}
-			}
-		}
+// Format prints a placeholder for every verb.
+func (SessionKey) Format(f fmt.State, _ rune) { io.WriteString(f, sessionKeyPlaceholder) }
+
+// MarshalText returns the same placeholder as Format.
+func (SessionKey) MarshalText() ([]byte, error) { return []byte(sessionKeyPlaceholder), nil }
+
+// LogValue returns the same placeholder as Format.
+func (SessionKey) LogValue() slog.Value { return slog.StringValue(sessionKeyPlaceholder) }
+
+// validateSessions checks the settings of sessions and sets their defaults.
+func (s *settings) validateSessions(f *faults) {
+	if n := len(s.SessionKey); n > 0 && n < minSessionKey {
+		f.add("SessionKey", "", fmt.Sprintf("has %d bytes, want at least %d", n, minSessionKey),
+			`set it to random bytes, like those of "openssl rand -base64 32", or leave it empty`)
 	}
-	return nil
+	s.validateCount("MaxSessions", s.MaxSessions, f)
+	s.validateCount("MaxSessionsPerUser", s.MaxSessionsPerUser, f)
+	if s.MaxSessions > 0 && s.MaxSessionsPerUser > s.MaxSessions {
+		f.add("MaxSessionsPerUser", strconv.Itoa(s.MaxSessionsPerUser),
+			fmt.Sprintf("is more than MaxSessions, which is %d", s.MaxSessions), "use a smaller number, or a larger MaxSessions")
+	}
+	s.MaxSessions = cmp.Or(s.MaxSessions, max(DefaultMaxSessions, s.MaxSessionsPerUser))
+	s.MaxSessionsPerUser = cmp.Or(s.MaxSessionsPerUser, min(DefaultMaxSessionsPerUser, s.MaxSessions))
+	if s.SessionTimeout < 0 {
+		f.add("SessionTimeout", s.SessionTimeout.String(), "is negative", "use 0 for the default of 1h, or a positive duration")
+	}
+	s.SessionTimeout = cmp.Or(s.SessionTimeout, DefaultSessionTimeout)
 }
 
-// bind records that principal opened the session, unless its owner is known already.
-func (s *sessions) bind(id, principal string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, known := s.owners.LoadOrStore(id, principal); known {
+func (s *settings) validateCount(field string, n int, f *faults) {
+	if n < 0 {
+		f.add(field, strconv.Itoa(n), "is negative", "use 0 for the default, or a positive number")
+	}
+}
+
+// seal is the keyed hash over a session ID and the principal that opened the session.
+type seal [sealSize]byte
+
+// sessions binds each session of the older revisions to the principal that opened it (MCP
+// 2025-11-25, security best practices, session hijacking). The session ID that a client
+// gets is that of the handler, ".", and the seal in base64url. So the binding needs no
+// table, and it works in every process that has the same key.
+type sessions struct {
+	sealOf func(id, principal string) seal // a function, so that printing a guard prints no key
+	table  *sessionTable
+}
+
+func newSessions(s *settings) *sessions {
+	key := slices.Clone(s.SessionKey)
+	if len(key) == 0 {
+		key = make(SessionKey, minSessionKey)
+		rand.Read(key) // never returns an error
+	}
+	s.SessionKey = nil
+	return &sessions{
+		sealOf: func(id, principal string) seal { return sealWith(key, id, principal) },
+		table:  newSessionTable(s.MaxSessions, s.MaxSessionsPerUser, s.SessionTimeout),
+	}
+}
+
+// sealWith returns the seal of a handler's session ID for a principal.
+func sealWith(key SessionKey, id, principal string) (out seal) {
+	h := hmac.New(sha256.New, key)
+	io.WriteString(h, sealPurpose)
+	var length [8]byte
+	binary.BigEndian.PutUint64(length[:], uint64(len(id)))
+	h.Write(length[:])
+	io.WriteString(h, id)
+	io.WriteString(h, principal)
+	copy(out[:], h.Sum(nil))
+	return out
+}
+
+// sealed returns the session ID that the client gets for the handler's.
+func sealed(id string, by seal) string {
+	return id + sealSeparator + base64.RawURLEncoding.EncodeToString(by[:])
+}
+
+// open returns the handler's session ID and the seal of what the client sent. ok is false
+// if it was not sealed for the principal.
+func (s *sessions) open(text, principal string) (id string, by seal, ok bool) {
+	i := strings.LastIndex(text, sealSeparator)
+	if i < 0 {
+		return "", seal{}, false
+	}
+	id = text[:i]
+	by = s.sealOf(id, principal)
+	return id, by, hmac.Equal([]byte(text), []byte(sealed(id, by)))
+}
+
+// sessionUse is what one request does with sessions.
+type sessionUse struct {
+	sessions  *sessions
+	principal string
+	id        string // the handler's ID of the session; empty if the request is in none
+	seal      seal
+	reserved  bool // whether the request holds a place for a session that it may open
+}
+
+// admit is check 9. It applies to every method. A rejection is that of an unknown session:
+// clients then start a new one (MCP 2025-11-25, basic/transports, session management 3 and 4).
+func (s *sessions) admit(r *http.Request, c *caller, kind messageKind) (*sessionUse, *Rejection) {
+	use := &sessionUse{sessions: s, principal: c.principal}
+	ids := r.Header[sessionHeader]
+	switch {
+	case len(ids) == 0 || len(ids) == 1 && ids[0] == "":
+		if !kind.opensSession {
+			return use, nil
+		}
+		if err := s.table.reserve(c.principal, time.Now()); err != nil {
+			return nil, &Rejection{Reason: reason.TooManySessions, Err: err, Identity: c.identity}
+		}
+		use.reserved = true
+		return use, nil
+	case len(ids) > 1:
+		return nil, &Rejection{Reason: reason.SessionOfAnotherUser, Err: errSessionIDs, Identity: c.identity}
+	}
+	var ok bool
+	if use.id, use.seal, ok = s.open(ids[0], c.principal); !ok {
+		return nil, &Rejection{Reason: reason.SessionOfAnotherUser, Err: errSessionSeal, Identity: c.identity}
+	}
+	s.table.begin(use.seal, time.Now())
+	return use, nil
+}
+
+// setHeader makes h, a header of the request, name the session as the handler knows it.
+func (u *sessionUse) setHeader(h http.Header) {
+	if u.id == "" {
+		delete(h, sessionHeader)
+	} else {
+		h[sessionHeader] = []string{u.id}
+	}
+}
+
+// inspect seals the session ID in the header of an answer, and counts a session that the
+// answer opens.
+func (u *sessionUse) inspect(h http.Header) {
+	id := h.Get(sessionHeader)
+	if id == "" {
 		return
 	}
-	if len(s.order) < maxSessions {
-		s.order = append(s.order, id)
-	} else {
-		s.owners.Delete(s.order[s.next])
-		s.order[s.next] = id
-		s.next = (s.next + 1) % maxSessions
+	by := u.sessions.sealOf(id, u.principal)
+	h[sessionHeader] = []string{sealed(id, by)}
+	if by != u.seal {
+		u.sessions.table.opened(by, u.principal, u.reserved, time.Now())
+		u.reserved = false
 	}
+}
+
+// finish must be called when the request has been answered with status. A session ends with
+// a DELETE that succeeds, or if the handler does not know it.
+func (u *sessionUse) finish(method string, status int) {
+	t := u.sessions.table
+	if u.reserved {
+		t.release(u.principal)
+	}
+	if u.id == "" {
+		return
+	}
+	deleted := method == http.MethodDelete && status >= 200 && status < 300
+	t.end(u.seal, u.principal, deleted || status == http.StatusNotFound, status < http.StatusBadRequest, time.Now())
 }

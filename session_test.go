@@ -1,36 +1,324 @@
 package gatehouse_test
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse"
 )
+
+const (
+	initializeBody = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}`
+	pingBody       = `{"jsonrpc":"2.0","id":1,"method":"ping"}`
+)
+
+// sessionHandler is an MCP handler with sessions: a POST without an ID opens the next one.
+type sessionHandler struct {
+	opened int
+	ended  map[string]bool
+	seen   []string // the session ID of each request
+}
+
+func (h *sessionHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := r.Header.Get("Mcp-Session-Id")
+	h.seen = append(h.seen, id)
+	switch {
+	case id == "" && r.Method == http.MethodPost:
+		text, _ := io.ReadAll(r.Body)
+		if strings.Contains(string(text), `"method":"initialize"`) {
+			h.opened++
+			w.Header().Set("Mcp-Session-Id", fmt.Sprint("session-", h.opened))
+		}
+	case h.ended[id]:
+		http.Error(w, "session not found", http.StatusNotFound)
+	case r.Method == http.MethodDelete:
+		if h.ended == nil {
+			h.ended = make(map[string]bool)
+		}
+		h.ended[id] = true
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// openSession opens a session with token and returns its ID.
+func openSession(t *testing.T, handler http.Handler, token string) string {
+	t.Helper()
+	resp := send(handler, request{header: bearer(token), body: initializeBody})
+	id := resp.Header.Get("Mcp-Session-Id")
+	if resp.StatusCode != http.StatusOK || id == "" {
+		t.Fatalf("initialize: status %d, session %q", resp.StatusCode, id)
+	}
+	return id
+}
+
+// wantUnknownSession checks the answer to a request whose session does not exist.
+func wantUnknownSession(t *testing.T, what string, resp *http.Response) {
+	t.Helper()
+	var answer struct{ Error, Reason string }
+	text := body(t, resp)
+	json.Unmarshal([]byte(text), &answer)
+	if c := resp.Header.Get("WWW-Authenticate"); resp.StatusCode != http.StatusNotFound || c != "" ||
+		answer.Error != "not_found" || answer.Reason != "session_of_another_user" {
+		t.Errorf("%s: status %d, challenge %q, body %s; want 404, no challenge and the reason", what, resp.StatusCode, c, text)
+	}
+}
 
 func TestSessionsAreBoundToTheirUser(t *testing.T) {
 	is := newIssuer(t)
-	opener := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Mcp-Session-Id") == "" {
-			w.Header().Set("Mcp-Session-Id", "session-1")
-		}
-		io.WriteString(w, "ok")
-	})
-	handler := newGuard(t, is).Wrap(opener)
+	inner := &sessionHandler{}
+	handler := newGuard(t, is).Wrap(inner)
 	alice, bob := is.token(resource), is.token(resource, change{"claims", "sub", "user_2"})
-	if resp := send(handler, request{header: bearer(alice)}); resp.Header.Get("Mcp-Session-Id") != "session-1" {
-		t.Fatal("no session")
+	id := openSession(t, handler, alice)
+	if !strings.HasPrefix(id, "session-1.") {
+		t.Errorf("session ID %q, want that of the handler and a seal", id)
 	}
-	for _, method := range []string{"POST", "GET", "DELETE"} {
-		resp := send(handler, request{method: method, header: with(bearer(alice), "Mcp-Session-Id", "session-1")})
-		if resp.StatusCode != 200 {
-			t.Errorf("%s of the user who opened it: status %d, want 200", method, resp.StatusCode)
+	other := openSession(t, handler, alice)
+	in := func(method, token string, ids ...string) *http.Response {
+		header := bearer(token)
+		header["Mcp-Session-Id"] = ids
+		text := ""
+		if method == http.MethodPost {
+			text = initializeBody
 		}
-		resp = send(handler, request{method: method, header: with(bearer(bob), "Mcp-Session-Id", "session-1")})
-		if c := resp.Header.Get("WWW-Authenticate"); resp.StatusCode != 403 || c != "" {
-			t.Errorf("%s of another user: status %d, challenge %q; want 403 without a challenge", method, resp.StatusCode, c)
+		return send(handler, request{method: method, header: header, body: text})
+	}
+	seal := id[strings.LastIndex(id, "."):]
+	for _, method := range []string{"POST", "GET", "PUT", "DELETE"} {
+		for name, ids := range map[string][]string{
+			"without a seal":          {"session-1"},
+			"empty seal":              {"session-1."},
+			"cut seal":                {id[:len(id)-1]},
+			"longer seal":             {id + "A"},
+			"padded seal":             {id + "=="},
+			"seal of another session": {"session-1" + other[strings.LastIndex(other, "."):]},
+			"seal alone":              {seal},
+			"another ID":              {"session-3" + seal},
+			"sealed twice":            {id + seal},
+			"two headers":             {id, id},
+			"list":                    {id + ", " + id},
+			"list of two sessions":    {id + "," + other},
+			"unknown":                 {"unknown"},
+			"not ASCII":               {"\xff." + seal},
+		} {
+			wantUnknownSession(t, method+" "+name, in(method, alice, ids...))
 		}
-		resp = send(handler, request{method: method, header: http.Header{"Mcp-Session-Id": {"session-1"}}})
-		if resp.StatusCode != 401 {
+		wantUnknownSession(t, method+" of another user", in(method, bob, id))
+		if resp := send(handler, request{method: method, header: http.Header{"Mcp-Session-Id": {id}}}); resp.StatusCode != 401 {
 			t.Errorf("%s with the session id alone: status %d, want 401", method, resp.StatusCode)
 		}
+		before := len(inner.seen)
+		if resp := in(method, alice, id); resp.StatusCode/100 != 2 {
+			t.Errorf("%s of the user who opened it: status %d, want 2xx", method, resp.StatusCode)
+		}
+		if got := inner.seen[before:]; len(got) != 1 || got[0] != "session-1" {
+			t.Errorf("%s: the handler saw session %q, want its own ID", method, got)
+		}
 	}
+	if resp := in("POST", alice, ""); resp.StatusCode != http.StatusOK {
+		t.Errorf("an empty session ID: status %d, want 200, as without one", resp.StatusCode)
+	}
+}
+
+// A client that signs in as another user starts a new session after one 404.
+func TestUserOfAClientChanges(t *testing.T) {
+	is := newIssuer(t)
+	handler := newGuard(t, is).Wrap(&sessionHandler{})
+	bob := is.token(resource, change{"claims", "sub", "user_2"})
+	stale := with(bearer(bob), "Mcp-Session-Id", openSession(t, handler, is.token(resource)))
+	wantUnknownSession(t, "initialize", send(handler, request{header: stale, body: initializeBody}))
+	openSession(t, handler, bob)
+}
+
+// Replicas with the same key accept each other's session IDs; with other keys they do not.
+func TestSessionKeyIsShared(t *testing.T) {
+	is := newIssuer(t)
+	withKey := func(key string) http.Handler {
+		return newGuard(t, is, func(cfg *gatehouse.Config) { cfg.SessionKey = gatehouse.SessionKey(key) }).Wrap(&sessionHandler{})
+	}
+	key := strings.Repeat("k", 32)
+	token := is.token(resource)
+	in := with(bearer(token), "Mcp-Session-Id", openSession(t, withKey(key), token))
+	if resp := send(withKey(key), request{header: in, body: pingBody}); resp.StatusCode != http.StatusOK {
+		t.Errorf("a replica with the same key: status %d, want 200", resp.StatusCode)
+	}
+	wantUnknownSession(t, "another key", send(withKey(key+"x"), request{header: in, body: pingBody}))
+	wantUnknownSession(t, "random key", send(withKey(""), request{header: in, body: pingBody}))
+}
+
+func TestSessionKeyIsNotPrinted(t *testing.T) {
+	key := gatehouse.SessionKey(strings.Repeat("k", 32))
+	cfg := gatehouse.Config{SessionKey: key}
+	guard := newGuard(t, newIssuer(t), func(c *gatehouse.Config) { c.SessionKey = key })
+	var log strings.Builder
+	slog.New(slog.NewTextHandler(&log, nil)).Info("config", "key", key)
+	asJSON, _ := json.Marshal(key)
+	texts := []string{log.String(), string(asJSON)}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		texts = append(texts, fmt.Sprintf(verb, key), fmt.Sprintf(verb, cfg), fmt.Sprintf(verb, guard))
+	}
+	for _, text := range texts {
+		for _, secret := range []string{"kkkk", "6b6b", "107 107", "0x6b, 0x6b", "a2tr"} {
+			if strings.Contains(text, secret) {
+				t.Errorf("the session key appears in %s", text)
+			}
+		}
+	}
+}
+
+func TestSessionSettings(t *testing.T) {
+	for name, test := range map[string]struct {
+		set  func(*gatehouse.Config)
+		want string // field of the fault; empty for none
+	}{
+		"none":                   {func(*gatehouse.Config) {}, ""},
+		"key":                    {func(c *gatehouse.Config) { c.SessionKey = make([]byte, 32) }, ""},
+		"short key":              {func(c *gatehouse.Config) { c.SessionKey = make([]byte, 31) }, "SessionKey"},
+		"few in all":             {func(c *gatehouse.Config) { c.MaxSessions = 3 }, ""},
+		"many":                   {func(c *gatehouse.Config) { c.MaxSessionsPerUser = 20_000 }, ""},
+		"negative":               {func(c *gatehouse.Config) { c.MaxSessions = -1 }, "MaxSessions"},
+		"negative for each user": {func(c *gatehouse.Config) { c.MaxSessionsPerUser = -1 }, "MaxSessionsPerUser"},
+		"more for each than in all": {
+			func(c *gatehouse.Config) { c.MaxSessions, c.MaxSessionsPerUser = 3, 4 }, "MaxSessionsPerUser",
+		},
+		"timeout":          {func(c *gatehouse.Config) { c.SessionTimeout = time.Minute }, ""},
+		"negative timeout": {func(c *gatehouse.Config) { c.SessionTimeout = -1 }, "SessionTimeout"},
+	} {
+		cfg := gatehouse.Config{Resource: resource, Provider: gatehouse.OIDC("https://issuer.example.com")}
+		test.set(&cfg)
+		_, err := gatehouse.New(cfg)
+		var fault *gatehouse.ConfigError
+		if errors.As(err, &fault); (fault == nil) != (test.want == "") || fault != nil && fault.Field != test.want {
+			t.Errorf("%s: New = %v, want a fault of %q", name, err, test.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "\x00") {
+			t.Errorf("%s: the error prints the key", name)
+		}
+	}
+}
+
+// limitSessions allows two sessions for each user and three in all.
+func limitSessions(cfg *gatehouse.Config) { cfg.MaxSessions, cfg.MaxSessionsPerUser = 3, 2 }
+
+// wantTooMany checks that resp is the answer to one session or stream too many.
+func wantTooMany(t *testing.T, what string, resp *http.Response) {
+	t.Helper()
+	text := body(t, resp)
+	if resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "60" ||
+		resp.Header.Get("WWW-Authenticate") != "" || !strings.Contains(text, `"reason":"too_many_sessions"`) {
+		t.Errorf("%s: status %d, header %v, body %s; want 429 with Retry-After", what, resp.StatusCode, resp.Header, text)
+	}
+}
+
+func TestSessionsAreBounded(t *testing.T) {
+	is := newIssuer(t)
+	inner := &sessionHandler{}
+	guard := newGuard(t, is, limitSessions)
+	handler := guard.Wrap(inner)
+	user := func(n int) string { return is.token(resource, change{"claims", "sub", fmt.Sprint("user_", n)}) }
+	initialize := func(n int) *http.Response {
+		return send(handler, request{header: bearer(user(n)), body: initializeBody})
+	}
+	first := openSession(t, handler, user(1))
+	second := openSession(t, handler, user(1))
+	for name, text := range map[string]string{
+		"one more":  initializeBody,
+		"escaped":   `{"jsonrpc":"2.0","id":1,"method":"\u0069nitialize","params":{}}`,
+		"batch":     `[` + pingBody + `,` + initializeBody + `]`,
+		"ambiguous": `{"method":"ping","method":"initialize"}`,
+	} {
+		wantTooMany(t, name, send(handler, request{header: bearer(user(1)), body: text}))
+	}
+	long := `[` + strings.Repeat(pingBody+",", 300) + initializeBody + `]`
+	if resp := send(handler, request{header: bearer(user(1)), body: long}); resp.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("long batch: status %d, want 413", resp.StatusCode)
+	}
+	if inner.opened != 2 {
+		t.Errorf("the handler opened %d sessions, want 2", inner.opened)
+	}
+	for name, rq := range map[string]request{
+		"a request outside of a session": {header: bearer(user(1)), body: pingBody},
+		"a request that names the method": {
+			header: bearer(user(1)),
+			body:   `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{"a":"initialize\n"}}}`,
+		},
+		"a request in a session": {header: with(bearer(user(1)), "Mcp-Session-Id", first), body: pingBody},
+	} {
+		if resp := send(handler, rq); resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: status %d, want 200", name, resp.StatusCode)
+		}
+	}
+	openSession(t, handler, user(2))
+	wantTooMany(t, "one more in all", initialize(3))
+	if got := guard.Stats(); got.Sessions != 3 || got.Rejected["too_many_sessions"] != 5 {
+		t.Errorf("Stats: %d sessions and %v, want 3 and 5 rejections", got.Sessions, got.Rejected)
+	}
+
+	// A DELETE that succeeds and a 404 of the handler end a session.
+	send(handler, request{method: http.MethodDelete, header: with(bearer(user(1)), "Mcp-Session-Id", first)})
+	openSession(t, handler, user(1))
+	wantTooMany(t, "one more after a DELETE", initialize(1))
+	inner.ended["session-2"] = true
+	send(handler, request{header: with(bearer(user(1)), "Mcp-Session-Id", second), body: pingBody})
+	openSession(t, handler, user(1))
+	wantTooMany(t, "one more after a 404", initialize(1))
+}
+
+// A request that opens no session gives its place back, whatever the handler does.
+func TestPlaceOfASessionIsGivenBack(t *testing.T) {
+	is := newIssuer(t)
+	for name, inner := range map[string]http.HandlerFunc{
+		"no session": func(w http.ResponseWriter, _ *http.Request) {},
+		"error":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) },
+		"panic":      func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		guard := newGuard(t, is, limitSessions)
+		handler := guard.Wrap(inner)
+		for range 5 {
+			func() {
+				defer func() { recover() }()
+				send(handler, request{header: bearer(is.token(resource)), body: initializeBody})
+			}()
+		}
+		if got := guard.Stats(); got.Sessions != 0 || len(got.Rejected) != 0 {
+			t.Errorf("%s: Stats %+v, want no sessions and no rejections", name, got)
+		}
+	}
+}
+
+func TestIdleSessionsAreNotCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := gatehouse.NewSessionTable(3, 2, time.Hour)
+		for _, id := range []byte{1, 2} {
+			if err := table.Open("alice", id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(59 * time.Minute)
+		if table.Open("alice", 3) == nil {
+			t.Error("a third session was opened before the others were idle for an hour")
+		}
+		table.Use("alice", 1)
+		running := table.Begin(2)
+		time.Sleep(time.Minute)
+		if table.Open("alice", 3) == nil {
+			t.Error("a third session was opened while the others were in use")
+		}
+		running()
+		time.Sleep(59 * time.Minute)
+		if err := table.Open("alice", 3); err != nil {
+			t.Errorf("a third session after the first was idle for an hour: %v, want none", err)
+		}
+		time.Sleep(time.Hour)
+		if err := table.Open("bob", 4); err != nil || table.Len() != 1 {
+			t.Errorf("after all were idle: %v with %d rows, want no error and 1", err, table.Len())
+		}
+	})
 }

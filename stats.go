@@ -21,6 +21,10 @@ type Stats struct {
 	// CachedTokens is the number of verified tokens in the cache, those included that
 	// have expired and are not removed yet.
 	CachedTokens int
+	// Sessions is the number of open sessions of the handler, as far as the guard knows.
+	Sessions int
+	// Streams is the number of open streams that have no end of their own.
+	Streams int
 	// Keys is the state of the provider's signing keys.
 	Keys KeyStats
 }
@@ -42,6 +46,8 @@ func (g *Guard) Stats() Stats {
 		Rejected:     make(map[Reason]uint64),
 		CacheHits:    g.verifier.hits.Load(),
 		CachedTokens: g.verifier.tokens.len(),
+		Sessions:     g.sessions.table.len(),
+		Streams:      g.requests.openStreams(),
 	}
 	for i, info := range reason.All() {
 		if n := g.counters.rejected[i].Load(); n > 0 {

@@ -109,7 +109,7 @@ func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejec
 	if v.provider.DangerouslySkipVerification {
 		return v.readUnverified(raw, key, now, out)
 	}
-	if v.introspector != nil && !looksLikeJWT(raw) {
+	if v.isOpaque(raw) {
 		return v.checkOpaque(ctx, raw, key, now, out)
 	}
 	t, err := v.checkJWT(ctx, raw, now)
@@ -151,6 +151,9 @@ func (v *verifier) isOlderThanKeys(issued, now time.Time) bool {
 	fetched := now.Add(-v.keys.Stats().Age)
 	return !issued.IsZero() && issued.Add(v.leeway).Before(fetched)
 }
+
+// isOpaque reports whether raw is verified by introspection.
+func (v *verifier) isOpaque(raw string) bool { return v.introspector != nil && !looksLikeJWT(raw) }
 
 // looksLikeJWT reports whether raw has the two dots of a JWS in compact serialization.
 func looksLikeJWT(raw string) bool { return strings.Count(raw, ".") == 2 }

@@ -22,8 +22,9 @@ const (
 // inProcess is a guarded endpoint with its issuer, both without sockets, so that a test
 // can let hours pass with testing/synctest.
 type inProcess struct {
-	handler http.Handler
-	issuer  *testissuer.Issuer
+	handler  http.Handler
+	issuer   *testissuer.Issuer
+	endpoint http.HandlerFunc // behind the guard
 }
 
 func startInProcess(t *testing.T) *inProcess {
@@ -40,8 +41,10 @@ func startInProcess(t *testing.T) *inProcess {
 	if err != nil {
 		t.Fatal(err)
 	}
-	endpoint := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "{}") })
-	return &inProcess{guard.Wrap(endpoint), is}
+	p := &inProcess{issuer: is}
+	p.endpoint = func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "{}") }
+	p.handler = guard.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.endpoint(w, r) }))
+	return p
 }
 
 // token returns a valid access token for the endpoint, with changes.

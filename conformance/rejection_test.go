@@ -30,7 +30,7 @@ var (
 	forbiddenOrigin        = rejection{status: http.StatusForbidden, code: "forbidden", reason: "forbidden_origin"}
 	forbiddenHost          = rejection{status: http.StatusForbidden, code: "forbidden", reason: "forbidden_host"}
 	insufficientPermission = rejection{status: http.StatusForbidden, code: "forbidden", reason: "insufficient_permission"}
-	sessionOfAnotherUser   = rejection{status: http.StatusForbidden, code: "forbidden", reason: "session_of_another_user"}
+	sessionOfAnotherUser   = rejection{status: http.StatusNotFound, code: "not_found", reason: "session_of_another_user"}
 )
 
 func invalidToken(reason gatehouse.Reason) rejection {

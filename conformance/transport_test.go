@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
@@ -108,6 +109,26 @@ var transportRows = []row{
 		requirement:   "Sensitive parameters of a tool are not marked x-mcp-header",
 		revisions:     stateless,
 		notApplicable: "This is up to the author of the tool: tool schemas are passed on unchanged.",
+	},
+	{
+		id:          "E14",
+		level:       "SHOULD",
+		requirement: "Event streams have X-Accel-Buffering: no, so that a proxy sends each event on at once (basic/transports)",
+		revisions:   stateless,
+		test:        testEventStreamsAreNotBuffered,
+	},
+	{
+		id:          "E15",
+		level:       "MUST",
+		requirement: "A request of a session that has ended or does not exist gets 404, and a new initialize opens another one (basic/transports, session management 3 and 4)",
+		revisions:   "until 2025-11-25",
+		test:        testUnknownSession,
+	},
+	{
+		id:          "E16",
+		requirement: "An idle stream without an end of its own gets a comment now and then, so that no proxy closes it (basic/transports)",
+		revisions:   all,
+		test:        testIdleStream,
 	},
 }
 
@@ -485,5 +506,83 @@ func testBothKindsOfRevision(t *testing.T) {
 	a := s.send(t, callTool(openTool).bearer(token))
 	if got := a.header["Mcp-Session-Id"]; got != nil {
 		t.Errorf("the stateless revision got session %q", got)
+	}
+}
+
+// listenRequest opens the stream of the stateless revision. It has no end of its own.
+func listenRequest() request {
+	q := statelessRequest("subscriptions/listen", "", map[string]any{"notifications": map[string]any{"toolsListChanged": true}})
+	q.stream = true
+	return q
+}
+
+func testEventStreamsAreNotBuffered(t *testing.T) {
+	s := start(t)
+	token := s.token()
+	session := s.open(t, token)
+	get := endpointRequest(http.MethodGet).with("MCP-Protocol-Version", stateful).with("Mcp-Session-Id", session)
+	get.stream = true
+	for name, q := range map[string]request{
+		"subscriptions/listen": listenRequest(),
+		"GET":                  get,
+		"stateless call":       callTool(openTool),
+		"stateful call":        callToolIn(session, openTool),
+	} {
+		a := s.send(t, q.bearer(token))
+		if got := a.header.Get("Content-Type"); a.status != http.StatusOK || got != "text/event-stream" {
+			t.Errorf("%s: status %d, Content-Type %q; want an event stream", name, a.status, got)
+		}
+		if got := a.header.Get("X-Accel-Buffering"); got != "no" {
+			t.Errorf("%s: X-Accel-Buffering %q, want no", name, got)
+		}
+	}
+	if got := s.send(t, discover()).header.Get("X-Accel-Buffering"); got != "" {
+		t.Errorf("a rejection has X-Accel-Buffering %q", got)
+	}
+}
+
+func testUnknownSession(t *testing.T) {
+	s := start(t)
+	ada, bob := s.token(), s.token(claim("sub", "user_bob"))
+	session, ended := s.open(t, ada), s.open(t, ada)
+	in := func(method, session string) request {
+		return endpointRequest(method).with("MCP-Protocol-Version", stateful).with("Mcp-Session-Id", session)
+	}
+	s.wantAccepted(t, in(http.MethodDelete, ended).bearer(ada))
+	for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodDelete} {
+		for name, q := range map[string]request{
+			"unknown session":         in(method, "unknown").bearer(ada),
+			"session without a seal":  in(method, strings.Split(session, ".")[0]).bearer(ada),
+			"two sessions":            in(method, session).with("Mcp-Session-Id", session, session).bearer(ada),
+			"session of another user": in(method, session).bearer(bob),
+		} {
+			t.Log(method, name)
+			s.wantRejected(t, q, sessionOfAnotherUser)
+		}
+		if a := s.send(t, in(method, ended).bearer(ada)); a.status != http.StatusNotFound {
+			t.Errorf("%s of a session that has ended: status %d, want 404", method, a.status)
+		}
+	}
+	// A client that is now another user's forgets the session after the 404.
+	s.wantRejected(t, initialize().with("Mcp-Session-Id", session).bearer(bob), sessionOfAnotherUser)
+	s.open(t, bob)
+	s.wantCall(t, callToolIn(session, openTool).bearer(ada))
+}
+
+func testIdleStream(t *testing.T) {
+	for name, q := range map[string]request{"GET": endpointRequest(http.MethodGet), "subscriptions/listen": listenRequest()} {
+		synctest.Test(t, func(t *testing.T) {
+			p := startInProcess(t)
+			p.endpoint = func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				w.(http.Flusher).Flush()
+				<-r.Context().Done()
+			}
+			// The stream ends with its token, after an hour and the leeway of 30 seconds.
+			a := p.send(t, q.bearer(p.token()))
+			if got := strings.Count(a.body, ": keep-alive\n\n"); got < 60 || got > 200 || len(a.body) != got*len(": keep-alive\n\n") {
+				t.Errorf("%s: %d comments in an hour, want one every minute at least and nothing else", name, got)
+			}
+		})
 	}
 }

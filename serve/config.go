@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
+	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -49,6 +52,42 @@ type Config struct {
 	AllowedHosts   []string
 	Revoked        func(gatehouse.Identity) bool
 	KeyFile        string
+
+	// SessionKey is the secret key of session IDs; see [gatehouse.Config] and
+	// docs/replicas.md. Empty means the environment variable MCP_SESSION_KEY, a text of at
+	// least 32 bytes, or else a random key for each process.
+	SessionKey gatehouse.SessionKey
+
+	// These limit sessions; see [gatehouse.Config]. An idle session ends after
+	// SessionTimeout.
+	MaxSessions, MaxSessionsPerUser int
+	SessionTimeout                  time.Duration
+
+	// Stateless serves the revisions until 2025-11-25 without sessions too, so that any
+	// replica can answer any request. The server then cannot ask its clients anything
+	// during a call (elicitation, sampling, roots), and has no stream for notifications in
+	// these revisions. Revision 2026-07-28 has no sessions in either case.
+	Stateless bool
+
+	// DrainDelay is how long the server still accepts requests after its context has ended,
+	// while /readyz answers 503: set it to the time that the load balancer needs to notice.
+	// Zero means no delay.
+	DrainDelay time.Duration
+
+	// ShutdownTimeout is how long running calls may then take to finish. Zero means ten
+	// seconds.
+	ShutdownTimeout time.Duration
+
+	// Routes, if not nil, is called once, by [Server.Serve] or [Server.Handler], to add
+	// routes to the server. They are public, except for handlers that [gatehouse.Guard.Wrap]
+	// of the given guard wraps. The paths of the server itself come first: the endpoint, the
+	// discovery documents, /healthz and /readyz. A route for one of them is an error.
+	Routes func(*http.ServeMux, *gatehouse.Guard)
+
+	// Middleware, if not nil, wraps the complete handler. It is inside the log and outside
+	// the guard: it sees every request, with its token and before any check. A
+	// [http.ResponseWriter] of its own needs a method Unwrap, so that streams work.
+	Middleware func(http.Handler) http.Handler
 
 	// URL is the public URL of the server, as users type it: an origin like
 	// "https://mcp.example.com", to which Path is appended, or the full URL of the
@@ -97,7 +136,7 @@ type Config struct {
 func newServer(cfg Config, settings *env.Env) (*Server, error) {
 	cfg, configErr := cfg.complete(settings)
 	resource, urlErr := cfg.publicURL(settings)
-	s := &Server{config: cfg, resource: resource, logger: cfg.Logger}
+	s := &Server{config: cfg, resource: resource, logger: cfg.Logger, bodies: listen.DefaultBodyTimeouts}
 	var guardErr error
 	if urlErr != nil {
 		_, guardErr = s.newGuard(cfg.validationURL())
@@ -144,6 +183,8 @@ func (cfg Config) complete(settings *env.Env) (Config, error) {
 	cfg.Port = n
 
 	cfg.checkLandingTools(fault)
+	cfg.completeSessionKey(settings, fault)
+	cfg.completeTimes(fault)
 	if cfg.ServerOptions != nil {
 		cfg.Instructions = cmp.Or(cfg.Instructions, cfg.ServerOptions.Instructions)
 	}
@@ -250,6 +291,10 @@ func (cfg Config) checkGuardAlone() error {
 		{"Revoked", cfg.Revoked != nil},
 		{"KeyFile", cfg.KeyFile != ""},
 		{"LandingTools", len(cfg.LandingTools) > 0},
+		{"SessionKey", len(cfg.SessionKey) > 0},
+		{"MaxSessions", cfg.MaxSessions != 0},
+		{"MaxSessionsPerUser", cfg.MaxSessionsPerUser != 0},
+		{"SessionTimeout", cfg.SessionTimeout != 0},
 	} {
 		if setting.isSet {
 			ignored = append(ignored, setting.field)
@@ -281,8 +326,14 @@ func (s *Server) newGuard(resource string) (*gatehouse.Guard, error) {
 		LocalPath:      s.guardLocalPath(),
 		Revoked:        cfg.Revoked,
 		KeyFile:        cfg.KeyFile,
-		Logger:         cfg.Logger,
-		OnReject:       recordRejection,
+
+		SessionKey:         cfg.SessionKey,
+		MaxSessions:        cfg.MaxSessions,
+		MaxSessionsPerUser: cfg.MaxSessionsPerUser,
+		SessionTimeout:     cfg.SessionTimeout,
+
+		Logger:   cfg.Logger,
+		OnReject: recordRejection,
 	}
 	if !cfg.NoLandingPage {
 		guardConfig.LandingPage = s.landingPage()

@@ -97,10 +97,8 @@ func (o *outcome) attrs(r *http.Request, took time.Duration) []slog.Attr {
 		slog.Int("status", o.status),
 		slog.Duration("took", took.Round(time.Microsecond)),
 	)
-	// Requests of the stateless revisions name the operation in headers. The go-sdk
-	// rejects a request whose headers differ from its body.
 	if m := r.Header.Get("Mcp-Method"); m != "" {
-		attrs = append(attrs, slog.String("operation", quote.Clip(strings.TrimSpace(m+" "+r.Header.Get("Mcp-Name")), maxLogged)))
+		attrs = append(attrs, slog.String(o.operationKey(r), quote.Clip(strings.TrimSpace(m+" "+r.Header.Get("Mcp-Name")), maxLogged)))
 	}
 	if o.caller.Kind() == slog.KindGroup {
 		attrs = append(attrs, slog.Attr{Key: "caller", Value: o.caller})
@@ -109,6 +107,18 @@ func (o *outcome) attrs(r *http.Request, took time.Duration) []slog.Attr {
 		attrs = append(attrs, slog.Any("rejection", *o.rejection))
 	}
 	return attrs
+}
+
+// operationKey returns the name of the attribute with the operation that the headers name.
+// The go-sdk compares the headers with the body in the stateless revisions, and rejects a
+// request in which they differ. Otherwise the headers are only what the client claims.
+func (o *outcome) operationKey(r *http.Request) string {
+	compared := r.Header.Get(versionHeader) >= firstStateless && o.rejection == nil &&
+		o.caller.Kind() == slog.KindGroup && o.status < http.StatusBadRequest
+	if compared {
+		return "operation"
+	}
+	return "claimed_operation"
 }
 
 // statusWriter records the status of the response.
@@ -131,8 +141,17 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// Flush makes w an [http.Flusher].
-func (w *statusWriter) Flush() { http.NewResponseController(w.ResponseWriter).Flush() }
+// Flush makes w an [http.Flusher]. Like net/http, it ignores the error;
+// [http.ResponseController.Flush] returns it.
+func (w *statusWriter) Flush() { w.FlushError() }
+
+// FlushError is what [http.ResponseController.Flush] calls. A flush sends the header.
+func (w *statusWriter) FlushError() error {
+	if w.outcome.status == 0 {
+		w.outcome.status = http.StatusOK
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
 
 // Unwrap makes w usable with [http.ResponseController].
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -8,12 +8,14 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"html/template"
 	"net/http"
 	"regexp"
 	"strings"
 	"sync"
 
+	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -26,7 +28,10 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveReady(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
-	if s.guard.Ready(ctx) != nil {
+	if err := s.guard.Ready(ctx); errors.Is(err, gatehouse.ErrShuttingDown) {
+		writeStatus(w, http.StatusServiceUnavailable, "shutting down")
+		return
+	} else if err != nil {
 		writeStatus(w, http.StatusServiceUnavailable, "waiting for the keys of the identity provider")
 		return
 	}

@@ -19,10 +19,11 @@ const (
 	versionMember = "io.modelcontextprotocol/protocolVersion"
 )
 
-// allRevisions serves the stateless revisions of MCP and those with sessions on one
-// URL. A handler of the go-sdk serves only one of the two kinds.
-func allRevisions(server *mcp.Server) http.Handler {
-	getServer := func(*http.Request) *mcp.Server { return server }
+// revisions serves the stateless revisions of MCP and those with sessions on one URL. A
+// handler of the go-sdk serves only one of the two kinds. With [Config.Stateless], the
+// earlier revisions have no sessions either.
+func (s *Server) revisions() http.Handler {
+	getServer := func(*http.Request) *mcp.Server { return s.MCP }
 	// The go-sdk's check of the Host header is off: the guard checks it against the
 	// public URL, and the go-sdk would reject requests from a proxy on this machine.
 	stateless := mcp.NewStreamableHTTPHandler(getServer, &mcp.StreamableHTTPOptions{
@@ -30,8 +31,11 @@ func allRevisions(server *mcp.Server) http.Handler {
 		DisableLocalhostProtection:   true,
 		PropagateRequestCancellation: true,
 	})
+	if s.config.Stateless {
+		return stateless
+	}
 	stateful := mcp.NewStreamableHTTPHandler(getServer, &mcp.StreamableHTTPOptions{
-		SessionTimeout:             sessionTimeout,
+		SessionTimeout:             s.guard.SessionTimeout(),
 		DisableLocalhostProtection: true,
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -17,7 +17,8 @@
 // server answers the stateless revision of MCP (2026-07-28) and the earlier
 // revisions, which have sessions, on one URL. It also serves the discovery
 // documents, a landing page for browsers, /healthz and /readyz. It stops
-// gracefully when its context ends.
+// gracefully when its context ends: /readyz reports that first, running calls finish, and
+// their answers are delivered.
 //
 // With Go's defaults, a server with little live data spends much of its processor
 // time on garbage collection. The environment variable GOGC=400 takes about a third
@@ -32,6 +33,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -47,12 +50,12 @@ const (
 	defaultPath = "/mcp"
 
 	maxPort = 65535
-	// sessionTimeout ends unused sessions of the revisions before 2026-07-28. Their
-	// clients then start a new one.
-	sessionTimeout = time.Hour
-	// shutdownTimeout is how long running calls may take to finish after the context
-	// has ended.
-	shutdownTimeout = 10 * time.Second
+	// defaultShutdownTimeout is how long running calls may take to finish after the
+	// context has ended.
+	defaultShutdownTimeout = 10 * time.Second
+	// closeTimeout is how long the sessions of the go-sdk may take to close at the end.
+	// Closing one waits for its tools, and a tool may ignore its context.
+	closeTimeout = time.Second
 	// readyTimeout bounds one request of /readyz.
 	readyTimeout = 3 * time.Second
 )
@@ -66,6 +69,12 @@ type Server struct {
 	resource *url.URL // nil if no URL is configured: it then follows from the listener
 	guard    *gatehouse.Guard
 	logger   *slog.Logger
+	bodies   listen.BodyTimeouts // of every path; tests replace it
+
+	handler struct {
+		sync.Mutex
+		http.Handler // nil until it is needed; the URL is final from then on
+	}
 }
 
 // New validates cfg, completes it from the environment and returns its server. It
@@ -87,9 +96,42 @@ func (s *Server) URL() string { return s.guard.Resource() }
 // it only once the server listens: a different port needs a new guard.
 func (s *Server) Guard() *gatehouse.Guard { return s.guard }
 
+// Handler returns the complete handler of the server: the endpoint behind the guard, the
+// discovery documents, the landing page, /healthz, /readyz and [Config.Routes], inside
+// [Config.Middleware] and the log. Use it in tests, or with a router or listener of your own,
+// in place of [Server.ListenAndServe]. The URL of the endpoint is final from then on: set
+// Config.URL, or listen on localhost and the configured port. When you stop, call
+// [gatehouse.Guard.Shutdown] of [Server.Guard] as its comment says. Handler panics if
+// Config.Routes has a route for a path of the server, as [http.ServeMux.Handle] does.
+func (s *Server) Handler() http.Handler {
+	handler, err := s.finalHandler()
+	if err != nil {
+		panic(err)
+	}
+	return handler
+}
+
+// finalHandler makes the handler of the server on its first call.
+func (s *Server) finalHandler() (http.Handler, error) {
+	s.handler.Lock()
+	defer s.handler.Unlock()
+	if s.handler.Handler != nil {
+		return s.handler.Handler, nil
+	}
+	handler, err := s.newHandler()
+	if err != nil {
+		return nil, err
+	}
+	s.MCP.AddReceivingMiddleware(s.guard.Middleware())
+	s.handler.Handler = handler
+	return handler, nil
+}
+
 // ListenAndServe listens on the configured host and port and serves until ctx ends.
-// It then accepts no more requests, gives running calls ten seconds to finish, and
-// returns nil. Any other end is an error. Call it or [Server.Serve] once.
+// It then stops in this order: /readyz answers 503; requests are still served for
+// [Config.DrainDelay]; it accepts no more requests, and running calls have
+// [Config.ShutdownTimeout] to finish, so that their answers are delivered; streams end. It
+// then returns nil. Any other end is an error. Call it or [Server.Serve] once.
 func (s *Server) ListenAndServe(ctx context.Context) error {
 	listeners, err := listen.TCP(s.config.Host, s.config.Port)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -111,18 +153,26 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 		closeAll(listeners)
 		return err
 	}
-	s.MCP.AddReceivingMiddleware(s.guard.Middleware())
+	handler, err := s.finalHandler()
+	if err != nil {
+		closeAll(listeners)
+		return err
+	}
 	s.logStart()
 	// The keys are fetched now so that the first user does not wait for them. The
 	// server starts even if the provider is unavailable: requests get 503 until it
 	// answers.
 	go s.guard.Ready(ctx)
 
-	srv := listen.NewServer(s.handler(), s.logger)
-	srv.RegisterOnShutdown(s.closeSessions)
 	waitForLog := s.logStop(ctx)
-	err := listen.Serve(ctx, srv, shutdownTimeout, listeners...)
+	err = listen.Serve(ctx, listen.NewServer(handler, s.logger), listen.Shutdown{
+		Begin: s.guard.Drain,
+		Delay: s.config.DrainDelay,
+		Grace: s.config.ShutdownTimeout,
+		Drain: func(ctx context.Context) { s.guard.Shutdown(ctx) },
+	}, listeners...)
 	waitForLog()
+	s.closeSessions()
 	if s.config.Guard == nil {
 		s.guard.Close()
 	}
@@ -142,6 +192,16 @@ func (s *Server) bindURL(l net.Listener) error {
 	if addr.Port == s.config.Port {
 		return nil
 	}
+	s.handler.Lock()
+	defer s.handler.Unlock()
+	if s.handler.Handler != nil {
+		return &gatehouse.ConfigError{
+			Field:   "Port",
+			Value:   strconv.Itoa(s.config.Port),
+			Problem: fmt.Sprintf("is not the port of the listener, which is %d, and Handler was called before", addr.Port),
+			Fix:     "set URL or Port, or call Handler after the server listens",
+		}
+	}
 	guard, err := s.newGuard(s.config.loopbackURL(addr.Port))
 	if err != nil {
 		return err
@@ -151,13 +211,24 @@ func (s *Server) bindURL(l net.Listener) error {
 	return nil
 }
 
-func (s *Server) handler() http.Handler {
+// newHandler makes the handler of the server. Its own paths come first, so that no route of
+// the user's replaces the guard; Middleware is outside the guard, and sees every request
+// before it.
+func (s *Server) newHandler() (http.Handler, error) {
+	otherPaths, err := s.otherPaths()
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
-	s.guard.Mount(mux, recordCallers(allRevisions(s.MCP)))
+	s.guard.Mount(mux, recordCallers(s.revisions()))
 	mux.HandleFunc("/healthz", s.serveHealth)
 	mux.HandleFunc("/readyz", s.serveReady)
-	mux.HandleFunc("/", s.serveOtherPaths)
-	return logRequests(s.logger, mux)
+	mux.Handle("/", otherPaths)
+	var handler http.Handler = mux
+	if s.config.Middleware != nil {
+		handler = s.config.Middleware(handler)
+	}
+	return logRequests(s.logger, listen.LimitBodies(s.bodies, handler)), nil
 }
 
 // logStart logs the configuration, and a warning for each setting that carries a risk.
@@ -177,7 +248,7 @@ func (s *Server) logStop(ctx context.Context) (wait func()) {
 	logged := make(chan struct{})
 	cancel := context.AfterFunc(ctx, func() {
 		defer close(logged)
-		s.logger.Info("stopping", "reason", context.Cause(ctx), "timeout", shutdownTimeout)
+		s.logger.Info("stopping", "reason", context.Cause(ctx), "delay", s.config.DrainDelay, "timeout", s.config.ShutdownTimeout)
 	})
 	return func() {
 		if !cancel() {
@@ -186,11 +257,22 @@ func (s *Server) logStop(ctx context.Context) (wait func()) {
 	}
 }
 
-// closeSessions ends the streams of all sessions, which would otherwise last for the
-// whole of shutdownTimeout.
+// closeSessions closes all sessions of the go-sdk, and waits a moment for them. It must not
+// be called while calls run, because their answers would be lost.
 func (s *Server) closeSessions() {
+	var closing sync.WaitGroup
 	for session := range s.MCP.Sessions() {
-		session.Close()
+		closing.Go(func() { session.Close() })
+	}
+	closed := make(chan struct{})
+	go func() {
+		closing.Wait()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(closeTimeout):
+		s.logger.Warn("a tool ignores the end of its context")
 	}
 }
 

@@ -162,7 +162,7 @@ func TestPathBehindAPrefixProxy(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := httptest.NewRecorder()
-		server.handler().ServeHTTP(w, httptest.NewRequest("POST", path, nil))
+		server.Handler().ServeHTTP(w, httptest.NewRequest("POST", path, nil))
 		if w.Code != want {
 			t.Errorf("POST %s: got status %d, want %d", path, w.Code, want)
 		}

@@ -82,13 +82,13 @@ func (e *devEnvironment) serverAddress() string {
 
 func (e *devEnvironment) serveClerk(ctx context.Context) error {
 	server := listen.NewServer(e.window.Handler(e.clerk), e.logger)
-	return listen.Serve(ctx, server, stopTimeout, e.clerkListeners...)
+	return listen.Serve(ctx, server, listen.Shutdown{Grace: stopTimeout}, e.clerkListeners...)
 }
 
 func (e *devEnvironment) serveProxy(ctx context.Context) error {
 	target := &url.URL{Scheme: "http", Host: e.serverAddress()}
 	server := listen.NewServer(e.window.Proxy(target, e.logger), e.logger)
-	return listen.Serve(ctx, server, stopTimeout, e.proxyListeners...)
+	return listen.Serve(ctx, server, listen.Shutdown{Grace: stopTimeout}, e.proxyListeners...)
 }
 
 // runServer runs the user's command, or the demo server if there is no command.

@@ -32,18 +32,34 @@ func NewServer(handler http.Handler, logger *slog.Logger) *http.Server {
 	}
 }
 
+// closeTimeout is how long connections may take to become idle after the grace of a
+// [Shutdown], in which [Shutdown.Drain] has ended what was left.
+const closeTimeout = time.Second
+
+// Shutdown is how [Serve] ends after its context.
+type Shutdown struct {
+	// Begin, if not nil, is called first. The server still accepts requests.
+	Begin func()
+	// Delay is how long the server then accepts requests as before, so that load balancers
+	// notice that it is about to stop.
+	Delay time.Duration
+	// Grace is how long running requests may then take to finish.
+	Grace time.Duration
+	// Drain, if not nil, is called when the listeners are about to close. It ends what
+	// would not end by itself, such as streams. Its context ends with Grace.
+	Drain func(context.Context)
+}
+
 // Serve serves HTTP requests on all listeners until ctx ends, one of the listeners
-// fails, or srv is shut down. It then accepts no more connections, gives running
-// requests at most grace to finish, and closes the connections that are left, which
-// ends the contexts of their requests. It closes the listeners in every case.
+// fails, or srv is shut down. It then stops as shutdown says: it accepts no more
+// connections, lets running requests finish, and closes the connections that are left,
+// which ends the contexts of their requests. It closes the listeners in every case. If a
+// listener has failed, there is no delay.
 //
 // Serve returns the error of the listener that failed, or nil. When it returns,
 // nothing listens any more; only a handler that ignores the end of its request's
 // context may still run.
-//
-// For work at the beginning of the shutdown, such as ending streams that would
-// otherwise last for the whole of grace, see [http.Server.RegisterOnShutdown].
-func Serve(ctx context.Context, srv *http.Server, grace time.Duration, listeners ...net.Listener) error {
+func Serve(ctx context.Context, srv *http.Server, shutdown Shutdown, listeners ...net.Listener) error {
 	if len(listeners) == 0 {
 		return errors.New("no listener to serve on")
 	}
@@ -55,9 +71,16 @@ func Serve(ctx context.Context, srv *http.Server, grace time.Duration, listeners
 	var err error
 	select {
 	case <-ctx.Done():
+		if shutdown.Begin != nil {
+			shutdown.Begin()
+		}
+		select {
+		case <-time.After(shutdown.Delay):
+		case err = <-ended:
+		}
 	case err = <-ended:
 	}
-	shutDown(srv, grace)
+	shutdown.run(srv)
 	serving.Wait()
 	return err
 }
@@ -69,10 +92,24 @@ func serveOn(srv *http.Server, l net.Listener) error {
 	return nil
 }
 
-func shutDown(srv *http.Server, grace time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), grace)
+// run closes the listeners and waits for the running requests.
+func (s Shutdown) run(srv *http.Server) {
+	var draining sync.WaitGroup
+	if s.Drain != nil {
+		draining.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), s.Grace)
+			defer cancel()
+			s.Drain(ctx)
+		})
+	}
+	timeout := s.Grace
+	if s.Drain != nil {
+		timeout += closeTimeout
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	if srv.Shutdown(ctx) != nil {
 		srv.Close()
 	}
+	draining.Wait()
 }

@@ -38,6 +38,11 @@ func serve(t *testing.T, grace time.Duration, handler http.HandlerFunc) *running
 
 func serveOn(t *testing.T, grace time.Duration, handler http.HandlerFunc, listeners ...net.Listener) *running {
 	t.Helper()
+	return serveUntil(t, listen.Shutdown{Grace: grace}, handler, listeners...)
+}
+
+func serveUntil(t *testing.T, shutdown listen.Shutdown, handler http.HandlerFunc, listeners ...net.Listener) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	r := &running{
 		Server:    listen.NewServer(handler, slog.New(slog.DiscardHandler)),
@@ -51,7 +56,7 @@ func serveOn(t *testing.T, grace time.Duration, handler http.HandlerFunc, listen
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		r.result <- listen.Serve(ctx, r.Server, grace, listeners...)
+		r.result <- listen.Serve(ctx, r.Server, shutdown, listeners...)
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -162,6 +167,58 @@ func TestServeEndsRequestsAfterGrace(t *testing.T) {
 	}
 }
 
+// The server accepts requests during the delay, then drains, and delivers running answers.
+func TestServeStopsInOrder(t *testing.T) {
+	t.Parallel()
+	listeners, err := listen.TCP(listen.Localhost, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began, drained := make(chan struct{}), make(chan struct{})
+	started, release := make(chan struct{}, 1), make(chan struct{})
+	r := serveUntil(t, listen.Shutdown{
+		Begin: func() { close(began) },
+		Delay: 500 * time.Millisecond,
+		Grace: longGrace,
+		Drain: func(ctx context.Context) {
+			if _, ok := ctx.Deadline(); !ok {
+				t.Error("the context of Drain has no deadline")
+			}
+			close(drained)
+		},
+	}, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			started <- struct{}{}
+			<-release
+		}
+		io.WriteString(w, "finished")
+	}, listeners...)
+	slow := make(chan string, 1)
+	go func() {
+		got, err := get(r.urls[0] + "/slow")
+		slow <- got + errorText(err)
+	}()
+	<-started
+	r.stop()
+	<-began
+	if got, err := get(r.urls[0]); got != "finished" || err != nil {
+		t.Errorf("during the delay: got %q and error %v, want an answer", got, err)
+	}
+	select {
+	case <-drained:
+		t.Error("Drain was called before the delay was over")
+	default:
+	}
+	<-drained
+	close(release)
+	if got := <-slow; got != "finished" {
+		t.Errorf("the running request got %q, want finished", got)
+	}
+	if err := <-r.result; err != nil {
+		t.Errorf("Serve = %v, want nil", err)
+	}
+}
+
 func TestServeReturnsTheErrorOfAListener(t *testing.T) {
 	t.Parallel()
 	listeners := make([]net.Listener, 2)
@@ -204,7 +261,7 @@ func TestServeWithEndedContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	srv := listen.NewServer(http.HandlerFunc(sayHello), slog.New(slog.DiscardHandler))
-	if err := listen.Serve(ctx, srv, longGrace, listeners...); err != nil {
+	if err := listen.Serve(ctx, srv, listen.Shutdown{Grace: longGrace}, listeners...); err != nil {
 		t.Errorf("Serve = %v, want nil", err)
 	}
 	wantClosed(t, listeners)
@@ -213,7 +270,7 @@ func TestServeWithEndedContext(t *testing.T) {
 func TestServeWithoutListener(t *testing.T) {
 	t.Parallel()
 	srv := listen.NewServer(http.HandlerFunc(sayHello), slog.New(slog.DiscardHandler))
-	if err := listen.Serve(t.Context(), srv, longGrace); err == nil {
+	if err := listen.Serve(t.Context(), srv, listen.Shutdown{Grace: longGrace}); err == nil {
 		t.Error("Serve without a listener returned no error")
 	}
 }

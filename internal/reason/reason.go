@@ -48,6 +48,7 @@ const (
 	InsufficientPermission Reason = "insufficient_permission"
 	ResourceSpelling       Reason = "resource_spelling"
 	SessionOfAnotherUser   Reason = "session_of_another_user"
+	TooManySessions        Reason = "too_many_sessions"
 	BodyTooLarge           Reason = "body_too_large"
 	BodyUnreadable         Reason = "body_unreadable"
 	BodyMalformed          Reason = "body_malformed"
@@ -66,6 +67,8 @@ const (
 	CodeForbidden         = "forbidden"
 	CodeUnavailable       = "temporarily_unavailable"
 	CodeNoRegistration    = "registration_not_supported" // OpenID Connect Core 1.0, section 3.1.2.6
+	CodeNotFound          = "not_found"
+	CodeTooManyRequests   = "too_many_requests"
 )
 
 // Info describes one [Reason].
@@ -339,18 +342,28 @@ var infos = []Info{
 	},
 	{
 		Reason: SessionOfAnotherUser,
-		Status: http.StatusForbidden,
-		Code:   CodeForbidden,
-		Phrase: "this session belongs to another user",
-		When:   "another principal opened the session",
-		Do:     "nothing, if a client changed users; otherwise someone may be using a stolen session ID",
+		Status: http.StatusNotFound,
+		Code:   CodeNotFound,
+		Phrase: "this session does not exist, start a new one",
+		When: "the session ID was issued to another principal, by a process with another session key, or not at all; " +
+			"a client that changed users or outlived a restart sends such an ID",
+		Do: "nothing, if this is rare: clients start a new session; " +
+			"if it happens on every second request, share SessionKey between the replicas, or route by session ID",
+	},
+	{
+		Reason: TooManySessions,
+		Status: http.StatusTooManyRequests,
+		Code:   CodeTooManyRequests,
+		Phrase: "too many sessions or streams are open, close some or try again later",
+		When:   "the user, or the server as a whole, has as many open sessions or streams as are allowed",
+		Do:     "find out which client opens sessions without closing them; MaxSessions and MaxSessionsPerUser set the limits",
 	},
 	{
 		Reason: BodyTooLarge,
 		Status: http.StatusRequestEntityTooLarge,
 		Code:   CodeInvalidRequest,
 		Phrase: "the request body is too large",
-		When:   "the body is longer than 4 MiB, or has more than 256 operations and requirements depend on them",
+		When:   "the body is longer than 4 MiB, or has more than 256 messages or operations",
 		Do:     "send less in one request",
 	},
 	{

@@ -1,0 +1,99 @@
+package gatehouse
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Methods that open something that lasts longer than one answer.
+const (
+	methodInitialize = "initialize"           // opens a session, until revision 2025-11-25
+	methodListen     = "subscriptions/listen" // opens a stream, since revision 2026-07-28
+)
+
+// maxMessages bounds the messages of a batch that are read. Only revision 2025-03-26 has
+// batches.
+const maxMessages = 256
+
+var errTooManyMessages = errors.New("the batch has too many messages")
+
+// messageKind is what the guard must know of a request to end it in time.
+type messageKind struct {
+	stream       bool // whether the answer is a stream without an end of its own
+	opensSession bool // whether the answer may open a session
+}
+
+// kindOf returns the kind of a request with the given body. The headers that repeat the
+// method are not used: servers compare them with the body in the newest revision only.
+//
+// A body that cannot be parsed is rejected only if requirements depend on it. Otherwise
+// the server may read it differently, so it counts as both kinds.
+func kindOf(r *http.Request, body []byte) messageKind {
+	switch {
+	case r.Method == http.MethodGet:
+		return messageKind{stream: true}
+	case r.Method != http.MethodPost || !mayOpen(body):
+		return messageKind{}
+	}
+	kind, err := parseKind(body)
+	if err != nil {
+		return messageKind{stream: true, opensSession: true}
+	}
+	return kind
+}
+
+// mayOpen reports whether a message in body can have one of the methods above: without an
+// escape, JSON has only one way to write them. Most bodies need not be parsed because of it.
+func mayOpen(body []byte) bool {
+	return bytes.IndexByte(body, '\\') >= 0 ||
+		bytes.Contains(body, []byte(methodInitialize)) || bytes.Contains(body, []byte(methodListen))
+}
+
+func parseKind(body []byte) (kind messageKind, err error) {
+	messages, err := messagesOf(body)
+	if err != nil {
+		return kind, err
+	}
+	for _, message := range messages {
+		m, err := membersOf(message)
+		if err != nil {
+			return kind, err
+		}
+		if m["method"] == nil {
+			continue
+		}
+		var method string
+		if err := m.decode("method", &method); err != nil {
+			return kind, err
+		}
+		kind.stream = kind.stream || method == methodListen
+		kind.opensSession = kind.opensSession || method == methodInitialize
+	}
+	return kind, nil
+}
+
+// messagesOf returns the messages of a body: those of a batch, or the only one.
+func messagesOf(body []byte) ([]jsontext.Value, error) {
+	if jsontext.Value(body).Kind() != '[' {
+		return []jsontext.Value{body}, nil
+	}
+	d := jsontext.NewDecoder(bytes.NewReader(body))
+	if _, err := d.ReadToken(); err != nil {
+		return nil, err
+	}
+	var messages []jsontext.Value
+	for d.PeekKind() != ']' {
+		if len(messages) == maxMessages {
+			return nil, errTooManyMessages
+		}
+		message, err := d.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		messages = append(messages, message.Clone())
+	}
+	return messages, nil
+}

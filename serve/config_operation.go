@@ -1,0 +1,113 @@
+package serve
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/env"
+)
+
+// sessionKeyVariable is the environment variable of [Config.SessionKey].
+const sessionKeyVariable = "MCP_SESSION_KEY"
+
+// minSessionKey is the least length of a session key in bytes; see [gatehouse.Config].
+const minSessionKey = 32
+
+// completeSessionKey sets the key of session IDs from the environment. The variable has no
+// effect where there are no sessions, or where Guard has a key of its own.
+func (cfg *Config) completeSessionKey(settings *env.Env, fault func(field, value, problem, fix string)) {
+	if len(cfg.SessionKey) > 0 || cfg.Stateless || cfg.Guard != nil {
+		return
+	}
+	key := settings.Get(sessionKeyVariable)
+	if key != "" && len(key) < minSessionKey {
+		fault(sessionKeyVariable, "", fmt.Sprintf("has %d bytes, want at least %d", len(key), minSessionKey),
+			`set it to random text, like that of "openssl rand -base64 32", or leave it empty`)
+		return
+	}
+	cfg.SessionKey = gatehouse.SessionKey(key)
+}
+
+// completeTimes sets the defaults of the settings of shutdown and sessions, and reports the
+// faults in them.
+func (cfg *Config) completeTimes(fault func(field, value, problem, fix string)) {
+	if cfg.DrainDelay < 0 {
+		fault("DrainDelay", cfg.DrainDelay.String(), "is negative", "use 0 for no delay, or a positive duration")
+		cfg.DrainDelay = 0
+	}
+	if cfg.ShutdownTimeout < 0 {
+		fault("ShutdownTimeout", cfg.ShutdownTimeout.String(), "is negative", "use 0 for the default of 10s, or a positive duration")
+	}
+	cfg.ShutdownTimeout = cmp.Or(max(cfg.ShutdownTimeout, 0), defaultShutdownTimeout)
+	if cfg.Stateless {
+		cfg.checkStateless(fault)
+	}
+}
+
+// checkStateless reports settings that have no effect without sessions.
+func (cfg *Config) checkStateless(fault func(field, value, problem, fix string)) {
+	const problem, fix = "has no effect with Stateless", "remove it, or serve with sessions"
+	if len(cfg.SessionKey) > 0 {
+		fault("SessionKey", "", problem, fix)
+	}
+	if cfg.SessionTimeout != 0 {
+		fault("SessionTimeout", cfg.SessionTimeout.String(), problem, fix)
+	}
+}
+
+// otherPaths returns the handler of all paths that are not the server's own: the routes of
+// [Config.Routes], and the answers for the rest. It reports a route that the server's own
+// paths hide.
+func (s *Server) otherPaths() (http.Handler, error) {
+	if s.config.Routes == nil {
+		return http.HandlerFunc(s.serveOtherPaths), nil
+	}
+	mux := http.NewServeMux()
+	s.config.Routes(mux, s.guard)
+	resource, err := url.Parse(s.guard.Resource())
+	if err != nil {
+		return nil, err
+	}
+	own := append(s.guard.MetadataPaths(), s.endpointPath(), "/healthz", "/readyz")
+	for _, path := range own {
+		hidden := path
+		if path == "/" { // a route for "/" still serves the other paths
+			hidden = "/{$}"
+		}
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete, http.MethodPut, http.MethodPatch} {
+			r, err := http.NewRequestWithContext(context.Background(), method, path, nil)
+			if err != nil {
+				return nil, err
+			}
+			r.Host = resource.Host // a pattern may have it
+			if _, pattern := mux.Handler(r); pathOf(pattern) == hidden {
+				return nil, &gatehouse.ConfigError{
+					Field:   "Routes",
+					Value:   pattern,
+					Problem: "is a path that the server itself serves",
+					Fix:     "register another path; to wrap the server's own paths, set Middleware",
+				}
+			}
+		}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); pattern == "" {
+			s.serveOtherPaths(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}), nil
+}
+
+// pathOf returns the path of a pattern of [http.ServeMux]: "/a" of "GET example.com/a".
+func pathOf(pattern string) string {
+	if i := strings.IndexByte(pattern, '/'); i >= 0 {
+		return pattern[i:]
+	}
+	return ""
+}
