@@ -105,6 +105,8 @@ func (k jwk) checkUse() error {
 	switch {
 	case err != nil:
 		return err
+	case use == "enc":
+		return errForEncryption
 	case k.has("use") && use != "sig":
 		return fmt.Errorf("use is %s, want \"sig\"", quote.String(use))
 	case !k.has("key_ops"):

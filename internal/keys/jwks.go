@@ -19,7 +19,12 @@ const maxKeys = 100 // of one set
 type keySet struct {
 	keys    map[name][]crypto.PublicKey
 	skipped []string // one line for each key that is not used
+	faulty  bool     // whether one of them is not merely a key for encryption
 }
+
+// errForEncryption is why a key is not used that an issuer publishes for encryption, as many
+// do (RFC 7517 section 4.2).
+var errForEncryption = errors.New(`use is "enc", want "sig"`)
 
 // parseSet reads a key set. A key that cannot be used is skipped and does not affect the
 // others (RFC 7517 section 5); a set without a usable key is an error.
@@ -48,6 +53,7 @@ func parseSet(body []byte, algorithms []string) (keySet, error) {
 	for i, raw := range list {
 		n, key, err := parseKey(raw, algorithms)
 		if err != nil {
+			set.faulty = set.faulty || !errors.Is(err, errForEncryption)
 			set.skipped = append(set.skipped, fmt.Sprintf("key %d: %v", i+1, err))
 			continue
 		}

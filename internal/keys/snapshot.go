@@ -1,7 +1,9 @@
 package keys
 
 import (
+	"context"
 	"crypto"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -48,7 +50,11 @@ func (s *Set) adopt(c remote.Copy) error {
 		s.log.Info("signing keys changed", "generation", next.generation, "names", len(parsed.keys))
 	}
 	if len(parsed.skipped) > 0 && !slices.Equal(last.skipped, parsed.skipped) {
-		s.log.Warn("keys skipped", "why", parsed.skipped)
+		level := slog.LevelDebug
+		if parsed.faulty {
+			level = slog.LevelWarn
+		}
+		s.log.Log(context.Background(), level, "keys skipped", "why", parsed.skipped)
 	}
 	s.current.Store(next)
 	s.searches.turn()
