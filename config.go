@@ -230,8 +230,8 @@ func (cfg Config) validate() (*settings, error) {
 			"use 0 for the default of 30s, or at most 2m; for a larger difference, set the clock of this machine")
 	}
 	s.Leeway = cmp.Or(cfg.Leeway, DefaultLeeway)
-	s.validateSessions(&f)
 	s.validateKeyFile(&f)
+	s.validateSessions(&f)
 	if s.Logger == nil {
 		s.Logger = slog.Default()
 	}

@@ -2,6 +2,8 @@ package gatehouse_test
 
 import (
 	"bytes"
+	"encoding/base64"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -216,5 +218,26 @@ func TestScopesFixedAtRegistration(t *testing.T) {
 		if warned != fixed {
 			t.Errorf("fixed %v: warnings %q", fixed, guard.Warnings())
 		}
+	}
+}
+
+// Many issuers publish a key for encryption next to those for signatures. That is no fault.
+func TestKeyForEncryptionIsNotLogged(t *testing.T) {
+	n := base64.RawURLEncoding.EncodeToString(sharedKey.N.Bytes())
+	for use, logged := range map[string]bool{"sig": false, "enc": false, "other": true} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, `{"keys":[{"kty":"RSA","use":"sig","kid":"a","n":%q,"e":"AQAB"},{"kty":"RSA","use":%q,"kid":"b","n":%q,"e":"AQAB"}]}`,
+				n, use, n)
+		}))
+		var log bytes.Buffer
+		guard := newGuard(t, newIssuer(t), func(cfg *gatehouse.Config) {
+			cfg.Provider = gatehouse.OIDC(server.URL)
+			cfg.Provider.JWKSURL = server.URL + "/keys"
+			cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		})
+		if err := guard.Ready(t.Context()); err != nil || strings.Contains(log.String(), "keys skipped") != logged {
+			t.Errorf("use %q: got %v and log %s, want a line about skipped keys: %v", use, err, log.String(), logged)
+		}
+		server.Close()
 	}
 }

@@ -58,12 +58,12 @@ type Guard struct {
 	requests     *openRequests
 	requirements requirements
 	listings     listings
+	denials      denials
+	counters     counters
+	draining     atomic.Bool
+	limits       limits
 
 	registrationOff sync.Once // the log line
-	denials         denials
-	counters        counters
-	draining        atomic.Bool
-	limits          limits
 }
 
 // limits are the times that tests replace.
@@ -146,8 +146,8 @@ func (g *Guard) SessionTimeout() time.Duration { return g.settings.SessionTimeou
 
 // Ready reports whether tokens can be verified now: it returns nil if the provider's
 // keys are known or can be fetched, and [ErrShuttingDown] after [Guard.Drain]. Use it for
-// health checks. If the issuer has another name in its metadata, the error says which one
-// to configure.
+// health checks. If the issuer has another name in its metadata, the error says which one to
+// configure.
 func (g *Guard) Ready(ctx context.Context) error {
 	if g.draining.Load() {
 		return ErrShuttingDown

@@ -21,9 +21,10 @@ type operation struct {
 	name   string // of the tool or prompt, or URI of the resource; empty for other methods
 }
 
-// maxOperations bounds the messages of a batch, and the operations in all of them. Each
-// costs time before the server behind the guard sees the request.
-const maxOperations = 256
+// maxOperations bounds the messages of a batch (MCP 2025-03-26), and the operations in all of
+// them if requirements depend on those. A batch of 4 MiB has 130,000 notifications, for
+// which go-sdk 1.8 takes more than ten seconds.
+const maxOperations = maxMessages
 
 var errTooManyOperations = fmt.Errorf("more than %d messages or operations in one body", maxOperations)
 
@@ -33,7 +34,7 @@ var errTooManyOperations = fmt.Errorf("more than %d messages or operations in on
 // text on which readers disagree is an error, such as a member that appears twice.
 func operations(body []byte) ([]operation, error) {
 	messages := []jsontext.Value{body}
-	if messages[0].Kind() == '[' {
+	if isBatch(body) {
 		if err := checkBatchLength(body); err != nil {
 			return nil, err
 		}
@@ -53,6 +54,9 @@ func operations(body []byte) ([]operation, error) {
 	}
 	return ops, nil
 }
+
+// isBatch reports whether the body is an array, if it is JSON.
+func isBatch(body []byte) bool { return jsontext.Value(body).Kind() == '[' }
 
 // checkBatchLength returns an error if the array has more than maxOperations elements. It
 // reads no further than that.

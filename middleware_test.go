@@ -40,6 +40,12 @@ func connect(t *testing.T, guard *gatehouse.Guard, info func() *auth.TokenInfo) 
 			return next(ctx, method, req)
 		}
 	})
+	return connectTo(t, server)
+}
+
+// connectTo returns a client session of the server, in this process.
+func connectTo(t *testing.T, server *mcp.Server) *mcp.ClientSession {
+	t.Helper()
 	clientSide, serverSide := mcp.NewInMemoryTransports()
 	if _, err := server.Connect(t.Context(), serverSide, nil); err != nil {
 		t.Fatal(err)

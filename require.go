@@ -359,12 +359,15 @@ func (g *Guard) authorize(r *http.Request, c *caller) *Rejection {
 	if r.Method != http.MethodPost || r.Body == nil || r.Body == http.NoBody {
 		return g.requirements.authorize(&c.identity)
 	}
-	if g.requirements.none() {
-		return g.requirements.authorize(&c.identity)
-	}
 	body, rejection := readBody(r, c)
 	if rejection != nil {
 		return rejection
+	}
+	if g.requirements.none() {
+		if isBatch(body) && errors.Is(checkBatchLength(body), errTooManyOperations) {
+			return &Rejection{Reason: reason.BodyTooLarge, Err: errTooManyOperations, Identity: c.identity}
+		}
+		return g.requirements.authorize(&c.identity)
 	}
 	ops, err := operations(body)
 	if errors.Is(err, errTooManyOperations) {

@@ -326,4 +326,13 @@ func TestBodiesWithManyOperations(t *testing.T) {
 			t.Errorf("%.40q (%d bytes): got status %d, want %d", body, len(body), resp.StatusCode, status)
 		}
 	}
+	// Without requirements, only the length of a batch counts.
+	open := newGuard(t, is).Wrap(behind)
+	for body, status := range map[string]int{
+		batch(256): 200, batch(257): 413, " \n" + batch(257): 413, batch(1_300_000): 413, listen(257): 200, "[{]": 200, "x": 200,
+	} {
+		if resp := send(open, request{body: body, header: bearer(is.token(resource))}); resp.StatusCode != status {
+			t.Errorf("without requirements, %.40q (%d bytes): got status %d, want %d", body, len(body), resp.StatusCode, status)
+		}
+	}
 }

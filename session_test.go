@@ -229,13 +229,16 @@ func TestSessionsAreBounded(t *testing.T) {
 	first := openSession(t, handler, user(1))
 	second := openSession(t, handler, user(1))
 	for name, text := range map[string]string{
-		"one more":   initializeBody,
-		"escaped":    `{"jsonrpc":"2.0","id":1,"method":"\u0069nitialize","params":{}}`,
-		"batch":      `[` + pingBody + `,` + initializeBody + `]`,
-		"ambiguous":  `{"method":"ping","method":"initialize"}`,
-		"long batch": `[` + strings.Repeat(pingBody+",", 300) + initializeBody + `]`,
+		"one more":  initializeBody,
+		"escaped":   `{"jsonrpc":"2.0","id":1,"method":"\u0069nitialize","params":{}}`,
+		"batch":     `[` + pingBody + `,` + initializeBody + `]`,
+		"ambiguous": `{"method":"ping","method":"initialize"}`,
 	} {
 		wantTooMany(t, name, send(handler, request{header: bearer(user(1)), body: text}))
+	}
+	long := `[` + strings.Repeat(pingBody+",", 300) + initializeBody + `]`
+	if resp := send(handler, request{header: bearer(user(1)), body: long}); resp.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("long batch: status %d, want 413", resp.StatusCode)
 	}
 	if inner.opened != 2 {
 		t.Errorf("the handler opened %d sessions, want 2", inner.opened)
@@ -254,8 +257,8 @@ func TestSessionsAreBounded(t *testing.T) {
 	}
 	openSession(t, handler, user(2))
 	wantTooMany(t, "one more in all", initialize(3))
-	if got := guard.Stats(); got.Sessions != 3 || got.Rejected["too_many_sessions"] != 6 {
-		t.Errorf("Stats: %d sessions and %v, want 3 and 6 rejections", got.Sessions, got.Rejected)
+	if got := guard.Stats(); got.Sessions != 3 || got.Rejected["too_many_sessions"] != 5 {
+		t.Errorf("Stats: %d sessions and %v, want 3 and 5 rejections", got.Sessions, got.Rejected)
 	}
 
 	// A DELETE that succeeds and a 404 of the handler end a session.

@@ -89,17 +89,3 @@ func listingServer(guard *gatehouse.Guard) *mcp.Server {
 	server.AddReceivingMiddleware(guard.Middleware())
 	return server
 }
-
-func connectTo(t *testing.T, server *mcp.Server) *mcp.ClientSession {
-	t.Helper()
-	clientSide, serverSide := mcp.NewInMemoryTransports()
-	if _, err := server.Connect(t.Context(), serverSide, nil); err != nil {
-		t.Fatal(err)
-	}
-	session, err := mcp.NewClient(&mcp.Implementation{Name: "c", Version: "1"}, nil).Connect(t.Context(), clientSide, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { session.Close() })
-	return session
-}

@@ -66,9 +66,9 @@ const (
 	CodeInsufficientScope = "insufficient_scope"
 	CodeForbidden         = "forbidden"
 	CodeUnavailable       = "temporarily_unavailable"
+	CodeNoRegistration    = "registration_not_supported" // OpenID Connect Core 1.0, section 3.1.2.6
 	CodeNotFound          = "not_found"
 	CodeTooManyRequests   = "too_many_requests"
-	CodeNoRegistration    = "registration_not_supported" // OpenID Connect Core 1.0, section 3.1.2.6
 )
 
 // Info describes one [Reason].
@@ -363,7 +363,7 @@ var infos = []Info{
 		Status: http.StatusRequestEntityTooLarge,
 		Code:   CodeInvalidRequest,
 		Phrase: "the request body is too large",
-		When:   "the body is longer than 4 MiB, or has more than 256 operations and requirements depend on them",
+		When:   "the body is longer than 4 MiB, or has more than 256 messages or operations",
 		Do:     "send less in one request",
 	},
 	{
