@@ -38,7 +38,8 @@ func operations(body []byte) ([]operation, error) {
 		if err := checkBatchLength(body); err != nil {
 			return nil, err
 		}
-		if err := strictjson.Unmarshal(body, &messages); err != nil {
+		var err error
+		if messages, err = strictjson.ItemsShallow(body); err != nil {
 			return nil, err
 		}
 	}
@@ -178,7 +179,10 @@ func completionOf(kind, name, uri string) []operation {
 // members are the members of a JSON object.
 type members map[string]jsontext.Value
 
-func membersOf(object jsontext.Value) (members, error) { return strictjson.Members(object) }
+// membersOf reads the names of object strictly and leaves its values alone: what a caller
+// passes to a tool does not decide about access, and models write duplicate names and half
+// surrogate pairs into it.
+func membersOf(object jsontext.Value) (members, error) { return strictjson.MembersShallow(object) }
 
 // absent reports whether there is no member of that name, or it is null.
 func (m members) absent(name string) bool { return m[name] == nil || m[name].Kind() == 'n' }
