@@ -22,7 +22,7 @@ var (
 // compiled.
 var documents = []string{
 	"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/clerk.md", "docs/clients.md", "docs/local-clerk.md", "docs/performance.md",
-	"docs/reasons.md", "docs/reliability.md", "docs/replicas.md",
+	"docs/proxy.md", "docs/reasons.md", "docs/reliability.md", "docs/replicas.md",
 }
 
 func TestCodeInDocumentsIsCompiled(t *testing.T) {

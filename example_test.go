@@ -170,3 +170,33 @@ func ExampleIdentityOfHTTP() {
 	// Output:
 	// 401 {"error":"missing_token","error_description":"sign in to use this server","reason":"no_credentials"}
 }
+
+// The proxy sends another Host than that of the public URL, such as the name of an nginx
+// upstream.
+func ExampleConfig_allowedHosts() {
+	guard, err := gatehouse.New(gatehouse.Config{
+		Resource:     "https://mcp.example.com/mcp",
+		AllowedHosts: []string{"backend"},
+		Provider:     gatehouse.OIDC("https://issuer.example.com"),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(guard.Resource())
+	// Output: https://mcp.example.com/mcp
+}
+
+// The proxy removes a prefix from the path: the server listens on another path than that
+// of the public URL.
+func ExampleConfig_localPath() {
+	guard, err := gatehouse.New(gatehouse.Config{
+		Resource:  "https://example.com/tools/mcp",
+		LocalPath: "/mcp",
+		Provider:  gatehouse.OIDC("https://issuer.example.com"),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(guard.MetadataPaths()[0])
+	// Output: /.well-known/oauth-protected-resource/tools/mcp
+}
