@@ -24,7 +24,7 @@ type operation struct {
 // maxOperations bounds the messages of a batch (MCP 2025-03-26), and the operations in all of
 // them if requirements depend on those. A batch of 4 MiB has 130,000 notifications, for
 // which go-sdk 1.8 takes more than ten seconds.
-const maxOperations = maxMessages
+const maxOperations = 256
 
 var errTooManyOperations = fmt.Errorf("more than %d messages or operations in one body", maxOperations)
 
@@ -33,15 +33,9 @@ var errTooManyOperations = fmt.Errorf("more than %d messages or operations in on
 // compared exactly, as go-sdk does (encoding/json would read "Method" as "method"), and
 // text on which readers disagree is an error, such as a member that appears twice.
 func operations(body []byte) ([]operation, error) {
-	messages := []jsontext.Value{body}
-	if isBatch(body) {
-		if err := checkBatchLength(body); err != nil {
-			return nil, err
-		}
-		var err error
-		if messages, err = strictjson.ItemsShallow(body); err != nil {
-			return nil, err
-		}
+	messages, err := messagesOf(body)
+	if err != nil {
+		return nil, err
 	}
 	var ops []operation
 	for _, message := range messages {
@@ -54,6 +48,17 @@ func operations(body []byte) ([]operation, error) {
 		}
 	}
 	return ops, nil
+}
+
+// messagesOf returns the messages of a body: those of a batch, or the only one.
+func messagesOf(body []byte) ([]jsontext.Value, error) {
+	if !isBatch(body) {
+		return []jsontext.Value{body}, nil
+	}
+	if err := checkBatchLength(body); err != nil {
+		return nil, err
+	}
+	return strictjson.ItemsShallow(body)
 }
 
 // isBatch reports whether the body is an array, if it is JSON.

@@ -2,10 +2,7 @@ package gatehouse
 
 import (
 	"bytes"
-	"errors"
 	"net/http"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Methods that open something that lasts longer than one answer.
@@ -13,12 +10,6 @@ const (
 	methodInitialize = "initialize"           // opens a session, until revision 2025-11-25
 	methodListen     = "subscriptions/listen" // opens a stream, since revision 2026-07-28
 )
-
-// maxMessages bounds the messages of a batch that are read. Only revision 2025-03-26 has
-// batches.
-const maxMessages = 256
-
-var errTooManyMessages = errors.New("the batch has too many messages")
 
 // messageKind is what the guard must know of a request to end it in time.
 type messageKind struct {
@@ -73,27 +64,4 @@ func parseKind(body []byte) (kind messageKind, err error) {
 		kind.opensSession = kind.opensSession || method == methodInitialize
 	}
 	return kind, nil
-}
-
-// messagesOf returns the messages of a body: those of a batch, or the only one.
-func messagesOf(body []byte) ([]jsontext.Value, error) {
-	if jsontext.Value(body).Kind() != '[' {
-		return []jsontext.Value{body}, nil
-	}
-	d := jsontext.NewDecoder(bytes.NewReader(body))
-	if _, err := d.ReadToken(); err != nil {
-		return nil, err
-	}
-	var messages []jsontext.Value
-	for d.PeekKind() != ']' {
-		if len(messages) == maxMessages {
-			return nil, errTooManyMessages
-		}
-		message, err := d.ReadValue()
-		if err != nil {
-			return nil, err
-		}
-		messages = append(messages, message.Clone())
-	}
-	return messages, nil
 }
