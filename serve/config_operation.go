@@ -73,7 +73,7 @@ func (s *Server) otherPaths() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := append(s.guard.MetadataPaths(), s.endpointPath(), "/healthz", "/readyz")
+	own := append(s.guard.MetadataPaths(), s.endpointPath(), healthPath, readyPath)
 	for _, path := range own {
 		hidden := path
 		if path == "/" { // a route for "/" still serves the other paths

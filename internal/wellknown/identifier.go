@@ -13,7 +13,7 @@ const maxLength = 2048
 
 const (
 	resourceExample = "https://mcp.example.com/mcp"
-	issuerExample   = "https://verb-noun-42.clerk.accounts.dev"
+	issuerExample   = "https://issuer.example.com"
 )
 
 // Resource returns the canonical form of a resource identifier (RFC 8707,
