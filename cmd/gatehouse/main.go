@@ -1,7 +1,7 @@
 // Command gatehouse helps to build and to try MCP servers with OAuth sign-in.
 //
 //	gatehouse dev              run a local Clerk and an MCP server that uses it
-//	gatehouse clerk            run a local Clerk alone
+//	gatehouse clerk            run only a local Clerk
 //	gatehouse call URL TOOL    call a tool, signing in if the server asks for it
 //	gatehouse version          print the versions of this program and its parts
 //	gatehouse completion       print a completion script for your shell
