@@ -314,6 +314,20 @@ func TestCallFailures(t *testing.T) {
 			wantHint: "run the command again",
 		},
 		{
+			name: "broken token endpoint",
+			change: func(_ *testing.T, f *fixture) {
+				f.interceptClerk = func(w http.ResponseWriter, req *http.Request) bool {
+					broken := req.URL.Path == "/oauth/token"
+					if broken {
+						http.Error(w, "out of order", http.StatusInternalServerError)
+					}
+					return broken
+				}
+			},
+			wantErr:  "token endpoint could not answer: 500",
+			wantHint: "try again in a moment",
+		},
+		{
 			name: "no sign-in",
 			change: func(_ *testing.T, f *fixture) {
 				f.browse = func(string) error { return nil }
@@ -1634,4 +1648,15 @@ func TestCallUnknownOrganization(t *testing.T) {
 	f := newFixture(t)
 	got := f.call(t, "--user", "ada", "--org", "none", f.mcpURL, "whoami")
 	got.want(t, exitFailure, `cannot choose "none"`, "; --org names one of the user's organizations")
+}
+
+// TestCallLogoutWithoutASignIn deletes the client of a sign-in that failed.
+func TestCallLogoutWithoutASignIn(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.call(t, f.mcpURL, "whoami", "--user", "bob").want(t, exitFailure)
+	f.call(t, f.mcpURL, "--logout").want(t, exitOK, "no one was signed in to ", "; its registered client is deleted")
+	f.call(t, f.mcpURL, "--logout").want(t, exitOK, "no one is signed in to ")
+	f.call(t, f.mcpURL, "whoami", "--user", "ada").want(t, exitOK)
+	f.call(t, f.mcpURL, "--logout").want(t, exitOK, "signed out of ")
 }
