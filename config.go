@@ -176,7 +176,7 @@ func (f *faults) add(field, value, problem, fix string) {
 func (f *faults) addURL(field, value string, err error) {
 	var fault *wellknown.Fault
 	if errors.As(err, &fault) {
-		f.add(field, value, fault.Problem, fault.Fix)
+		f.add(field, wellknown.Redacted(value), fault.Problem, fault.Fix)
 	} else if err != nil {
 		*f = append(*f, err)
 	}

@@ -37,6 +37,17 @@ func TestConfigReportsAllFaultsAtOnce(t *testing.T) {
 	}
 }
 
+// TestPasswordStaysOutOfTheMessage has URLs with a password in the configuration.
+func TestPasswordStaysOutOfTheMessage(t *testing.T) {
+	_, err := gatehouse.New(gatehouse.Config{
+		Resource: "https://user:hunter2@mcp.example.com/mcp",
+		Provider: gatehouse.OIDC("https://user:hunter2@issuer.example.com"),
+	})
+	if err == nil || strings.Count(err.Error(), "has user info") != 2 || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("error %v; want two about user info, without the password", err)
+	}
+}
+
 // TestEmptyItems has an empty text in each list of the configuration. An error without the
 // value would not say what is wrong.
 func TestEmptyItems(t *testing.T) {

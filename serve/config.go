@@ -250,7 +250,7 @@ func missingURL(address string) error {
 func urlFault(field, value string, err error) error {
 	var fault *wellknown.Fault
 	if errors.As(err, &fault) {
-		return &gatehouse.ConfigError{Field: field, Value: value, Problem: fault.Problem, Fix: fault.Fix}
+		return &gatehouse.ConfigError{Field: field, Value: wellknown.Redacted(value), Problem: fault.Problem, Fix: fault.Fix}
 	}
 	return err
 }

@@ -124,6 +124,11 @@ func TestSettings(t *testing.T) {
 			env:     map[string]string{"MCP_URL": "https://a.example.com/readyz"},
 			wantURL: "https://a.example.com/readyz",
 		},
+		{
+			name:    "MCP_URL with a password, which the message leaves out",
+			env:     map[string]string{"MCP_URL": "https://user:hunter2@a.example.com"},
+			wantErr: `MCP_URL "https://user:xxxxx@a.example.com" has user info; remove everything between // and @`,
+		},
 		{name: "Path with two slashes", config: Config{Path: "/a//b"}, wantErr: `Path "/a//b" has // in its path`},
 		{
 			name:    "invalid MCP_URL and a setting that depends on it",

@@ -90,6 +90,15 @@ func Issuer(raw string) error {
 	return err
 }
 
+// Redacted returns raw for a message: if it is a URL with a password, without that.
+func Redacted(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.User == nil {
+		return raw
+	}
+	return u.Redacted()
+}
+
 // parse applies the rules that resources and issuers share. The URL that it returns has
 // a canonical scheme and host, and the path as written.
 func parse(raw, example string) (*url.URL, error) {
