@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
@@ -25,7 +26,7 @@ const (
 // the answer to their user. [Guard.Mount] registers it for POST, unless the mux has a pattern
 // for that path already.
 func (g *Guard) RegistrationHandler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return listen.LimitBodies(g.limits.bodies, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", "*")
 		switch r.Method {
@@ -41,7 +42,7 @@ func (g *Guard) RegistrationHandler() http.Handler {
 			writeError(w, r, http.StatusMethodNotAllowed,
 				errorBody{Error: reason.CodeInvalidRequest, Description: infoOf(reason.RegistrationUnavailable).Phrase})
 		}
-	})
+	}))
 }
 
 // rejectRegistration answers in the form of RFC 7591 section 3.2.2. The description is made
