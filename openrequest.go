@@ -40,6 +40,7 @@ type openRequest struct {
 	caller  *caller
 	stream  bool // whether its answer is a stream without an end of its own
 	opens   bool // whether its answer may open a session
+	opening bool // whether it has one message, which opens a session if the server accepts it
 	session *sessionUse
 
 	// ended is done when the guard ends the request, with an *endError as its cause. It is
@@ -92,6 +93,7 @@ func (reqs *openRequests) open(
 	r *http.Request, c *caller, kind messageKind, use *sessionUse,
 ) (*openRequest, *http.Request, error) {
 	o := &openRequest{caller: c, stream: kind.stream, opens: kind.opensSession, session: use}
+	o.opening = kind.opensSession && !kind.stream && !kind.batch
 	o.ended, o.setEnded = context.WithCancelCause(context.Background())
 	reqs.mu.Lock()
 	defer reqs.mu.Unlock()
