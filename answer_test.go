@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 )
 
 // flushRecorder counts the flushes that reach it, and returns err for each.
@@ -133,7 +135,7 @@ func post(t *testing.T, is *issuer, server *httptest.Server, sub string, session
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Host, r.Header = "localhost:3000", bearer(is.token(resource, change{"claims", "sub", sub}))
+	r.Host, r.Header = "localhost:3000", bearer(is.token(resource, testissuer.Claim("sub", sub)))
 	r.Header["Mcp-Session-Id"] = sessions
 	resp, err := server.Client().Do(r)
 	if err != nil {
@@ -295,7 +297,7 @@ func TestHeaderIsInspectedAfterAPanic(t *testing.T) {
 		t.Errorf("got status %d and Cache-Control %q, want 500 and no-store", resp.StatusCode, got)
 	}
 	id := resp.Header.Get("Mcp-Session-Id")
-	other := with(bearer(is.token(resource, change{"claims", "sub", "user_2"})), "Mcp-Session-Id", id)
+	other := with(bearer(is.token(resource, testissuer.Claim("sub", "user_2"))), "Mcp-Session-Id", id)
 	if resp := send(outer, request{header: other}); id == "" || resp.StatusCode != http.StatusNotFound {
 		t.Errorf("another user with session %q: got status %d, want 404", id, resp.StatusCode)
 	}

@@ -21,7 +21,7 @@ func TestHandlerSeesNoToken(t *testing.T) {
 			t.Errorf("handler got Authorization %q", got)
 		}
 		info := auth.TokenInfoFromContext(r.Context())
-		if info == nil || info.UserID != is.url+"|user_1" {
+		if info == nil || info.UserID != is.URL()+"|user_1" {
 			t.Errorf("TokenInfo %+v, want the principal as UserID", info)
 		}
 		if text, _ := json.Marshal(info.Scopes); string(text) != `["profile","email"]` {

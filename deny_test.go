@@ -8,31 +8,32 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 )
 
 func TestDeny(t *testing.T) {
 	is := newIssuer(t)
 	later, before := time.Now().Add(time.Hour), time.Now().Add(-time.Minute)
 	old := gatehouse.Denial{Subject: "user_1", IssuedBefore: before, Until: later}
-	issued := func(at time.Time) change { return change{"claims", "iat", at.Unix()} }
+	issued := func(at time.Time) testissuer.Change { return testissuer.Claim("iat", at.Unix()) }
 	tests := []struct {
 		name    string
 		denial  gatehouse.Denial
-		changes []change
+		changes []testissuer.Change
 		denied  bool
 	}{
 		{"subject", gatehouse.Denial{Subject: "user_1", Until: later}, nil, true},
 		{"another subject", gatehouse.Denial{Subject: "user_2", Until: later}, nil, false},
-		{"token", gatehouse.Denial{TokenID: "token-1", Until: later}, nil, true},
+		{"token", gatehouse.Denial{TokenID: "oat_1", Until: later}, nil, true},
 		{"another token", gatehouse.Denial{TokenID: "token-2", Until: later}, nil, false},
-		{"client", gatehouse.Denial{ClientID: "client-1", Until: later}, nil, true},
-		{"session", gatehouse.Denial{SessionID: "sess_1", Until: later}, []change{{"claims", "sid", "sess_1"}}, true},
+		{"client", gatehouse.Denial{ClientID: "client_1", Until: later}, nil, true},
+		{"session", gatehouse.Denial{SessionID: "sess_1", Until: later}, []testissuer.Change{testissuer.Claim("sid", "sess_1")}, true},
 		{"session, of a token without one", gatehouse.Denial{SessionID: "sess_1", Until: later}, nil, false},
-		{"subject at this client", gatehouse.Denial{Subject: "user_1", ClientID: "client-1", Until: later}, nil, true},
-		{"subject at another client", gatehouse.Denial{Subject: "user_1", ClientID: "client-2", Until: later}, nil, false},
-		{"issued before", old, []change{issued(before.Add(-time.Minute))}, true},
+		{"subject at this client", gatehouse.Denial{Subject: "user_1", ClientID: "client_1", Until: later}, nil, true},
+		{"subject at another client", gatehouse.Denial{Subject: "user_1", ClientID: "client_2", Until: later}, nil, false},
+		{"issued before", old, []testissuer.Change{issued(before.Add(-time.Minute))}, true},
 		{"issued after", old, nil, false},
-		{"without iat", old, []change{{"claims", "iat", nil}}, true},
+		{"without iat", old, []testissuer.Change{testissuer.Claim("iat", nil)}, true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -63,11 +64,11 @@ func TestDenyEnds(t *testing.T) {
 		if err := denials.Add(gatehouse.Denial{Subject: "user_1", Until: time.Now().Add(time.Hour)}); err != nil {
 			t.Fatal(err)
 		}
-		if !denials.Match(is.url, "user_1") {
+		if !denials.Match(is.URL(), "user_1") {
 			t.Error("the denial has no effect")
 		}
 		time.Sleep(time.Hour)
-		if denials.Match(is.url, "user_1") {
+		if denials.Match(is.URL(), "user_1") {
 			t.Error("the denial has an effect after its end")
 		}
 	})
@@ -108,7 +109,7 @@ func TestRevokedHook(t *testing.T) {
 	if resp := send(handler, request{header: bearer(is.token(resource))}); resp.StatusCode != 200 {
 		t.Errorf("user_1: status %d, want 200", resp.StatusCode)
 	}
-	denied := is.token(resource, change{"claims", "sub", "user_2"})
+	denied := is.token(resource, testissuer.Claim("sub", "user_2"))
 	if resp := send(handler, request{header: bearer(denied)}); resp.StatusCode != 401 {
 		t.Errorf("user_2: status %d, want 401", resp.StatusCode)
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
 )
 
@@ -152,7 +153,8 @@ func TestIssuerWithAnotherName(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.HasSuffix(err.Error(), strings.ReplaceAll(test.fix, "URL", url)) {
 			t.Errorf("%s: Ready: %v", test.name, err)
 		}
-		resp := send(guard.Wrap(behind), request{header: bearer(newIssuer(t).token(resource, change{"claims", "iss", url}))})
+		token := newIssuer(t).token(resource, testissuer.Claim("iss", url))
+		resp := send(guard.Wrap(behind), request{header: bearer(token)})
 		if got := body(t, resp); resp.StatusCode != 503 || strings.Contains(got, url) {
 			t.Errorf("%s: got %d %s, want 503 with a fixed phrase", test.name, resp.StatusCode, got)
 		}
@@ -187,7 +189,7 @@ func TestHintsFitTheProvider(t *testing.T) {
 			cfg.Provider.Hints = test.hints
 			cfg.OnReject = func(_ *http.Request, r gatehouse.Rejection) { got = r }
 		}).Wrap(behind)
-		send(handler, request{header: bearer(is.token(resource, change{"header", "typ", test.typ}))})
+		send(handler, request{header: bearer(is.token(resource, testissuer.Header("typ", test.typ)))})
 		if got.Reason != "wrong_type" || !strings.HasPrefix(got.Hint, test.want) {
 			t.Errorf("%s: got %s and hint %q, want %q", test.name, got.Reason, got.Hint, test.want)
 		}
@@ -223,7 +225,7 @@ func TestScopesFixedAtRegistration(t *testing.T) {
 
 // Many issuers publish a key for encryption next to those for signatures. That is no fault.
 func TestKeyForEncryptionIsNotLogged(t *testing.T) {
-	n := base64.RawURLEncoding.EncodeToString(sharedKey.N.Bytes())
+	n := base64.RawURLEncoding.EncodeToString(testissuer.RSAKey(keyID).N.Bytes())
 	for use, logged := range map[string]bool{"sig": false, "enc": false, "other": true} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, `{"keys":[{"kty":"RSA","use":"sig","kid":"a","n":%q,"e":"AQAB"},{"kty":"RSA","use":%q,"kid":"b","n":%q,"e":"AQAB"}]}`,

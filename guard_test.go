@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 	"github.com/modelcontextprotocol/go-sdk/auth"
 )
 
@@ -184,8 +185,8 @@ func requestTests(valid string) []checkTest {
 // tokenTests are check 6.
 func tokenTests(is *issuer, valid string) []checkTest {
 	unsigned := valid[:strings.LastIndex(valid, ".")]
-	other := is.token(resource, change{"claims", "jti", "token-2"})
-	claim := func(name string, value any) string { return is.token(resource, change{"claims", name, value}) }
+	other := is.token(resource, testissuer.Claim("jti", "token-2"))
+	claim := func(name string, value any) string { return is.token(resource, testissuer.Claim(name, value)) }
 	ago := func(d time.Duration) int64 { return time.Now().Add(-d).Unix() }
 	const tooLarge, opaque, expired, wrongAudience = "the token is too large", "this server does not accept opaque tokens",
 		"the token has expired", "the token was issued for another server"
@@ -199,14 +200,14 @@ func tokenTests(is *issuer, valid string) []checkTest {
 		invalidToken("expired", claim("exp", ago(time.Minute)), "expired", expired),
 		passes("expired within the leeway", request{header: bearer(claim("exp", ago(10*time.Second)))}),
 		invalidToken("expired and without scope",
-			is.token(resource, change{"claims", "exp", 1}, change{"claims", "scope", nil}), "expired", expired),
+			is.token(resource, testissuer.Claim("exp", 1), testissuer.Claim("scope", nil)), "expired", expired),
 		invalidToken("another audience", is.token("https://other.example.com/mcp"), "wrong_audience", wrongAudience),
 		passes("audience under another loopback name", request{header: bearer(is.token("http://127.0.0.1:3000/mcp"))}),
 		invalidToken("audience with a slash", is.token(resource+"/"), "wrong_audience", wrongAudience),
 		invalidToken("no audience", claim("aud", nil), "unbound", "the token was not issued for a particular server"),
-		invalidToken("ID token", is.token(resource, change{"header", "typ", "JWT"}),
+		invalidToken("ID token", is.token(resource, testissuer.Header("typ", "JWT")),
 			"wrong_type", "this kind of token is not accepted"),
-		invalidToken("another issuer", claim("iss", is.url+"/"), "wrong_issuer", "the token is from another issuer"),
+		invalidToken("another issuer", claim("iss", is.URL()+"/"), "wrong_issuer", "the token is from another issuer"),
 		invalidToken("sender constrained", claim("cnf", map[string]string{"jkt": "x"}),
 			"sender_constrained", "a sender-constrained token is not accepted as a bearer token"),
 	}
@@ -244,7 +245,7 @@ func TestChecks(t *testing.T) {
 				t.Errorf("got Cache-Control %q, want no-store", got)
 			}
 			text := body(t, resp)
-			if strings.Contains(text, valid[:20]) || strings.Contains(text, is.url) {
+			if strings.Contains(text, valid[:20]) || strings.Contains(text, is.URL()) {
 				t.Errorf("body %s reveals the token or the issuer", text)
 			}
 			test.checkBody(t, text)
@@ -274,7 +275,7 @@ func (test checkTest) checkBody(t *testing.T, text string) {
 
 func TestOutageIsNotTheCallersFault(t *testing.T) {
 	is := newIssuer(t)
-	is.down.Store(true)
+	is.SetDown(true)
 	handler := newGuard(t, is).Wrap(behind)
 	resp := send(handler, request{header: bearer(is.token(resource))})
 	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("WWW-Authenticate") != "" {
@@ -283,7 +284,7 @@ func TestOutageIsNotTheCallersFault(t *testing.T) {
 	if resp.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
-	if text := body(t, resp); strings.Contains(text, "127.0.0.1") || strings.Contains(text, "maintenance") {
+	if text := body(t, resp); strings.Contains(text, "127.0.0.1") || strings.Contains(text, "upstream detail") {
 		t.Errorf("body %s reveals details of the outage", text)
 	}
 	if resp := send(handler, request{header: bearer("not-a-jwt")}); resp.StatusCode != http.StatusUnauthorized {
@@ -312,7 +313,7 @@ func TestIntrospectionAnswerMustBeActive(t *testing.T) {
 		guard := newGuard(t, is, func(cfg *gatehouse.Config) {
 			cfg.Provider.Introspect = func(context.Context, string) (json.RawMessage, error) {
 				return fmt.Appendf(nil, `{%s"iss":%q,"sub":"user_1","aud":%q,"client_id":"client-1","exp":%d}`,
-					test.active, is.url, resource, time.Now().Add(time.Hour).Unix()), nil
+					test.active, is.URL(), resource, time.Now().Add(time.Hour).Unix()), nil
 			}
 		})
 		_, err := guard.Verify(t.Context(), "opaque", nil)
@@ -351,13 +352,13 @@ func TestTokenOfARemovedKey(t *testing.T) {
 	is := newIssuer(t)
 	handler := newGuard(t, is).Wrap(behind)
 	send(handler, request{header: bearer(is.token(resource))})
-	removed := change{"header", "kid", "key-0"}
-	old := is.token(resource, removed, change{"claims", "iat", time.Now().Add(-time.Hour).Unix()})
+	removed := testissuer.Header("kid", "key-0")
+	old := is.token(resource, removed, testissuer.Claim("iat", time.Now().Add(-time.Hour).Unix()))
 	if resp := send(handler, request{header: bearer(old)}); resp.StatusCode != 401 {
 		t.Errorf("issued before the keys were fetched: status %d, want 401, so that the client signs in again", resp.StatusCode)
 	}
 	for _, issued := range []any{time.Now().Unix(), nil} {
-		young := is.token(resource, removed, change{"claims", "iat", issued})
+		young := is.token(resource, removed, testissuer.Claim("iat", issued))
 		if resp := send(handler, request{header: bearer(young)}); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
 			t.Errorf("issued at %v: status %d, want 503, since its key may be new", issued, resp.StatusCode)
 		}
@@ -381,7 +382,7 @@ func TestVerify(t *testing.T) {
 	if strings.Contains(err.Error(), "example.com") {
 		t.Errorf("go-sdk would send the details in %q to the client", err)
 	}
-	is.down.Store(true)
+	is.SetDown(true)
 	_, err = newGuard(t, is).Verify(t.Context(), is.token(resource), nil)
 	if err == nil || errors.Is(err, auth.ErrInvalidToken) || strings.Contains(err.Error(), "http") {
 		t.Errorf("Verify in an outage = %v, want neither auth.ErrInvalidToken nor details", err)
@@ -391,7 +392,7 @@ func TestVerify(t *testing.T) {
 func TestSkippedVerificationStaysOnLoopback(t *testing.T) {
 	is := newIssuer(t)
 	skip := func(cfg *gatehouse.Config) { cfg.Provider.DangerouslySkipVerification = true }
-	forged := is.token("https://other.example.com", change{"claims", "exp", 1}, change{"claims", "sub", "user_forged"})
+	forged := is.token("https://other.example.com", testissuer.Claim("exp", 1), testissuer.Claim("sub", "user_forged"))
 	forged = forged[:strings.LastIndex(forged, ".")] + ".AAAA"
 	guard := newGuard(t, is, skip)
 	if resp := send(guard.Wrap(behind), request{header: bearer(forged)}); resp.StatusCode != 200 || body(t, resp) != "user_forged" {
@@ -428,7 +429,7 @@ func TestSkippedVerificationStaysOnLoopback(t *testing.T) {
 func TestConcurrentUse(t *testing.T) {
 	is := newIssuer(t)
 	handler := newGuard(t, is).Wrap(behind)
-	tokens := []string{is.token(resource), is.token(resource, change{"claims", "sub", "user_2"})}
+	tokens := []string{is.token(resource), is.token(resource, testissuer.Claim("sub", "user_2"))}
 	var wg sync.WaitGroup
 	for i := range 100 {
 		wg.Add(1)
@@ -441,7 +442,7 @@ func TestConcurrentUse(t *testing.T) {
 		}()
 	}
 	wg.Wait()
-	if got := is.fetches.Load(); got != 1 {
+	if got := is.Requests(testissuer.KeysPath); got != 1 {
 		t.Errorf("keys were fetched %d times, want once", got)
 	}
 }

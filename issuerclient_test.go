@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -50,7 +51,7 @@ func TestIssuerClientOnLoopbackStaysOnThisMachine(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == "/jwks":
-			resp, err := http.Get(is.url + "/.well-known/jwks.json")
+			resp, err := http.Get(is.JWKSURL())
 			if err != nil {
 				t.Error(err)
 				return
@@ -74,7 +75,7 @@ func TestIssuerClientOnLoopbackStaysOnThisMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(guard.Close)
-	token = is.token(resource, change{"claims", "iss", issuer})
+	token = is.token(resource, testissuer.Claim("iss", issuer))
 	req := requestWith(t, guard, token)
 	for range 2 { // two clients share one transport
 		client, ok := gatehouse.IssuerClient(req)

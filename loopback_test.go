@@ -1,10 +1,12 @@
 package gatehouse_test
 
 import (
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 )
 
 // TestLoopbackIssuers has issuers on plain http: New accepts only those from which the
@@ -29,15 +31,18 @@ func TestLoopbackIssuers(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.host, func(t *testing.T) {
 			t.Parallel()
-			is := newIssuer(t)
-			is.url = strings.Replace(is.url, "127.0.0.1", tt.host, 1)
+			server := httptest.NewUnstartedServer(nil)
+			is := testissuer.New("http://" + strings.Replace(server.Listener.Addr().String(), "127.0.0.1", tt.host, 1))
+			server.Config.Handler = is
+			server.Start()
+			t.Cleanup(server.Close)
 			guard, err := gatehouse.New(gatehouse.Config{
 				Resource: "http://localhost:3000/mcp",
-				Provider: gatehouse.OIDC(is.url),
+				Provider: gatehouse.OIDC(is.URL()),
 			})
 			if tt.wantReason != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.wantReason) {
-					t.Errorf("New with issuer %q: %v, want %q", is.url, err, tt.wantReason)
+					t.Errorf("New with issuer %q: %v, want %q", is.URL(), err, tt.wantReason)
 				}
 				return
 			}
@@ -46,7 +51,7 @@ func TestLoopbackIssuers(t *testing.T) {
 			}
 			defer guard.Close()
 			if err := guard.Ready(t.Context()); err != nil {
-				t.Errorf("Ready with issuer %q: %v, want nil", is.url, err)
+				t.Errorf("Ready with issuer %q: %v, want nil", is.URL(), err)
 			}
 		})
 	}

@@ -17,7 +17,7 @@ func TestMetadata(t *testing.T) {
 		return send(mux, request{method: "GET", target: path, host: host})
 	}
 
-	want := `{"resource":"http://localhost:3000/mcp","authorization_servers":["` + is.url + `"],` +
+	want := `{"resource":"http://localhost:3000/mcp","authorization_servers":["` + is.URL() + `"],` +
 		`"scopes_supported":["profile","email"],"bearer_methods_supported":["header"],"resource_name":"Notes"}`
 	for _, path := range []string{"/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-protected-resource"} {
 		resp := get("", path)
@@ -44,15 +44,15 @@ func TestMetadata(t *testing.T) {
 			t.Errorf("POST %s: status %d", path, resp.StatusCode)
 		}
 	}
-	if got := body(t, get("", "/.well-known/oauth-authorization-server")); got != is.metadata() {
-		t.Errorf("pass-through\n got %s\nwant %s", got, is.metadata())
+	if got := body(t, get("", "/.well-known/oauth-authorization-server")); got != is.Metadata() {
+		t.Errorf("pass-through\n got %s\nwant %s", got, is.Metadata())
 	}
 	resp := get("", "/.well-known/openid-configuration")
 	if resp.StatusCode != 404 || !strings.Contains(body(t, resp), "not_found") {
 		t.Errorf("a document that the issuer does not have: status %d, want 404", resp.StatusCode)
 	}
-	is.down.Store(true)
-	if got := body(t, get("", "/.well-known/oauth-authorization-server")); got != is.metadata() {
+	is.SetDown(true)
+	if got := body(t, get("", "/.well-known/oauth-authorization-server")); got != is.Metadata() {
 		t.Errorf("in an outage: got %s, want the last valid copy", got)
 	}
 	fresh := http.NewServeMux()

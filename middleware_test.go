@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -65,10 +66,10 @@ func TestMiddlewareEnforcesRequirements(t *testing.T) {
 	guard := newGuard(t, is, requirements)
 	var info *auth.TokenInfo // of the caller; nil as on stdio
 	session := connect(t, guard, func() *auth.TokenInfo { return info })
-	writer := change{"claims", "scope", "notes:write"}
+	writer := testissuer.Claim("scope", "notes:write")
 	tests := []struct {
 		name    string
-		changes []change // nil means that there is no caller
+		changes []testissuer.Change // nil means that there is no caller
 		allowed []string
 		listed  []string
 	}{
@@ -79,19 +80,19 @@ func TestMiddlewareEnforcesRequirements(t *testing.T) {
 		},
 		{
 			name:    "without scopes",
-			changes: []change{{"claims", "scope", nil}},
+			changes: []testissuer.Change{testissuer.Claim("scope", nil)},
 			allowed: []string{"read"},
 			listed:  []string{"read", "team", "write"},
 		},
 		{
 			name:    "with the scope",
-			changes: []change{writer},
+			changes: []testissuer.Change{writer},
 			allowed: []string{"read", "write"},
 			listed:  []string{"read", "team", "write"},
 		},
 		{
 			name:    "an admin in a team",
-			changes: []change{writer, {"claims", "roles", []string{"admin"}}, {"claims", "org_id", "org_1"}},
+			changes: []testissuer.Change{writer, testissuer.Claim("roles", []string{"admin"}), testissuer.Claim("org_id", "org_1")},
 			allowed: []string{"purge", "read", "team", "write"},
 			listed:  []string{"purge", "read", "team", "write"},
 		},
@@ -199,7 +200,7 @@ func TestMiddlewareProtectsEveryUseOfAResource(t *testing.T) {
 	web := httptest.NewServer(newGuard(t, is).Wrap(handler))
 	defer web.Close()
 
-	without, reader := is.token(resource), is.token(resource, change{"claims", "scope", "notes:read"})
+	without, reader := is.token(resource), is.token(resource, testissuer.Claim("scope", "notes:read"))
 	for _, use := range []struct{ method, name, params string }{
 		{"resources/read", "notes://all", `"uri":"notes://all"`},
 		{"subscriptions/listen", "", `"notifications":{"resourceSubscriptions":["notes://all"]}`},

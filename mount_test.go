@@ -56,7 +56,7 @@ func TestTwoGuardsOnOneMux(t *testing.T) {
 				t.Errorf("%s: %s with a token of the other issuer: got status %d, want 401", test.name, target, resp.StatusCode)
 			}
 			got := body(t, send(mux, request{method: "GET", target: bareMetadata + endpoint.path}))
-			if !strings.Contains(got, `"resource":"`+name+`"`) || !strings.Contains(got, endpoint.is.url) {
+			if !strings.Contains(got, `"resource":"`+name+`"`) || !strings.Contains(got, endpoint.is.URL()) {
 				t.Errorf("%s: metadata of %s is %s", test.name, target, got)
 			}
 		}
@@ -65,8 +65,8 @@ func TestTwoGuardsOnOneMux(t *testing.T) {
 			t.Errorf("%s: metadata without path is %s, want that of %q", test.name, got, test.bare)
 		}
 		got = body(t, send(mux, request{method: "GET", target: "/.well-known/oauth-authorization-server"}))
-		if !strings.Contains(got, test.serversIssuer.url) {
-			t.Errorf("%s: authorization server metadata is %s, want that of %s", test.name, got, test.serversIssuer.url)
+		if !strings.Contains(got, test.serversIssuer.URL()) {
+			t.Errorf("%s: authorization server metadata is %s, want that of %s", test.name, got, test.serversIssuer.URL())
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 )
 
 // Anyone can send a request that is rejected, so the text that it adds to the log is
@@ -20,7 +21,7 @@ func TestLogOfARejectionIsBounded(t *testing.T) {
 	is := newIssuer(t)
 	valid := is.token(resource)
 	claim := func(name string, value any) request {
-		return request{header: bearer(is.token(resource, change{"claims", name, value})), body: call("write")}
+		return request{header: bearer(is.token(resource, testissuer.Claim(name, value))), body: call("write")}
 	}
 	unsigned := func(header string) request {
 		parts := strings.Split(valid, ".")

@@ -3,8 +3,6 @@ package gatehouse_test
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -13,7 +11,6 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -28,6 +25,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 )
 
 // leastInterval is the least time between two fetches of the keys. keyTimeout bounds one
@@ -37,112 +35,47 @@ const (
 	keyTimeout    = 5 * time.Second
 )
 
-// nextKey is the key that the issuer rotates to.
-var nextKey = sync.OnceValue(func() *rsa.PrivateKey {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
-	return key
-})
+// Keys of the issuer. It signs with currentKey, unless a test says otherwise.
+var (
+	currentKey = testissuer.NewKey(keyID)
+	nextKey    = testissuer.NewKey("key-2")                          // the key that it rotates to
+	reusedID   = testissuer.Key{ID: keyID, Private: nextKey.Private} // nextKey under the ID of currentKey
+)
 
-// wire is an issuer behind an http.RoundTripper. It has no socket, so that it works with
-// testing/synctest.
+// wire is an issuer without a socket, so that it works with testing/synctest. Its tokens
+// are signed with currentKey, whatever it publishes.
 type wire struct {
 	*issuer
-	mu        sync.Mutex
-	answer    func(*http.Request) (*http.Response, error)
-	fetchedAt []time.Time // of the keys
+	*testissuer.Transport
 }
 
-const keysPath = "/.well-known/jwks.json"
-
 func newWire() *wire {
-	w := &wire{issuer: &issuer{url: "https://issuer.example", key: sharedKey}}
-	w.publish(jwk(keyID, sharedKey))
+	w := &wire{&issuer{testissuer.New("https://issuer.example")}, testissuer.NewTransport()}
+	w.publish(currentKey)
 	return w
 }
 
-func jwk(kid string, key *rsa.PrivateKey) map[string]string {
-	return map[string]string{
-		"kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid,
-		"n": base64.RawURLEncoding.EncodeToString(key.N.Bytes()),
-		"e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
-	}
+// publish makes w answer with these keys from now on.
+func (w *wire) publish(keys ...testissuer.Key) {
+	published := testissuer.New(w.URL())
+	published.Publish(keys...)
+	w.Serve(published)
 }
 
-func jwks(keys ...map[string]string) string {
-	text, err := json.Marshal(map[string]any{"keys": append([]map[string]string{}, keys...)})
-	if err != nil {
-		panic(err)
-	}
-	return string(text)
-}
+func (w *wire) down() { w.Fail(errors.New("connection refused")) }
 
-func respond(r *http.Request, status int, body io.Reader, header http.Header) (*http.Response, error) {
-	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(body), Request: r}, nil
-}
-
-func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
-	w.mu.Lock()
-	answer := w.answer
-	if r.URL.Path == keysPath {
-		w.fetchedAt = append(w.fetchedAt, time.Now())
-	}
-	w.mu.Unlock()
-	return answer(r)
-}
-
-// behave sets how w answers from now on.
-func (w *wire) behave(answer func(*http.Request) (*http.Response, error)) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.answer = answer
-}
-
-func (w *wire) publish(keys ...map[string]string) {
-	w.behave(func(r *http.Request) (*http.Response, error) {
-		body := w.metadata()
-		if r.URL.Path == keysPath {
-			body = jwks(keys...)
-		}
-		return respond(r, http.StatusOK, strings.NewReader(body), http.Header{})
-	})
-}
-
-func (w *wire) down() {
-	w.behave(func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") })
-}
-
-// fetches returns the number of fetches of the keys.
-func (w *wire) fetches() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.fetchedAt)
-}
-
-// mostPerMinute returns the largest number of fetches of the keys within a minute.
-func (w *wire) mostPerMinute() (most int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	first := 0
-	for i, at := range w.fetchedAt {
-		for at.Sub(w.fetchedAt[first]) >= time.Minute {
-			first++
-		}
-		most = max(most, i-first+1)
-	}
-	return most
-}
+// fetches returns the times of the fetches of the keys.
+func (w *wire) fetches() []time.Time { return w.Transport.Requests(testissuer.KeysPath) }
 
 // signed returns a valid token with changes, signed by any key.
-func (w *wire) signed(kid string, key *rsa.PrivateKey, changes ...change) string {
-	by := &issuer{url: w.url, key: key}
-	return by.token(resource, append(changes, change{"header", "kid", kid})...)
+func (w *wire) signed(key testissuer.Key, changes ...testissuer.Change) string {
+	by := &issuer{testissuer.New(w.URL())}
+	by.Publish(key)
+	return by.token(resource, changes...)
 }
 
 // lasting lets a token expire after the end of every test.
-func lasting() change { return change{"claims", "exp", time.Now().Add(72 * time.Hour).Unix()} }
+func lasting() testissuer.Change { return testissuer.Claim("exp", time.Now().Add(72*time.Hour).Unix()) }
 
 func (w *wire) guard(t *testing.T, configure ...func(*gatehouse.Config)) http.Handler {
 	t.Helper()
@@ -180,12 +113,12 @@ func TestStampede(t *testing.T) {
 		fetches.Add(1)
 		select {
 		case <-inside:
-			io.WriteString(w, jwks(jwk(keyID, sharedKey)))
+			io.WriteString(w, testissuer.JWKS(currentKey))
 		case <-r.Context().Done():
 		}
 	}))
 	t.Cleanup(keys.Close)
-	is := &issuer{url: keys.URL, key: sharedKey}
+	is := &issuer{testissuer.New(keys.URL)}
 	guarded := newGuard(t, is).Wrap(behind)
 
 	var arrived, entered atomic.Int32
@@ -212,7 +145,7 @@ func TestStampede(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Header = bearer(is.token(resource, change{"claims", "sub", subject}))
+		r.Header = bearer(is.token(resource, testissuer.Claim("sub", subject)))
 		wg.Go(func() {
 			resp, err := http.DefaultClient.Do(r)
 			if err != nil {
@@ -288,10 +221,10 @@ func TestFlood(t *testing.T) {
 				for i := range 60 { // 30 s
 					time.Sleep(500 * time.Millisecond)
 					wantStatus(t, handler, known, 200)
-					wantStatus(t, handler, w.token(resource, change{"claims", "sub", fmt.Sprint("user_", i)}), 200)
+					wantStatus(t, handler, w.token(resource, testissuer.Claim("sub", fmt.Sprint("user_", i))), 200)
 				}
-				w.publish(jwk(keyID, sharedKey), jwk("key-2", nextKey()))
-				published, fresh := time.Now(), w.signed("key-2", nextKey())
+				w.publish(currentKey, nextKey)
+				published, fresh := time.Now(), w.signed(nextKey)
 				for got := 0; got != 200; time.Sleep(100 * time.Millisecond) {
 					if got, _ = status(handler, fresh); got != 200 && got != 503 {
 						t.Fatalf("token of a new key: status %d, want 200, or 503 at first", got)
@@ -302,7 +235,7 @@ func TestFlood(t *testing.T) {
 				}
 				wantStatus(t, handler, known, 200)
 				over.Wait()
-				if n := w.mostPerMinute(); n > 15 {
+				if n := testissuer.MostWithin(time.Minute, w.fetches()); n > 15 {
 					t.Errorf("%d fetches within a minute, want at most 15", n)
 				}
 			})
@@ -313,24 +246,23 @@ func TestFlood(t *testing.T) {
 // TestRotationReachesCachedTokens checks that a cached token is rejected once its key was
 // removed.
 func TestRotationReachesCachedTokens(t *testing.T) {
-	const nextID = "key-2"
-	overlap := []map[string]string{jwk(nextID, nextKey()), jwk(keyID, sharedKey)}
+	overlap := []testissuer.Key{nextKey, currentKey}
 	for _, test := range []struct {
 		name    string
-		keys    []map[string]string
-		kid     string // of the new key
+		keys    []testissuer.Key
+		fresh   testissuer.Key // signs the new token
 		wait    time.Duration
 		first   bool // whether a token of the new key arrives before the old one
 		wantOld int
 		wantNew int
 	}{
-		{"control: none", []map[string]string{jwk(keyID, sharedKey)}, nextID, leastInterval, true, 200, 401},
-		{"with overlap", overlap, nextID, leastInterval, true, 200, 200},
-		{"without overlap", overlap[:1], nextID, leastInterval, true, 401, 200},
-		{"without overlap, noticed without a request", overlap[:1], nextID, 11 * time.Minute, false, 401, 200},
-		{"under the same kid", []map[string]string{jwk(keyID, nextKey())}, keyID, leastInterval, true, 401, 200},
-		{"under the same kid, noticed without a request", []map[string]string{jwk(keyID, nextKey())}, keyID, 11 * time.Minute, false, 401, 200},
-		{"two keys under one kid", []map[string]string{jwk(keyID, nextKey()), jwk(keyID, sharedKey)}, keyID, leastInterval, true, 200, 200},
+		{"control: none", []testissuer.Key{currentKey}, nextKey, leastInterval, true, 200, 401},
+		{"with overlap", overlap, nextKey, leastInterval, true, 200, 200},
+		{"without overlap", overlap[:1], nextKey, leastInterval, true, 401, 200},
+		{"without overlap, noticed without a request", overlap[:1], nextKey, 11 * time.Minute, false, 401, 200},
+		{"under the same kid", []testissuer.Key{reusedID}, reusedID, leastInterval, true, 401, 200},
+		{"under the same kid, noticed without a request", []testissuer.Key{reusedID}, reusedID, 11 * time.Minute, false, 401, 200},
+		{"two keys under one kid", []testissuer.Key{reusedID, currentKey}, reusedID, leastInterval, true, 200, 200},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -342,7 +274,7 @@ func TestRotationReachesCachedTokens(t *testing.T) {
 				w.publish(test.keys...)
 				wantStatus(t, handler, old, 200) // the new keys are not fetched yet
 				time.Sleep(test.wait)
-				fresh := w.signed(test.kid, nextKey())
+				fresh := w.signed(test.fresh)
 				if test.first {
 					wantStatus(t, handler, fresh, test.wantNew)
 				}
@@ -367,8 +299,8 @@ func TestOutage(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWire()
 				handler := w.guard(t, configure)
-				seen, unseen := w.token(resource, lasting()), w.token(resource, lasting(), change{"claims", "jti", "token-2"})
-				unknown := w.signed("key-2", nextKey(), lasting())
+				seen, unseen := w.token(resource, lasting()), w.token(resource, lasting(), testissuer.Claim("jti", "token-2"))
+				unknown := w.signed(nextKey, lasting())
 				wantStatus(t, handler, seen, 200)
 				w.down()
 
@@ -376,17 +308,17 @@ func TestOutage(t *testing.T) {
 				wantStatus(t, handler, seen, 200)
 				wantStatus(t, handler, unseen, 200)
 				wantStatus(t, handler, unknown, 503)
-				wantStatus(t, handler, w.signed(keyID, nextKey()), 401)
+				wantStatus(t, handler, w.signed(reusedID), 401)
 
 				time.Sleep(2 * time.Hour)
 				wantStatus(t, handler, seen, 503)
 				wantStatus(t, handler, unseen, 503)
 				wantStatus(t, handler, "garbage", 401)
-				if n := w.mostPerMinute(); n > 15 {
+				if n := testissuer.MostWithin(time.Minute, w.fetches()); n > 15 {
 					t.Errorf("%d fetches within a minute of the outage, want at most 15", n)
 				}
 
-				w.publish(jwk(keyID, sharedKey))
+				w.publish(currentKey)
 				recovered := time.Now()
 				for got := 503; got != 200; {
 					var after time.Duration
@@ -419,12 +351,8 @@ func (l loris) Read(p []byte) (int, error) {
 
 // TestBrokenIssuer checks wrong answers of the issuer, at the start and later.
 func TestBrokenIssuer(t *testing.T) {
-	answering := func(status int, body string, header http.Header) func(*wire) {
-		return func(w *wire) {
-			w.behave(func(r *http.Request) (*http.Response, error) {
-				return respond(r, status, strings.NewReader(body), header)
-			})
-		}
+	answering := func(status int, body string) func(*wire) {
+		return func(w *wire) { w.Respond(status, body) }
 	}
 	for _, test := range []struct {
 		name      string
@@ -435,29 +363,29 @@ func TestBrokenIssuer(t *testing.T) {
 		{"control", func(*wire) {}, 200, 401},
 		{"unreachable", (*wire).down, 503, 503},
 		{"slow loris", func(w *wire) {
-			w.behave(func(r *http.Request) (*http.Response, error) {
-				return respond(r, 200, loris{r.Context()}, http.Header{})
+			w.Answer(func(r *http.Request) (*http.Response, error) {
+				return testissuer.Response(r, 200, loris{r.Context()}), nil
 			})
 		}, 503, 503},
 		{"never answers", func(w *wire) {
-			w.behave(func(r *http.Request) (*http.Response, error) {
+			w.Answer(func(r *http.Request) (*http.Response, error) {
 				<-r.Context().Done()
 				return nil, r.Context().Err()
 			})
 		}, 503, 503},
-		{"HTML", answering(200, "<!doctype html><title>Maintenance</title>", http.Header{}), 503, 503},
-		{"500", answering(500, "{}", http.Header{}), 503, 503},
-		{"10 MB", answering(200, `{"keys":[],"x":"`+strings.Repeat("x", 10<<20)+`"}`, http.Header{}), 503, 503},
+		{"HTML", answering(200, "<!doctype html><title>Maintenance</title>"), 503, 503},
+		{"500", answering(500, "{}"), 503, 503},
+		{"10 MB", answering(200, `{"keys":[],"x":"`+strings.Repeat("x", 10<<20)+`"}`), 503, 503},
 		{"redirect elsewhere", func(w *wire) {
-			w.behave(func(r *http.Request) (*http.Response, error) {
+			w.Answer(func(r *http.Request) (*http.Response, error) {
 				if r.URL.Host == "evil.example" {
-					return respond(r, 200, strings.NewReader(jwks(jwk(keyID, nextKey()), jwk("key-2", nextKey()))), http.Header{})
+					return testissuer.Response(r, 200, strings.NewReader(testissuer.JWKS(reusedID, nextKey))), nil
 				}
-				return respond(r, 302, http.NoBody, http.Header{"Location": {"https://evil.example" + keysPath}})
+				return testissuer.Response(r, 302, http.NoBody, "Location", "https://evil.example"+testissuer.KeysPath), nil
 			})
 		}, 503, 503},
 		{"empty set", func(w *wire) { w.publish() }, 503, 503},
-		{"unusable keys", answering(200, `{"keys":[{"kty":"oct","kid":"key-1","k":"c2VjcmV0"}]}`, http.Header{}), 503, 503},
+		{"unusable keys", answering(200, `{"keys":[{"kty":"oct","kid":"key-1","k":"c2VjcmV0"}]}`), 503, 503},
 	} {
 		t.Run(test.name+", at start", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -469,7 +397,7 @@ func TestBrokenIssuer(t *testing.T) {
 				if took := time.Since(begun); took > keyTimeout {
 					t.Errorf("answered after %s, want within %s", took, keyTimeout)
 				}
-				w.publish(jwk(keyID, sharedKey))
+				w.publish(currentKey)
 				time.Sleep(after)
 				wantStatus(t, handler, w.token(resource), 200)
 			})
@@ -481,10 +409,10 @@ func TestBrokenIssuer(t *testing.T) {
 				wantStatus(t, handler, w.token(resource), 200)
 				test.breakIt(w)
 				time.Sleep(leastInterval)
-				fresh := w.signed("key-2", nextKey())
+				fresh := w.signed(nextKey)
 				wantStatus(t, handler, fresh, test.wantLater)
 				wantStatus(t, handler, w.token(resource), 200)
-				w.publish(jwk("key-2", nextKey()))
+				w.publish(nextKey)
 				time.Sleep(leastInterval)
 				wantStatus(t, handler, fresh, 200)
 				wantStatus(t, handler, w.token(resource), 401)
@@ -504,11 +432,11 @@ func TestStartWithoutIssuer(t *testing.T) {
 				handler := w.guard(t, configure)
 				wantStatus(t, handler, w.token(resource), 503)
 				time.Sleep(time.Hour)
-				w.publish(jwk(keyID, sharedKey))
+				w.publish(currentKey)
 				time.Sleep(3 * time.Minute) // without a request
-				before := w.fetches()
+				before := len(w.fetches())
 				wantStatus(t, handler, w.token(resource), 200)
-				if w.fetches() != before {
+				if len(w.fetches()) != before {
 					t.Error("the first request caused a fetch")
 				}
 			})
@@ -576,7 +504,7 @@ func (o *introspection) introspect(ctx context.Context, raw string) (json.RawMes
 		return nil, gatehouse.ErrInactive
 	}
 	return json.Marshal(map[string]any{
-		"active": true, "iss": o.is.url, "sub": "user_1", "aud": resource, "client_id": "client-1",
+		"active": true, "iss": o.is.URL(), "sub": "user_1", "aud": resource, "client_id": "client-1",
 		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(), "jti": raw,
 	})
 }

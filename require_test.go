@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 )
 
 // requirements configures one requirement of each kind.
@@ -34,20 +35,20 @@ func requirements(cfg *gatehouse.Config) {
 type requirementTest struct {
 	name    string
 	body    string
-	changes []change
+	changes []testissuer.Change
 	reason  gatehouse.Reason // empty means that the request passes
 	scope   string           // in the challenge, in addition to those of the guard
 }
 
-func allowed(name, body string, changes ...change) requirementTest {
+func allowed(name, body string, changes ...testissuer.Change) requirementTest {
 	return requirementTest{name: name, body: body, changes: changes}
 }
 
-func rejected(name string, reason gatehouse.Reason, body string, changes ...change) requirementTest {
+func rejected(name string, reason gatehouse.Reason, body string, changes ...testissuer.Change) requirementTest {
 	return requirementTest{name: name, body: body, changes: changes, reason: reason}
 }
 
-func needsScopes(name, scope, body string, changes ...change) requirementTest {
+func needsScopes(name, scope, body string, changes ...testissuer.Change) requirementTest {
 	return requirementTest{name: name, body: body, changes: changes, reason: "insufficient_scope", scope: scope}
 }
 
@@ -91,8 +92,8 @@ func call(tool string) string {
 }
 
 func TestRequirements(t *testing.T) {
-	scope := func(s string) change { return change{"claims", "scope", s} }
-	admin := change{"claims", "roles", []string{"admin"}}
+	scope := func(s string) testissuer.Change { return testissuer.Claim("scope", s) }
+	admin := testissuer.Claim("roles", []string{"admin"})
 	runRequirementTests(t, []requirementTest{
 		allowed("tool without requirements", call("read")),
 		allowed("another method", `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`),
@@ -107,7 +108,7 @@ func TestRequirements(t *testing.T) {
 		allowed("role and scope held", call("purge"), scope("notes:write"), admin),
 		rejected("role missing, a new scope would not help", "insufficient_permission", call("purge")),
 		needsScopes("role held, scope missing", "notes:write", call("purge"), admin),
-		allowed("organization held", call("team"), change{"claims", "org_id", "org_1"}),
+		allowed("organization held", call("team"), testissuer.Claim("org_id", "org_1")),
 		needsScopes("organization missing, may ask for one", "org:read", call("team")),
 		rejected("organization missing, asked already", "insufficient_permission", call("team"), scope("profile org:read")),
 		needsScopes("batch with one scope missing", "notes:write", "["+call("read")+","+call("write")+"]"),
@@ -145,7 +146,7 @@ func TestImpliedScopes(t *testing.T) {
 		{"notes:administrator", "{}", "notes:read profile email"},
 	}
 	for _, test := range tests {
-		resp := send(handler, request{body: test.body, header: bearer(is.token(resource, change{"claims", "scope", test.scopes}))})
+		resp := send(handler, request{body: test.body, header: bearer(is.token(resource, testissuer.Claim("scope", test.scopes)))})
 		want := 403
 		if test.wantScope == "" {
 			want = 200
@@ -169,7 +170,7 @@ func TestRequiredScopes(t *testing.T) {
 		if resp := send(handler, request{method: method, header: bearer(is.token(resource))}); resp.StatusCode != 403 {
 			t.Errorf("%s without the scope: status %d, want 403", method, resp.StatusCode)
 		}
-		withScope := is.token(resource, change{"claims", "scope", "notes"})
+		withScope := is.token(resource, testissuer.Claim("scope", "notes"))
 		if resp := send(handler, request{method: method, header: bearer(withScope)}); resp.StatusCode != 200 {
 			t.Errorf("%s with it: status %d, want 200", method, resp.StatusCode)
 		}

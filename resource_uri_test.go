@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -132,7 +133,7 @@ func TestSpellingsOfAResource(t *testing.T) {
 			}
 		}
 		message := `{"method":"resources/read","params":{"uri":"` + strings.ReplaceAll(test.uri, `\`, `\\`) + `"}}`
-		allowed := is.token(resource, change{"claims", "scope", "secret"})
+		allowed := is.token(resource, testissuer.Claim("scope", "secret"))
 		if resp := send(handler, request{body: message, header: bearer(allowed)}); test.reason == "insufficient_scope" && resp.StatusCode != 200 {
 			t.Errorf("%s with the scope: got status %d, want 200", test.uri, resp.StatusCode)
 		}
@@ -270,17 +271,17 @@ func TestRequirementFaults(t *testing.T) {
 		{
 			"roles that no token has",
 			gatehouse.Requirement{Tool: "a", Roles: []string{"admin"}},
-			`Requirements[0].Roles requires roles, which the access tokens of ` + is.url + ` never contain; ` + supply,
+			`Requirements[0].Roles requires roles, which the access tokens of ` + is.URL() + ` never contain; ` + supply,
 		},
 		{
 			"permissions that no token has",
 			gatehouse.Requirement{Tool: "a", Permissions: []string{"p"}},
-			`Requirements[0].Permissions requires permissions, which the access tokens of ` + is.url + ` never contain; ` + supply,
+			`Requirements[0].Permissions requires permissions, which the access tokens of ` + is.URL() + ` never contain; ` + supply,
 		},
 		{
 			"an organization that no token has",
 			gatehouse.Requirement{Tool: "a", Organization: true},
-			`Requirements[0].Organization requires an organization, which the access tokens of ` + is.url + ` never contain; ` + supply,
+			`Requirements[0].Organization requires an organization, which the access tokens of ` + is.URL() + ` never contain; ` + supply,
 		},
 	}
 	for _, test := range tests {

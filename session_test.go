@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 )
 
 const (
@@ -75,7 +76,7 @@ func TestSessionsAreBoundToTheirUser(t *testing.T) {
 	is := newIssuer(t)
 	inner := &sessionHandler{}
 	handler := newGuard(t, is).Wrap(inner)
-	alice, bob := is.token(resource), is.token(resource, change{"claims", "sub", "user_2"})
+	alice, bob := is.token(resource), is.token(resource, testissuer.Claim("sub", "user_2"))
 	id := openSession(t, handler, alice)
 	if !strings.HasPrefix(id, "session-1.") {
 		t.Errorf("session ID %q, want that of the handler and a seal", id)
@@ -131,7 +132,7 @@ func TestSessionsAreBoundToTheirUser(t *testing.T) {
 func TestUserOfAClientChanges(t *testing.T) {
 	is := newIssuer(t)
 	handler := newGuard(t, is).Wrap(&sessionHandler{})
-	bob := is.token(resource, change{"claims", "sub", "user_2"})
+	bob := is.token(resource, testissuer.Claim("sub", "user_2"))
 	stale := with(bearer(bob), "Mcp-Session-Id", openSession(t, handler, is.token(resource)))
 	wantUnknownSession(t, "initialize", send(handler, request{header: stale, body: initializeBody}))
 	openSession(t, handler, bob)
@@ -222,7 +223,7 @@ func TestSessionsAreBounded(t *testing.T) {
 	inner := &sessionHandler{}
 	guard := newGuard(t, is, limitSessions)
 	handler := guard.Wrap(inner)
-	user := func(n int) string { return is.token(resource, change{"claims", "sub", fmt.Sprint("user_", n)}) }
+	user := func(n int) string { return is.token(resource, testissuer.Claim("sub", fmt.Sprint("user_", n))) }
 	initialize := func(n int) *http.Response {
 		return send(handler, request{header: bearer(user(n)), body: initializeBody})
 	}

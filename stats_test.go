@@ -24,7 +24,7 @@ func TestStats(t *testing.T) {
 	if err := guard.Ready(t.Context()); err != nil {
 		t.Errorf("Ready = %v", err)
 	}
-	is.down.Store(true)
+	is.SetDown(true)
 	other := newGuard(t, is)
 	if err := other.Ready(t.Context()); err == nil {
 		t.Error("Ready without keys = nil")

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -100,7 +101,7 @@ type client struct {
 
 func (s *liveServer) client(t *testing.T, e era, subject string) *client {
 	t.Helper()
-	c := &client{liveServer: s, era: e, token: s.token(resource, change{"claims", "sub", subject})}
+	c := &client{liveServer: s, era: e, token: s.token(resource, testissuer.Claim("sub", subject))}
 	if e.sessions {
 		resp := c.send(t, http.MethodPost, "", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":`+
 			`{"protocolVersion":"`+e.version+`","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`)
@@ -702,7 +703,7 @@ func TestStreamsAreBounded(t *testing.T) {
 	inBubble(t, limitSessions, func(t *testing.T, begin beginFunc, guard *gatehouse.Guard, is *wire) {
 		handler := guard.Wrap(eventStream(nil))
 		open := func(subject string) (*syncRecorder, <-chan bool) {
-			return begin(handler, request{body: listenBody, header: bearer(is.token(resource, change{"claims", "sub", subject}))})
+			return begin(handler, request{body: listenBody, header: bearer(is.token(resource, testissuer.Claim("sub", subject)))})
 		}
 		wantStatus := func(what string, w *syncRecorder, want int) {
 			t.Helper()

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -34,7 +35,8 @@ type bareIssuer struct {
 
 func newBareIssuer(t *testing.T, kid string) *bareIssuer {
 	t.Helper()
-	is := &bareIssuer{rsa: sharedKey}
+	rsaKey := testissuer.RSAKey(keyID)
+	is := &bareIssuer{rsa: rsaKey}
 	var err error
 	if is.ec, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		t.Fatal(err)
@@ -48,7 +50,7 @@ func newBareIssuer(t *testing.T, kid string) *bareIssuer {
 	}
 	text := base64.RawURLEncoding.EncodeToString
 	keys := []map[string]string{
-		{"kty": "RSA", "n": text(sharedKey.N.Bytes()), "e": text(big.NewInt(int64(sharedKey.E)).Bytes())},
+		{"kty": "RSA", "n": text(rsaKey.N.Bytes()), "e": text(big.NewInt(int64(rsaKey.E)).Bytes())},
 		{"kty": "EC", "crv": "P-256", "x": text(point[1:33]), "y": text(point[33:])},
 		{"kty": "OKP", "crv": "Ed25519", "x": text(is.ed.Public().(ed25519.PublicKey))},
 	}
@@ -148,9 +150,9 @@ func TestTokenWithoutKeyIDIsVerified(t *testing.T) {
 func TestMaxBytes(t *testing.T) {
 	is := newIssuer(t)
 	ofSize := func(size int) string {
-		missing := size - len(is.token(resource, change{"claims", "groups", ""}))
+		missing := size - len(is.token(resource, testissuer.Claim("groups", "")))
 		for padding := missing * 3 / 4; ; padding-- {
-			raw := is.token(resource, change{"claims", "groups", strings.Repeat("x", padding)})
+			raw := is.token(resource, testissuer.Claim("groups", strings.Repeat("x", padding)))
 			if len(raw) <= size {
 				return raw
 			}

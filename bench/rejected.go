@@ -161,7 +161,15 @@ func measureRejected(i *issuer, t *table) error {
 	if err := takeTurns(rejectedRounds, contenders...); err != nil {
 		return err
 	}
+	addRejected(t, contenders, kinds)
+	return nil
+}
+
+// addRejected adds the contenders: the two accepted tokens, and one for each kind. The first
+// is the base.
+func addRejected(t *table, contenders []*contender, kinds []rejection) {
 	const what = "whole guard, rejected or accepted"
+	accepted := contenders[0]
 	for _, c := range contenders[:2] {
 		t.add(row{what: what, who: c.name, figure: c.figure(), ratio: c.median() / accepted.median()})
 	}
@@ -172,5 +180,4 @@ func measureRejected(i *issuer, t *table) error {
 		}
 		t.add(row{what: what, who: c.name, figure: c.figure(), ratio: c.median() / accepted.median(), limit: limit, goal: goal})
 	}
-	return nil
 }

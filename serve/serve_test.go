@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
+	"github.com/gatehouse-mcp/gatehouse/internal/testlog"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
 	"github.com/gatehouse-mcp/gatehouse/serve"
@@ -24,29 +24,11 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 )
 
-// logBuffer collects log lines. It is safe for concurrent use.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf strings.Builder
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 // testServer is a running server with its local Clerk.
 type testServer struct {
 	*serve.Server
 	clerk *localclerk.Server
-	log   *logBuffer
+	log   *testlog.Buffer
 	stop  func() error // stops the server and returns what Serve returned
 }
 
@@ -70,12 +52,12 @@ func start(t *testing.T, configure ...func(*serve.Config)) *testServer {
 	for _, l := range listeners {
 		go local.Serve(ctx, l)
 	}
-	logged := &logBuffer{}
+	logged := &testlog.Buffer{}
 	cfg := serve.Config{
 		Name:     "test",
 		Version:  "1.2.3",
 		Provider: clerk.Provider(local.Issuer()),
-		Logger:   slog.New(slog.NewJSONHandler(logged, nil)),
+		Logger:   logged.Logger(),
 	}
 	for _, c := range configure {
 		c(&cfg)

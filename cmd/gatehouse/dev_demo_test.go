@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/testlog"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
 )
@@ -41,7 +42,7 @@ func TestProfileProblem(t *testing.T) {
 // does not: it has just expired. The next call refreshes it.
 func TestDemoAfterTheEndOfASignIn(t *testing.T) {
 	t.Parallel()
-	stderr := &lockedBuffer{}
+	stderr := &testlog.Buffer{}
 	con := &console{stderr: stderr, stdout: stderr}
 	env, err := openDevEnvironment(con, devOptions{port: freePortNumber(t), clerkPort: freePortNumber(t)})
 	if err != nil {
@@ -93,22 +94,4 @@ func freePortNumber(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return n
-}
-
-// lockedBuffer is a buffer that several goroutines write.
-type lockedBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -27,6 +25,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/savedsignin"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
 
@@ -34,15 +33,6 @@ import (
 var longAgo = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
 var discardLog = log.New(io.Discard, "", 0)
-
-// signingKey is shared by all fixtures: generating it takes longer than most tests.
-var signingKey = sync.OnceValue(func() *rsa.PrivateKey {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
-	return key
-})
 
 // fixture is a local Clerk and an MCP server whose users sign in there. Every test of a
 // failure changes one thing of it.
@@ -104,7 +94,7 @@ func newFixture(t testing.TB) *fixture {
 // restartClerk replaces the local Clerk with a new one, which has no clients and tokens.
 func (f *fixture) restartClerk(t testing.TB, settings *localclerk.Settings) {
 	t.Helper()
-	clerk, err := localclerk.New(localclerk.Config{Issuer: f.clerkURL, Settings: settings, SigningKey: signingKey()})
+	clerk, err := localclerk.New(localclerk.Config{Issuer: f.clerkURL, Settings: settings, SigningKey: testissuer.RSAKey("clerk")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,14 +10,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/keys"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 )
 
 const setURL = "https://issuer.example/.well-known/jwks.json"
@@ -25,13 +23,7 @@ const setURL = "https://issuer.example/.well-known/jwks.json"
 // Keys for all tests. They differ, so that a test notices a wrong one.
 var (
 	ecA, ecB, ecC = newEC(elliptic.P256()), newEC(elliptic.P256()), newEC(elliptic.P256())
-	rsaA          = sync.OnceValue(func() *rsa.PublicKey {
-		key, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			panic(err)
-		}
-		return &key.PublicKey
-	})
+	rsaA          = func() *rsa.PublicKey { return &testissuer.RSAKey("a").PublicKey }
 )
 
 func newEC(curve elliptic.Curve) *ecdsa.PublicKey {
@@ -83,74 +75,20 @@ func jwks(list ...member) string {
 	return string(text)
 }
 
-// issuer is an http.RoundTripper that answers without a socket, so that it works with
-// testing/synctest.
-type issuer struct {
-	mu        sync.Mutex
-	status    int
-	body      string
-	err       error
-	delay     time.Duration
-	fetchedAt []time.Time
+// issuer answers without a socket, so that it works with testing/synctest.
+type issuer struct{ *testissuer.Transport }
+
+func publishing(list ...member) *issuer {
+	i := &issuer{testissuer.NewTransport()}
+	i.publish(list...)
+	return i
 }
 
-func publishing(list ...member) *issuer { return &issuer{status: http.StatusOK, body: jwks(list...)} }
+func (i *issuer) publish(list ...member) { i.Respond(http.StatusOK, jwks(list...)) }
 
-func (i *issuer) RoundTrip(req *http.Request) (*http.Response, error) {
-	i.mu.Lock()
-	i.fetchedAt = append(i.fetchedAt, time.Now())
-	delay := i.delay
-	i.mu.Unlock()
-	select {
-	case <-time.After(delay):
-	case <-req.Context().Done():
-		return nil, req.Context().Err()
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.err != nil {
-		return nil, i.err
-	}
-	body := io.NopCloser(strings.NewReader(i.body))
-	return &http.Response{StatusCode: i.status, Header: http.Header{}, Body: body, Request: req}, nil
-}
+func (i *issuer) down() { i.Fail(errors.New("connection refused")) }
 
-func (i *issuer) change(f func()) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	f()
-}
-
-func (i *issuer) publish(list ...member) { i.answer(http.StatusOK, jwks(list...)) }
-
-func (i *issuer) answer(status int, body string) {
-	i.change(func() { i.status, i.body, i.err = status, body, nil })
-}
-
-func (i *issuer) down() { i.change(func() { i.err = errors.New("connection refused") }) }
-
-func (i *issuer) slow(d time.Duration) { i.change(func() { i.delay = d }) }
-
-func (i *issuer) fetches() (n int) {
-	i.change(func() { n = len(i.fetchedAt) })
-	return n
-}
-
-// mostPerMinute returns the largest number of fetches within any minute.
-func (i *issuer) mostPerMinute() (most int) {
-	i.change(func() {
-		for a, from := range i.fetchedAt {
-			n := 0
-			for _, at := range i.fetchedAt[a:] {
-				if at.Sub(from) < time.Minute {
-					n++
-				}
-			}
-			most = max(most, n)
-		}
-	})
-	return most
-}
+func (i *issuer) fetches() int { return len(i.Requests("")) }
 
 // open returns the set of i, closed at the end of the test.
 func (i *issuer) open(t testing.TB, mutate ...func(*keys.Config)) *keys.Set {

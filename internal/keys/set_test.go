@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse/internal/jose"
 	"github.com/gatehouse-mcp/gatehouse/internal/keys"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 )
 
 const interval = 4 * time.Second
@@ -23,7 +24,7 @@ const interval = 4 * time.Second
 func TestStampedeIsOneFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := publishing(ecJWK("a", ecA))
-		i.slow(200 * time.Millisecond)
+		i.Delay(200 * time.Millisecond)
 		s := i.open(t)
 		var right atomic.Int32
 		for range 500 {
@@ -49,7 +50,7 @@ func TestFirstUsesOfANewKeyShareOneFetch(t *testing.T) {
 				wantAnswer(t, s, "a", ecA, accepted)
 				time.Sleep(interval)
 				i.publish(ecJWK(kid, ecB))
-				i.slow(200 * time.Millisecond)
+				i.Delay(200 * time.Millisecond)
 				var right atomic.Int32
 				for range 50 {
 					go func() {
@@ -112,7 +113,7 @@ func TestFlood(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				i := publishing(ecJWK("a", ecA))
-				i.slow(50 * time.Millisecond)
+				i.Delay(50 * time.Millisecond)
 				s := i.open(t)
 				wantAnswer(t, s, "a", ecA, accepted)
 				over := flood(t, s, tc.n, 2*time.Minute, tc.kid)
@@ -136,7 +137,7 @@ func TestFlood(t *testing.T) {
 				}
 				<-over
 				wantAnswer(t, s, "b", ecB, accepted)
-				if n := i.mostPerMinute(); n > 15 {
+				if n := testissuer.MostWithin(time.Minute, i.Requests("")); n > 15 {
 					t.Errorf("%d fetches within a minute, want at most 15", n)
 				}
 				if searched, _ := s.Remembered(); searched > 2*keys.MaxSearched {
@@ -254,7 +255,7 @@ func TestUnknownKidDuringAFetch(t *testing.T) {
 				s := i.open(t)
 				wantAnswer(t, s, "a", ecA, accepted)
 				time.Sleep(interval)
-				i.slow(tc.delay)
+				i.Delay(tc.delay)
 				go present(t.Context(), s, "x", ecC)
 				time.Sleep(time.Second)
 				wantAnswer(t, s, "y", ecC, tc.want)
@@ -476,15 +477,15 @@ func TestBadSetsDoNoHarm(t *testing.T) {
 		want   answer // for a kid that is unknown
 	}{
 		{"control", func(*issuer) {}, rejected},
-		{"500", func(i *issuer) { i.answer(500, "") }, later},
-		{"HTML", func(i *issuer) { i.answer(200, "<html>") }, later},
-		{"10 MB", func(i *issuer) { i.answer(200, `{"keys":[],"x":"`+strings.Repeat("x", 10<<20)+`"}`) }, later},
+		{"500", func(i *issuer) { i.Respond(500, "") }, later},
+		{"HTML", func(i *issuer) { i.Respond(200, "<html>") }, later},
+		{"10 MB", func(i *issuer) { i.Respond(200, `{"keys":[],"x":"`+strings.Repeat("x", 10<<20)+`"}`) }, later},
 		{"empty set", func(i *issuer) { i.publish() }, later},
-		{"no set", func(i *issuer) { i.answer(200, `{"Keys":[]}`) }, later},
-		{"keys is not an array", func(i *issuer) { i.answer(200, `{"keys":{}}`) }, later},
+		{"no set", func(i *issuer) { i.Respond(200, `{"Keys":[]}`) }, later},
+		{"keys is not an array", func(i *issuer) { i.Respond(200, `{"keys":{}}`) }, later},
 		{"only unusable keys", func(i *issuer) { i.publish(oct) }, later},
 		{"too many keys", func(i *issuer) { i.publish(make([]member, keys.MaxKeys+1)...) }, later},
-		{"never answers", func(i *issuer) { i.slow(time.Hour) }, later},
+		{"never answers", func(i *issuer) { i.Delay(time.Hour) }, later},
 		{"down", (*issuer).down, later},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -496,7 +497,7 @@ func TestBadSetsDoNoHarm(t *testing.T) {
 				time.Sleep(interval)
 				wantAnswer(t, s, "x", ecC, tc.want)
 				wantAnswer(t, s, "a", ecA, accepted)
-				i.slow(0)
+				i.Delay(0)
 				i.publish(ecJWK("b", ecB))
 				time.Sleep(interval)
 				wantAnswer(t, s, "b", ecB, accepted)
@@ -509,7 +510,7 @@ func TestBadSetsDoNoHarm(t *testing.T) {
 func TestCallerLeavesAndFetchGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := publishing(ecJWK("a", ecA))
-		i.slow(2 * time.Second)
+		i.Delay(2 * time.Second)
 		s := i.open(t)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

@@ -18,8 +18,8 @@ func TestCopyIsWhatTheIssuerSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const body = " {\"b\": 1,\n\"a\":\"\\u00e4\"}\n"
 		i := newIssuer(body)
-		i.respond(http.StatusOK, body, "Content-Type", "application/jwk-set+json")
-		i.slow(time.Second)
+		i.Respond(http.StatusOK, body, "Content-Type", "application/jwk-set+json")
+		i.Delay(time.Second)
 		startedAt := time.Now()
 		got, err := i.open(t).Get(t.Context())
 		if err != nil {
@@ -54,7 +54,7 @@ func TestNewDoesNoIO(t *testing.T) {
 func TestManyCallersShareOneFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(validDoc)
-		i.slow(200 * time.Millisecond)
+		i.Delay(200 * time.Millisecond)
 		d := i.open(t)
 		var served atomic.Int32
 		for range 500 {
@@ -74,7 +74,7 @@ func TestManyCallersShareOneFetch(t *testing.T) {
 func TestWaitersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(validDoc)
-		i.slow(time.Second)
+		i.Delay(time.Second)
 		d := i.open(t)
 		var served atomic.Int32
 		for range remote.MaxWaiters {
@@ -97,7 +97,7 @@ func TestWaitersAreBounded(t *testing.T) {
 func TestFetchContinuesWithoutItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(validDoc)
-		i.slow(2 * time.Second)
+		i.Delay(2 * time.Second)
 		d := i.open(t)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -150,7 +150,7 @@ func TestRefreshBeforeTheCopyAges(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				i := newIssuer(validDoc)
-				i.respond(http.StatusOK, validDoc, "Cache-Control", tc.cacheControl)
+				i.Respond(http.StatusOK, validDoc, "Cache-Control", tc.cacheControl)
 				d := i.open(t)
 				if _, err := d.Get(t.Context()); err != nil {
 					t.Fatal(err)
@@ -254,7 +254,7 @@ func TestRetryAfterOfTheIssuerIsHonored(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				i := newIssuer(validDoc)
-				i.respond(http.StatusTooManyRequests, "", "Retry-After", tc.header)
+				i.Respond(http.StatusTooManyRequests, "", "Retry-After", tc.header)
 				d := i.open(t)
 				_, err := d.Get(t.Context())
 				if got := wantUnavailable(t, err, "status 429, want 200"); got != tc.want {
@@ -277,7 +277,7 @@ func TestRetryAfterOfTheIssuerIsHonored(t *testing.T) {
 func TestCloseReleasesWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(validDoc)
-		i.slow(time.Hour)
+		i.Delay(time.Hour)
 		d := i.open(t)
 		errs := make(chan error)
 		go func() {
@@ -313,7 +313,7 @@ func TestLocate(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				i := newIssuer(validDoc)
 				var fetched atomic.Value
-				i.set(func(req *http.Request) (*http.Response, error) {
+				i.Answer(func(req *http.Request) (*http.Response, error) {
 					fetched.Store(req.URL.String())
 					return nil, errDown
 				})
@@ -340,7 +340,7 @@ func TestLocate(t *testing.T) {
 func TestErrorOfLocateKeepsItsClass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(validDoc)
-		i.respond(http.StatusNotFound, "")
+		i.Respond(http.StatusNotFound, "")
 		metadata := i.open(t)
 		keys := i.open(t, func(cfg *remote.Config) {
 			cfg.Locate = func(ctx context.Context) (string, error) {

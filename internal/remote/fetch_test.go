@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/remote"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 )
 
 // responses are what an issuer may send, over real sockets.
@@ -206,25 +207,25 @@ func TestInvalidResponseLeavesTheLastCopy(t *testing.T) {
 	}{
 		{"control", func(i *issuer) { i.serve(`{"new":1}`) }, ""},
 		{"redirect within the origin, port spelled out", func(i *issuer) {
-			i.set(func(r *http.Request) (*http.Response, error) {
+			i.Answer(func(r *http.Request) (*http.Response, error) {
 				if r.URL.Path == "/moved" {
-					return response(r, http.StatusOK, strings.NewReader(`{"new":1}`)), nil
+					return testissuer.Response(r, http.StatusOK, strings.NewReader(`{"new":1}`)), nil
 				}
-				return response(r, http.StatusFound, http.NoBody, "Location", "https://ISSUER.example:443/moved"), nil
+				return testissuer.Response(r, http.StatusFound, http.NoBody, "Location", "https://ISSUER.example:443/moved"), nil
 			})
 		}, ""},
 		{"unreachable", (*issuer).down, remote.Network},
-		{"hangs", func(i *issuer) { i.slow(time.Hour) }, remote.Timeout},
+		{"hangs", func(i *issuer) { i.Delay(time.Hour) }, remote.Timeout},
 		{"slow body", func(i *issuer) {
-			i.set(func(r *http.Request) (*http.Response, error) {
-				return response(r, http.StatusOK, slowBody{r.Context()}), nil
+			i.Answer(func(r *http.Request) (*http.Response, error) {
+				return testissuer.Response(r, http.StatusOK, slowBody{r.Context()}), nil
 			})
 		}, remote.Timeout},
 		{"HTML", func(i *issuer) { i.serve("<html>") }, remote.NotJSON},
-		{"500", func(i *issuer) { i.respond(500, validDoc) }, remote.Status},
-		{"404", func(i *issuer) { i.respond(404, validDoc) }, remote.NotFound},
+		{"500", func(i *issuer) { i.Respond(500, validDoc) }, remote.Status},
+		{"404", func(i *issuer) { i.Respond(404, validDoc) }, remote.NotFound},
 		{"10 MB", func(i *issuer) { i.serve(`{"a":"` + strings.Repeat("x", 10<<20) + `"}`) }, remote.TooLarge},
-		{"redirect elsewhere", func(i *issuer) { i.respond(302, "", "Location", "https://evil.example/") }, remote.Redirect},
+		{"redirect elsewhere", func(i *issuer) { i.Respond(302, "", "Location", "https://evil.example/") }, remote.Redirect},
 		{"rejected by Accept", func(i *issuer) { i.serve(`{"invalid":1}`) }, remote.Rejected},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -252,7 +253,7 @@ func TestInvalidResponseLeavesTheLastCopy(t *testing.T) {
 					wantBody(t, c, err, validDoc)
 				}
 
-				i.slow(0)
+				i.Delay(0)
 				i.serve(`{"later":1}`)
 				newest := d.Stats().Sequence
 				time.Sleep(remote.DefaultMinInterval)

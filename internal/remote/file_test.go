@@ -194,7 +194,7 @@ func TestSavedFileIsRefreshedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := saveDocument(t)
 		i := newIssuer(`{"new":1}`)
-		i.slow(time.Second)
+		i.Delay(time.Second)
 		d := i.open(t, func(cfg *remote.Config) { cfg.File = path })
 		first, err := d.Get(t.Context())
 		wantBody(t, first, err, validDoc)

@@ -1,12 +1,13 @@
 package window
 
 import (
-	"bufio"
 	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/teststream"
 )
 
 // listen opens the event stream and returns a function that reads the next event.
@@ -25,27 +26,13 @@ func listen(t *testing.T, r *rig, lastEventID string) (next func() (id, event, d
 	if resp.StatusCode != http.StatusOK || !isEventStream(resp.Header) {
 		t.Fatalf("got %d %q, want a stream", resp.StatusCode, resp.Header.Get("Content-Type"))
 	}
-	lines := bufio.NewReader(resp.Body)
+	stream := teststream.NewReader(resp.Body)
 	return func() (id, event, data string) {
-		for {
-			line, err := lines.ReadString('\n')
-			if err != nil {
-				t.Fatal(err)
-			}
-			name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-			switch name {
-			case "id":
-				id = value
-			case "event":
-				event = value
-			case "data":
-				data = value
-			case "":
-				if event != "" {
-					return id, event, data
-				}
-			}
+		got, err := stream.Next()
+		if err != nil {
+			t.Fatal(err)
 		}
+		return got.ID, got.Name, got.Data
 	}, func() { resp.Body.Close() }
 }
 

@@ -2,8 +2,6 @@ package window
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,20 +10,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
-
-// signingKey is the same for all rigs, because generating one takes time.
-var signingKey = sync.OnceValue(func() *rsa.PrivateKey {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
-	return key
-})
 
 // rig is a window in front of a server that a test provides.
 type rig struct {
@@ -41,7 +30,10 @@ func newRig(t *testing.T, handler http.HandlerFunc) *rig {
 	r := &rig{server: httptest.NewServer(handler)}
 	t.Cleanup(r.server.Close)
 	page := httptest.NewUnstartedServer(nil)
-	clerk, err := localclerk.New(localclerk.Config{Issuer: "http://" + page.Listener.Addr().String(), SigningKey: signingKey()})
+	clerk, err := localclerk.New(localclerk.Config{
+		Issuer:     "http://" + page.Listener.Addr().String(),
+		SigningKey: testissuer.RSAKey("clerk"),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
