@@ -107,7 +107,7 @@ func TestTokenOfASessionIsDropped(t *testing.T) {
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 			client, _ := gatehouse.IssuerClient(req)
 			clients.Store(method, client)
-			get(t, client, s.url+"/.well-known/oauth-authorization-server", "")
+			get(t, client, s.URL()+"/.well-known/oauth-authorization-server", "")
 			return next(ctx, method, req)
 		}
 	})
@@ -115,7 +115,7 @@ func TestTokenOfASessionIsDropped(t *testing.T) {
 	readAll(t, c.send(t, http.MethodPost, "", `{"jsonrpc":"2.0","id":2,"method":"tools/list"}`))
 	for method, want := range map[string]string{"initialize": "its token was dropped", "tools/list": ""} {
 		client, _ := clients.Load(method)
-		get(t, client.(*http.Client), s.url+"/.well-known/oauth-authorization-server", want)
+		get(t, client.(*http.Client), s.URL()+"/.well-known/oauth-authorization-server", want)
 	}
 }
 
@@ -131,7 +131,7 @@ func TestSessionKeepsNoToken(t *testing.T) {
 	before := heap()
 	for i := range sessions {
 		c := &client{liveServer: s, era: eras[0], token: s.token(resource,
-			change{"claims", "sub", fmt.Sprintf("user_%d", i)}, change{"claims", "text", strings.Repeat("x", claimSize)})}
+			testissuer.Claim("sub", fmt.Sprintf("user_%d", i)), testissuer.Claim("text", strings.Repeat("x", claimSize)))}
 		resp := c.send(t, http.MethodPost, "", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":`+
 			`{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`)
 		if text := readAll(t, resp); resp.StatusCode != http.StatusOK {
