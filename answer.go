@@ -1,6 +1,7 @@
 package gatehouse
 
 import (
+	"bytes"
 	"context"
 	"mime"
 	"net/http"
@@ -186,6 +187,9 @@ func (w *answerWriter) Write(b []byte) (int, error) {
 		return 0, why
 	}
 	w.begin(http.StatusOK)
+	if w.request.opening && isErrorResponse(b) {
+		w.request.session.notOpened()
+	}
 	n, err := w.ResponseWriter.Write(b)
 	if w.comments != nil && n > 0 {
 		w.lastWrite = time.Now()
@@ -193,6 +197,13 @@ func (w *answerWriter) Write(b []byte) (int, error) {
 		w.tail = w.tail[max(0, len(w.tail)-maxEndOfEvent):]
 	}
 	return n, err
+}
+
+// isErrorResponse reports whether b is the text of a JSON-RPC error response. Inside a string,
+// the quotes of these names would be escaped. A wrong answer affects only how many sessions
+// are counted.
+func isErrorResponse(b []byte) bool {
+	return bytes.Contains(b, []byte(`"error":`)) && !bytes.Contains(b, []byte(`"result":`))
 }
 
 // Flush implements [http.Flusher]. Like net/http, it ignores the error;

@@ -109,6 +109,9 @@ func TestBodyThatNeverArrives(t *testing.T) {
 	for _, path := range guard.MetadataPaths() {
 		tests["POST "+path+" HTTP/1.1"] = "405"
 	}
+	for method, want := range map[string]string{"POST": "400", "OPTIONS": "204"} {
+		tests[method+" /register HTTP/1.1"] = want
+	}
 	for head, want := range tests {
 		t.Run(strings.SplitN(head, " HTTP", 2)[0]+" "+want, func(t *testing.T) {
 			t.Parallel()

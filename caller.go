@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"sync"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -16,9 +17,26 @@ import (
 // caller is the caller of one authenticated request.
 type caller struct {
 	verified
-	token   string // never printed: see Format
 	guard   *Guard
 	request *openRequest // nil until all checks have passed
+
+	mu  sync.Mutex
+	raw string // the token, never printed: see Format; empty after forgetToken
+}
+
+// token returns the token, or "" after forgetToken.
+func (c *caller) token() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.raw
+}
+
+// forgetToken drops the token. The context of a request that opens a session is kept by
+// go-sdk for as long as the session is open, and the caller with it.
+func (c *caller) forgetToken() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.raw = ""
 }
 
 // authenticate runs checks 4 to 7: it returns the caller that the credentials of r
@@ -37,7 +55,7 @@ func (g *Guard) authenticate(r *http.Request) (*caller, *Rejection) {
 // verifyToken returns the caller that the token identifies. Revocation is checked every
 // time, also for a token whose verification is cached.
 func (g *Guard) verifyToken(ctx context.Context, raw string) (*caller, *Rejection) {
-	c := &caller{token: raw, guard: g}
+	c := &caller{raw: raw, guard: g}
 	if rejection := g.verifier.verify(ctx, raw, &c.verified); rejection != nil {
 		return nil, rejection
 	}
@@ -58,6 +76,11 @@ func withCaller(r *http.Request, o *openRequest) *http.Request {
 	r.Header = maps.Clone(r.Header)
 	o.session.setHeader(r.Header)
 	r.Header["Authorization"] = placeholderAuthorization
+	if o.opens {
+		// go-sdk keeps this header with the session. The values that net/http reads share
+		// one array, which would keep the token.
+		r.Header = r.Header.Clone()
+	}
 	return r
 }
 

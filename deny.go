@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -116,6 +117,10 @@ func (l *denials) add(d Denial) error {
 	}
 	if count >= maxDenials {
 		return ErrTooManyDenials
+	}
+	// The texts may be parts of larger ones, such as the claims of a token.
+	for _, text := range []*string{&d.TokenID, &d.SessionID, &d.Subject, &d.ClientID} {
+		*text = strings.Clone(*text)
 	}
 	next[d.key()] = append(next[d.key()], d)
 	l.current.Store(&next)

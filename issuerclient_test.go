@@ -3,12 +3,14 @@ package gatehouse_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
@@ -93,5 +95,62 @@ func TestIssuerClientOnLoopbackStaysOnThisMachine(t *testing.T) {
 			resp.Body.Close()
 			t.Error("the token was sent to another origin than the issuer's")
 		}
+	}
+}
+
+// go-sdk keeps the context of the request that opened a session for as long as the session is
+// open. The guard drops the token in it when the request has been answered.
+func TestTokenOfASessionIsDropped(t *testing.T) {
+	s := startLive(t)
+	var clients sync.Map // by method
+	s.mcp.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler {
+		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+			client, _ := gatehouse.IssuerClient(req)
+			clients.Store(method, client)
+			get(t, client, s.URL()+"/.well-known/oauth-authorization-server", "")
+			return next(ctx, method, req)
+		}
+	})
+	c := s.client(t, eras[0], "user_1")
+	readAll(t, c.send(t, http.MethodPost, "", `{"jsonrpc":"2.0","id":2,"method":"tools/list"}`))
+	for method, want := range map[string]string{"initialize": "its token was dropped", "tools/list": ""} {
+		client, _ := clients.Load(method)
+		get(t, client.(*http.Client), s.URL()+"/.well-known/oauth-authorization-server", want)
+	}
+}
+
+// An open session keeps the claims of its token, but neither the token nor the header that had
+// it.
+func TestSessionKeepsNoToken(t *testing.T) {
+	const (
+		sessions  = 100
+		claimSize = 10_000
+		want      = claimSize + 15_000 // bytes of a session, most of them of go-sdk; the token has 13,900
+	)
+	s := startLive(t)
+	before := heap()
+	for i := range sessions {
+		c := &client{liveServer: s, era: eras[0], token: s.token(resource,
+			testissuer.Claim("sub", fmt.Sprintf("user_%d", i)), testissuer.Claim("text", strings.Repeat("x", claimSize)))}
+		resp := c.send(t, http.MethodPost, "", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":`+
+			`{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`)
+		if text := readAll(t, resp); resp.StatusCode != http.StatusOK {
+			t.Fatalf("initialize: status %d: %s", resp.StatusCode, text)
+		}
+	}
+	if got := (heap() - before) / sessions; got > want {
+		t.Errorf("a session takes %d bytes, want at most %d", got, want)
+	}
+}
+
+// get requests the URL, and wants an error that contains want, or none if want is empty.
+func get(t *testing.T, client *http.Client, url, want string) {
+	t.Helper()
+	resp, err := client.Get(url)
+	if err == nil {
+		resp.Body.Close()
+	}
+	if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+		t.Errorf("got error %v, want %q", err, want)
 	}
 }

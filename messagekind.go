@@ -15,6 +15,7 @@ const (
 type messageKind struct {
 	stream       bool // whether the answer is a stream without an end of its own
 	opensSession bool // whether the answer may open a session
+	batch        bool // whether there may be several answers; set only if the body was parsed
 }
 
 // kindOf returns the kind of a request with the given body. The headers that repeat the
@@ -48,6 +49,7 @@ func parseKind(body []byte) (kind messageKind, err error) {
 	if err != nil {
 		return kind, err
 	}
+	kind.batch = isBatch(body)
 	for _, message := range messages {
 		m, err := membersOf(message)
 		if err != nil {

@@ -57,8 +57,8 @@ func (h *hostPath) offer(g *Guard, handler http.Handler) {
 		return
 	}
 	if h.guard.mustOwn(h.path) {
-		panic(fmt.Sprintf("gatehouse: %s belongs to the guards of %s and of %s; set HostDocuments for one of them only",
-			h.path, h.guard.Resource(), g.Resource()))
+		panic(fmt.Sprintf("gatehouse: %s belongs to the guards of %s and of %s; set HostDocuments for one of them only, "+
+			"and for none if the endpoint of one is the root of the host", h.path, h.guard.Resource(), g.Resource()))
 	}
 	h.guard, h.handler = g, handler
 }

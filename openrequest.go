@@ -39,6 +39,8 @@ var (
 type openRequest struct {
 	caller  *caller
 	stream  bool // whether its answer is a stream without an end of its own
+	opens   bool // whether its answer may open a session
+	opening bool // whether it has one message, which opens a session if the server accepts it
 	session *sessionUse
 
 	// ended is done when the guard ends the request, with an *endError as its cause. It is
@@ -90,7 +92,8 @@ func newOpenRequests(s *settings) *openRequests {
 func (reqs *openRequests) open(
 	r *http.Request, c *caller, kind messageKind, use *sessionUse,
 ) (*openRequest, *http.Request, error) {
-	o := &openRequest{caller: c, stream: kind.stream, session: use}
+	o := &openRequest{caller: c, stream: kind.stream, opens: kind.opensSession, session: use}
+	o.opening = kind.opensSession && !kind.stream && !kind.batch
 	o.ended, o.setEnded = context.WithCancelCause(context.Background())
 	reqs.mu.Lock()
 	defer reqs.mu.Unlock()
@@ -142,8 +145,12 @@ func (reqs *openRequests) hold(o *openRequest) {
 }
 
 func (reqs *openRequests) letGo(o *openRequest) {
-	if o.holders--; o.holders == 0 {
-		delete(reqs.all, o)
+	if o.holders--; o.holders > 0 {
+		return
+	}
+	delete(reqs.all, o)
+	if o.opens {
+		o.caller.forgetToken()
 	}
 }
 
@@ -220,7 +227,7 @@ func (g *Guard) watch(o *openRequest, done <-chan struct{}) {
 	expiry := time.NewTimer(remaining())
 	defer expiry.Stop()
 	var recheck <-chan time.Time
-	if g.Revoked != nil || g.verifier.isOpaque(o.caller.token) {
+	if g.Revoked != nil || g.verifier.isOpaque(o.caller.token()) {
 		ticker := time.NewTicker(recheckInterval)
 		defer ticker.Stop()
 		recheck = ticker.C
@@ -256,7 +263,7 @@ func (g *Guard) recheck(o *openRequest, validUntil *time.Time) (why *endError) {
 			why = errEndedByDenial
 		}
 	}()
-	if !g.verifier.isOpaque(o.caller.token) {
+	if !g.verifier.isOpaque(o.caller.token()) {
 		if g.Revoked(o.caller.identity) {
 			return errEndedByDenial
 		}
@@ -264,7 +271,7 @@ func (g *Guard) recheck(o *openRequest, validUntil *time.Time) (why *endError) {
 	}
 	ctx, cancel := context.WithTimeout(o.ended, introspectionTimeout)
 	defer cancel()
-	c, rejection := g.verifyToken(ctx, o.caller.token)
+	c, rejection := g.verifyToken(ctx, o.caller.token())
 	switch {
 	case rejection == nil:
 		*validUntil = c.identity.Expiry

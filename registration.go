@@ -5,9 +5,19 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
+)
+
+// Hints about a client that tries to register at the MCP server although registration is not
+// known to be off at the issuer.
+const (
+	hintRegistrationOn = "registration is on at the identity provider; have the client register at the registration_endpoint " +
+		"of its metadata"
+	hintRegistrationUnknown = "check that the metadata of the identity provider can be fetched, and that its registration_endpoint " +
+		"is an https URL"
 )
 
 // RegistrationHandler returns a handler that rejects the registration of a client (RFC 7591)
@@ -16,7 +26,7 @@ import (
 // the answer to their user. [Guard.Mount] registers it for POST, unless the mux has a pattern
 // for that path already.
 func (g *Guard) RegistrationHandler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return listen.LimitBodies(g.limits.bodies, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", "*")
 		switch r.Method {
@@ -32,23 +42,22 @@ func (g *Guard) RegistrationHandler() http.Handler {
 			writeError(w, r, http.StatusMethodNotAllowed,
 				errorBody{Error: reason.CodeInvalidRequest, Description: infoOf(reason.RegistrationUnavailable).Phrase})
 		}
-	})
+	}))
 }
 
 // rejectRegistration answers in the form of RFC 7591 section 3.2.2. The description is made
 // of configuration and of the issuer's metadata, and of no text of the request.
 func (g *Guard) rejectRegistration(w http.ResponseWriter, r *http.Request) {
 	info := infoOf(reason.RegistrationUnavailable)
-	rejection := Rejection{Reason: info.Reason, Status: info.Status, Hint: g.settings.Provider.Hints[info.Reason]}
-	if rejection.Hint == "" {
-		rejection.Hint = info.Do
-	}
+	rejection := Rejection{Reason: info.Reason, Status: info.Status}
 	issuer := g.settings.Provider.Issuer
 	description := info.Phrase + "; "
 	switch endpoint, known := g.documents.registrationEndpoint(r.Context()); {
 	case endpoint != "":
 		description += "register at " + endpoint
+		rejection.Hint = hintRegistrationOn
 	case known:
+		rejection.Hint = g.hint(info, nil)
 		description += "registration of clients is off at the identity provider (" + issuer + "): " + rejection.Hint
 		g.registrationOff.Do(func() {
 			g.Logger.Warn("a client cannot register: registration of clients is off at the issuer",
@@ -56,6 +65,7 @@ func (g *Guard) rejectRegistration(w http.ResponseWriter, r *http.Request) {
 		})
 	default:
 		description += "register at the identity provider (" + issuer + ")"
+		rejection.Hint = hintRegistrationUnknown
 	}
 	g.counters.reject(rejection.Reason)
 	if g.OnReject != nil {

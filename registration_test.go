@@ -41,16 +41,47 @@ func TestRegistration(t *testing.T) {
 		name, further string
 		hint          string // of the provider
 		want          string // in the description
+		wantHint      string // the beginning of the hint for the operator
 		logged        bool
 	}{
-		{"off", "", "", "registration of clients is off at the identity provider (ISSUER): turn on dynamic client registration", true},
-		{"off, with the provider's switch", "", "flip the switch", "is off at the identity provider (ISSUER): flip the switch", true},
-		{"on", `,"registration_endpoint":"https://issuer.example.com/register"`, "", "register at https://issuer.example.com/register", false},
-		{"on, at a strange address", `,"registration_endpoint":"javascript:alert(1)"`, "", "register at the identity provider (ISSUER)", false},
-		{"unknown", "down", "", "register at the identity provider (ISSUER)", false},
+		{
+			name:     "off",
+			want:     "registration of clients is off at the identity provider (ISSUER): turn on dynamic client registration",
+			wantHint: "turn on dynamic client registration",
+			logged:   true,
+		},
+		{
+			name:     "off, with the provider's switch",
+			hint:     "flip the switch",
+			want:     "is off at the identity provider (ISSUER): flip the switch",
+			wantHint: "flip the switch",
+			logged:   true,
+		},
+		{
+			name:     "on",
+			further:  `,"registration_endpoint":"https://issuer.example.com/register"`,
+			hint:     "flip the switch",
+			want:     "register at https://issuer.example.com/register",
+			wantHint: "registration is on at the identity provider",
+		},
+		{
+			name:     "on, at a strange address",
+			further:  `,"registration_endpoint":"javascript:alert(1)"`,
+			hint:     "flip the switch",
+			want:     "register at the identity provider (ISSUER)",
+			wantHint: "check that the metadata of the identity provider can be fetched",
+		},
+		{
+			name:     "unknown",
+			further:  "down",
+			hint:     "flip the switch",
+			want:     "register at the identity provider (ISSUER)",
+			wantHint: "check that the metadata of the identity provider can be fetched",
+		},
 	}
 	for _, test := range tests {
 		var log bytes.Buffer
+		var rejection gatehouse.Rejection
 		url := metadataIssuer(t, test.further)
 		guard := newGuard(t, newIssuer(t), func(cfg *gatehouse.Config) {
 			cfg.Provider = gatehouse.OIDC(url)
@@ -58,6 +89,7 @@ func TestRegistration(t *testing.T) {
 				cfg.Provider.Hints = map[gatehouse.Reason]string{"registration_unavailable": test.hint}
 			}
 			cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			cfg.OnReject = func(_ *http.Request, r gatehouse.Rejection) { rejection = r }
 		})
 		mux := http.NewServeMux()
 		guard.Mount(mux, behind)
@@ -81,6 +113,9 @@ func TestRegistration(t *testing.T) {
 			if resp.Header.Get("Access-Control-Allow-Origin") != "*" || resp.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%s: headers %v", test.name, resp.Header)
 			}
+		}
+		if rejection.Reason != "registration_unavailable" || !strings.HasPrefix(rejection.Hint, test.wantHint) {
+			t.Errorf("%s: OnReject got reason %s and hint %q, want %q", test.name, rejection.Reason, rejection.Hint, test.wantHint)
 		}
 		want := 0
 		if test.logged {

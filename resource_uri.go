@@ -25,17 +25,21 @@ func uriForms(uri string, dropQuery bool) (forms []string, ok bool) {
 	if len(uri) > maxResourceURI {
 		return nil, false
 	}
-	text := strings.TrimSpace(strings.Map(dropControl, uri))
+	text := trimmed(uri)
 	for range maxDecodings {
 		forms = union(forms, formsOf(text, dropQuery))
 		decoded := decodePercent(text, func(byte) bool { return true })
 		if decoded == text {
 			return forms, true
 		}
-		text = strings.Map(dropControl, decoded)
+		text = trimmed(decoded)
 	}
 	return nil, false
 }
+
+// trimmed returns text without control characters, and without spaces at its ends, which the
+// URL parsers of browsers and some file systems ignore.
+func trimmed(text string) string { return strings.TrimSpace(strings.Map(dropControl, text)) }
 
 // dropControl drops control characters, as the URL parsers of browsers do with some.
 func dropControl(r rune) rune {

@@ -65,6 +65,9 @@ func TestSpellingsOfAResource(t *testing.T) {
 		{"notes://se\\tcret", "resource_spelling"},
 		{"notes://secret%00", "resource_spelling"},
 		{" notes://secret ", "resource_spelling"},
+		{"notes://secret%20", "resource_spelling"},
+		{"notes://secret%2520", "resource_spelling"},
+		{"notes://secret%20x", ""},
 		{"notes://user@secret", "resource_spelling"},
 
 		{"https://example.com/a/secret", "insufficient_scope"},

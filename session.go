@@ -149,6 +149,8 @@ type sessionUse struct {
 	id        string // the handler's ID of the session; empty if the request is in none
 	seal      seal
 	reserved  bool // whether the request holds a place for a session that it may open
+	opened    bool // whether its answer had the ID of another session, whose seal is openedAs
+	openedAs  seal
 }
 
 // admit is check 9. It applies to every method. A rejection is that of an unknown session:
@@ -197,7 +199,16 @@ func (u *sessionUse) inspect(h http.Header) {
 	h[sessionHeader] = []string{sealed(id, by)}
 	if by != u.seal {
 		u.sessions.table.opened(by, u.principal, u.reserved, time.Now())
-		u.reserved = false
+		u.reserved, u.opened, u.openedAs = false, true, by
+	}
+}
+
+// notOpened must be called if the answer says that no session was opened, although it has the
+// ID of one: go-sdk answers an initialize request that failed like that.
+func (u *sessionUse) notOpened() {
+	if u.opened {
+		u.opened = false
+		u.sessions.table.end(u.openedAs, u.principal, true, false, time.Now())
 	}
 }
 

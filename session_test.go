@@ -323,3 +323,37 @@ func TestIdleSessionsAreNotCounted(t *testing.T) {
 		}
 	})
 }
+
+// A server that rejects a client opens no session for it. The client may try again and again.
+func TestFailedInitializeIsNotCounted(t *testing.T) {
+	s := startLive(t, func(cfg *gatehouse.Config) { cfg.MaxSessionsPerUser = 2 })
+	c := s.client(t, eras[0], "user_1")
+	c.session = ""
+	initialize := func(version string) int {
+		resp := c.send(t, http.MethodPost, "", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":`+
+			`{"protocolVersion":`+version+`,"capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`)
+		readAll(t, resp)
+		return resp.StatusCode
+	}
+	for range 3 {
+		if status := initialize("5"); status != http.StatusOK {
+			t.Fatalf("initialize with a wrong version: status %d, want 200 with an error", status)
+		}
+	}
+	if got := s.guard.Stats().Sessions; got != 1 {
+		t.Errorf("%d sessions, want 1", got)
+	}
+	// In a batch, the error may be that of another message.
+	resp := c.send(t, http.MethodPost, "", `[{"jsonrpc":"2.0","id":1,"method":"initialize","params":`+
+		`{"protocolVersion":"2025-03-26","capabilities":{},"clientInfo":{"name":"c","version":"1"}}},`+
+		`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"unknown"}}]`)
+	if text := readAll(t, resp); !strings.Contains(text, `"result":`) || !strings.Contains(text, `"error":`) {
+		t.Fatalf("batch: status %d: %s; want a result and an error", resp.StatusCode, text)
+	}
+	if got := s.guard.Stats().Sessions; got != 2 {
+		t.Errorf("%d sessions after the batch, want 2", got)
+	}
+	if status := initialize(`"2025-11-25"`); status != http.StatusTooManyRequests {
+		t.Errorf("third session: status %d, want 429", status)
+	}
+}

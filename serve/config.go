@@ -81,7 +81,8 @@ type Config struct {
 	// Routes, if not nil, is called once, by [Server.Serve] or [Server.Handler], to add
 	// routes to the server. They are public, except for handlers that [gatehouse.Guard.Wrap]
 	// of the given guard wraps. The paths of the server itself come first: the endpoint, the
-	// discovery documents, /healthz and /readyz. A route for one of them is an error.
+	// discovery documents, /healthz and /readyz. A route for one of them is an error. A route
+	// for /register replaces [gatehouse.Guard.RegistrationHandler].
 	Routes func(*http.ServeMux, *gatehouse.Guard)
 
 	// Middleware, if not nil, wraps the complete handler. It is inside the log and outside

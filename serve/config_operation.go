@@ -2,7 +2,6 @@ package serve
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -60,33 +59,57 @@ func (cfg *Config) checkStateless(fault func(field, value, problem, fix string))
 	}
 }
 
-// otherPaths returns the handler of all paths that are not the server's own: the routes of
-// [Config.Routes], and the answers for the rest. It reports a route that the server's own
-// paths hide.
-func (s *Server) otherPaths() (http.Handler, error) {
+// registrationPath is the path of POST /register, which the guard answers unless there is a
+// route for it.
+const registrationPath = "/register"
+
+// handleOtherPaths registers, at the mux of the server, the handler of all paths that are not
+// the server's own: the routes of [Config.Routes], and the answers for the rest. It reports a
+// route that the server's own paths hide. It must be called before [gatehouse.Guard.Mount].
+func (s *Server) handleOtherPaths(server *http.ServeMux) error {
 	if s.config.Routes == nil {
-		return http.HandlerFunc(s.serveOtherPaths), nil
+		server.HandleFunc("/", s.serveOtherPaths)
+		return nil
 	}
-	mux := http.NewServeMux()
-	s.config.Routes(mux, s.guard)
 	resource, err := url.Parse(s.guard.Resource())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	own := append(s.guard.MetadataPaths(), s.endpointPath(), healthPath, readyPath)
-	for _, path := range own {
+	routes := http.NewServeMux()
+	s.config.Routes(routes, s.guard)
+	// A pattern may have the host.
+	patternFor := func(method, path string) string {
+		_, pattern := routes.Handler(&http.Request{Method: method, Host: resource.Host, URL: &url.URL{Path: path}})
+		return pattern
+	}
+	if err := s.checkRoutes(patternFor); err != nil {
+		return err
+	}
+	others := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := routes.Handler(r); pattern == "" {
+			s.serveOtherPaths(w, r)
+			return
+		}
+		routes.ServeHTTP(w, r)
+	})
+	server.Handle("/", others)
+	if path := pathOf(patternFor(http.MethodPost, registrationPath)); path != "" && path != "/" {
+		server.Handle(registrationPath, others)
+	}
+	return nil
+}
+
+// checkRoutes reports a route that the server's own paths hide. patternFor returns the pattern
+// of the route for a request.
+func (s *Server) checkRoutes(patternFor func(method, path string) string) error {
+	for _, path := range append(s.guard.MetadataPaths(), s.endpointPath(), healthPath, readyPath) {
 		hidden := path
 		if path == "/" { // a route for "/" still serves the other paths
 			hidden = "/{$}"
 		}
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete, http.MethodPut, http.MethodPatch} {
-			r, err := http.NewRequestWithContext(context.Background(), method, path, nil)
-			if err != nil {
-				return nil, err
-			}
-			r.Host = resource.Host // a pattern may have it
-			if _, pattern := mux.Handler(r); pathOf(pattern) == hidden {
-				return nil, &gatehouse.ConfigError{
+			if pattern := patternFor(method, path); pathOf(pattern) == hidden {
+				return &gatehouse.ConfigError{
 					Field:   "Routes",
 					Value:   pattern,
 					Problem: "is a path that the server itself serves",
@@ -95,13 +118,7 @@ func (s *Server) otherPaths() (http.Handler, error) {
 			}
 		}
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, pattern := mux.Handler(r); pattern == "" {
-			s.serveOtherPaths(w, r)
-			return
-		}
-		mux.ServeHTTP(w, r)
-	}), nil
+	return nil
 }
 
 // pathOf returns the path of a pattern of [http.ServeMux]: "/a" of "GET example.com/a".

@@ -264,6 +264,27 @@ func TestRouteOfTheServersOwnPath(t *testing.T) {
 	}
 }
 
+// The guard answers POST /register of a client, unless the host has a route of its own there.
+func TestRouteForRegister(t *testing.T) {
+	for pattern, own := range map[string]bool{
+		"POST /register": true, "/register": true, "mcp.example.com/register": true, "/{page}": true,
+		"GET /register": false, "/": false, "/other": false,
+	} {
+		server := newServer(t, func(cfg *serve.Config) {
+			cfg.Routes = func(mux *http.ServeMux, _ *gatehouse.Guard) {
+				mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+			}
+		})
+		want := http.StatusBadRequest
+		if own {
+			want = http.StatusTeapot
+		}
+		if status, _ := answerOf(server.Handler(), http.MethodPost, "/register"); status != want {
+			t.Errorf("route %q: POST /register has status %d, want %d", pattern, status, want)
+		}
+	}
+}
+
 // The log has the operation of the headers only as a claim if no one compared it with the body.
 func TestLogOfTheOperation(t *testing.T) {
 	server := start(t)

@@ -217,15 +217,13 @@ func (s *Server) bindURL(l net.Listener) error {
 // the user's replaces the guard; Middleware is outside the guard, and sees every request
 // before it.
 func (s *Server) newHandler() (http.Handler, error) {
-	otherPaths, err := s.otherPaths()
-	if err != nil {
+	mux := http.NewServeMux()
+	if err := s.handleOtherPaths(mux); err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
 	s.guard.Mount(mux, recordCallers(s.revisions()))
 	mux.HandleFunc(healthPath, s.serveHealth)
 	mux.HandleFunc(readyPath, s.serveReady)
-	mux.Handle("/", otherPaths)
 	var handler http.Handler = mux
 	if s.config.Middleware != nil {
 		handler = s.config.Middleware(handler)
