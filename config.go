@@ -176,7 +176,7 @@ func (f *faults) add(field, value, problem, fix string) {
 func (f *faults) addURL(field, value string, err error) {
 	var fault *wellknown.Fault
 	if errors.As(err, &fault) {
-		f.add(field, value, fault.Problem, fault.Fix)
+		f.add(field, wellknown.Redacted(value), fault.Problem, fault.Fix)
 	} else if err != nil {
 		*f = append(*f, err)
 	}
@@ -292,6 +292,10 @@ func (s *settings) validateKeyFile(f *faults) {
 }
 
 func (s *settings) validateOrigin(origin string, f *faults) {
+	if origin == "" {
+		f.addEmpty("AllowedOrigins", "origin")
+		return
+	}
 	if origin == "*" {
 		if s.loopback {
 			f.add("AllowedOrigins", origin, "lets every web page call a local server",
@@ -352,9 +356,16 @@ func (s *settings) scopesWarning() string {
 func (f *faults) addScope(field, scope string) {
 	if scope == "offline_access" {
 		f.add(field, scope, "is not a scope of the resource", "remove it; clients that use refresh tokens ask for it themselves")
+	} else if scope == "" {
+		f.addEmpty(field, "scope")
 	} else if !validScope(scope) {
 		f.add(field, scope, "is not a scope", fixScope)
 	}
+}
+
+// addEmpty adds a fault about an empty text in a list.
+func (f *faults) addEmpty(field, what string) {
+	f.add(field, "", "has an empty "+what, "remove it")
 }
 
 // fixScope is the fix for a name that is not a scope.

@@ -45,6 +45,8 @@ func (s *settings) validateHeaders(f *faults) {
 	s.corsHeaders = corsHeaders
 	for _, name := range s.AllowedHeaders {
 		switch {
+		case name == "":
+			f.addEmpty("AllowedHeaders", "name")
 		case name == "*":
 			f.add("AllowedHeaders", name, "does not allow Authorization in any browser", "list the headers")
 		case !isToken68(name) || strings.ContainsAny(name, "=/"):

@@ -50,7 +50,7 @@ func TestFaultsNameWhatWasWritten(t *testing.T) {
 		{
 			"ScopesSupported",
 			func(cfg *gatehouse.Config) { cfg.Provider.ScopesSupported = []string{""} },
-			`Provider.ScopesSupported is not a scope; use one word of printable ASCII for each scope (RFC 6749 section 3.3)`,
+			`Provider.ScopesSupported has an empty scope; remove it`,
 		},
 		{
 			"ImpliedScopes",

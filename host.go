@@ -44,6 +44,10 @@ func (s *settings) validateHosts(f *faults) {
 		scheme = s.resourceURL.Scheme
 	}
 	for _, host := range s.AllowedHosts {
+		if host == "" {
+			f.addEmpty("AllowedHosts", "host")
+			continue
+		}
 		if host == "*" {
 			f.add("AllowedHosts", host, "allows every web page to reach a local server by DNS rebinding", "list the hosts")
 			continue

@@ -159,7 +159,7 @@ func TestOriginHeaderAndHostSettings(t *testing.T) {
 		{origin("https://127.1"), `"https://127.1" has host "127.1", ` + notHost},
 		{origin("null"), `"null" is the origin of every sandboxed page; give the page an origin of its own, and write that`},
 		{origin("app.example.com"), `"app.example.com" is not a web origin; write a scheme and a host, like "https://app.example.com"`},
-		{origin(""), `is not a web origin; write a scheme and a host, like "https://app.example.com"`},
+		{origin(""), `has an empty origin; remove it`},
 
 		{header("X-Tenant"), ""},
 		{header("*"), `"*" does not allow Authorization in any browser; list the headers`},
@@ -178,7 +178,7 @@ func TestOriginHeaderAndHostSettings(t *testing.T) {
 		{host("backend/x"), `"backend/x" has host "backend/x", ` + notHost},
 		{host("me@backend"), `"me@backend" has host "me@backend", ` + notHost},
 		{host("backend:99999"), `"backend:99999" has port "99999", want 1 to 65535; write the port clients connect to, or none`},
-		{host(""), `has host "", ` + notHost},
+		{host(""), `has an empty host; remove it`},
 	}
 	for _, test := range tests {
 		cfg := test.cfg

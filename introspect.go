@@ -77,7 +77,7 @@ var (
 	errBusy   = errors.New("too many introspection requests are running")
 )
 
-// checkOpaque sets out to whom raw identifies, from a cache or from the provider.
+// checkOpaque sets out to the caller that raw identifies, from a cache or from the provider.
 func (v *verifier) checkOpaque(ctx context.Context, raw string, key fingerprint, now time.Time, out *verified) *Rejection {
 	in := v.introspector
 	if entry, ok := in.accepted.get(key, 0, now); ok {

@@ -64,13 +64,15 @@ type Provider struct {
 
 	// Introspect, if set, asks the provider about a token that is not a JWT. It returns
 	// the answer as claims: one JSON object with the names of RFC 7662 §2.2. Its member
-	// active must be true, and nothing else: with false, "true", null or without active
-	// the token is rejected with the reason inactive. It must have iss, sub and exp too,
-	// which introspection endpoints may leave out, and the same rules apply to it as to
-	// the claims of a JWT. An error that wraps [ErrInactive] rejects the token. Every other error means that the provider
-	// is unavailable; if it has a method RetryAfter() time.Duration, no token is asked
-	// about for that long. Introspect must bound the size of the answer, respect ctx
-	// and be safe for concurrent use. Answers are cached for a minute, rejections for
+	// active must be exactly true. With any other value, such as "true" or null, and
+	// without active, the token is rejected with the reason inactive. The object must have
+	// iss, sub and exp too, which introspection endpoints may leave out. The same rules
+	// apply to it as to the claims of a JWT.
+	//
+	// An error that wraps [ErrInactive] rejects the token. Every other error means that the
+	// provider is unavailable; if it has a method RetryAfter() time.Duration, Introspect is
+	// not called again for that long. Introspect must bound the size of the answer, respect
+	// ctx and be safe for concurrent use. Answers are cached for a minute, rejections for
 	// ten seconds. If nil, opaque tokens are rejected.
 	Introspect func(ctx context.Context, token string) (claims json.RawMessage, err error)
 
@@ -85,7 +87,7 @@ type Provider struct {
 	DangerouslySkipVerification bool
 
 	// NoRoles, NoPermissions and NoOrganizations say what the access tokens of the
-	// provider never contain. A [Requirement] for it is a fault at start, because it
+	// provider never contain. A [Requirement] for it is an error at start, because it
 	// would reject every caller. If Complete is nil, they are all true. Set them to false
 	// if your own Complete adds what the tokens lack.
 	NoRoles, NoPermissions, NoOrganizations bool

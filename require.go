@@ -19,12 +19,11 @@ import (
 // template: everything that is set. Set exactly one of Tool, Prompt, Resource and
 // ResourceTemplate. If several requirements name the same operation, all of them apply.
 //
-// A request for a resource that is written differently from how it was declared (with
-// percent-encoding, dot segments, another case of scheme or host, …) and would thereby reach
-// a resource that has other requirements, is rejected with the reason "resource_spelling":
-// the server behind the guard may read the URI as that resource. This includes a query that
-// the requirement does not have; to accept one, use a ResourceTemplate such as
-// "notes://list{?page}".
+// A request is rejected with the reason "resource_spelling" if its URI is not written as the
+// resource was declared (but with percent-encoding, dot segments, or another case of scheme
+// or host, for example), and the server behind the guard may read it as a resource that has
+// other requirements. This includes a query that the requirement does not have; to accept
+// one, use a ResourceTemplate such as "notes://list{?page}".
 type Requirement struct {
 	Tool     string // name of a tool, for tools/call
 	Prompt   string // name of a prompt, for prompts/get and completions of its arguments

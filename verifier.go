@@ -38,7 +38,7 @@ type verified struct {
 	notBefore time.Time
 }
 
-// verifier checks tokens and returns whom they identify.
+// verifier checks tokens and returns the callers that they identify.
 type verifier struct {
 	provider Provider
 	leeway   time.Duration
@@ -103,7 +103,7 @@ func newTokenVerifier(p Provider, audiences []string, leeway time.Duration) *tok
 	}
 }
 
-// verify sets out to whom raw identifies, or returns why it is rejected. A token that was
+// verify sets out to the caller that raw identifies, or returns why it is rejected. A token that was
 // verified before costs one hash and one look-up until it expires or the keys change.
 func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejection {
 	if err := v.jwt.CheckSize(raw); err != nil {
@@ -170,7 +170,7 @@ func (v *verifier) isOpaque(raw string) bool { return v.introspector != nil && !
 // looksLikeJWT reports whether raw has the two dots of a JWS in compact serialization.
 func looksLikeJWT(raw string) bool { return strings.Count(raw, ".") == 2 }
 
-// identify sets out to whom a verified token identifies.
+// identify sets out to the caller that a verified token identifies.
 func (v *verifier) identify(t *token.Token, key fingerprint, out *verified) *Rejection {
 	id := identityOf(t, key)
 	if rejection := v.complete(&id); rejection != nil {
@@ -226,7 +226,7 @@ func (v *verifier) complete(id *Identity) *Rejection {
 	return nil
 }
 
-// readUnverified sets out to whom raw claims to identify, for
+// readUnverified sets out to the caller that raw claims to identify, for
 // [Provider.DangerouslySkipVerification].
 func (v *verifier) readUnverified(raw string, key fingerprint, now time.Time, out *verified) *Rejection {
 	t := token.Peek(raw)

@@ -245,7 +245,7 @@ func (k *checker) validToken(ctx context.Context, token string) {
 	}
 }
 
-// endSession ends the session that a server opened for a valid token. Servers may refuse.
+// endSession ends the session that a server opened for a valid token. A server may reject that.
 func endSession(ctx context.Context, resource, token, session string) {
 	req, err := newRequest(ctx, http.MethodDelete, resource, token)
 	if err != nil {
@@ -340,5 +340,5 @@ func (a answer) reason() string {
 	return fmt.Sprintf(" (the answer has the reason %s: %s)", quoted(body.Reason), quoted(body.Description))
 }
 
-// quoted returns text of the server as it may stand in a message.
+// quoted returns text of the server, shortened and quoted for a message.
 func quoted(text string) string { return fmt.Sprintf("%q", quote.Clip(text, maxQuoted)) }

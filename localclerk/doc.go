@@ -10,8 +10,8 @@
 //
 // Anyone who can reach the server can sign in as any user. It therefore
 // accepts loopback only: [New] rejects an issuer that is not on loopback,
-// [Server.Serve] such a listener, and the handler such a connection or Host
-// header.
+// [Server.Serve] rejects a listener that is not, and the handler rejects a
+// connection or a Host header that is not.
 //
 // Where Clerk does not publish its behavior, the server follows the RFCs
 // strictly; the comments name the section. Clerk publishes its API at

@@ -116,6 +116,8 @@ type Config struct {
 	NoLandingPage bool
 
 	localPath string // Path as it was written
+	hostField string // "Host" or "HOST", whichever was written
+	portField string // "Port" or "PORT", whichever was written
 
 	// LandingTools are the tools that the landing page shows, with their names and
 	// descriptions. Nil means none. The page is public and the same for everyone: list
@@ -172,13 +174,13 @@ func (cfg Config) complete(settings *env.Env) (Config, error) {
 	}
 	cfg.completeAddress(settings, fault)
 
-	portField, port := "Port", strconv.Itoa(cfg.Port)
-	if cfg.Port == 0 {
-		portField, port = "PORT", cmp.Or(settings.Get("PORT"), strconv.Itoa(defaultPort))
+	port := strconv.Itoa(cfg.Port)
+	if cfg.portField == "PORT" {
+		port = cmp.Or(settings.Get("PORT"), strconv.Itoa(defaultPort))
 	}
 	n, err := strconv.Atoi(port)
 	if err != nil || n < 1 || n > maxPort {
-		fault(portField, port, "is not a port", "set it to a number from 1 to 65535, like 3000")
+		fault(cfg.portField, port, "is not a port", "set it to a number from 1 to 65535, like 3000")
 		n = defaultPort
 	}
 	cfg.Port = n
@@ -227,6 +229,9 @@ func (cfg Config) publicURL(settings *env.Env) (*url.URL, error) {
 	if err != nil {
 		return nil, urlFault(field, value, err)
 	}
+	if cfg.localPath == "" && isHealthPath(u.Path) {
+		return nil, &gatehouse.ConfigError{Field: field, Value: value, Problem: healthPathProblem, Fix: healthPathFix}
+	}
 	if u.Path == "" && cfg.Path != "/" {
 		u.Path = cfg.Path
 	}
@@ -246,7 +251,7 @@ func missingURL(address string) error {
 func urlFault(field, value string, err error) error {
 	var fault *wellknown.Fault
 	if errors.As(err, &fault) {
-		return &gatehouse.ConfigError{Field: field, Value: value, Problem: fault.Problem, Fix: fault.Fix}
+		return &gatehouse.ConfigError{Field: field, Value: wellknown.Redacted(value), Problem: fault.Problem, Fix: fault.Fix}
 	}
 	return err
 }
@@ -291,7 +296,7 @@ func (cfg Config) checkGuardAlone() error {
 		{"AllowedHosts", len(cfg.AllowedHosts) > 0},
 		{"Revoked", cfg.Revoked != nil},
 		{"KeyFile", cfg.KeyFile != ""},
-		{"LandingTools", len(cfg.LandingTools) > 0},
+		{"LandingTools", len(cfg.LandingTools) > 0 && !cfg.NoLandingPage}, // checkLandingTools reports both together
 		{"SessionKey", len(cfg.SessionKey) > 0},
 		{"MaxSessions", cfg.MaxSessions != 0},
 		{"MaxSessionsPerUser", cfg.MaxSessionsPerUser != 0},

@@ -102,7 +102,7 @@ func (s *Server) handleOtherPaths(server *http.ServeMux) error {
 // checkRoutes reports a route that the server's own paths hide. patternFor returns the pattern
 // of the route for a request.
 func (s *Server) checkRoutes(patternFor func(method, path string) string) error {
-	for _, path := range append(s.guard.MetadataPaths(), s.endpointPath(), "/healthz", "/readyz") {
+	for _, path := range append(s.guard.MetadataPaths(), s.endpointPath(), healthPath, readyPath) {
 		hidden := path
 		if path == "/" { // a route for "/" still serves the other paths
 			hidden = "/{$}"

@@ -2,8 +2,10 @@ package serve
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -91,6 +93,11 @@ func TestSettings(t *testing.T) {
 			env:     map[string]string{"HOST": "0.0.0.0:8080"},
 			wantErr: `HOST "0.0.0.0:8080" has a port; write "0.0.0.0", and set PORT to "8080"`,
 		},
+		{
+			name:    "Host with a port",
+			config:  Config{Host: "localhost:8080"},
+			wantErr: `Host "localhost:8080" has a port; write "localhost", and set Port to "8080"`,
+		},
 		{name: "HOST with brackets", env: map[string]string{"HOST": "[::1]"}, wantErr: `HOST "[::1]" has brackets; write "::1"`},
 		{
 			name:    "Host is a URL",
@@ -105,6 +112,23 @@ func TestSettings(t *testing.T) {
 			wantErr: `Path "/a b" is not a path; write it like "/mcp"`,
 		},
 		{name: "Path below /.well-known", config: Config{Path: "/.well-known/a"}, wantErr: `Path "/.well-known/a" is under /.well-known/`},
+		{name: "Path of a health check", config: Config{Path: "/healthz"}, wantErr: `Path "/healthz" has the path of a health check`},
+		{
+			name:    "MCP_URL with the path of a health check",
+			env:     map[string]string{"MCP_URL": "https://a.example.com/readyz"},
+			wantErr: `MCP_URL "https://a.example.com/readyz" has the path of a health check`,
+		},
+		{
+			name:    "MCP_URL with the path of a health check, which a proxy maps to Path",
+			config:  Config{Path: "/mcp"},
+			env:     map[string]string{"MCP_URL": "https://a.example.com/readyz"},
+			wantURL: "https://a.example.com/readyz",
+		},
+		{
+			name:    "MCP_URL with a password, which the message leaves out",
+			env:     map[string]string{"MCP_URL": "https://user:hunter2@a.example.com"},
+			wantErr: `MCP_URL "https://user:xxxxx@a.example.com" has user info; remove everything between // and @`,
+		},
 		{name: "Path with two slashes", config: Config{Path: "/a//b"}, wantErr: `Path "/a//b" has // in its path`},
 		{
 			name:    "invalid MCP_URL and a setting that depends on it",
@@ -241,11 +265,16 @@ func TestPortInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	server, err := newServer(Config{Name: "n", Version: "1", Port: l.Addr().(*net.TCPAddr).Port, Provider: gatehouse.OIDC("https://issuer.example.com")}, &env.Env{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.ListenAndServe(t.Context()); err == nil || !strings.Contains(err.Error(), "is in use") || !strings.Contains(err.Error(), "set PORT to another") {
-		t.Errorf("ListenAndServe = %v, want it to say what to do about the port", err)
+	port := l.Addr().(*net.TCPAddr).Port
+	for field, config := range map[string]Config{"Port": {Port: port}, "PORT": {}} {
+		config.Name, config.Version, config.Provider = "n", "1", gatehouse.OIDC("https://issuer.example.com")
+		server, err := newServer(config, &env.Env{File: map[string]string{"PORT": strconv.Itoa(port)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := fmt.Sprintf("serve: port %d is in use; stop the program that uses it, or set %s to another", port, field)
+		if err := server.ListenAndServe(t.Context()); err == nil || err.Error() != want {
+			t.Errorf("ListenAndServe\n got %v\nwant %s", err, want)
+		}
 	}
 }

@@ -38,13 +38,13 @@ browser opens. The sign-in is saved for the next call.
 
 URL is the MCP endpoint, exactly as the server's metadata names it, such as
 http://localhost:3000/mcp. ARGUMENTS is a JSON object, "-" to read one from standard
-input, or pairs such as city=Rome days=3. The word "list" in the place of TOOL prints
-the tools; to call a tool of that name, give it arguments (list '{}'). Flags may come
+input, or pairs such as city=Rome days=3. If TOOL is the word "list", the tools are
+printed; to call a tool of that name, give it arguments (list '{}'). Flags may come
 before or after the arguments; what follows "--" is not read as a flag.
 
 Sign-ins are saved in the directory "gatehouse" of your configuration directory, one
-file for each server, issuer and user. Only you can read them. A call without --user uses
-the sign-in of a --user if it is the only one to that server.`,
+file for each server, issuer and user. Only you can read them. If the only sign-in to a
+server was made with --user, a call without --user uses it too.`,
 		Example: `  gatehouse call http://localhost:3000/mcp list
   gatehouse call http://localhost:3000/mcp whoami
   gatehouse call http://localhost:3000/mcp whoami --user ada -v

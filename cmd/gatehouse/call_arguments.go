@@ -37,8 +37,10 @@ func readArguments(ctx context.Context, stdin io.Reader, words []string) (argume
 			return arguments{}, err
 		}
 		return objectArguments(data)
-	case len(words) == 1 && !isPair(words[0]):
+	case len(words) == 1 && !isPair(words[0]) && seemsJSON(words[0]):
 		return objectArguments([]byte(words[0]))
+	case len(words) == 1 && !isPair(words[0]):
+		return arguments{}, newUsageError(argumentsHint, "argument %q is neither a JSON object nor a key=value pair", words[0])
 	}
 	var pairs []pair
 	for _, word := range words {
@@ -59,6 +61,16 @@ func readArguments(ctx context.Context, stdin io.Reader, words []string) (argume
 func isPair(word string) bool {
 	name, _, found := strings.Cut(word, "=")
 	return found && name != "" && !strings.ContainsAny(name, "{}[]\" \t\n")
+}
+
+// seemsJSON reports whether a word is JSON, or begins as an object or an array does. It is
+// true for a word that is too long for anything else.
+func seemsJSON(word string) bool {
+	if len(word) > maxArguments {
+		return true
+	}
+	word = strings.TrimSpace(word)
+	return strings.HasPrefix(word, "{") || strings.HasPrefix(word, "[") || json.Valid([]byte(word))
 }
 
 func objectArguments(data []byte) (arguments, error) {

@@ -47,6 +47,27 @@ func TestArgumentsToObject(t *testing.T) {
 	}
 }
 
+func TestWrongArguments(t *testing.T) {
+	t.Parallel()
+	const neither = "is neither a JSON object nor a key=value pair"
+	for _, test := range []struct{ word, wantErr string }{
+		{"city=Rome", ""}, // the control
+		{"foo", `argument "foo" ` + neither},
+		{"", `argument "" ` + neither},
+		{"=Rome", `argument "=Rome" ` + neither},
+		{`"a"=1`, neither},
+		{`{"city":`, "arguments are not a JSON object: unexpected end of JSON input"},
+		{"[1]", "arguments are not a JSON object: got a JSON array"},
+		{"true", "arguments are not a JSON object: got a JSON bool"},
+		{"null", "arguments are not a JSON object: got null"},
+	} {
+		_, err := readArguments(t.Context(), nil, []string{test.word})
+		if test.wantErr == "" && err != nil || test.wantErr != "" && (err == nil || !strings.Contains(err.Error(), test.wantErr)) {
+			t.Errorf("readArguments(%q) = %v, want %q", test.word, err, test.wantErr)
+		}
+	}
+}
+
 // FuzzReadArguments checks that accepted arguments become a JSON object.
 func FuzzReadArguments(f *testing.F) {
 	for _, seed := range []string{`{"city":"Rome"}`, "city=Rome", "a=1 b=[2]", "{", "[1]", "null", "=", "a=\x00", `"a"=1`, "-"} {

@@ -19,7 +19,7 @@ const (
 	defaultTimeout = 5 * time.Minute
 	maxSecretFile  = 4 << 10 // bytes
 	maxURL         = 2048    // bytes
-	listTools      = "list"  // lists the tools, in the place of a tool
+	listTools      = "list"  // lists the tools, instead of the name of a tool
 	callHelpHint   = `"gatehouse help call" explains the command`
 )
 
@@ -48,7 +48,7 @@ func (o *callOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.scope, "scope", "", "request these `SCOPES` too, separated by spaces")
 	flags.StringVar(&o.user, "user", "", "sign in as user `NAME` of a local Clerk, without a browser")
 	flags.StringVar(&o.org, "org", "", "with --user: the organization to choose, by `ID` or slug")
-	flags.StringVar(&o.clientID, "client-id", "", "sign in as the client `ID` instead of registering one")
+	flags.StringVar(&o.clientID, "client-id", "", "use the client `ID` instead of registering a client")
 	flags.StringVar(&o.clientSecretFile, "client-secret-file", "", "read the secret of that client from `FILE`")
 	flags.IntVar(&o.callbackPort, "callback-port", 0,
 		"use the redirect URI http://127.0.0.1:`PORT`/callback\n(default any free port, or 8976 with --client-id)")

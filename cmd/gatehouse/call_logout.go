@@ -21,7 +21,7 @@ func logout(ctx context.Context, con *console, account savedsignin.Account) erro
 		return err
 	}
 	var errs []error
-	removed := 0
+	removed, signedIn := 0, false
 	for _, saved := range all {
 		if !account.Covers(saved.Account) {
 			continue
@@ -33,12 +33,15 @@ func logout(ctx context.Context, con *console, account savedsignin.Account) erro
 			continue
 		}
 		removed++
+		signedIn = signedIn || saved.Tokens != nil
 	}
-	if removed == 0 && len(errs) == 0 {
-		con.Note("no one is signed in to %s", account.Resource)
-	}
-	if removed > 0 {
+	switch {
+	case signedIn:
 		con.Note("signed out of %s", account.Resource)
+	case removed > 0: // sign-ins that failed after the client had been registered
+		con.Note("no one was signed in to %s; its registered client is deleted", account.Resource)
+	case len(errs) == 0:
+		con.Note("no one is signed in to %s", account.Resource)
 	}
 	return errors.Join(errs...)
 }

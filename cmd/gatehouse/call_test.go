@@ -186,7 +186,7 @@ func TestCallFailures(t *testing.T) {
 		{
 			name:     "metadata URL without metadata",
 			change:   func(_ *testing.T, f *fixture) { f.metadata = nil },
-			wantErr:  "reading the protected resource metadata: ",
+			wantErr:  "reading the protected resource metadata at ",
 			wantHint: "public JSON",
 		},
 		{
@@ -312,6 +312,20 @@ func TestCallFailures(t *testing.T) {
 			change:   func(_ *testing.T, f *fixture) { f.editResponse(func(q url.Values) { q.Set("code", "made-up") }) },
 			wantErr:  "token endpoint rejects the code: 400: invalid_grant",
 			wantHint: "run the command again",
+		},
+		{
+			name: "broken token endpoint",
+			change: func(_ *testing.T, f *fixture) {
+				f.interceptClerk = func(w http.ResponseWriter, req *http.Request) bool {
+					broken := req.URL.Path == "/oauth/token"
+					if broken {
+						http.Error(w, "out of order", http.StatusInternalServerError)
+					}
+					return broken
+				}
+			},
+			wantErr:  "token endpoint could not answer: 500",
+			wantHint: "try again in a moment",
 		},
 		{
 			name: "no sign-in",
@@ -957,7 +971,7 @@ func TestCallUsesTheOnlySavedSignIn(t *testing.T) {
 			users:  []string{"grace", "ada"},
 			opened: 1,
 			tokens: 1,
-			stderr: "to use a saved sign-in, add --user ada or --user grace\n",
+			stderr: "to use a saved one, add --user ada or --user grace\n",
 		},
 		{name: "another user", users: []string{"grace"}, args: []string{"--user", "ada"}, tokens: 1},
 		{name: "another client", users: []string{"grace"}, args: []string{"--client-id", "unknown"}},
@@ -1438,6 +1452,12 @@ func TestCallTokenResponses(t *testing.T) {
 			wantErr:     "but the body has no access_token",
 		},
 		{name: "number", contentType: "application/json", body: `{"access_token":7}`, wantErr: "but the body has no access_token"},
+		{
+			name:        "token of another type",
+			contentType: "application/json",
+			body:        `{"access_token":"t","token_type":"DPoP"}`,
+			wantErr:     `but token_type is "DPoP", want "Bearer"`,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -1480,6 +1500,69 @@ func TestCallTokenResponses(t *testing.T) {
 			f.resetCounts()
 			spoil()
 			call("gatehouse: error: refreshing the sign-in at ")
+		})
+	}
+}
+
+// TestCallHintsAboutMetadata changes one member of valid metadata. The hint names who must
+// change what.
+func TestCallHintsAboutMetadata(t *testing.T) {
+	t.Parallel()
+	const serverPath = "/.well-known/oauth-authorization-server"
+	const operator = "hint: do not sign in there before its operator has "
+	for _, test := range []struct {
+		name, path, member string
+		value              any
+		wantErr, wantHint  string
+	}{
+		{name: "control"},
+		{
+			name:     "endpoint of another scheme",
+			path:     serverPath,
+			member:   "authorization_endpoint",
+			value:    "javascript:alert(1)",
+			wantErr:  `disallowed scheme "javascript"`,
+			wantHint: operator + "changed the metadata",
+		},
+		{
+			name:     "endpoint without TLS",
+			path:     serverPath,
+			member:   "token_endpoint",
+			value:    "http://issuer.example.com/token",
+			wantErr:  "does not use HTTPS",
+			wantHint: operator + "changed the metadata",
+		},
+		{
+			name:     "another issuer",
+			path:     serverPath,
+			member:   "issuer",
+			value:    "https://issuer.example.com",
+			wantErr:  "does not match issuer URL",
+			wantHint: "right issuer, exactly as the metadata names it",
+		},
+		{
+			name:     "PKCE without S256",
+			path:     serverPath,
+			member:   "code_challenge_methods_supported",
+			value:    []string{"plain"},
+			wantErr:  `is "plain", want it to contain "S256"`,
+			wantHint: operator + "turned on PKCE",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			f.editJSON = func(path string, document map[string]any) {
+				if path == test.path {
+					document[test.member] = test.value
+				}
+			}
+			got := f.call(t, f.mcpURL, "whoami")
+			if test.path == "" {
+				got.want(t, exitOK)
+				return
+			}
+			got.want(t, exitFailure, test.wantErr, test.wantHint)
 		})
 	}
 }
@@ -1557,4 +1640,23 @@ func TestCallEndsWithItsError(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCallUnknownOrganization names an organization that the user cannot choose.
+func TestCallUnknownOrganization(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	got := f.call(t, "--user", "ada", "--org", "none", f.mcpURL, "whoami")
+	got.want(t, exitFailure, `cannot choose "none"`, "; --org names one of the user's organizations")
+}
+
+// TestCallLogoutWithoutASignIn deletes the client of a sign-in that failed.
+func TestCallLogoutWithoutASignIn(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.call(t, f.mcpURL, "whoami", "--user", "bob").want(t, exitFailure)
+	f.call(t, f.mcpURL, "--logout").want(t, exitOK, "no one was signed in to ", "; its registered client is deleted")
+	f.call(t, f.mcpURL, "--logout").want(t, exitOK, "no one is signed in to ")
+	f.call(t, f.mcpURL, "whoami", "--user", "ada").want(t, exitOK)
+	f.call(t, f.mcpURL, "--logout").want(t, exitOK, "signed out of ")
 }

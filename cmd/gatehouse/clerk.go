@@ -29,7 +29,7 @@ func newClerkCommand(con *console) *cobra.Command {
 	var options clerkOptions
 	cmd := &cobra.Command{
 		Use:   "clerk",
-		Short: "Run a local Clerk alone, for a server in any language",
+		Short: "Run only a local Clerk, for a server in any language",
 		Long: `Run a local Clerk and print the environment variables with which a server uses it, one
 NAME=value per line. The local Clerk listens on loopback only, and forgets everything
 when it stops.`,

@@ -34,7 +34,7 @@ func newDevCommand(con *console) *cobra.Command {
 account and without a network. The development window, a page on the port of the local
 Clerk, shows each sign-in step by step.
 
-With COMMAND, run that in the place of the demo server, with
+With COMMAND, run that instead of the demo server, with
 ` + frontendAPIVariable + ` set to the local Clerk. COMMAND must
 listen on the port in PORT; a proxy makes it available at the URL in MCP_URL, on --port.
 

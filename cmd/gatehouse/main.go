@@ -1,7 +1,7 @@
 // Command gatehouse helps to build and to try MCP servers with OAuth sign-in.
 //
 //	gatehouse dev              run a local Clerk and an MCP server that uses it
-//	gatehouse clerk            run a local Clerk alone
+//	gatehouse clerk            run only a local Clerk
 //	gatehouse call URL TOOL    call a tool, signing in if the server asks for it
 //	gatehouse version          print the versions of this program and its parts
 //	gatehouse completion       print a completion script for your shell
@@ -162,9 +162,17 @@ func checkCommand(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// flagKinds says what a flag of each type that can be invalid accepts.
+var flagKinds = map[string]string{"int": "a number", "duration": `a duration such as "90s"`, "bool": "true or false"}
+
 // explainFlagError turns an error of the flag parser into a usageError with a hint.
 func explainFlagError(cmd *cobra.Command, err error) error {
 	hint := fmt.Sprintf(`"%s --help" explains the flags`, cmd.CommandPath())
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		flag := invalid.GetFlag()
+		return newUsageError(hint, "--%s %q is not %s", flag.Name, invalid.GetValue(), flagKinds[flag.Value.Type()])
+	}
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
 		return newUsageError(hint, "%w", err)

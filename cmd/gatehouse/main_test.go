@@ -152,9 +152,11 @@ func TestUsageErrors(t *testing.T) {
 		{
 			"flag with an invalid value",
 			"call --timeout soon",
-			`invalid argument "soon" for "--timeout" flag`,
+			`--timeout "soon" is not a duration such as "90s"`,
 			"gatehouse call --help",
 		},
+		{"port that is not a number", "dev --port x", `--port "x" is not a number`, "gatehouse dev --help"},
+		{"switch with a value", "call --json=x", `--json "x" is not true or false`, "gatehouse call --help"},
 		{"dev with a command", "dev go run .", `unexpected argument "go"`, "gatehouse dev -- go run ."},
 		{"dev with an argument before the dashes", "dev go -- run", `unexpected argument "go"`, `after "--"`},
 		{"dev with nothing after the dashes", "dev --", `nothing follows "--"`, "gatehouse dev -- go run ./myserver"},

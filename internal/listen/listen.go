@@ -59,12 +59,23 @@ func Port(l net.Listener) int {
 	return 0
 }
 
+// portInUseError says that another program uses a port. Its text leaves out that of the
+// operating system, which says the same in other words.
+type portInUseError struct {
+	port int
+	err  error
+}
+
+func (e *portInUseError) Error() string { return fmt.Sprintf("port %d is in use", e.port) }
+
+func (e *portInUseError) Unwrap() error { return e.err }
+
 func open(network, host string, port int) (net.Listener, error) {
 	address := net.JoinHostPort(host, strconv.Itoa(port))
 	l, err := net.Listen(network, address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("port %d is in use: %w", port, err)
+		return nil, &portInUseError{port: port, err: err}
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("this user may not listen on port %d: %w", port, err)
 	case err != nil:

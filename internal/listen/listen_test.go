@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -89,7 +88,7 @@ func TestPortInUse(t *testing.T) {
 		for _, l := range got {
 			l.Close()
 		}
-		if !errors.Is(err, syscall.EADDRINUSE) || !strings.HasPrefix(err.Error(), fmt.Sprintf("port %d is in use", listen.Port(l))) {
+		if !errors.Is(err, syscall.EADDRINUSE) || err.Error() != fmt.Sprintf("port %d is in use", listen.Port(l)) {
 			t.Errorf("TCP(localhost, port of %s) = %v, want port in use", address, err)
 		}
 	}

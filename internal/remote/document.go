@@ -57,10 +57,10 @@ type Config struct {
 
 	// Accept, if set, checks each new copy before it is served. Calls do not overlap,
 	// and each has a greater Sequence than the one before. If Accept returns an error,
-	// the last good copy stays.
+	// the last valid copy stays.
 	Accept func(Copy) error
 
-	// File, if set, is the path of a file that holds the last good copy for the next
+	// File, if set, is the path of a file that holds the last valid copy for the next
 	// start. It is replaced atomically and has mode 0600. A file that is of another
 	// URL, older than HardTTL, damaged, writable by others, or owned by another user
 	// than that of the process and root is ignored, and the reason logged. On Windows,

@@ -26,7 +26,7 @@ const (
 
 var errNoFile = errors.New("no saved copy")
 
-// savedFile is the file that holds the last good copy. With an empty path, nothing is
+// savedFile is the file that holds the last valid copy. With an empty path, nothing is
 // saved.
 type savedFile struct {
 	path, url string

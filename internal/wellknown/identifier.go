@@ -13,7 +13,7 @@ const maxLength = 2048
 
 const (
 	resourceExample = "https://mcp.example.com/mcp"
-	issuerExample   = "https://verb-noun-42.clerk.accounts.dev"
+	issuerExample   = "https://issuer.example.com"
 )
 
 // Resource returns the canonical form of a resource identifier (RFC 8707,
@@ -88,6 +88,15 @@ func IssuerOf(document string) (issuer string, ok bool) {
 func Issuer(raw string) error {
 	_, err := parse(raw, issuerExample)
 	return err
+}
+
+// Redacted returns raw for a message: if it is a URL with a password, without that.
+func Redacted(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.User == nil {
+		return raw
+	}
+	return u.Redacted()
 }
 
 // parse applies the rules that resources and issuers share. The URL that it returns has

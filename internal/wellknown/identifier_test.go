@@ -322,7 +322,7 @@ func TestIssuer(t *testing.T) {
 		{
 			name:    "no scheme",
 			raw:     "clerk.example.com",
-			wantErr: `is not an absolute URL; write it in full, like "https://verb-noun-42.clerk.accounts.dev"`,
+			wantErr: `is not an absolute URL; write it in full, like "https://issuer.example.com"`,
 		},
 		{name: "http", raw: "http://acme.auth0.com", wantErr: `is not https; use https, or http only on localhost`},
 		{name: "query", raw: "https://as.example.com?a", wantErr: `has a query; remove the ? and everything after it`},

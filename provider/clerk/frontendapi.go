@@ -99,7 +99,7 @@ func missing(field string) error {
 // instead.
 func parseFrontendAPI(field, value string) (string, error) {
 	fault := func(problem, fix string) (string, error) {
-		return "", &gatehouse.ConfigError{Field: field, Value: value, Problem: problem, Fix: fix}
+		return "", &gatehouse.ConfigError{Field: field, Value: wellknown.Redacted(value), Problem: problem, Fix: fix}
 	}
 	paste := func(u string) string { return `paste "` + u + `"` }
 	const find = `copy the Frontend API URL from the Clerk Dashboard (Configure → API keys), ` +

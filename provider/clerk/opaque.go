@@ -28,6 +28,10 @@ const (
 	backendAPI        = "https://api.clerk.com"
 	verifyPath        = "/v1/oauth_applications/access_tokens/verify"
 
+	// developmentSuffix ends the issuer of every development instance, whose keys begin with
+	// sk_test_.
+	developmentSuffix = ".clerk.accounts.dev"
+
 	// opaquePrefix begins Clerk's opaque OAuth access tokens. Machine tokens begin
 	// with mt_, API keys with ak_.
 	opaquePrefix = "oat_"
@@ -80,12 +84,12 @@ func (cfg Config) backend(settings *env.Env, issuer string) (*backend, error) {
 		issuer: issuer,
 		client: &http.Client{CheckRedirect: noRedirect, Transport: remote.Transport(nil)},
 	}
-	return b, errors.Join(checkSecretKey(field, key), checkBackendURL(urlField, address))
+	return b, errors.Join(checkSecretKey(field, key, issuer), checkBackendURL(urlField, address))
 }
 
-// checkSecretKey returns an error if key is not a secret key. The error does not contain
-// the key.
-func checkSecretKey(field, key string) error {
+// checkSecretKey returns an error if key is not a secret key, or not one of the instance with
+// the issuer. The error does not contain the key.
+func checkSecretKey(field, key, issuer string) error {
 	switch {
 	case strings.HasPrefix(key, "pk_"):
 		return &gatehouse.ConfigError{
@@ -98,6 +102,12 @@ func checkSecretKey(field, key string) error {
 			Field:   field,
 			Problem: "is not a secret key",
 			Fix:     `copy all of it from the Clerk Dashboard (Configure → API keys); it begins with "sk_test_" or "sk_live_"`,
+		}
+	case strings.HasPrefix(key, "sk_live_") && strings.HasSuffix(issuer, developmentSuffix):
+		return &gatehouse.ConfigError{
+			Field:   field,
+			Problem: fmt.Sprintf("is the key of a production instance, and %q is a development instance", issuer),
+			Fix:     `copy both from the same instance (Clerk Dashboard, Configure → API keys); its key begins with "sk_test_"`,
 		}
 	}
 	return nil

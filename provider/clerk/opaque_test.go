@@ -248,3 +248,27 @@ func TestSecretPrintsAsPlaceholder(t *testing.T) {
 		}
 	}
 }
+
+// TestSecretKeyOfAnotherInstance gives a development instance the key of a production instance.
+func TestSecretKeyOfAnotherInstance(t *testing.T) {
+	t.Parallel()
+	const development, production = "https://verb-noun-42.clerk.accounts.dev", "https://clerk.example.com"
+	for _, test := range []struct{ name, url, key, wantErr string }{
+		{name: "control, development", url: development, key: "sk_test_x"},
+		{name: "control, production", url: production, key: "sk_live_x"},
+		{
+			name:    "production key, development instance",
+			url:     development,
+			key:     "sk_live_x",
+			wantErr: `SecretKey is the key of a production instance, and "` + development + `" is a development instance; copy both`,
+		},
+	} {
+		err := clerk.New(clerk.Config{FrontendAPIURL: test.url, SecretKey: clerk.Secret(test.key)}).Err
+		if test.wantErr == "" && err != nil || test.wantErr != "" && (err == nil || !strings.Contains(err.Error(), test.wantErr)) {
+			t.Errorf("%s:\n got %v\nwant %s", test.name, err, test.wantErr)
+		}
+		if err != nil && strings.Contains(err.Error(), test.key) {
+			t.Errorf("%s: the error contains the key: %v", test.name, err)
+		}
+	}
+}

@@ -97,7 +97,7 @@ func Load(path string) (File, error) {
 	if err != nil {
 		fix := "check the path and the permissions"
 		if errors.Is(err, os.ErrNotExist) {
-			fix = `create it with "gatehouse clerk --print-config"`
+			fix = "check the path"
 		}
 		return File{}, &Error{File: path, Problem: "reading the file: " + withoutPath(err), Fix: fix}
 	}

@@ -103,7 +103,7 @@ users: []
 
 func TestInvalidFiles(t *testing.T) {
 	_, err := clerkfile.Load(filepath.Join(t.TempDir(), "none.yaml"))
-	if err == nil || !strings.Contains(err.Error(), "no such file") || !strings.Contains(err.Error(), "--print-config") {
+	if err == nil || !strings.Contains(err.Error(), "no such file") || !strings.Contains(err.Error(), "; check the path") {
 		t.Errorf("a missing file: %v", err)
 	}
 	for name, text := range map[string]string{

@@ -136,7 +136,7 @@ func (c *Client) adoptOther() *savedsignin.SignIn {
 			flags = append(flags, other.Account.Flags())
 		}
 		slices.Sort(flags)
-		c.ui.Note("signing in anew; to use a saved sign-in, add %s", strings.Join(flags, " or "))
+		c.ui.Note("starting a new sign-in; to use a saved one, add %s", strings.Join(flags, " or "))
 		return nil
 	}
 	c.config.Account = others[0].Account

@@ -1,13 +1,18 @@
 package signin
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
 
@@ -42,6 +47,9 @@ func (c *Client) discover(ctx context.Context, challenge map[string]string) (*au
 	if err := checkEndpoints(metadata); err != nil {
 		return nil, err
 	}
+	if err := checkPKCE(metadata); err != nil {
+		return nil, err
+	}
 	return &authServer{metadata: metadata, resource: resource.Resource, scopes: scopes}, nil
 }
 
@@ -58,8 +66,7 @@ func (c *Client) serverMetadata(ctx context.Context, issuer string) (*oauthex.Au
 			return nil, ctx.Err()
 		case err != nil:
 			return nil, failure.New(
-				"the MCP server names it as its authorization server: check that it is running, and that the MCP server's "+
-					"configuration has the right issuer",
+				c.metadataHint(issuer),
 				"reading the metadata of the authorization server %q at %s: %w", issuer, metadataURL, err)
 		case metadata != nil:
 			return metadata, nil
@@ -67,6 +74,30 @@ func (c *Client) serverMetadata(ctx context.Context, issuer string) (*oauthex.Au
 	}
 	return nil, failure.New("check the issuer in the MCP server's configuration (for Clerk it is the Frontend API URL)",
 		"authorization server %q has no metadata at %s", issuer, strings.Join(asked, " or "))
+}
+
+// metadataHint says what to do about metadata of the issuer that cannot be used.
+func (c *Client) metadataHint(issuer string) string {
+	switch c.config.Transport.Issuer() {
+	case "": // there is no document
+		return "the MCP server names it as its authorization server: check that it is running, and that the MCP server's " +
+			"configuration has the right issuer"
+	case issuer:
+		return "do not sign in there before its operator has changed the metadata (RFC 8414 section 2)"
+	}
+	return "check that the MCP server's configuration has the right issuer, exactly as the metadata names it (RFC 8414 section 3.3)"
+}
+
+// checkPKCE returns an error unless the authorization server supports PKCE with S256. A
+// client must not sign in without it (MCP authorization, "Authorization Code Protection").
+func checkPKCE(metadata *oauthex.AuthServerMeta) error {
+	if slices.Contains(metadata.CodeChallengeMethodsSupported, "S256") {
+		return nil
+	}
+	return failure.New(
+		"do not sign in there before its operator has turned on PKCE with S256 (RFC 7636)",
+		"code_challenge_methods_supported of authorization server %q is %s, want it to contain \"S256\"",
+		metadata.Issuer, quote.String(strings.Join(metadata.CodeChallengeMethodsSupported, " ")))
 }
 
 // resourceMetadata fetches the protected resource metadata (RFC 9728) from the URL in
@@ -99,7 +130,8 @@ func (c *Client) resourceMetadata(ctx context.Context, challengeURL string) (*oa
 			return metadata, checkResourceMetadata(metadata, candidate.metadataURL)
 		}
 		if firstErr == nil {
-			firstErr = err
+			// The error of oauthex begins with the name of its function.
+			firstErr = fmt.Errorf("reading the protected resource metadata at %s: %w", candidate.metadataURL, cmp.Or(errors.Unwrap(err), err))
 		}
 	}
 	return c.withoutResourceMetadata(ctx, challengeURL, origin, firstErr)
@@ -134,8 +166,9 @@ func (c *Client) withoutResourceMetadata(
 		return nil, ctx.Err()
 	case named == resource:
 		return nil, failure.New(
-			"the operator of the MCP server must change its protected resource metadata: use https, or http only on localhost",
-			"reading the protected resource metadata: %w", problem)
+			"the operator of the MCP server must change its protected resource metadata: its URLs must be https with a public "+
+				"host, or http on localhost",
+			"%w", problem)
 	case named != "":
 		return nil, failure.New(
 			"call the server by the URL in its metadata, or set the server's public URL to the one that you call: the two "+
@@ -144,7 +177,7 @@ func (c *Client) withoutResourceMetadata(
 	case challengeURL != "":
 		return nil, failure.New(
 			"the metadata must be public JSON (status 200, application/json) that needs no token",
-			"reading the protected resource metadata: %w", problem)
+			"%w", problem)
 	}
 	if _, err := c.serverMetadata(ctx, origin); err == nil {
 		return &oauthex.ProtectedResourceMetadata{Resource: resource, AuthorizationServers: []string{origin}}, nil

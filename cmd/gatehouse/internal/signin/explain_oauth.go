@@ -3,6 +3,7 @@ package signin
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"golang.org/x/oauth2"
@@ -69,6 +70,11 @@ func explainOAuth(err error, resource string) error {
 		return failure.New(
 			"check --client-id and --client-secret-file; without them a client is registered",
 			"token endpoint rejects the client: %s", trace.JoinNonEmpty(": ", rejected.ErrorCode, rejected.ErrorDescription))
+	case errors.As(err, &rejected) && rejected.Response.StatusCode >= http.StatusInternalServerError:
+		return failure.New(
+			"try again in a moment; if that does not help, ask the operator of the authorization server",
+			"token endpoint could not answer: %s",
+			trace.JoinNonEmpty(": ", fmt.Sprint(rejected.Response.StatusCode), rejected.ErrorCode, rejected.ErrorDescription))
 	case errors.As(err, &rejected):
 		return failure.New(
 			"run the command again; if that does not help, --logout forgets the client",

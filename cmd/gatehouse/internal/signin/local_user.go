@@ -34,7 +34,10 @@ func (c *Client) signInLocally(ctx context.Context, authURL, redirectURI string)
 	if err != nil {
 		return authResponse{}, err
 	}
-	const hint = `--user works with the local Clerk of "gatehouse dev", which prints its users when it starts`
+	hint := `--user works with the local Clerk of "gatehouse dev", which prints its users when it starts`
+	if account.Organization != "" && resp.StatusCode == http.StatusBadRequest {
+		hint += "; --org names one of the user's organizations"
+	}
 	said := fmt.Sprintf("%d%s", resp.StatusCode, trace.IfSet(": %s", trace.ErrorText(resp, body)))
 	if target := trace.RedirectTarget(location); target != "" {
 		said = fmt.Sprintf("%d%s, want a redirect to this program", resp.StatusCode, target)

@@ -2,6 +2,7 @@ package signin
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
@@ -69,6 +71,19 @@ func checkTokenForm(body []byte) string {
 	return ""
 }
 
+// checkTokenType returns what is wrong with a token_type, or "". A token of another type must
+// not be used as a bearer token (RFC 6749 section 7.1). Some servers send none.
+func checkTokenType(raw json.RawMessage) string {
+	if len(raw) == 0 || string(raw) == "null" {
+		return ""
+	}
+	var name string
+	if json.Unmarshal(raw, &name) != nil || !strings.EqualFold(name, "Bearer") {
+		return fmt.Sprintf("token_type is %s, want \"Bearer\"", quote.String(cmp.Or(name, string(raw))))
+	}
+	return ""
+}
+
 // normalizeTokenJSON returns the body with an expires_in that is an integer, or what is
 // wrong with the body. It does not quote values, which may be secrets.
 func normalizeTokenJSON(body []byte) (normalized []byte, problem string) {
@@ -82,6 +97,9 @@ func normalizeTokenJSON(body []byte) (normalized []byte, problem string) {
 	var token string
 	if json.Unmarshal(members["access_token"], &token) != nil || token == "" {
 		return nil, "the body has no access_token"
+	}
+	if problem := checkTokenType(members["token_type"]); problem != "" {
+		return nil, problem
 	}
 	raw := string(members["expires_in"])
 	if raw == "" || raw == "null" {

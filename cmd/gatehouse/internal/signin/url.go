@@ -21,7 +21,7 @@ const maxURL = 16_000
 // checkURL returns the URL raw if it is https, or http on loopback, without a user name
 // or a fragment, and otherwise a *[wellknown.Fault]. Documents of other servers name URLs
 // that this program requests and that it opens in a browser. A URL with another scheme,
-// such as file or vscode, would start a program in the place of the browser.
+// such as file or vscode, would start another program instead of the browser.
 func checkURL(raw string) (*url.URL, error) {
 	if len(raw) > maxURL {
 		return nil, &wellknown.Fault{

@@ -69,6 +69,9 @@ func (t *Transport) learnFrom(role Role, doc oauthDocument) {
 		t.resource = doc.Resource
 		t.mu.Unlock()
 	case RoleServerMetadata:
+		t.mu.Lock()
+		t.issuer = doc.Issuer
+		t.mu.Unlock()
 		t.Learn(doc.Registration, RoleRegistration)
 		t.Learn(doc.Token, RoleToken)
 		t.Learn(doc.Revocation, RoleRevocation)

@@ -21,6 +21,7 @@ type Transport struct {
 	last       *Answer         // newest informative answer of the MCP endpoint
 	rejections map[Role]string // newest rejection by each endpoint of the sign-in
 	resource   string          // resource of the newest protected resource metadata
+	issuer     string          // issuer of the newest authorization server metadata
 }
 
 // Stepper prints one line about the flow.
@@ -106,6 +107,13 @@ func (t *Transport) Resource() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.resource
+}
+
+// Issuer returns the issuer that the newest authorization server metadata names, or "".
+func (t *Transport) Issuer() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.issuer
 }
 
 // Rejection returns the status and the error text of the newest rejection by an
