@@ -43,6 +43,9 @@ func newTokenCache() tokenCache {
 	return tokenCache{otter.Must(&otter.Options[fingerprint, *cacheEntry]{
 		MaximumWeight: cacheBytes,
 		Weigher:       func(_ fingerprint, e *cacheEntry) uint32 { return e.weight() },
+		// Maintenance runs in the goroutine that causes it: to start another one for each
+		// new token takes longer than the maintenance.
+		Executor: func(maintain func()) { maintain() },
 	})}
 }
 

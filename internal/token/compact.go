@@ -51,8 +51,13 @@ func split(raw string, maxSize int) (compact, error) {
 	return c, nil
 }
 
+// usualSize is the size in bytes of most headers and payloads. They are decoded on the
+// stack, so that only the text that is kept is allocated.
+const usualSize = 1 << 10
+
 func decode(part string) (string, error) {
-	text, err := base64url.DecodeString(part)
+	var buffer [usualSize]byte
+	text, err := base64url.AppendDecode(buffer[:0], []byte(part))
 	return string(text), err
 }
 
