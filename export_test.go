@@ -64,11 +64,9 @@ func (c TokenCache) Put(key [32]byte, claims string, generation uint64, expires 
 
 // Get returns the claims of a token.
 func (c TokenCache) Get(key [32]byte, generation uint64, now time.Time) (claims string, ok bool) {
-	e, ok := c.cache.get(key, generation, now)
-	if !ok {
-		return "", false
-	}
-	return e.verified.identity.payload, true
+	var v verified
+	_, ok = c.cache.get(key, generation, now, &v)
+	return v.identity.payload, ok
 }
 
 // Size evicts what exceeds the bounds, and returns the number of entries and their weight.
@@ -114,3 +112,17 @@ func (g *Guard) SetKeepAlive(interval time.Duration) { g.limits.keepAlive = inte
 
 // SetBodyTimeouts sets the time limits of bodies.
 func (g *Guard) SetBodyTimeouts(t listen.BodyTimeouts) { g.limits.bodies = t }
+
+// Cached returns id and what belongs to it as a cache returns them.
+func Cached(id Identity, claims, sessionID string, bound bool, notBefore time.Time) (Identity, string, string, bool, time.Time) {
+	id.payload = claims
+	in := verified{identity: id, principal: id.Principal(), sessionID: sessionID, bound: bound, notBefore: notBefore}
+	var out verified
+	out.read(recordOf(&in))
+	payload := out.identity.payload
+	out.identity.payload = ""
+	if out.principal != in.principal {
+		panic("the principal changed")
+	}
+	return out.identity, payload, out.sessionID, out.bound, out.notBefore
+}

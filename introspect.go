@@ -80,12 +80,11 @@ var (
 // checkOpaque sets out to the caller that raw identifies, from a cache or from the provider.
 func (v *verifier) checkOpaque(ctx context.Context, raw string, key fingerprint, now time.Time, out *verified) *Rejection {
 	in := v.introspector
-	if entry, ok := in.accepted.get(key, 0, now); ok {
-		*out = entry.verified
+	if _, ok := in.accepted.get(key, 0, now, out); ok {
 		return nil
 	}
-	if entry, ok := in.rejected.get(key, 0, now); ok {
-		return entry.rejection
+	if rejection, ok := in.rejected.get(key, 0, now, out); ok {
+		return rejection
 	}
 	if err := token.CheckSize(raw, maxOpaque); err != nil {
 		return rejectionOf(err)

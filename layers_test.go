@@ -21,6 +21,7 @@ var layers = map[string]int{
 	"internal/jose":       0,
 	"internal/quote":      0,
 	"internal/reason":     0,
+	"internal/record":     0,
 	"internal/strictjson": 0,
 	"internal/testissuer": 0, // see testHelpers
 	"internal/testlog":    0,

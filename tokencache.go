@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/record"
 	"github.com/maypok86/otter/v2"
 )
 
@@ -15,17 +16,15 @@ const (
 	// minWeight is the least weight of an entry in bytes, so that the bound on bytes is
 	// the bound on entries too.
 	minWeight = cacheBytes/cacheEntries + 1
-	// entryOverhead is the memory of an entry without its texts, in bytes: the structs
-	// and the cache's own tables. TestCacheMemory measures it.
-	entryOverhead = 800
-	// stringHeader is the memory of a string in a list without its text, in bytes.
-	stringHeader = 16
+	// entryOverhead is the memory of an entry without its record, in bytes: the struct and
+	// the cache's own tables. TestCacheMemory measures it.
+	entryOverhead = 400
 )
 
 // fingerprint is the SHA-256 of a token, so that a cache does not hold the token itself.
 type fingerprint = [sha256.Size]byte
 
-// cacheEntry is the result of one verification. It must not change once it is in a cache.
+// cacheEntry is the result of one verification.
 type cacheEntry struct {
 	verified   verified
 	rejection  *Rejection // in place of verified, if the token was rejected
@@ -33,24 +32,78 @@ type cacheEntry struct {
 	expires    time.Time
 }
 
+// cachedEntry is a cacheEntry as the cache keeps it. It must not change. The verified token
+// is one string, because the garbage collector would follow the dozens of pointers of a
+// struct in each of its runs: with ten thousand tokens, that costs each call more than
+// the verification of a token. See package record.
+type cachedEntry struct {
+	record     string // of a verified; see recordOf
+	rejection  *Rejection
+	generation uint64
+	expires    time.Time
+}
+
+// recordOf writes v. [verified.read] reads it in the same order.
+func recordOf(v *verified) string {
+	var w record.Writer
+	id := &v.identity
+	w.Uint(uint64(len(id.Issuer)))
+	for _, s := range [...]string{
+		v.principal, v.sessionID, id.ClientID, id.TokenID, id.Fingerprint,
+		id.Organization.ID, id.Organization.Slug, id.Organization.Role, id.payload,
+	} {
+		w.String(s)
+	}
+	for _, list := range [...][]string{id.Scopes, id.Roles, id.Permissions, id.Audience, id.Organization.Permissions} {
+		w.Strings(list)
+	}
+	for _, t := range [...]time.Time{id.IssuedAt, id.Expiry, v.notBefore} {
+		w.Time(t)
+	}
+	w.Bool(v.bound)
+	return w.Record()
+}
+
+// read sets v to what recordOf has written. Its strings are parts of the record.
+func (v *verified) read(text string) {
+	r := record.NewReader(text)
+	id := &v.identity
+	issuer := int(r.Uint())
+	for _, s := range [...]*string{
+		&v.principal, &v.sessionID, &id.ClientID, &id.TokenID, &id.Fingerprint,
+		&id.Organization.ID, &id.Organization.Slug, &id.Organization.Role, &id.payload,
+	} {
+		*s = r.String()
+	}
+	for _, list := range [...]*[]string{&id.Scopes, &id.Roles, &id.Permissions, &id.Audience, &id.Organization.Permissions} {
+		*list = r.Strings()
+	}
+	for _, t := range [...]*time.Time{&id.IssuedAt, &id.Expiry, &v.notBefore} {
+		*t = r.Time()
+	}
+	v.bound = r.Bool()
+	id.Issuer, id.Subject = v.principal[:issuer], v.principal[issuer+len(principalSeparator):]
+}
+
 // tokenCache is a bounded cache of verifications. It is safe for concurrent use. It has no
 // goroutine of its own: an expired entry stays until it is looked up, replaced or evicted.
 type tokenCache struct {
-	entries *otter.Cache[fingerprint, *cacheEntry]
+	entries *otter.Cache[fingerprint, *cachedEntry]
 }
 
 func newTokenCache() tokenCache {
-	return tokenCache{otter.Must(&otter.Options[fingerprint, *cacheEntry]{
+	return tokenCache{otter.Must(&otter.Options[fingerprint, *cachedEntry]{
 		MaximumWeight: cacheBytes,
-		Weigher:       func(_ fingerprint, e *cacheEntry) uint32 { return e.weight() },
+		Weigher:       func(_ fingerprint, e *cachedEntry) uint32 { return e.weight() },
 		// Maintenance runs in the goroutine that causes it: to start another one for each
 		// new token takes longer than the maintenance.
 		Executor: func(maintain func()) { maintain() },
 	})}
 }
 
-// get returns the entry of a token if it has not expired at now and is of the generation.
-func (c tokenCache) get(key fingerprint, generation uint64, now time.Time) (*cacheEntry, bool) {
+// get returns the result for a token if it has not expired at now and is of the generation:
+// it sets out, or returns the rejection.
+func (c tokenCache) get(key fingerprint, generation uint64, now time.Time, out *verified) (rejection *Rejection, ok bool) {
 	e, ok := c.entries.GetIfPresent(key)
 	if !ok || e.generation != generation {
 		return nil, false
@@ -59,33 +112,26 @@ func (c tokenCache) get(key fingerprint, generation uint64, now time.Time) (*cac
 		c.entries.Invalidate(key)
 		return nil, false
 	}
-	return e, true
+	if e.rejection == nil {
+		out.read(e.record)
+	}
+	return e.rejection, true
 }
 
-func (c tokenCache) put(key fingerprint, e *cacheEntry) { c.entries.Set(key, e) }
+// put adds a result. The strings of e become parts of the record in the cache, so that a
+// caller who keeps them, such as a session, keeps no second copy of the claims.
+func (c tokenCache) put(key fingerprint, e *cacheEntry) {
+	cached := &cachedEntry{rejection: e.rejection, generation: e.generation, expires: e.expires}
+	if e.rejection == nil {
+		cached.record = recordOf(&e.verified)
+		e.verified.read(cached.record)
+	}
+	c.entries.Set(key, cached)
+}
 
 // len returns the number of entries. It includes those that have expired and are not
 // removed yet.
 func (c tokenCache) len() int { return c.entries.EstimatedSize() }
 
-// weight returns the memory of e in bytes. Strings that are parts of the claims count
-// twice, so the weight is an upper bound.
-func (e *cacheEntry) weight() uint32 {
-	v := &e.verified
-	id := &v.identity
-	n := entryOverhead
-	for _, s := range [...]string{
-		v.principal, v.sessionID, id.Issuer, id.Subject, id.ClientID, id.TokenID, id.Fingerprint,
-		id.Organization.ID, id.Organization.Slug, id.Organization.Role, id.payload,
-	} {
-		n += len(s)
-	}
-	for _, list := range [...][]string{
-		id.Scopes, id.Roles, id.Permissions, id.Audience, id.Organization.Permissions,
-	} {
-		for _, s := range list {
-			n += stringHeader + len(s)
-		}
-	}
-	return uint32(max(n, minWeight))
-}
+// weight returns the memory of e in bytes.
+func (e *cachedEntry) weight() uint32 { return uint32(max(entryOverhead+len(e.record), minWeight)) }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/google/go-cmp/cmp"
 )
 
 // cacheKey returns the n-th of many keys.
@@ -130,4 +131,39 @@ func heap() int64 {
 	runtime.GC()
 	runtime.ReadMemStats(&stats)
 	return int64(stats.HeapAlloc)
+}
+
+// A cache returns every field of a verified token as it was.
+func TestCacheKeepsEveryField(t *testing.T) {
+	t.Parallel()
+	full := gatehouse.Identity{
+		Issuer:      "https://issuer.example.com/a|b",
+		Subject:     "user|1",
+		ClientID:    "client",
+		TokenID:     "token",
+		Scopes:      []string{"profile", "email"},
+		Roles:       []string{},
+		Permissions: []string{"", "notes:write"},
+		Organization: gatehouse.Organization{
+			ID: "org_1", Slug: "slug", Role: "admin", Permissions: []string{"read"},
+		},
+		Audience:    []string{"https://mcp.example.com/mcp"},
+		IssuedAt:    time.Unix(1_800_000_000, 500_000_000),
+		Expiry:      time.Unix(1_800_086_400, 0),
+		Fingerprint: "fingerprint",
+	}
+	for name, id := range map[string]gatehouse.Identity{
+		"full":  full,
+		"empty": {Issuer: "i", Subject: "s", Expiry: time.Unix(1, 0)},
+	} {
+		for _, bound := range []bool{false, true} {
+			got, claims, sid, gotBound, notBefore := gatehouse.Cached(id, `{"sub":"1"}`, "sess_1", bound, id.Expiry)
+			if diff := cmp.Diff(id, got, cmp.AllowUnexported(gatehouse.Identity{})); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+			if claims != `{"sub":"1"}` || sid != "sess_1" || gotBound != bound || !notBefore.Equal(id.Expiry) {
+				t.Errorf("%s: got %q, %q, %t, %v", name, claims, sid, gotBound, notBefore)
+			}
+		}
+	}
 }

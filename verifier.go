@@ -131,18 +131,16 @@ func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejec
 	if rejection := v.identify(t, key, out); rejection != nil {
 		return rejection
 	}
-	v.tokens.put(key, &cacheEntry{verified: *out, generation: t.Generation, expires: t.Expiry.Add(v.leeway)})
+	entry := &cacheEntry{verified: *out, generation: t.Generation, expires: t.Expiry.Add(v.leeway)}
+	v.tokens.put(key, entry)
+	*out = entry.verified
 	return nil
 }
 
 // recall sets out to the result of an earlier verification, if it is still valid at now.
 func (v *verifier) recall(key fingerprint, now time.Time, out *verified) bool {
-	entry, ok := v.tokens.get(key, v.keys.Generation(), now)
-	if !ok || now.Add(v.leeway).Before(entry.verified.notBefore) {
-		return false
-	}
-	*out = entry.verified
-	return true
+	_, ok := v.tokens.get(key, v.keys.Generation(), now, out)
+	return ok && !now.Add(v.leeway).Before(out.notBefore)
 }
 
 // checkJWT verifies a JWT.
