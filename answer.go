@@ -3,7 +3,6 @@ package gatehouse
 import (
 	"bytes"
 	"context"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -87,7 +86,8 @@ func (w *answerWriter) begin(status int) {
 	case "":
 		h.Set("Cache-Control", "no-store")
 	}
-	if mediaType, _, _ := mime.ParseMediaType(h.Get("Content-Type")); mediaType != "text/event-stream" {
+	mediaType, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	if !strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream") {
 		return
 	}
 	// A proxy must not wait for more events before it sends one on (MCP 2026-07-28,

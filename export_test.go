@@ -59,7 +59,7 @@ func (c TokenCache) Put(key [32]byte, claims string, generation uint64, expires 
 		payload:     claims,
 	}
 	v := verified{identity: id, principal: id.Principal()}
-	c.cache.put(key, &cacheEntry{verified: v, generation: generation, expires: expires})
+	c.cache.put(key, &v, generation, expires)
 }
 
 // Get returns the claims of a token.

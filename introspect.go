@@ -101,12 +101,12 @@ func (v *verifier) checkOpaque(ctx context.Context, raw string, key fingerprint,
 	})
 	select {
 	case result := <-flight:
-		entry, ok := result.Val.(*cacheEntry)
+		answer, ok := result.Val.(*introspection)
 		if !ok {
 			return &Rejection{Reason: reason.ProviderUnavailable, Err: result.Err}
 		}
-		*out = entry.verified
-		return entry.rejection
+		*out = answer.verified
+		return answer.rejection
 	case <-ctx.Done():
 		return &Rejection{Reason: reason.ProviderUnavailable, Err: context.Cause(ctx)}
 	}
@@ -125,36 +125,40 @@ func recoverPanic(err *error) {
 	}
 }
 
+// introspection is the result of one request to the provider.
+type introspection struct {
+	verified  verified
+	rejection *Rejection // in place of verified, if the token was rejected
+}
+
 // introspect asks the provider about a token and caches the answer, unless the provider is
 // unavailable.
-func (v *verifier) introspect(ctx context.Context, raw string, key fingerprint) *cacheEntry {
+func (v *verifier) introspect(ctx context.Context, raw string, key fingerprint) *introspection {
 	in := v.introspector
 	select {
 	case in.slots <- struct{}{}:
 		defer func() { <-in.slots }()
 	default:
-		return unavailableEntry(&busyError{busyRetryAfter, errBusy})
+		return unavailableAnswer(&busyError{busyRetryAfter, errBusy})
 	}
 	claims, err := in.introspect(ctx, raw)
 	now := time.Now()
 	if err != nil && !errors.Is(err, ErrInactive) {
 		in.pause(err, now)
-		return unavailableEntry(fmt.Errorf("introspecting an opaque token: %w", err))
+		return unavailableAnswer(fmt.Errorf("introspecting an opaque token: %w", err))
 	}
-	entry := &cacheEntry{}
-	if entry.rejection = v.judge(claims, err, key, now, &entry.verified); entry.rejection != nil {
-		entry.expires = now.Add(rejectionAge)
-		in.rejected.put(key, entry)
-		return entry
+	answer := &introspection{}
+	if answer.rejection = v.judge(claims, err, key, now, &answer.verified); answer.rejection != nil {
+		in.rejected.putRejection(key, answer.rejection, now.Add(rejectionAge))
+		return answer
 	}
-	entry.expires = earlier(entry.verified.identity.Expiry, now.Add(introspectionAge))
-	in.accepted.put(key, entry)
-	return entry
+	in.accepted.put(key, &answer.verified, 0, earlier(answer.verified.identity.Expiry, now.Add(introspectionAge)))
+	return answer
 }
 
-// unavailableEntry is the answer, never cached, when the provider cannot be asked.
-func unavailableEntry(err error) *cacheEntry {
-	return &cacheEntry{rejection: &Rejection{Reason: reason.ProviderUnavailable, Err: err}}
+// unavailableAnswer is the answer, never cached, when the provider cannot be asked.
+func unavailableAnswer(err error) *introspection {
+	return &introspection{rejection: &Rejection{Reason: reason.ProviderUnavailable, Err: err}}
 }
 
 // judge applies the provider's token rules to its answer about a token. inactive is the

@@ -19,27 +19,29 @@ const (
 	// entryOverhead is the memory of an entry without its record, in bytes: the struct and
 	// the cache's own tables. TestCacheMemory measures it.
 	entryOverhead = 400
+	// usualRecord is the size of most records in bytes, without the claims.
+	usualRecord = 512
 )
 
 // fingerprint is the SHA-256 of a token, so that a cache does not hold the token itself.
 type fingerprint = [sha256.Size]byte
 
-// cacheEntry is the result of one verification.
-type cacheEntry struct {
-	verified   verified
-	rejection  *Rejection // in place of verified, if the token was rejected
-	generation uint64     // of the keys that verified the token; 0 if no key did
-	expires    time.Time
+// usualToken is the size of most tokens in bytes. They are hashed from a copy on the stack.
+const usualToken = 2 << 10
+
+func fingerprintOf(raw string) fingerprint {
+	var buffer [usualToken]byte
+	return sha256.Sum256(append(buffer[:0], raw...))
 }
 
-// cachedEntry is a cacheEntry as the cache keeps it. It must not change. The verified token
-// is one string, because the garbage collector would follow the dozens of pointers of a
+// cachedEntry is the result of one verification. It must not change. The verified token is
+// one string, because the garbage collector would follow the dozens of pointers of a
 // struct in each of its runs: with ten thousand tokens, that costs each call more than
 // the verification of a token. See package record.
 type cachedEntry struct {
-	record     string // of a verified; see recordOf
-	rejection  *Rejection
-	generation uint64
+	record     string     // of a verified; see recordOf
+	rejection  *Rejection // in place of the record, if the token was rejected
+	generation uint64     // of the keys that verified the token; 0 if no key did
 	expires    time.Time
 }
 
@@ -47,6 +49,7 @@ type cachedEntry struct {
 func recordOf(v *verified) string {
 	var w record.Writer
 	id := &v.identity
+	w.Grow(len(id.payload) + usualRecord)
 	w.Uint(uint64(len(id.Issuer)))
 	for _, s := range [...]string{
 		v.principal, v.sessionID, id.ClientID, id.TokenID, id.Fingerprint,
@@ -118,15 +121,17 @@ func (c tokenCache) get(key fingerprint, generation uint64, now time.Time, out *
 	return e.rejection, true
 }
 
-// put adds a result. The strings of e become parts of the record in the cache, so that a
-// caller who keeps them, such as a session, keeps no second copy of the claims.
-func (c tokenCache) put(key fingerprint, e *cacheEntry) {
-	cached := &cachedEntry{rejection: e.rejection, generation: e.generation, expires: e.expires}
-	if e.rejection == nil {
-		cached.record = recordOf(&e.verified)
-		e.verified.read(cached.record)
-	}
-	c.entries.Set(key, cached)
+// put adds a verified token. The strings of v become parts of the record in the cache, so
+// that a caller who keeps them, such as a session, keeps no second copy of the claims.
+func (c tokenCache) put(key fingerprint, v *verified, generation uint64, expires time.Time) {
+	text := recordOf(v)
+	v.read(text)
+	c.entries.Set(key, &cachedEntry{record: text, generation: generation, expires: expires})
+}
+
+// putRejection adds a rejected token.
+func (c tokenCache) putRejection(key fingerprint, rejection *Rejection, expires time.Time) {
+	c.entries.Set(key, &cachedEntry{rejection: rejection, expires: expires})
 }
 
 // len returns the number of entries. It includes those that have expired and are not

@@ -2,7 +2,6 @@ package gatehouse
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -110,7 +109,7 @@ func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejec
 		return rejectionOf(err)
 	}
 	now := time.Now()
-	key := sha256.Sum256([]byte(raw))
+	key := fingerprintOf(raw)
 	if v.recall(key, now, out) {
 		v.hits.Add(1)
 		return nil
@@ -131,9 +130,7 @@ func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejec
 	if rejection := v.identify(t, key, out); rejection != nil {
 		return rejection
 	}
-	entry := &cacheEntry{verified: *out, generation: t.Generation, expires: t.Expiry.Add(v.leeway)}
-	v.tokens.put(key, entry)
-	*out = entry.verified
+	v.tokens.put(key, out, t.Generation, t.Expiry.Add(v.leeway))
 	return nil
 }
 

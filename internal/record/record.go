@@ -8,11 +8,15 @@ package record
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 )
 
 // Writer makes a record. The zero value is empty. Each method adds one value.
 type Writer struct{ text []byte }
+
+// Grow makes room for n bytes, so that they are added without a copy of what is there.
+func (w *Writer) Grow(n int) { w.text = slices.Grow(w.text, n) }
 
 // Record returns the values that were added. A [Reader] reads them in the same order.
 func (w *Writer) Record() string { return string(w.text) }
