@@ -80,7 +80,7 @@ type pool []signed
 
 func (p pool) at(n int) *signed { return &p[n%len(p)] }
 
-func (p pool) floor(key crypto.PublicKey) *contender {
+func (p pool) bare(key crypto.PublicKey) *contender {
 	return &contender{name: "bare hash and crypto", run: func(n int) bool { return p.at(n).bareVerify(key) }}
 }
 
@@ -98,7 +98,7 @@ func (p pool) measureVerification(i *issuer, alg, what string, t *table) error {
 		return err
 	}
 	now := time.Now()
-	floor := p.floor(i.keys[alg].Public())
+	bare := p.bare(i.keys[alg].Public())
 	ours := &contender{name: "gatehouse, verification", run: func(n int) bool {
 		got, err := verifier.Verify(background, p.at(n).raw, set, now)
 		return err == nil && got.Subject == userID
@@ -110,18 +110,18 @@ func (p pool) measureVerification(i *issuer, alg, what string, t *table) error {
 		got, err := oidc.verify(background, p.at(n).raw)
 		return err == nil && got.Subject == userID
 	}}}
-	if err := takeTurns(firstRounds, append([]*contender{floor, ours}, rivals...)...); err != nil {
+	if err := takeTurns(firstRounds, append([]*contender{bare, ours}, rivals...)...); err != nil {
 		return err
 	}
-	t.add(row{what: what, who: floor.name, figure: floor.figure(), ratio: 1})
-	r := row{what: what, who: ours.name, figure: ours.figure(), ratio: ours.median() / floor.median(), limit: firstLimits[alg]}
+	t.add(row{what: what, who: bare.name, figure: bare.figure(), ratio: 1})
+	r := row{what: what, who: ours.name, figure: ours.figure(), ratio: ours.median() / bare.median(), limit: firstLimits[alg]}
 	r.goal = fmt.Sprintf("≤ %.2f, ≤ %d allocs", r.limit, mostAllocs)
 	if ours.allocs > mostAllocs {
 		r.fault = "allocations"
 	}
 	t.add(r)
 	for _, c := range rivals {
-		t.add(row{what: what, who: c.name, figure: c.figure(), ratio: c.median() / floor.median()})
+		t.add(row{what: what, who: c.name, figure: c.figure(), ratio: c.median() / bare.median()})
 	}
 	return nil
 }
@@ -134,15 +134,15 @@ func (p pool) measureGuard(i *issuer, alg, what string, t *table) error {
 		return err
 	}
 	defer guard.Close()
-	floor := p.floor(i.keys[alg].Public())
+	bare := p.bare(i.keys[alg].Public())
 	whole := &contender{name: "gatehouse, whole guard", batch: 1, run: func(n int) bool {
 		got, err := guard.Verify(background, p[n].raw, nil)
 		return err == nil && strings.HasSuffix(got.UserID, userID)
 	}}
-	floor.batch = 1
-	if err := takeTurns(guardRounds, floor, whole); err != nil {
+	bare.batch = 1
+	if err := takeTurns(guardRounds, bare, whole); err != nil {
 		return err
 	}
-	t.add(row{what: what, who: whole.name, figure: whole.figure(), ratio: whole.median() / floor.median()})
+	t.add(row{what: what, who: whole.name, figure: whole.figure(), ratio: whole.median() / bare.median()})
 	return nil
 }
