@@ -16,6 +16,7 @@ import (
 	"slices"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
 )
 
 const (
@@ -81,7 +82,7 @@ func New(cfg Config) gatehouse.Provider {
 	return cfg.provider(setting.Load())
 }
 
-func (cfg Config) provider(s *setting.Settings) gatehouse.Provider {
+func (cfg Config) provider(r *setting.Reader) gatehouse.Provider {
 	p := gatehouse.Provider{
 		Name:            name,
 		ScopesSupported: slices.Clone(cfg.ScopesSupported),
@@ -98,32 +99,26 @@ func (cfg Config) provider(s *setting.Settings) gatehouse.Provider {
 			RejectedClaims: map[string]map[string]string{"drn": {"DSR": "refresh token"}, "nonce": {"": "ID token"}},
 		},
 	}
-	if server := cfg.server(s); server.project != "" {
+	if server, ok := cfg.server(r); ok {
 		p.Issuer = server.issuer()
-		p.TokenIssuers = cfg.tokenIssuers(s, server)
+		p.TokenIssuers = cfg.tokenIssuers(r, server)
 		if cfg.AcceptProjectAudience {
 			p.Tokens.Audiences = []string{server.project}
 			p.Risks = []string{projectRisk}
 		}
 	}
-	p.Err = s.Err()
-	return p
-}
-
-// server returns the MCP server of cfg. Its project is empty if a setting has a fault.
-func (cfg Config) server(s *setting.Settings) server {
-	return server{}
+	return r.Finish(p)
 }
 
 // tokenIssuers returns the issuers that tokens of the project may have.
-func (cfg Config) tokenIssuers(s *setting.Settings, server server) []string {
+func (cfg Config) tokenIssuers(r *setting.Reader, server server) []string {
 	issuers := []string{server.issuer()}
 	if server.id != "" {
 		issuers = append(issuers, server.projectIssuer())
 	}
 	for _, tenant := range cfg.Tenants {
-		if !tenantID.MatchString(tenant) {
-			s.Fault(setting.Value{Field: "Tenants", Text: tenant}, "is not the ID of a tenant", "copy it from the Descope Console (Tenants)")
+		if !tenantPattern.MatchString(tenant) {
+			r.Fault(setting.Value{Name: "Tenants", Text: tenant}, "is not the ID of a tenant", "copy it from the Descope Console (Tenants)")
 			continue
 		}
 		issuers = append(issuers, server.projectIssuer()+"/"+tenant)

@@ -1,13 +1,12 @@
 package descope
 
 import (
-	"errors"
-	"fmt"
 	"net/url"
 	"regexp"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
+	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
 )
 
 const (
@@ -18,14 +17,15 @@ const (
 	// region. In other regions, the name of the region follows the first letter.
 	shortIDLength = 28
 
-	findURL = "copy the Discovery URL of the MCP server from the Descope Console (Agentic Identity Hub → MCP Servers, Connection Information)"
-	findIDs = "copy it from the Discovery URL in the Descope Console: …/v1/apps/agentic/PROJECT/MCP_SERVER/…"
+	baseExample = "https://api.descope.com"
+	findURL     = "copy the Discovery URL of the MCP server from the Descope Console (Agentic Identity Hub → MCP Servers, Connection Information)"
+	findIDs     = "copy it from the Discovery URL in the Descope Console, …/v1/apps/agentic/PROJECT/MCP_SERVER/…"
 )
 
 var (
-	projectID = regexp.MustCompile(`^P[0-9A-Za-z]{20,}$`)
-	serverID  = regexp.MustCompile(`^[A-Z]+[0-9A-Za-z]{2,}$`)
-	tenantID  = regexp.MustCompile(`^[0-9A-Za-z_-]+$`)
+	projectPattern = regexp.MustCompile(`^P[0-9A-Za-z]{20,}$`)
+	serverPattern  = regexp.MustCompile(`^[A-Z][0-9A-Za-z]{3,}$`)
+	tenantPattern  = regexp.MustCompile(`^[0-9A-Za-z_-]+$`)
 )
 
 // server is an MCP server of a project, or, with an empty id, the project itself.
@@ -44,91 +44,75 @@ func (s server) issuer() string {
 
 func (s server) projectIssuer() string { return s.base + appsPath + s.project }
 
-// parseDiscoveryURL returns the MCP server or the project that has value as its Discovery URL or
-// as its issuer. Otherwise it returns what is wrong with value and what to write instead.
-func parseDiscoveryURL(value string) (s server, problem, fix string) {
-	if projectID.MatchString(value) {
-		return server{}, "is a project ID", "set it as " + projectIDVariable + ", and " + serverIDVariable
+// server returns the MCP server of cfg. ok is false if a setting has a fault.
+func (cfg Config) server(r *setting.Reader) (s server, ok bool) {
+	if v := r.Get("DiscoveryURL", cfg.DiscoveryURL, discoveryURLVariable); v.Text != "" && cfg.ProjectID == "" {
+		return parseDiscoveryURL(r, v)
 	}
-	issuer, ok := wellknown.IssuerOf(value)
+	project := r.Get("ProjectID", cfg.ProjectID, projectIDVariable)
+	if project.Text == "" {
+		r.Fault(setting.Value{Name: discoveryURLVariable}, "is missing", findURL+", or set "+projectIDVariable)
+		return server{}, false
+	}
+	s.project = id(r, project, projectPattern, "a project")
+	s.id = id(r, r.Get("MCPServerID", cfg.MCPServerID, serverIDVariable), serverPattern, "an MCP server")
+	if s.base = r.Origin(r.Get("BaseURL", cfg.BaseURL, baseURLVariable), baseExample); s.base == "" {
+		s.base = baseOf(s.project)
+	}
+	return s, !r.Failed()
+}
+
+// parseDiscoveryURL returns the MCP server or the project that has v as its Discovery URL or as its
+// issuer. ok is false if v is neither.
+func parseDiscoveryURL(r *setting.Reader, v setting.Value) (s server, ok bool) {
+	reject := func(problem string) (server, bool) {
+		r.Fault(v, problem, findURL)
+		return server{}, false
+	}
+	if projectPattern.MatchString(v.Text) {
+		r.Fault(v, "is the ID of a project", "write "+projectIDVariable+"="+v.Text+" and "+serverIDVariable)
+		return server{}, false
+	}
+	issuer, ok := wellknown.IssuerOf(v.Text)
 	if !ok {
-		issuer = strings.TrimSuffix(value, "/")
+		issuer = r.NoSlash(v, baseExample+agenticPath+"P…/MS…")
 	}
 	u, err := url.Parse(issuer)
-	if err != nil || u.Scheme == "" || u.Host == "" {
-		return server{}, "is not a URL", findURL
+	if err != nil || issuer == "" {
+		return server{}, false
 	}
-	s.base = u.Scheme + "://" + strings.ToLower(u.Host)
+	s.base = u.Scheme + "://" + u.Host
 	if ids, ok := strings.CutPrefix(u.Path, agenticPath); ok {
-		s.project, s.id, ok = strings.Cut(ids, "/")
-		if !ok || !serverID.MatchString(s.id) {
-			return server{}, "does not name an MCP server", findURL
+		if s.project, s.id, ok = strings.Cut(ids, "/"); !ok || !serverPattern.MatchString(s.id) {
+			return reject("does not name an MCP server")
 		}
 	} else if s.project, ok = strings.CutPrefix(u.Path, appsPath); !ok {
-		return server{}, "is not a Discovery URL", findURL
+		return reject("is not a Discovery URL")
 	}
-	if !projectID.MatchString(s.project) {
-		return server{}, "does not name a project", findURL
+	if !projectPattern.MatchString(s.project) {
+		return reject("does not name a project")
 	}
-	var fault *wellknown.Fault
-	if err := wellknown.Issuer(s.issuer()); errors.As(err, &fault) {
-		return server{}, fault.Problem, fault.Fix
-	}
-	return s, "", ""
+	return s, true
 }
 
-// parseProjectID returns value if it is the ID of a project. Otherwise it returns what is wrong
-// with it and what to write instead.
-func parseProjectID(value string) (id, problem, fix string) {
+// id returns v if it is an ID of the form pattern. Otherwise it reports what to write instead.
+func id(r *setting.Reader, v setting.Value, pattern *regexp.Regexp, of string) string {
 	switch {
-	case strings.Contains(value, "://"):
-		return "", "is a URL", "set " + discoveryURLVariable + " to the Discovery URL, or " + findIDs
-	case !projectID.MatchString(value):
-		return "", "is not the ID of a project", findIDs
+	case strings.Contains(v.Text, "://"):
+		r.Fault(v, "is a URL", "remove it and write "+discoveryURLVariable+"="+v.Text)
+	case v.Text != "" && (!pattern.MatchString(v.Text) || pattern == serverPattern && projectPattern.MatchString(v.Text)):
+		r.Fault(v, "is not the ID of "+of, findIDs)
+	default:
+		return v.Text
 	}
-	return value, "", ""
-}
-
-// parseServerID returns value if it is the ID of an MCP server. Otherwise it returns what is wrong
-// with it and what to write instead.
-func parseServerID(value string) (id, problem, fix string) {
-	switch {
-	case strings.Contains(value, "://"):
-		return "", "is a URL", "set " + discoveryURLVariable + " to the Discovery URL, or " + findIDs
-	case projectID.MatchString(value):
-		return "", "is the ID of a project", findIDs
-	case !serverID.MatchString(value):
-		return "", "is not the ID of an MCP server", findIDs
-	}
-	return value, "", ""
-}
-
-// parseBaseURL returns the origin of the API that value is. Otherwise it returns what is wrong
-// with value and what to write instead.
-func parseBaseURL(value string) (base, problem, fix string) {
-	if !strings.Contains(value, "://") {
-		return "", "has no scheme", fmt.Sprintf("write %q", "https://"+strings.TrimRight(value, "/"))
-	}
-	u, err := url.Parse(value)
-	if err != nil || u.Host == "" {
-		return "", "is not a URL", `write the origin of the API, like "https://api.descope.com"`
-	}
-	base = u.Scheme + "://" + strings.ToLower(u.Host)
-	if u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" {
-		return "", "has more than a host", fmt.Sprintf("write %q", base)
-	}
-	var fault *wellknown.Fault
-	if err := wellknown.Issuer(base); errors.As(err, &fault) {
-		return "", fault.Problem, fault.Fix
-	}
-	return base, "", ""
+	return ""
 }
 
 // baseOf returns the origin of the API in the region of a project.
 func baseOf(project string) string {
 	region := ""
 	if n := len(project) - shortIDLength; n > 0 {
-		region = strings.ToLower(project[1:1+n]) + "."
+		region = project[1:1+n] + "."
 	}
 	return "https://api." + region + "descope.com"
 }

@@ -20,9 +20,9 @@ package keycloak
 import (
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
 )
 
 const (
@@ -86,36 +86,35 @@ func New(cfg Config) gatehouse.Provider {
 	return cfg.provider(setting.Load())
 }
 
-func (cfg Config) provider(s *setting.Settings) gatehouse.Provider {
-	issuer := cfg.issuer(s)
-	return gatehouse.Provider{
+func (cfg Config) provider(r *setting.Reader) gatehouse.Provider {
+	issuer := cfg.issuer(r)
+	return r.Finish(gatehouse.Provider{
 		Name:            name,
 		Issuer:          issuer,
 		ScopesSupported: slices.Clone(cfg.ScopesSupported),
-		Tokens:          cfg.rules(s, issuer),
+		Tokens:          cfg.rules(r, issuer),
 		Claims:          gatehouse.ClaimNames{Roles: []gatehouse.ClaimPath{{"realm_access", "roles"}}},
 		Complete:        completer(slices.Clone(cfg.ClientRoles)),
 		AllowMachines:   cfg.AllowMachines,
 		Hints:           hints,
-		Err:             s.Err(),
 
 		// A client that registers with scopes cannot ask for others, unless an administrator
 		// adds them.
 		ScopesFixedAtRegistration: true,
-	}
+	})
 }
 
 // issuer returns the issuer of the realm, or "" if a setting has a fault.
-func (cfg Config) issuer(s *setting.Settings) string {
-	server := setting.Parse(s.Text("ServerURL", cfg.ServerURL, serverURLVariable), parseServerURL)
-	realm := setting.Parse(s.Text("Realm", cfg.Realm, realmVariable), parseRealm)
+func (cfg Config) issuer(r *setting.Reader) string {
+	server := serverURL(r, r.Require(`set it to the URL of Keycloak, like "`+serverURLExample+`"`, "ServerURL", cfg.ServerURL, serverURLVariable))
+	realm := realmName(r, r.Require(`set it to the name of the realm, like "demo"`, "Realm", cfg.Realm, realmVariable))
 	if server == "" || realm == "" {
 		return ""
 	}
 	return server + realmPath + url.PathEscape(realm)
 }
 
-func (cfg Config) rules(s *setting.Settings, issuer string) gatehouse.TokenRules {
+func (cfg Config) rules(r *setting.Reader, issuer string) gatehouse.TokenRules {
 	rules := gatehouse.TokenRules{
 		// Access tokens have the type at+jwt if the client has the attribute
 		// access.token.header.type.rfc9068, which registered clients do not have.
@@ -130,14 +129,14 @@ func (cfg Config) rules(s *setting.Settings, issuer string) gatehouse.TokenRules
 		// The client scope service_account adds these claims.
 		MachineClaims: map[string][]string{"clientHost": {""}, "clientAddress": {""}},
 	}
-	audience := s.Text("Audience", cfg.Audience, audienceVariable)
+	audience := r.Get("Audience", cfg.Audience, audienceVariable)
 	switch audience.Text {
 	case "":
 	case "account":
-		s.Fault(audience, "is in most tokens of a realm, so every client could call this server",
+		r.Fault(audience, "is in most tokens of a realm, so every client could call this server",
 			"remove it, and add an audience mapper with the URL of this server to a client scope")
 	case issuer:
-		s.Fault(audience, "is the issuer", "remove it, or write the ID of the client that the audience mapper includes")
+		r.Fault(audience, "is the issuer", "remove it, or write the ID of the client that the audience mapper includes")
 	default:
 		rules.Audiences = []string{audience.Text}
 	}

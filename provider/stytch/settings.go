@@ -1,59 +1,61 @@
 package stytch
 
 import (
-	"errors"
-	"fmt"
 	"net/url"
 	"regexp"
 	"strings"
 
-	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
+	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
 )
 
 const (
-	findDomain = `copy the project domain, or your custom domain, from the Stytch Dashboard (Project settings), like "https://example.customers.stytch.com"`
-	findID     = `copy the project ID from the Stytch Dashboard (Project settings); it begins with "project-test-" or "project-live-"`
+	domainExample = "https://example.customers.stytch.com"
+	findDomain    = `copy the project domain, or your custom domain, from the Stytch Dashboard (Project settings), like "` + domainExample + `"`
+	findID        = `copy the project ID from the Stytch Dashboard (Project settings); it begins with "project-test-" or "project-live-"`
 )
 
-var projectID = regexp.MustCompile(`^project-(test|live)-[0-9a-f-]+$`)
+var idPattern = regexp.MustCompile(`^project-(test|live)-[0-9a-f-]+$`)
 
-// parseDomain returns the issuer of the domain that value is: a host, or a host as a URL, as
-// Stytch's Dashboard and its examples have it. Otherwise it returns what is wrong with
-// value and what to write instead.
-func parseDomain(value string) (issuer, problem, fix string) {
-	if projectID.MatchString(value) {
-		return "", "is a project ID", "set it as " + projectIDVariable + ", and " + findDomain
+// issuer returns the issuer of the domain that v is: a host, or a host as a URL, as Stytch's
+// Dashboard and its examples have it. Otherwise it reports what to write instead.
+func issuer(r *setting.Reader, v setting.Value) string {
+	if idPattern.MatchString(v.Text) {
+		r.Fault(v, "is a project ID", "write "+projectIDVariable+"="+v.Text+", and "+findDomain)
+		return ""
 	}
-	text := value
-	if !strings.Contains(text, "://") {
-		text = "https://" + text
+	origin := v.Text
+	if strings.Contains(origin, "://") {
+		origin = r.Origin(v, domainExample)
+	} else if origin = r.Host(v, strings.TrimPrefix(domainExample, "https://")); origin != "" {
+		origin = "https://" + origin
 	}
-	u, err := url.Parse(text)
-	if err != nil || !strings.Contains(u.Host, ".") && !wellknown.IsLoopback(u.Host) {
-		return "", "is not a domain", findDomain
+	if problem := notProject(origin); problem != "" {
+		r.Fault(v, problem, findDomain)
+		return ""
 	}
-	host := strings.ToLower(u.Host)
-	origin := u.Scheme + "://" + host
-	switch {
-	case host == "test.stytch.com" || host == "api.stytch.com":
-		return "", "is Stytch's API", findDomain
-	case host == "stytch.com" || host == "www.stytch.com":
-		return "", "is the address of Stytch", findDomain
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "":
-		return "", "has more than a host", fmt.Sprintf("write %q", origin)
-	}
-	var fault *wellknown.Fault
-	if err := wellknown.Issuer(origin); errors.As(err, &fault) {
-		return "", fault.Problem, fault.Fix
-	}
-	return origin, "", ""
+	return origin
 }
 
-// parseProjectID returns value if it is a project ID. Otherwise it returns what is wrong with it
-// and what to write instead.
-func parseProjectID(value string) (id, problem, fix string) {
-	if !projectID.MatchString(value) {
-		return "", "is not a project ID", findID
+// notProject returns what origin is if it is an address of Stytch that is not a project domain.
+func notProject(origin string) string {
+	u, err := url.Parse(origin)
+	if err != nil {
+		return "is not a URL"
 	}
-	return value, "", ""
+	switch u.Hostname() {
+	case "test.stytch.com", "api.stytch.com":
+		return "is Stytch's API"
+	case "stytch.com", "www.stytch.com":
+		return "is the address of Stytch"
+	}
+	return ""
+}
+
+// projectID returns v if it is a project ID, and otherwise reports what to write instead.
+func projectID(r *setting.Reader, v setting.Value) string {
+	if v.Text != "" && !idPattern.MatchString(v.Text) {
+		r.Fault(v, "is not a project ID", findID)
+		return ""
+	}
+	return v.Text
 }

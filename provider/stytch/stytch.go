@@ -22,6 +22,7 @@ import (
 	"slices"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
 )
 
 const (
@@ -71,10 +72,10 @@ func New(cfg Config) gatehouse.Provider {
 	return cfg.provider(setting.Load())
 }
 
-func (cfg Config) provider(s *setting.Settings) gatehouse.Provider {
+func (cfg Config) provider(r *setting.Reader) gatehouse.Provider {
 	p := gatehouse.Provider{
 		Name:            name,
-		Issuer:          setting.Parse(s.Text("Domain", cfg.Domain, domainVariable), parseDomain),
+		Issuer:          issuer(r, r.Require(findDomain, "Domain", cfg.Domain, domainVariable)),
 		ScopesSupported: slices.Clone(cfg.ScopesSupported),
 		Hints:           hints,
 		Claims: gatehouse.ClaimNames{
@@ -92,11 +93,10 @@ func (cfg Config) provider(s *setting.Settings) gatehouse.Provider {
 		},
 		Risks: []string{audienceRisk},
 	}
-	if id := setting.Parse(s.Text("ProjectID", cfg.ProjectID, projectIDVariable), parseProjectID); id != "" {
+	if id := projectID(r, r.Require(findID, "ProjectID", cfg.ProjectID, projectIDVariable)); id != "" {
 		p.Tokens.Audiences = []string{id}
 	}
-	p.Err = s.Err()
-	return p
+	return r.Finish(p)
 }
 
 const audienceRisk = "tokens of Stytch are issued for the whole project: " +

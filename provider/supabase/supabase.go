@@ -19,6 +19,7 @@ import (
 	"slices"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
 )
 
 const (
@@ -33,8 +34,6 @@ const (
 
 	// aalPermission is before the level of assurance in Identity.Permissions, as in mcp-use.
 	aalPermission = "aal:"
-
-	minSecret = 32 // bytes; RFC 7518 §3.2
 )
 
 // Config describes a Supabase project. ProjectID and URL both name it, and one of them is enough;
@@ -89,12 +88,12 @@ func New(cfg Config) gatehouse.Provider {
 	return cfg.provider(setting.Load())
 }
 
-func (cfg Config) provider(s *setting.Settings) gatehouse.Provider {
+func (cfg Config) provider(r *setting.Reader) gatehouse.Provider {
 	p := gatehouse.Provider{
 		Name:            name,
-		Issuer:          cfg.issuer(s),
+		Issuer:          cfg.issuer(r),
 		ScopesSupported: slices.Clone(cfg.ScopesSupported),
-		SharedSecret:    cfg.secret(s),
+		SharedSecret:    cfg.secret(r),
 		Claims:          gatehouse.ClaimNames{Roles: slices.Clone(cfg.Roles)},
 		Complete:        complete,
 		Hints:           hints,
@@ -117,20 +116,8 @@ func (cfg Config) provider(s *setting.Settings) gatehouse.Provider {
 		p.Tokens.Algorithms = []string{"HS256"}
 		p.Risks = append(p.Risks, secretRisk)
 	}
-	p.Err = s.Err()
-	return p
+	return r.Finish(p)
 }
-
-// issuer returns the issuer of the project, or "" if a setting has a fault.
-func (cfg Config) issuer(s *setting.Settings) string {
-	if u := s.Text("URL", cfg.URL, urlVariable); u.Text != "" {
-		return setting.Parse(u, parseURL)
-	}
-	return setting.Parse(s.Text("ProjectID", cfg.ProjectID, projectIDVariable), parseProjectID)
-}
-
-// secret returns the legacy secret, or "" if there is none or it is too short.
-func (cfg Config) secret(s *setting.Settings) gatehouse.Secret { return "" }
 
 func (cfg Config) rejected() map[string]map[string]string {
 	rejected := map[string]map[string]string{

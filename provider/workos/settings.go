@@ -1,54 +1,67 @@
 package workos
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
 	"strings"
 
-	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
+	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
 )
 
-const findDomain = `copy the AuthKit domain from the WorkOS Dashboard (Domains), like "acme.authkit.app"`
+const (
+	domainExample = "acme.authkit.app"
+	findDomain    = `copy the AuthKit domain from the WorkOS Dashboard (Domains), like "` + domainExample + `"`
+)
 
 var (
-	subdomain = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
+	subdomain = regexp.MustCompile(`^[a-z0-9-]+$`)
 	clientID  = regexp.MustCompile(`^client_[0-9A-Za-z]+$`)
 )
 
-// parseDomain returns the issuer of the AuthKit domain that value is: a host, its first label
-// if it ends in .authkit.app, or the host as a URL, which mcp-use accepts too. Otherwise it
-// returns what is wrong with value and what to write instead.
-func parseDomain(value string) (issuer, problem, fix string) {
-	if clientID.MatchString(value) {
-		return "", "is a client ID", findDomain
+// issuer returns the issuer of the AuthKit domain that v is: a host, its first label if it ends
+// in .authkit.app, or the host as a URL, which mcp-use accepts too. Otherwise it reports what to
+// write instead.
+func issuer(r *setting.Reader, v setting.Value) string {
+	if clientID.MatchString(v.Text) {
+		r.Fault(v, "is a client ID", findDomain)
+		return ""
 	}
-	if subdomain.MatchString(value) && value != "localhost" {
-		return "https://" + strings.ToLower(value) + ".authkit.app", "", ""
+	origin := v.Text
+	switch {
+	case origin == "":
+		return ""
+	case strings.Contains(origin, "://"):
+		if origin = r.Origin(v, "https://"+domainExample); origin == "" {
+			return ""
+		}
+	case subdomain.MatchString(origin) && origin != "localhost":
+		return "https://" + origin + ".authkit.app"
+	default:
+		host := r.Host(v, domainExample)
+		if host == "" {
+			return ""
+		}
+		origin = "https://" + host
 	}
-	text := value
-	if !strings.Contains(text, "://") {
-		text = "https://" + text
+	if problem := notAuthKit(origin); problem != "" {
+		r.Fault(v, problem, findDomain)
+		return ""
 	}
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" {
-		return "", "is not a domain", findDomain
+	return origin
+}
+
+// notAuthKit returns what origin is if it is an address of WorkOS that is not an AuthKit domain.
+func notAuthKit(origin string) string {
+	u, err := url.Parse(origin)
+	if err != nil {
+		return fmt.Sprintf("is not a URL: %v", err)
 	}
-	host := strings.ToLower(u.Host)
-	switch host {
+	switch u.Hostname() {
 	case "api.workos.com":
-		return "", "is WorkOS's API", findDomain
+		return "is WorkOS's API"
 	case "dashboard.workos.com", "workos.com", "www.workos.com":
-		return "", "is the address of WorkOS", findDomain
+		return "is the address of WorkOS"
 	}
-	origin := u.Scheme + "://" + host
-	if u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" {
-		return "", "has more than a host", fmt.Sprintf("write %q", host)
-	}
-	var fault *wellknown.Fault
-	if err := wellknown.Issuer(origin); errors.As(err, &fault) {
-		return "", fault.Problem, fault.Fix
-	}
-	return origin, "", ""
+	return ""
 }

@@ -18,6 +18,7 @@ import (
 	"slices"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
 )
 
 const (
@@ -62,10 +63,10 @@ func New(cfg Config) gatehouse.Provider {
 	return cfg.provider(setting.Load())
 }
 
-func (cfg Config) provider(s *setting.Settings) gatehouse.Provider {
+func (cfg Config) provider(r *setting.Reader) gatehouse.Provider {
 	p := gatehouse.Provider{
 		Name:            name,
-		Issuer:          setting.Parse(s.Text("Domain", cfg.Domain, domainVariable), parseDomain),
+		Issuer:          issuer(r, r.Require(findDomain, "Domain", cfg.Domain, domainVariable)),
 		ScopesSupported: cfg.scopes(),
 		AllowMachines:   cfg.AllowMachines,
 		Hints:           hints,
@@ -91,19 +92,18 @@ func (cfg Config) provider(s *setting.Settings) gatehouse.Provider {
 		p.Tokens.Audiences = []string{cfg.ClientID}
 		p.Risks = []string{environmentRisk}
 	}
-	cfg.check(s)
-	p.Err = s.Err()
-	return p
+	cfg.check(r)
+	return r.Finish(p)
 }
 
 // check reports faults of the fields that are not in the environment.
-func (cfg Config) check(s *setting.Settings) {
+func (cfg Config) check(r *setting.Reader) {
 	if cfg.ClientID != "" && !clientID.MatchString(cfg.ClientID) {
-		s.Fault(setting.Value{Field: "ClientID", Text: cfg.ClientID}, "is not a client ID",
+		r.Fault(setting.Value{Name: "ClientID", Text: cfg.ClientID}, "is not a client ID",
 			`copy the client ID of the environment from the WorkOS Dashboard (API Keys); it begins with "client_"`)
 	}
 	if cfg.AllowMachines && cfg.ClientID == "" {
-		s.Fault(setting.Value{Field: "AllowMachines"}, "has no effect without ClientID, which is aud of every token of a machine",
+		r.Fault(setting.Value{Name: "AllowMachines"}, "has no effect without ClientID, which is aud of every token of a machine",
 			"set ClientID to the client ID of the environment, or remove AllowMachines")
 	}
 }
