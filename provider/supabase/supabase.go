@@ -113,7 +113,7 @@ func (cfg Config) provider(r *setting.Reader) gatehouse.Provider {
 		p.Risks = append(p.Risks, audienceRisk)
 	}
 	if p.SharedSecret != "" {
-		p.Tokens.Algorithms = []string{"HS256"}
+		p.Tokens.Algorithms = nil // it is HS256 then
 		p.Risks = append(p.Risks, secretRisk)
 	}
 	return r.Finish(p)

@@ -1,0 +1,21 @@
+package descope
+
+import (
+	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
+	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
+)
+
+func TestVendorTokens(t *testing.T) {
+	vendor, err := gatehousetest.LoadVendor("testdata/vendor.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gatehousetest.TestProvider(t, config.provider(setting.From(nil)), vendor)
+}
+
+var config = Config{
+	DiscoveryURL: "https://api.descope.com/v1/apps/agentic/P2abcdefghijklmnopqrstuvwxyz/MS2abcdefghijklmnopqrstuvwxyz/.well-known/openid-configuration",
+	Tenants:      []string{"T2abcdefghijklmnopqrstuvwxyz"},
+}
