@@ -46,22 +46,25 @@ type profile struct {
 // another provider.
 func UserOf(req mcp.Request) (user User, ok bool) {
 	id, ok := gatehouse.IdentityOf(req)
-	if !ok || id.Provider != name {
+	if !ok {
 		return User{}, false
 	}
-	return userOf(id), true
+	return userOf(id)
 }
 
-func userOf(id gatehouse.Identity) User {
+func userOf(id gatehouse.Identity) (user User, ok bool) {
+	if id.Provider != name {
+		return User{}, false
+	}
 	var c claims
 	if err := id.Claims(&c); err != nil {
-		return User{ID: id.Subject} // cannot happen: complete has read the same claims
+		return User{ID: id.Subject}, true // cannot happen: complete has read the same claims
 	}
 	var p profile
 	if err := id.Claims(&p); err != nil {
 		p = profile{} // one has another type; access tokens need not have any
 	}
-	user := User{
+	user = User{
 		ID:                id.Subject,
 		Email:             p.Email,
 		Name:              p.Name,
@@ -74,7 +77,7 @@ func userOf(id gatehouse.Identity) User {
 		user.Tenants = append(user.Tenants, tenant)
 	}
 	slices.Sort(user.Tenants)
-	return user
+	return user, true
 }
 
 // complete is the Complete function of the provider: it sets the current tenant, with the roles

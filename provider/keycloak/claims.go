@@ -2,7 +2,6 @@ package keycloak
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -65,10 +64,11 @@ func (c *claims) clientRoles(clients []string) []string {
 }
 
 // organizations are those of the claim organization, in the order of their aliases. The claim
-// has one of these forms: ["acme"], {"acme": {"id": "42c3…"}}, {"acme": {}} or "acme".
+// has one of these forms: ["acme"], {"acme": {"id": "42c3…"}}, {"acme": {}} or "acme". Another
+// form, which an extension of Keycloak may write, counts as none.
 type organizations []Organization
 
-// UnmarshalJSON reads the claim organization.
+// UnmarshalJSON reads the claim organization. It never fails.
 func (o *organizations) UnmarshalJSON(data []byte) error {
 	var aliases []string
 	if json.Unmarshal(data, &aliases) == nil {
@@ -85,8 +85,8 @@ func (o *organizations) UnmarshalJSON(data []byte) error {
 	var members map[string]struct {
 		ID string `json:"id"`
 	}
-	if err := json.Unmarshal(data, &members); err != nil {
-		return fmt.Errorf("claim organization: %w", err)
+	if json.Unmarshal(data, &members) != nil {
+		return nil
 	}
 	for _, alias := range slices.Sorted(maps.Keys(members)) {
 		id := members[alias].ID

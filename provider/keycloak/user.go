@@ -38,18 +38,21 @@ type Organization struct {
 // another provider.
 func UserOf(req mcp.Request) (user User, ok bool) {
 	id, ok := gatehouse.IdentityOf(req)
-	if !ok || id.Provider != name {
+	if !ok {
 		return User{}, false
 	}
-	return userOf(id), true
+	return userOf(id)
 }
 
-func userOf(id gatehouse.Identity) User {
+func userOf(id gatehouse.Identity) (user User, ok bool) {
+	if id.Provider != name {
+		return User{}, false
+	}
 	var c claims
 	if err := id.Claims(&c); err != nil {
-		return User{ID: id.Subject} // cannot happen: completer has read the same claims
+		return User{ID: id.Subject}, true // cannot happen: completer has read the same claims
 	}
-	user := User{
+	user = User{
 		ID:            id.Subject,
 		Username:      c.Username,
 		Name:          c.Name,
@@ -66,5 +69,5 @@ func userOf(id gatehouse.Identity) User {
 		}
 		user.ClientRoles[client] = access.Roles
 	}
-	return user
+	return user, true
 }

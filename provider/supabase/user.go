@@ -59,22 +59,25 @@ type metadata struct {
 // another provider.
 func UserOf(req mcp.Request) (user User, ok bool) {
 	id, ok := gatehouse.IdentityOf(req)
-	if !ok || id.Provider != name {
+	if !ok {
 		return User{}, false
 	}
-	return userOf(id), true
+	return userOf(id)
 }
 
-func userOf(id gatehouse.Identity) User {
+func userOf(id gatehouse.Identity) (user User, ok bool) {
+	if id.Provider != name {
+		return User{}, false
+	}
 	var c claims
 	if err := id.Claims(&c); err != nil {
-		return User{ID: id.Subject, Roles: id.Roles} // cannot happen: complete has read the same claims
+		return User{ID: id.Subject, Roles: id.Roles}, true // cannot happen: complete has read the same claims
 	}
 	var m metadata
 	if err := id.Claims(&m); err != nil {
 		m = metadata{} // the user wrote values of other types
 	}
-	return User{
+	user = User{
 		ID:        id.Subject,
 		Email:     c.Email,
 		Phone:     c.Phone,
@@ -87,6 +90,7 @@ func userOf(id gatehouse.Identity) User {
 		SessionID: c.SessionID,
 		Anonymous: c.Anonymous,
 	}
+	return user, true
 }
 
 // complete is the Complete function of the provider: it adds the level of assurance to the

@@ -27,22 +27,26 @@ type claims struct {
 // another provider.
 func UserOf(req mcp.Request) (user User, ok bool) {
 	id, ok := gatehouse.IdentityOf(req)
-	if !ok || id.Provider != name {
+	if !ok {
 		return User{}, false
 	}
-	return userOf(id), true
+	return userOf(id)
 }
 
-func userOf(id gatehouse.Identity) User {
+func userOf(id gatehouse.Identity) (user User, ok bool) {
+	if id.Provider != name {
+		return User{}, false
+	}
 	var c claims
 	if err := id.Claims(&c); err != nil {
 		c = claims{} // one has another type; access tokens need not have any
 	}
-	return User{
+	user = User{
 		ID:             id.Subject,
 		OrganizationID: id.Organization.ID,
 		ConsentID:      c.ConsentID,
 		Email:          c.Email,
 		Name:           c.Name,
 	}
+	return user, true
 }

@@ -42,7 +42,7 @@ type Config struct {
 	ClientID string
 
 	// ScopesSupported are the scopes that the server tells clients to request. Empty means
-	// those that AuthKit has: openid, profile, email and offline_access.
+	// openid, profile and email.
 	ScopesSupported []string
 
 	// AllowMachines accepts tokens of M2M applications. It requires ClientID.
@@ -112,7 +112,7 @@ func (cfg Config) scopes() []string {
 	if len(cfg.ScopesSupported) > 0 {
 		return slices.Clone(cfg.ScopesSupported)
 	}
-	return []string{"openid", "profile", "email", "offline_access"}
+	return []string{"openid", "profile", "email"}
 }
 
 const environmentRisk = "workos.Config.ClientID accepts tokens that were issued for the whole WorkOS environment: " +
