@@ -1,7 +1,6 @@
 package stytch
 
 import (
-	"net/url"
 	"regexp"
 	"strings"
 
@@ -23,26 +22,28 @@ func issuer(r *setting.Reader, v setting.Value) string {
 		r.Fault(v, "is a project ID", "write "+projectIDVariable+"="+v.Text+", and "+findDomain)
 		return ""
 	}
-	origin := v.Text
-	if strings.Contains(origin, "://") {
-		origin = r.Origin(v, domainExample)
-	} else if origin = r.Host(v, strings.TrimPrefix(domainExample, "https://")); origin != "" {
-		origin = "https://" + origin
-	}
-	if problem := notProject(origin); problem != "" {
+	if problem := notDomain(v.Text); problem != "" {
 		r.Fault(v, problem, findDomain)
 		return ""
 	}
-	return origin
+	if strings.Contains(v.Text, "://") {
+		return r.Origin(v, domainExample)
+	}
+	host := r.Host(v, strings.TrimPrefix(domainExample, "https://"))
+	if host == "" {
+		return ""
+	}
+	return "https://" + host
 }
 
-// notProject returns what origin is if it is an address of Stytch that is not a project domain.
-func notProject(origin string) string {
-	u, err := url.Parse(origin)
-	if err != nil {
-		return "is not a URL"
+// notDomain returns what text is if it is an address of Stytch that is not a project domain.
+func notDomain(text string) string {
+	_, rest, isURL := strings.Cut(text, "://")
+	if !isURL {
+		rest = text
 	}
-	switch u.Hostname() {
+	host, _, _ := strings.Cut(rest, "/")
+	switch host {
 	case "test.stytch.com", "api.stytch.com":
 		return "is Stytch's API"
 	case "stytch.com", "www.stytch.com":
@@ -53,9 +54,13 @@ func notProject(origin string) string {
 
 // projectID returns v if it is a project ID, and otherwise reports what to write instead.
 func projectID(r *setting.Reader, v setting.Value) string {
-	if v.Text != "" && !idPattern.MatchString(v.Text) {
+	switch {
+	case strings.HasPrefix(v.Text, "secret-"):
+		r.SecretFault(v, "is a secret", findID)
+	case v.Text != "" && !idPattern.MatchString(v.Text):
 		r.Fault(v, "is not a project ID", findID)
-		return ""
+	default:
+		return v.Text
 	}
-	return v.Text
+	return ""
 }

@@ -1,8 +1,6 @@
 package workos
 
 import (
-	"fmt"
-	"net/url"
 	"regexp"
 	"strings"
 
@@ -23,44 +21,36 @@ var (
 // in .authkit.app, or the host as a URL, which mcp-use accepts too. Otherwise it reports what to
 // write instead.
 func issuer(r *setting.Reader, v setting.Value) string {
-	if clientID.MatchString(v.Text) {
-		r.Fault(v, "is a client ID", findDomain)
-		return ""
-	}
-	origin := v.Text
-	switch {
-	case origin == "":
-		return ""
-	case strings.Contains(origin, "://"):
-		if origin = r.Origin(v, "https://"+domainExample); origin == "" {
-			return ""
-		}
-	case subdomain.MatchString(origin) && origin != "localhost":
-		return "https://" + origin + ".authkit.app"
-	default:
-		host := r.Host(v, domainExample)
-		if host == "" {
-			return ""
-		}
-		origin = "https://" + host
-	}
-	if problem := notAuthKit(origin); problem != "" {
+	if problem := notDomain(v.Text); problem != "" {
 		r.Fault(v, problem, findDomain)
 		return ""
 	}
-	return origin
+	switch {
+	case strings.Contains(v.Text, "://"):
+		return r.Origin(v, "https://"+domainExample)
+	case subdomain.MatchString(v.Text) && v.Text != "localhost":
+		return "https://" + v.Text + ".authkit.app"
+	}
+	host := r.Host(v, domainExample)
+	if host == "" {
+		return ""
+	}
+	return "https://" + host
 }
 
-// notAuthKit returns what origin is if it is an address of WorkOS that is not an AuthKit domain.
-func notAuthKit(origin string) string {
-	u, err := url.Parse(origin)
-	if err != nil {
-		return fmt.Sprintf("is not a URL: %v", err)
+// notDomain returns what text is if it is something else that WorkOS shows.
+func notDomain(text string) string {
+	_, rest, isURL := strings.Cut(text, "://")
+	if !isURL {
+		rest = text
 	}
-	switch u.Hostname() {
-	case "api.workos.com":
+	host, _, _ := strings.Cut(rest, "/")
+	switch {
+	case clientID.MatchString(text):
+		return "is a client ID"
+	case host == "api.workos.com":
 		return "is WorkOS's API"
-	case "dashboard.workos.com", "workos.com", "www.workos.com":
+	case host == "dashboard.workos.com" || host == "workos.com" || host == "www.workos.com":
 		return "is the address of WorkOS"
 	}
 	return ""

@@ -16,6 +16,7 @@ package workos
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
@@ -98,9 +99,12 @@ func (cfg Config) provider(r *setting.Reader) gatehouse.Provider {
 
 // check reports faults of the fields that are not in the environment.
 func (cfg Config) check(r *setting.Reader) {
-	if cfg.ClientID != "" && !clientID.MatchString(cfg.ClientID) {
-		r.Fault(setting.Value{Name: "ClientID", Text: cfg.ClientID}, "is not a client ID",
-			`copy the client ID of the environment from the WorkOS Dashboard (API Keys); it begins with "client_"`)
+	const findClientID = `copy the client ID of the environment from the WorkOS Dashboard (API Keys); it begins with "client_"`
+	switch v := (setting.Value{Name: "ClientID", Text: cfg.ClientID}); {
+	case strings.HasPrefix(cfg.ClientID, "sk_"):
+		r.SecretFault(v, "is an API key", findClientID)
+	case cfg.ClientID != "" && !clientID.MatchString(cfg.ClientID):
+		r.Fault(v, "is not a client ID", findClientID)
 	}
 	if cfg.AllowMachines && cfg.ClientID == "" {
 		r.Fault(setting.Value{Name: "AllowMachines"}, "has no effect without ClientID, which is aud of every token of a machine",
