@@ -4,12 +4,13 @@
 // MCP clients register themselves with a realm and sign the user in there. The guard
 // verifies the realm's access tokens against the keys of the realm.
 //
-// By default, Keycloak does not write into a token for which server it is. There are two ways
-// to change that. Either create a client scope, such as "mcp:tools", with a mapper of the type
-// Audience, whose Included Custom Audience is the URL of the MCP server, and name the scope in
-// [Config].ScopesSupported. Or start Keycloak with --features=resource-indicators. In both
-// cases, allow the hosts of the clients under Clients → Client registration → Trusted Hosts,
-// without which clients cannot register. Then set
+// By default, Keycloak does not write into a token for which server it is. To change that, create
+// a client scope of the type Optional, such as "mcp:tools", with a mapper of the type Audience whose
+// Included Custom Audience is the URL of the MCP server, and name the scope in
+// [Config].ScopesSupported. With --features=resource-indicators, the mapper can include a client
+// whose attribute resource_url is that URL. In both cases, allow the hosts of MCP clients
+// under Clients → Client registration → Trusted Hosts, without which they cannot register.
+// Then set
 //
 //	MCP_USE_OAUTH_KEYCLOAK_SERVER_URL=https://sso.example.com
 //	MCP_USE_OAUTH_KEYCLOAK_REALM=demo
@@ -154,9 +155,9 @@ var otherTypes = map[string]string{
 }
 
 // audienceHint says how a token comes to name this server.
-const audienceHint = "in Keycloak, add a mapper of the type Audience to a client scope that clients request " +
-	"(Client scopes → … → Mappers), with the URL of this server as Included Custom Audience, and name the scope in ScopesSupported; " +
-	"or start Keycloak with --features=resource-indicators"
+const audienceHint = "in Keycloak, add a mapper of the type Audience, with the URL of this server as Included Custom Audience, to a client scope of the type Optional " +
+	"(Client scopes → … → Mappers), and name the scope in ScopesSupported, so that clients request it; " +
+	"or use --features=resource-indicators, with a client whose attribute resource_url is the URL, and a mapper that includes this client"
 
 // hints replace the guard's own advice about a reason with Keycloak's settings.
 var hints = map[gatehouse.Reason]string{
@@ -165,10 +166,10 @@ var hints = map[gatehouse.Reason]string{
 	"wrong_type":     "send the access token; ID tokens, refresh tokens and logout tokens of Keycloak are not access tokens",
 	"wrong_claim":    "send a bearer token; a client with the setting Require DPoP bound tokens gets tokens that are bound to a key",
 	"wrong_issuer":   "compare the server URL and the realm with iss in the detail; Keycloak writes its hostname (KC_HOSTNAME) into tokens, and the path /auth only in old versions or with http-relative-path",
-	"missing_claim":  "give the client the client scope basic, which adds sub (Clients → … → Client scopes); a client that registers with scopes may lack it",
+	"missing_claim":  "turn off lightweight access tokens for the client (Clients → … → Advanced), or give it the client scope basic, which adds sub",
 	"machine_token":  "sign in as a user; the token is of a service account, which AllowMachines of keycloak.Config accepts",
 	"unknown_key":    "sign in again; the realm has removed the key, or the token is from another realm",
 
-	"insufficient_scope":      "create a client scope of that name (Client scopes), assign it to the realm's optional scopes, and allow it in the policy Allowed Client Scopes (Clients → Client registration); then have the client register again",
+	"insufficient_scope":      "create a client scope of that name, of the type Optional (Client scopes), which new clients may request; then have the client register again",
 	"insufficient_permission": "give the user the role (Users → … → Role mapping), and the client the client scope roles; the user must sign in again",
 }

@@ -106,12 +106,14 @@ func TestUser(t *testing.T) {
 	id := verdicts[1].Identity
 	got, ok := userOf(id)
 	want := User{
-		ID:        "6b4a0c0e-55b6-4a3f-8f0e-0d9c6f3f7a11",
-		Email:     "user@example.com",
+		ID:        id.Subject,
+		Email:     "ada@example.com",
+		Name:      "Ada Lovelace",
+		AvatarURL: "https://example.com/ada.png",
 		Role:      "authenticated",
 		Roles:     []string{"editor"},
 		AAL:       "aal2",
-		SessionID: "2c9f5e0b-1b1c-4c53-9f3d-3a1b1f0f7f55",
+		SessionID: "7dbc283f-f00a-46b2-b808-99cb46b1ac66",
 	}
 	if diff := cmp.Diff(want, got); !ok || diff != "" {
 		t.Errorf("ok %v, user (-want +got):\n%s", ok, diff)
