@@ -18,8 +18,9 @@ const (
 	shortIDLength = 28
 
 	baseExample = "https://api.descope.com"
-	findURL     = "copy the Discovery URL of the MCP server from the Descope Console (Agentic Identity Hub → MCP Servers, Connection Information)"
-	findIDs     = "copy it from the Discovery URL in the Descope Console, …/v1/apps/agentic/PROJECT/MCP_SERVER/…"
+	findURL     = "copy the Discovery URL of the MCP server from the Descope Console " +
+		"(Agentic Identity Hub → MCP Servers, Connection Information)"
+	findIDs = "copy it from the Discovery URL in the Descope Console, …/v1/apps/agentic/PROJECT/MCP_SERVER/…"
 )
 
 var (

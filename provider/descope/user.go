@@ -1,6 +1,7 @@
 package descope
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -26,13 +27,23 @@ type User struct {
 	TenantPermissions  []string
 }
 
-// claims are the claims of Descope beyond the standard ones.
-type claims struct {
-	CurrentTenant string `json:"dct"`
-	Tenants       map[string]struct {
+// tenants are the claims about the tenants of a user.
+type tenants struct {
+	Current string `json:"dct"`
+	All     map[string]struct {
 		Roles       []string `json:"roles"`
 		Permissions []string `json:"permissions"`
 	} `json:"tenants"`
+}
+
+// tenantsOf returns the tenants of the caller. A JWT template can write other types, which count as
+// none: the caller then has fewer rights.
+func tenantsOf(id *gatehouse.Identity) tenants {
+	var t tenants
+	if err := id.Claims(&t); err != nil {
+		return tenants{}
+	}
+	return t
 }
 
 // profile are claims that a JWT template can add.
@@ -56,10 +67,6 @@ func userOf(id gatehouse.Identity) (user User, ok bool) {
 	if id.Provider != name {
 		return User{}, false
 	}
-	var c claims
-	if err := id.Claims(&c); err != nil {
-		return User{ID: id.Subject}, true // cannot happen: complete has read the same claims
-	}
 	var p profile
 	if err := id.Claims(&p); err != nil {
 		p = profile{} // one has another type; access tokens need not have any
@@ -73,32 +80,25 @@ func userOf(id gatehouse.Identity) (user User, ok bool) {
 		Permissions:       id.Permissions,
 		TenantPermissions: id.Organization.Permissions,
 	}
-	for tenant := range c.Tenants {
-		user.Tenants = append(user.Tenants, tenant)
-	}
-	slices.Sort(user.Tenants)
+	user.Tenants = slices.Sorted(maps.Keys(tenantsOf(&id).All))
 	return user, true
 }
 
 // complete is the Complete function of the provider: it sets the current tenant, with the roles
 // and permissions that the user has there, and the kind.
 func complete(id *gatehouse.Identity) error {
-	var c claims
-	if err := id.Claims(&c); err != nil {
-		return err
-	}
 	if isAccessKey(id.Subject) {
 		id.Kind = gatehouse.KindMachine
 	}
-	tenant := c.CurrentTenant
-	if tenant == "" && len(c.Tenants) == 1 {
-		for tenant = range c.Tenants {
-		}
+	t := tenantsOf(id)
+	tenant := t.Current
+	if names := slices.Sorted(maps.Keys(t.All)); tenant == "" && len(names) == 1 {
+		tenant = names[0]
 	}
 	if tenant == "" {
 		return nil
 	}
-	access := c.Tenants[tenant]
+	access := t.All[tenant]
 	id.Organization = gatehouse.Organization{ID: tenant, Permissions: access.Permissions}
 	id.Roles = append(slices.Clone(id.Roles), access.Roles...)
 	return nil

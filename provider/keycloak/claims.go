@@ -13,15 +13,10 @@ import (
 // follows.
 const serviceAccountPrefix = "service-account-"
 
-// claims are the claims of Keycloak beyond the standard ones. Mappers can remove each of them.
+// claims are the claims of Keycloak that decide what a caller may do. Mappers can remove each of
+// them.
 type claims struct {
-	Username      string `json:"preferred_username"`
-	Name          string `json:"name"`
-	GivenName     string `json:"given_name"`
-	FamilyName    string `json:"family_name"`
-	Email         string `json:"email"`
-	EmailVerified bool   `json:"email_verified"`
-
+	Username       string `json:"preferred_username"`
 	ResourceAccess map[string]struct {
 		Roles []string `json:"roles"`
 	} `json:"resource_access"`

@@ -107,8 +107,12 @@ func (cfg Config) provider(r *setting.Reader) gatehouse.Provider {
 
 // issuer returns the issuer of the realm, or "" if a setting has a fault.
 func (cfg Config) issuer(r *setting.Reader) string {
-	server := serverURL(r, r.Require(`set it to the URL of Keycloak, like "`+serverURLExample+`"`, "ServerURL", cfg.ServerURL, serverURLVariable))
-	realm := realmName(r, r.Require(`set it to the name of the realm, like "demo"`, "Realm", cfg.Realm, realmVariable))
+	const (
+		findServer = `set it to the URL of Keycloak, like "` + serverURLExample + `"`
+		findRealm  = `set it to the name of the realm, like "demo"`
+	)
+	server := serverURL(r, r.Require(findServer, "ServerURL", cfg.ServerURL, serverURLVariable))
+	realm := realmName(r, r.Require(findRealm, "Realm", cfg.Realm, realmVariable))
 	if server == "" || realm == "" {
 		return ""
 	}

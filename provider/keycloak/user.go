@@ -33,6 +33,15 @@ type Organization struct {
 	Alias string
 }
 
+// profile are the claims that describe the user.
+type profile struct {
+	Name          string `json:"name"`
+	GivenName     string `json:"given_name"`
+	FamilyName    string `json:"family_name"`
+	Email         string `json:"email"`
+	EmailVerified bool   `json:"email_verified"`
+}
+
 // UserOf returns the user as the caller's access token describes it. ok is false if the request
 // did not come through a guard, as on stdio and in-memory transports, or if the caller is from
 // another provider.
@@ -52,14 +61,18 @@ func userOf(id gatehouse.Identity) (user User, ok bool) {
 	if err := id.Claims(&c); err != nil {
 		return User{ID: id.Subject}, true // cannot happen: completer has read the same claims
 	}
+	var p profile
+	if err := id.Claims(&p); err != nil {
+		p = profile{} // a mapper writes another type
+	}
 	user = User{
 		ID:            id.Subject,
 		Username:      c.Username,
-		Name:          c.Name,
-		GivenName:     c.GivenName,
-		FamilyName:    c.FamilyName,
-		Email:         c.Email,
-		EmailVerified: c.EmailVerified,
+		Name:          p.Name,
+		GivenName:     p.GivenName,
+		FamilyName:    p.FamilyName,
+		Email:         p.Email,
+		EmailVerified: p.EmailVerified,
 		RealmRoles:    id.Roles,
 		Organizations: c.Organization,
 	}

@@ -9,8 +9,10 @@ import (
 
 const (
 	domainExample = "https://example.customers.stytch.com"
-	findDomain    = `copy the project domain, or your custom domain, from the Stytch Dashboard (Project settings), like "` + domainExample + `"`
-	findID        = `copy the project ID from the Stytch Dashboard (Project settings); it begins with "project-test-" or "project-live-"`
+	findDomain    = "copy the project domain, or your custom domain, from the Stytch Dashboard (Project settings), " +
+		`like "` + domainExample + `"`
+	findID = "copy the project ID from the Stytch Dashboard (Project settings); " +
+		`it begins with "project-test-" or "project-live-"`
 )
 
 var idPattern = regexp.MustCompile(`^project-(test|live)-[0-9a-f-]+$`)

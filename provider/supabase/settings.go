@@ -16,7 +16,9 @@ const (
 
 	projectExample = "abcdefghijklmnopqrst"
 	urlExample     = "https://" + projectExample + ".supabase.co"
-	findProject    = `copy the ID of the project from the Supabase Dashboard (Project Settings → General), like "` + projectExample + `"`
+	findProject    = "copy the ID of the project from the Supabase Dashboard (Project Settings → General), " +
+		`like "` + projectExample + `"`
+	findSecret = "remove it; the legacy JWT secret is on the page Project Settings → JWT Keys"
 
 	minSecret = 32 // bytes (RFC 7518 §3.2)
 )
@@ -79,9 +81,9 @@ func (cfg Config) secret(r *setting.Reader) gatehouse.Secret {
 	switch {
 	case v.Text == "":
 	case strings.HasPrefix(v.Text, "ey") && strings.Count(v.Text, ".") == 2:
-		r.SecretFault(v, "is a JWT, such as the anon key", "remove it; the legacy JWT secret is on the page Project Settings → JWT Keys")
+		r.SecretFault(v, "is a JWT, such as the anon key", findSecret)
 	case strings.HasPrefix(v.Text, "sb_"):
-		r.SecretFault(v, "is an API key", "remove it; the legacy JWT secret is on the page Project Settings → JWT Keys")
+		r.SecretFault(v, "is an API key", findSecret)
 	case len(v.Text) < minSecret:
 		r.SecretFault(v, fmt.Sprintf("is %d bytes long, want at least %d", len(v.Text), minSecret),
 			"rotate to signing keys (Supabase Dashboard, Project Settings → JWT Keys) and remove it")
