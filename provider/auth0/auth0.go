@@ -15,12 +15,11 @@
 package auth0
 
 import (
-	"errors"
-	"net/url"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse"
-	"github.com/gatehouse-mcp/gatehouse/internal/env"
 	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
 )
 
@@ -29,8 +28,6 @@ const (
 
 	domainVariable   = "MCP_USE_OAUTH_AUTH0_DOMAIN"
 	audienceVariable = "MCP_USE_OAUTH_AUTH0_AUDIENCE"
-
-	exampleDomain = "tenant.eu.auth0.com"
 )
 
 // Config describes an Auth0 tenant and the API that the MCP server is. An explicit value overrides
@@ -76,10 +73,128 @@ func Provider(domain string) gatehouse.Provider {
 
 // New returns the Auth0 tenant of cfg, completed from the environment. It never fails:
 // gatehouse.New reports what is wrong with cfg.
-func New(cfg Config) gatehouse.Provider {
-	settings, err := env.Load(".")
-	if err != nil {
-		return gatehouse.Provider{Name: name, Err: err}
+func New(cfg Config) gatehouse.Provider { return cfg.provider(setting.Load()) }
+
+func (cfg Config) provider(r *setting.Reader) gatehouse.Provider {
+	domain := parseDomain(r, r.Require(findDomain, "Domain", cfg.Domain, domainVariable))
+	audience := parseAudience(r, r.Get("Audience", cfg.Audience, audienceVariable), domain)
+	p := gatehouse.Provider{
+		Name:            name,
+		Issuer:          "https://" + domain + "/",
+		ScopesSupported: slices.Clone(cfg.ScopesSupported),
+		AllowMachines:   cfg.AllowMachines,
+		NoRoles:         cfg.RolesClaim == "",
+		Complete:        complete,
+		Hints:           hints,
+
+		Tokens: gatehouse.TokenRules{
+			Algorithms:     []string{"RS256", "PS256"},
+			Types:          []string{"at+jwt", "JWT"}, // the RFC 9068 profile and the Auth0 profile
+			RejectedClaims: idTokenClaims,
+			MachineClaims:  machineClaims,
+		},
+		Claims: gatehouse.ClaimNames{
+			Client:           []string{"client_id", "azp"},
+			Scopes:           []string{"scope"},
+			Permissions:      []gatehouse.ClaimPath{{"permissions"}},
+			Organization:     gatehouse.ClaimPath{"org_id"},
+			OrganizationName: gatehouse.ClaimPath{"org_name"},
+		},
 	}
-	return cfg.provider(settings)
+	if cfg.RolesClaim != "" {
+		p.Claims.Roles = []gatehouse.ClaimPath{{cfg.RolesClaim}}
+	}
+	if audience != "" {
+		p.Tokens.Audiences = []string{audience}
+	}
+	if audience != "" && !strings.Contains(audience, "://") {
+		p.Risks = []string{fmt.Sprintf("tokens for the Auth0 API %q are accepted, and a token that was stolen from another server of that API works "+
+			"here; create an API whose identifier is the URL of this server, and remove the audience", audience)}
+	}
+	return r.Finish(p)
 }
+
+// idTokenClaims mark ID tokens, which are signed with the same keys as access tokens of the Auth0
+// profile and have the same type.
+var idTokenClaims = map[string]map[string]string{
+	"nonce":   {"": "ID token"},
+	"at_hash": {"": "ID token"},
+	"c_hash":  {"": "ID token"},
+}
+
+// machineClaims mark the tokens of applications and agents that act for themselves. gty is in the
+// Auth0 profile only. sub_profile is there if the API has agent subject claims.
+var machineClaims = map[string][]string{
+	"gty":         {"client-credentials"},
+	"sub_profile": {"ai_agent", "service", "browser_app", "native_app", "web_app"},
+}
+
+// complete is the Complete function of the provider. In the RFC 9068 profile, only the subject
+// says that a token is of a machine. The ID of a user is a connection and a name with a bar between
+// them, "auth0|6553da60a54af58e29493993"; that of an application is its client ID and "@clients",
+// and that of an agent begins with "agt_" or is from another system.
+func complete(id *gatehouse.Identity) error {
+	if !strings.Contains(id.Subject, "|") {
+		id.Kind = gatehouse.KindMachine
+	}
+	return nil
+}
+
+const (
+	exampleDomain = "tenant.eu.auth0.com"
+	// findDomain says where the domain is.
+	findDomain = `copy the domain from the Auth0 Dashboard (Applications → Applications → any application → Domain), like "` + exampleDomain + `"`
+)
+
+// parseDomain returns the domain that v is, or reports a fault.
+func parseDomain(r *setting.Reader, v setting.Value) string {
+	for _, dashboard := range []string{"manage.auth0.com", "www.auth0.com", "//auth0.com"} {
+		if strings.Contains("//"+v.Text, dashboard) {
+			r.Fault(v, "is the address of the Auth0 Dashboard", findDomain)
+			return ""
+		}
+	}
+	v.Text = strings.ToLower(v.Text)
+	domain := r.Host(v, exampleDomain)
+	if domain != "" && (!strings.Contains(domain, ".") || strings.Contains(domain, ":")) {
+		r.Fault(v, "is not a domain", findDomain)
+	}
+	return domain
+}
+
+// parseAudience returns the identifier of the API that v is, or reports a fault.
+func parseAudience(r *setting.Reader, v setting.Value, domain string) string {
+	const fix = "write the identifier of the API from the Auth0 Dashboard (Applications → APIs), or remove the setting if that is the URL of the server"
+	issuer := "https://" + domain
+	switch audience := strings.TrimSuffix(v.Text, "/"); {
+	case audience == "" || domain == "":
+	case audience == issuer:
+		r.Fault(v, "is the issuer", fix)
+	case audience == issuer+"/api/v2":
+		r.Fault(v, "is the Management API", fix)
+	case audience == issuer+"/userinfo":
+		r.Fault(v, "is the userinfo endpoint", fix)
+	}
+	return v.Text
+}
+
+// hints replace the guard's own advice about a reason with Auth0's settings.
+var hints = map[gatehouse.Reason]string{
+	"opaque":    opaqueHint,
+	"encrypted": opaqueHint,
+	"wrong_algorithm": "choose RS256 as the signing algorithm of the API in the Auth0 Dashboard (Applications → APIs → the API → Settings); " +
+		"tokens with HS256 are signed with a secret",
+	"wrong_type": "have the client send its access token; ID tokens of Auth0 are signed with the same keys",
+	"wrong_audience": "compare aud in the log with the URL of the server; the identifier of the API in the Auth0 Dashboard (Applications → APIs) " +
+		"must be that URL, or be set as the audience, and ID tokens have the client there",
+	"wrong_issuer": "compare the domain of the server with the domain at which the client signed in; the domain of the tenant and its custom domain " +
+		"are two issuers, and both end in a slash",
+	"machine_token": "sign in as a user; AllowMachines accepts the tokens of applications and agents that act for themselves",
+	"insufficient_scope": "add the scope to the permissions of the API (Applications → APIs → the API → Permissions) and to its default permissions for " +
+		"third-party applications, and if RBAC is on, give the user a role with the permission",
+	"insufficient_permission":  "turn on RBAC and Add Permissions in the Access Token (Applications → APIs → the API → Settings), and give the user a role with the permission",
+	"registration_unavailable": `turn on "Dynamic Client Registration (DCR)" in the Auth0 Dashboard (Settings → Advanced)`,
+}
+
+const opaqueHint = `turn on "Resource Parameter Compatibility Profile" in the Auth0 Dashboard (Settings → Advanced), and check that there is an API ` +
+	"whose identifier is the URL of the server (Applications → APIs); without an API, Auth0 issues a token for its userinfo endpoint only"

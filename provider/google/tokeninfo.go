@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
+	"github.com/gatehouse-mcp/gatehouse/provider/internal/endpoint"
 )
 
 const (
@@ -27,14 +27,9 @@ const (
 	// with "AIza", and ID tokens are JWTs.
 	accessTokenPrefix = "ya29."
 
-	maxAnswer = 16 << 10 // bytes of one answer
 	// maxLifetime bounds what an answer says about the lifetime of a token. Google's access tokens
 	// live for an hour, and for at most twelve.
 	maxLifetime = 24 * time.Hour
-	// defaultRetryAfter is the pause after a 429 without a Retry-After header, and maxRetrySeconds
-	// bounds that header.
-	defaultRetryAfter = 10 * time.Second
-	maxRetrySeconds   = 3600
 )
 
 // tokenInfo asks Google about access tokens.
@@ -42,9 +37,6 @@ type tokenInfo struct {
 	clientIDs []string
 	client    *http.Client
 }
-
-// noRedirect stops the client from sending a token to the target of a redirect.
-func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // introspect is the Introspect function of the provider. The token is in the Authorization
 // header, as Google's own libraries send it, and not in the URL, which logs and proxies record.
@@ -58,22 +50,13 @@ func (t *tokenInfo) introspect(ctx context.Context, token string) (json.RawMessa
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Accept", "application/json")
-	resp, err := t.client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	body, err := endpoint.Send(t.client, req)
+	var status *endpoint.StatusError
 	switch {
-	case err != nil:
-		return nil, err
-	case len(body) > maxAnswer:
-		return nil, fmt.Errorf("the answer of tokeninfo is longer than %d bytes", maxAnswer)
-	case resp.StatusCode == http.StatusBadRequest && isInvalidToken(body):
+	case errors.As(err, &status) && status.Status == http.StatusBadRequest && isInvalidToken(status.Body):
 		return nil, fmt.Errorf("%w: Google does not know it, or it has expired or was revoked", gatehouse.ErrInactive)
-	case resp.StatusCode != http.StatusOK:
-		return nil, &statusError{resp.StatusCode, retryAfter(resp)}
+	case err != nil:
+		return nil, fmt.Errorf("asking tokeninfo: %w", err)
 	}
 	return t.claims(body, time.Now())
 }
@@ -168,24 +151,4 @@ func (a answer) expiry(now time.Time) (int64, error) {
 		return min(now.Unix()+min(seconds, int64(maxLifetime/time.Second)), latest), nil
 	}
 	return 0, errors.New("the answer of tokeninfo has neither exp nor expires_in")
-}
-
-// statusError is an answer of Google that says nothing about the token.
-type statusError struct {
-	status     int
-	retryAfter time.Duration
-}
-
-func (e *statusError) Error() string             { return fmt.Sprintf("tokeninfo answered with status %d", e.status) }
-func (e *statusError) RetryAfter() time.Duration { return e.retryAfter }
-
-// retryAfter returns how long Google asks to wait (RFC 9110, section 10.2.3), or zero.
-func retryAfter(resp *http.Response) time.Duration {
-	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		return time.Duration(min(seconds, maxRetrySeconds)) * time.Second
-	}
-	if resp.StatusCode == http.StatusTooManyRequests {
-		return defaultRetryAfter
-	}
-	return 0
 }
