@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
 	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
 )
 
@@ -96,24 +97,36 @@ func TestSharedAudienceIsARisk(t *testing.T) {
 }
 
 func TestHintsAreForReasons(t *testing.T) {
-	checkHints(t, Config{Domain: domain}.provider(setting.From(nil)))
-}
-
-func checkHints(t *testing.T, p gatehouse.Provider) {
-	t.Helper()
-	for reason := range p.Hints {
+	for reason := range hints {
 		if !slices.ContainsFunc(gatehouse.Reasons(), func(info gatehouse.ReasonInfo) bool { return info.Reason == reason }) {
 			t.Errorf("there is a hint for %q, which is not a reason", reason)
 		}
 	}
 }
 
-// The three constructors read the environment.
-func TestProviderAndFromEnv(t *testing.T) {
-	t.Setenv(domainVariable, domain)
+// TestTokens checks the recorded tokens of the vendor, and those that look like them.
+func TestTokens(t *testing.T) {
+	for file, cfg := range map[string]Config{
+		"vendor.json": {Domain: domain},
+	} {
+		t.Run(file, func(t *testing.T) {
+			v, err := gatehousetest.LoadVendor("testdata/" + file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			gatehousetest.TestProvider(t, cfg.provider(setting.From(nil)), v)
+		})
+	}
+}
+
+// TestConstructors checks that each of them reads the environment.
+func TestConstructors(t *testing.T) {
 	t.Chdir(t.TempDir())
+	t.Setenv(domainVariable, domain)
 	for name, p := range map[string]gatehouse.Provider{
-		"Provider": Provider("login.acme.example"), "FromEnv": FromEnv(), "New": New(Config{RolesClaim: "https://acme.example/roles"}),
+		"Provider": Provider("login.acme.example"),
+		"FromEnv":  FromEnv(),
+		"New":      New(Config{RolesClaim: "https://acme.example/roles"}),
 	} {
 		if p.Err != nil {
 			t.Errorf("%s: %v", name, p.Err)

@@ -130,35 +130,47 @@ var orgServer = []string{"", "/", "/oauth2", "/oauth2/", "/oauth2/v1", "/oauth2/
 
 // parseIssuer returns the issuer that v is, or reports a fault.
 func parseIssuer(r *setting.Reader, v setting.Value) string {
-	text := v.Text
-	if document, ok := wellknown.IssuerOf(text); ok {
-		text = document
-	}
-	if !strings.Contains(text, "://") {
-		text = "https://" + text
-	}
-	u, err := url.Parse(text)
-	switch {
-	case v.Text == "":
-		return ""
-	case err == nil && (strings.Contains(u.Host, "-admin.okta") || u.Host == "login.okta.com" || u.Host == "www.okta.com"):
-		r.Fault(v, "is the address of the Admin Console", findIssuer)
-		return ""
-	case err == nil && u.Host != "" && slices.Contains(orgServer, u.Path):
-		r.Fault(v, "is the org authorization server, whose access tokens are for Okta alone and cannot protect an MCP server",
-			fmt.Sprintf("write %q, or the issuer URI of another custom authorization server (Security → API)", "https://"+u.Host+serversPath+defaultServer))
+	if v.Text == "" || isOrg(r, v) {
 		return ""
 	}
 	issuer := r.NoSlash(v, exampleIssuer)
+	u, err := url.Parse(issuer)
+	if issuer == "" || err != nil {
+		return "" // reported
+	}
 	server, rest, _ := strings.Cut(strings.TrimPrefix(u.Path, serversPath), "/")
 	switch {
-	case issuer == "":
 	case !strings.HasPrefix(u.Path, serversPath):
 		r.Fault(v, "is not the issuer of an authorization server", findIssuer)
 	case rest != "":
 		r.Fault(v, "has more than the ID of an authorization server", fmt.Sprintf("write %q", "https://"+u.Host+serversPath+server))
 	}
 	return issuer
+}
+
+// isOrg reports whether v is an address of the org and not that of a custom authorization server,
+// and reports that as a fault.
+func isOrg(r *setting.Reader, v setting.Value) bool {
+	text := v.Text
+	if issuer, ok := wellknown.IssuerOf(text); ok {
+		text = issuer
+	}
+	if !strings.Contains(text, "://") {
+		text = "https://" + text
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "":
+		return false
+	case strings.Contains(u.Host, "-admin.okta") || u.Host == "login.okta.com" || u.Host == "www.okta.com":
+		r.Fault(v, "is the address of the Admin Console", findIssuer)
+	case slices.Contains(orgServer, u.Path):
+		r.Fault(v, "is the org authorization server, whose access tokens are for Okta alone and cannot protect an MCP server",
+			fmt.Sprintf("write %q, or the issuer URI of another custom authorization server (Security → API)", "https://"+u.Host+serversPath+defaultServer))
+	default:
+		return false
+	}
+	return true
 }
 
 // parseAudience returns the audience that v is, or reports a fault.
