@@ -108,7 +108,8 @@ func (cfg Config) provider(r *setting.Reader) gatehouse.Provider {
 		p.Tokens.Audiences = []string{audience}
 	}
 	if audience != "" && !strings.Contains(audience, "://") {
-		p.Risks = []string{fmt.Sprintf("tokens for the Auth0 API %q are accepted, and a token that was stolen from another server of that API works "+
+		p.Risks = []string{fmt.Sprintf("tokens for the Auth0 API %q are accepted, and a token that was stolen from another "+
+			"server of that API works "+
 			"here; create an API whose identifier is the URL of this server, and remove the audience", audience)}
 	}
 	return r.Finish(p)
@@ -164,7 +165,8 @@ func parseDomain(r *setting.Reader, v setting.Value) string {
 
 // parseAudience returns the identifier of the API that v is, or reports a fault.
 func parseAudience(r *setting.Reader, v setting.Value, domain string) string {
-	const fix = "write the identifier of the API from the Auth0 Dashboard (Applications → APIs), or remove the setting if that is the URL of the server"
+	const fix = "write the identifier of the API from the Auth0 Dashboard (Applications → APIs), or remove the " +
+		"setting if that is the URL of the server"
 	issuer := "https://" + domain
 	switch audience := strings.TrimSuffix(v.Text, "/"); {
 	case audience == "" || domain == "":
@@ -182,19 +184,23 @@ func parseAudience(r *setting.Reader, v setting.Value, domain string) string {
 var hints = map[gatehouse.Reason]string{
 	"opaque":    opaqueHint,
 	"encrypted": opaqueHint,
-	"wrong_algorithm": "choose RS256 as the signing algorithm of the API in the Auth0 Dashboard (Applications → APIs → the API → Settings); " +
-		"tokens with HS256 are signed with a secret",
+	"wrong_algorithm": "choose RS256 as the signing algorithm of the API in the Auth0 Dashboard (Applications → APIs " +
+		"→ the API → Settings); tokens with HS256 are signed with a secret",
 	"wrong_type": "have the client send its access token; ID tokens of Auth0 are signed with the same keys",
-	"wrong_audience": "compare aud in the log with the URL of the server; the identifier of the API in the Auth0 Dashboard (Applications → APIs) " +
-		"must be that URL, or be set as the audience, and ID tokens have the client there",
-	"wrong_issuer": "compare the domain of the server with the domain at which the client signed in; the domain of the tenant and its custom domain " +
-		"are two issuers, and both end in a slash",
+	"wrong_audience": "compare aud in the log with the URL of the server; the identifier of the API in the Auth0 " +
+		"Dashboard (Applications → APIs) must be that URL, or be set as the audience, and ID tokens have the client " +
+		"there",
+	"wrong_issuer": "compare the domain of the server with the domain at which the client signed in; the domain of " +
+		"the tenant and its custom domain are two issuers, and both end in a slash",
 	"machine_token": "sign in as a user; AllowMachines accepts the tokens of applications and agents that act for themselves",
-	"insufficient_scope": "add the scope to the permissions of the API (Applications → APIs → the API → Permissions) and to its default permissions for " +
-		"third-party applications, and if RBAC is on, give the user a role with the permission",
-	"insufficient_permission":  "turn on RBAC and Add Permissions in the Access Token (Applications → APIs → the API → Settings), and give the user a role with the permission",
+	"insufficient_scope": "add the scope to the permissions of the API (Applications → APIs → the API → Permissions) " +
+		"and to its default permissions for third-party applications, and if RBAC is on, give the user a role with the " +
+		"permission",
+	"insufficient_permission": "turn on RBAC and Add Permissions in the Access Token (Applications → APIs → the API → " +
+		"Settings), and give the user a role with the permission",
 	"registration_unavailable": `turn on "Dynamic Client Registration (DCR)" in the Auth0 Dashboard (Settings → Advanced)`,
 }
 
 const opaqueHint = `turn on "Resource Parameter Compatibility Profile" in the Auth0 Dashboard (Settings → Advanced), and check that there is an API ` +
-	"whose identifier is the URL of the server (Applications → APIs); without an API, Auth0 issues a token for its userinfo endpoint only"
+	"whose identifier is the URL of the server (Applications → APIs); without an API, Auth0 issues a token for its " +
+	"userinfo endpoint only"

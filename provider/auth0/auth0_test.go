@@ -23,7 +23,11 @@ func TestSettings(t *testing.T) {
 		wantIssuer string
 		wantErr    string // part of the text; empty means none
 	}{
-		{name: "domain in the environment", env: map[string]string{domainVariable: domain}, wantIssuer: "https://acme.eu.auth0.com/"},
+		{
+			name:       "domain in the environment",
+			env:        map[string]string{domainVariable: domain},
+			wantIssuer: "https://acme.eu.auth0.com/",
+		},
 		{
 			name:       "explicit domain wins",
 			config:     Config{Domain: "login.acme.example"},
@@ -49,12 +53,24 @@ func TestSettings(t *testing.T) {
 			wantErr: domainVariable + ` "https://acme.eu.auth0.com" is a URL, want a host; write "acme.eu.auth0.com"`,
 		},
 		{name: "issuer", config: Config{Domain: "https://" + domain + "/"}, wantErr: `write "acme.eu.auth0.com"`},
-		{name: "discovery", config: Config{Domain: "https://" + domain + "/.well-known/openid-configuration"}, wantErr: `write "acme.eu.auth0.com"`},
-		{name: "slash", config: Config{Domain: domain + "/"}, wantErr: `Domain "acme.eu.auth0.com/" has a path; write "acme.eu.auth0.com"`},
+		{
+			name:    "discovery",
+			config:  Config{Domain: "https://" + domain + "/.well-known/openid-configuration"},
+			wantErr: `write "acme.eu.auth0.com"`,
+		},
+		{
+			name:    "slash",
+			config:  Config{Domain: domain + "/"},
+			wantErr: `Domain "acme.eu.auth0.com/" has a path; write "acme.eu.auth0.com"`,
+		},
 		{name: "path", config: Config{Domain: domain + "/authorize"}, wantErr: `has a path; write "acme.eu.auth0.com"`},
 		{name: "port", config: Config{Domain: domain + ":443"}, wantErr: "is not a domain; copy the domain"},
 		{name: "name of the tenant", config: Config{Domain: "acme"}, wantErr: `"acme" is not a domain; copy the domain`},
-		{name: "dashboard", config: Config{Domain: "https://manage.auth0.com/dashboard/eu/acme"}, wantErr: "is the address of the Auth0 Dashboard"},
+		{
+			name:    "dashboard",
+			config:  Config{Domain: "https://manage.auth0.com/dashboard/eu/acme"},
+			wantErr: "is the address of the Auth0 Dashboard",
+		},
 		{name: "website", config: Config{Domain: "auth0.com"}, wantErr: "is the address of the Auth0 Dashboard"},
 		{name: "space", config: Config{Domain: "acme eu.auth0.com"}, wantErr: "is not the name of a host"},
 		{
@@ -67,7 +83,11 @@ func TestSettings(t *testing.T) {
 			env:     map[string]string{domainVariable: domain, audienceVariable: "https://acme.eu.auth0.com/api/v2/"},
 			wantErr: audienceVariable + ` "https://acme.eu.auth0.com/api/v2/" is the Management API`,
 		},
-		{name: "audience is userinfo", config: Config{Domain: domain, Audience: "https://acme.eu.auth0.com/userinfo"}, wantErr: "is the userinfo endpoint"},
+		{
+			name:    "audience is userinfo",
+			config:  Config{Domain: domain, Audience: "https://acme.eu.auth0.com/userinfo"},
+			wantErr: "is the userinfo endpoint",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -165,7 +165,8 @@ func (cfg Config) checkBinding(r *setting.Reader, clients, server setting.Value)
 	case cfg.RequireAudience && server.Text != "":
 		r.Fault(server, "has no effect with RequireAudience", fix)
 	case !cfg.RequireAudience && clients.Text == "" && server.Text == "":
-		r.Fault(clients, "is missing", "set it to the app clients that may use the server (Cognito console: App clients → the client → Client ID), "+
+		r.Fault(clients, "is missing", "set it to the app clients that may use the server (Cognito console: App clients → the "+
+			"client → Client ID), "+
 			"or set ResourceServer; otherwise every token of the user pool would be accepted")
 	}
 }
@@ -175,7 +176,8 @@ func checkServer(r *setting.Reader, v setting.Value) {
 	const find = "copy the identifier from the Cognito console (Branding → Domain → Resource servers)"
 	switch {
 	case strings.HasSuffix(v.Text, "/"):
-		r.Fault(v, "ends with a slash", fmt.Sprintf("write %q; if the identifier has the slash, create the resource server anew without it",
+		r.Fault(v, "ends with a slash", fmt.Sprintf("write %q; if the identifier has the slash, create the resource server anew "+
+			"without it",
 			strings.TrimRight(v.Text, "/")))
 	case strings.ContainsAny(v.Text, " \"\\"):
 		r.Fault(v, "is not the identifier of a resource server", find)
@@ -190,7 +192,8 @@ func (cfg Config) scopes(r *setting.Reader, prefix string) []string {
 	scopes, field := r.List("ScopesSupported", cfg.ScopesSupported, scopesVariable)
 	hasPrefix := func(scope string) bool { return strings.HasPrefix(scope, prefix) }
 	if len(scopes) > 0 && !slices.ContainsFunc(scopes, hasPrefix) {
-		r.Fault(setting.Value{Name: field, Text: strings.Join(scopes, " ")}, "has no scope of the resource server, so that every token would be rejected",
+		r.Fault(setting.Value{Name: field, Text: strings.Join(scopes, " ")}, "has no scope of the resource server, so that "+
+			"every token would be rejected",
 			fmt.Sprintf("write scopes in full, like %q", prefix+"tools.read"))
 	}
 	return scopes
@@ -199,15 +202,17 @@ func (cfg Config) scopes(r *setting.Reader, prefix string) []string {
 // hints replace the guard's own advice about a reason with Cognito's settings.
 var hints = map[gatehouse.Reason]string{
 	"wrong_claim": "have the client send its access token; token_use of an ID token is id",
-	"wrong_audience": "if the log names a client, add it to ClientIDs if it may use the server; if it names scopes, allow the scopes of the resource server in " +
-		"the app client (App clients → the client → Login pages) and have the client request one; otherwise the token is for another resource",
-	"unbound": "use clients that send the resource parameter, and managed login with the plan Essentials or Plus; or set ClientIDs or ResourceServer in " +
-		"place of RequireAudience",
+	"wrong_audience": "if the log names a client, add it to ClientIDs if it may use the server; if it names scopes, " +
+		"allow the scopes of the resource server in the app client (App clients → the client → Login pages) and have " +
+		"the client request one; otherwise the token is for another resource",
+	"unbound": "use clients that send the resource parameter, and managed login with the plan Essentials or Plus; or " +
+		"set ClientIDs or ResourceServer in place of RequireAudience",
 	"wrong_issuer":  "compare the user pool of the server with iss in the log",
 	"machine_token": "sign in as a user; AllowMachines accepts the tokens of app clients that act for themselves",
-	"insufficient_scope": "add the scope to the resource server (Branding → Domain → Resource servers) and to the app client (App clients → the client → " +
-		"Login pages), and name it in full in the requirement, with the identifier of the resource server",
+	"insufficient_scope": "add the scope to the resource server (Branding → Domain → Resource servers) and to the app " +
+		"client (App clients → the client → Login pages), and name it in full in the requirement, with the identifier " +
+		"of the resource server",
 	"insufficient_permission": "add the user to the group (User management → Groups)",
-	"registration_unavailable": "nothing; Cognito registers no clients by itself, so create an app client and enter its client ID in the MCP client " +
-		"(see docs/cognito.md)",
+	"registration_unavailable": "nothing; Cognito registers no clients by itself, so create an app client and enter " +
+		"its client ID in the MCP client (see docs/cognito.md)",
 }

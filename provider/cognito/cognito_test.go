@@ -42,11 +42,23 @@ func TestSettings(t *testing.T) {
 			config:     Config{UserPoolID: pool, ResourceServer: resource, ScopesSupported: []string{"openid", resource + "/tools.read"}},
 			wantIssuer: issuer,
 		},
-		{name: "resource server with a name", config: Config{UserPoolID: pool, ResourceServer: "tools"}, wantIssuer: issuer},
+		{
+			name:       "resource server with a name",
+			config:     Config{UserPoolID: pool, ResourceServer: "tools"},
+			wantIssuer: issuer,
+		},
 		{name: "resource binding", config: Config{UserPoolID: pool, RequireAudience: true}, wantIssuer: issuer},
-		{name: "scopes alone", config: Config{UserPoolID: pool, ClientIDs: []string{client}, ScopesSupported: []string{"openid"}}, wantIssuer: issuer},
+		{
+			name:       "scopes alone",
+			config:     Config{UserPoolID: pool, ClientIDs: []string{client}, ScopesSupported: []string{"openid"}},
+			wantIssuer: issuer,
+		},
 
-		{name: "no pool", config: Config{ClientIDs: []string{client}}, wantErr: userPoolVariable + " is missing; copy the user pool ID"},
+		{
+			name:    "no pool",
+			config:  Config{ClientIDs: []string{client}},
+			wantErr: userPoolVariable + " is missing; copy the user pool ID",
+		},
 		{
 			name:    "nothing binds",
 			env:     map[string]string{userPoolVariable: pool},
@@ -57,19 +69,31 @@ func TestSettings(t *testing.T) {
 			config:  Config{UserPoolID: "arn:aws:cognito-idp:us-west-2:123456789012:userpool/us-west-2_EXAMPLE1a", ClientIDs: []string{client}},
 			wantErr: `is the ARN of a user pool; write "us-west-2_EXAMPLE1a"`,
 		},
-		{name: "issuer", config: Config{UserPoolID: issuer, ClientIDs: []string{client}}, wantErr: `is a URL; write "us-west-2_EXAMPLE1a"`},
+		{
+			name:    "issuer",
+			config:  Config{UserPoolID: issuer, ClientIDs: []string{client}},
+			wantErr: `is a URL; write "us-west-2_EXAMPLE1a"`,
+		},
 		{
 			name:    "discovery",
 			config:  Config{UserPoolID: issuer + "/.well-known/openid-configuration", ClientIDs: []string{client}},
 			wantErr: `is a URL; write "us-west-2_EXAMPLE1a"`,
 		},
-		{name: "domain", config: Config{UserPoolID: "acme.auth.us-west-2.amazoncognito.com", ClientIDs: []string{client}}, wantErr: "is the domain of a user pool"},
+		{
+			name:    "domain",
+			config:  Config{UserPoolID: "acme.auth.us-west-2.amazoncognito.com", ClientIDs: []string{client}},
+			wantErr: "is the domain of a user pool",
+		},
 		{
 			name:    "identity pool",
 			config:  Config{UserPoolID: "us-west-2:11111111-2222-3333-4444-555555555555", ClientIDs: []string{client}},
 			wantErr: "is the ID of an identity pool",
 		},
-		{name: "name", config: Config{UserPoolID: "acme-users", ClientIDs: []string{client}}, wantErr: "is not the ID of a user pool"},
+		{
+			name:    "name",
+			config:  Config{UserPoolID: "acme-users", ClientIDs: []string{client}},
+			wantErr: "is not the ID of a user pool",
+		},
 		{
 			name:    "clients and audience",
 			config:  Config{UserPoolID: pool, ClientIDs: []string{client}, RequireAudience: true},
@@ -80,9 +104,21 @@ func TestSettings(t *testing.T) {
 			config:  Config{UserPoolID: pool, ResourceServer: resource, RequireAudience: true},
 			wantErr: `ResourceServer "` + resource + `" has no effect with RequireAudience`,
 		},
-		{name: "slash", config: Config{UserPoolID: pool, ResourceServer: resource + "/"}, wantErr: `ends with a slash; write "` + resource + `"`},
-		{name: "resource server is the issuer", config: Config{UserPoolID: pool, ResourceServer: issuer}, wantErr: "is the issuer"},
-		{name: "two resource servers", config: Config{UserPoolID: pool, ResourceServer: "a b"}, wantErr: "is not the identifier of a resource server"},
+		{
+			name:    "slash",
+			config:  Config{UserPoolID: pool, ResourceServer: resource + "/"},
+			wantErr: `ends with a slash; write "` + resource + `"`,
+		},
+		{
+			name:    "resource server is the issuer",
+			config:  Config{UserPoolID: pool, ResourceServer: issuer},
+			wantErr: "is the issuer",
+		},
+		{
+			name:    "two resource servers",
+			config:  Config{UserPoolID: pool, ResourceServer: "a b"},
+			wantErr: "is not the identifier of a resource server",
+		},
 		{
 			name:    "scopes of no resource server",
 			config:  Config{UserPoolID: pool, ResourceServer: resource, ScopesSupported: []string{"tools.read"}},

@@ -198,7 +198,8 @@ const (
 	exampleTenant = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490"
 
 	findTenant = `copy the tenant ID from the Microsoft Entra admin center (Entra ID → Overview), like "` + exampleTenant + `"`
-	findClient = "copy the application (client) ID of the server from the Microsoft Entra admin center (App registrations → the server → Overview)"
+	findClient = "copy the application (client) ID of the server from the Microsoft Entra admin center (App " +
+		"registrations → the server → Overview)"
 )
 
 // tenants returns the tenants of cfg, or reports a fault.
@@ -241,7 +242,8 @@ func (cfg Config) listedTenants(r *setting.Reader) []string {
 		case slices.Contains(tenants, lower):
 			r.Fault(v, "appears twice", "remove one of the two")
 		case lower == PersonalAccounts && len(cfg.Tenants) > 1:
-			r.Fault(v, "is the tenant of personal accounts, which has keys of its own", "use a second provider for it: Providers of gatehouse.Config")
+			r.Fault(v, "is the tenant of personal accounts, which has keys of its own", "use a second provider for it: Providers "+
+				"of gatehouse.Config")
 		default:
 			tenants = append(tenants, lower)
 		}
@@ -299,7 +301,8 @@ func (cfg Config) scopes(r *setting.Reader, appIDURI string) []string {
 	for _, scope := range scopes {
 		scope = strings.TrimPrefix(scope, appIDURI+"/")
 		if strings.Contains(scope, "://") {
-			r.Fault(v, "has a scope of another Application ID URI", fmt.Sprintf("write the name of the scope alone, or set AppIDURI, which is %q", appIDURI))
+			r.Fault(v, "has a scope of another Application ID URI", fmt.Sprintf("write the name of the scope alone, or set "+
+				"AppIDURI, which is %q", appIDURI))
 			return nil
 		}
 		own = own || !slices.Contains([]string{"openid", "profile", "email", "offline_access"}, scope)
@@ -316,18 +319,20 @@ func (cfg Config) scopes(r *setting.Reader, appIDURI string) []string {
 
 // hints replace the guard's own advice about a reason with the settings of Entra ID.
 var hints = map[gatehouse.Reason]string{
-	"wrong_issuer": "if iss in the log begins with https://sts.windows.net/, set requestedAccessTokenVersion to 2 in the manifest of the server's app " +
-		"registration, or set AcceptV1; otherwise the user is of another tenant: add its ID to Tenants if they may use the server",
-	"wrong_audience": "compare aud in the log with the client ID of the server (App registrations → the server → Overview); it must be that of the " +
-		"server, not of the client, and clients must request a scope of the server",
+	"wrong_issuer": "if iss in the log begins with https://sts.windows.net/, set requestedAccessTokenVersion to 2 in " +
+		"the manifest of the server's app registration, or set AcceptV1; otherwise the user is of another tenant: add " +
+		"its ID to Tenants if they may use the server",
+	"wrong_audience": "compare aud in the log with the client ID of the server (App registrations → the server → " +
+		"Overview); it must be that of the server, not of the client, and clients must request a scope of the server",
 	"wrong_type":      "have the client send its access token; ID tokens of Entra ID are signed with the same keys",
 	"missing_claim":   "have the client send its access token for the server; ID tokens of Entra ID lack azp and scp",
 	"machine_token":   "sign in as a user; AllowMachines accepts app-only tokens",
 	"unusable_claims": "have the client send its access token for the server; read the detail in the log",
 	"bad_signature":   "nothing, if aud is 00000003-0000-0000-c000-000000000000: only Microsoft Graph can verify its own tokens",
-	"insufficient_scope": "add the scope to the server's app registration (Expose an API) and to the permissions of the client's (API permissions), " +
-		"and have the client request it with the Application ID URI before it",
-	"insufficient_permission": "give the user the app role: App registrations → the server → App roles, then Enterprise applications → the server → Users and groups",
-	"registration_unavailable": "nothing; Entra ID registers no clients by itself, so enter the client ID of an app registration in the client " +
-		"(see docs/entra.md)",
+	"insufficient_scope": "add the scope to the server's app registration (Expose an API) and to the permissions of " +
+		"the client's (API permissions), and have the client request it with the Application ID URI before it",
+	"insufficient_permission": "give the user the app role: App registrations → the server → App roles, then " +
+		"Enterprise applications → the server → Users and groups",
+	"registration_unavailable": "nothing; Entra ID registers no clients by itself, so enter the client ID of an app " +
+		"registration in the client (see docs/entra.md)",
 }

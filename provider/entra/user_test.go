@@ -50,13 +50,21 @@ func TestUserOf(t *testing.T) {
 			},
 		},
 		{name: "without tid", claims: token(nil), want: User{TenantID: tenant, Subject: "s"}},
-		{name: "unique_name of version 1.0", claims: token(map[string]any{"unique_name": "abeli@contoso.com"}), want: User{TenantID: tenant, Subject: "s", Username: "abeli@contoso.com"}},
+		{
+			name:   "unique_name of version 1.0",
+			claims: token(map[string]any{"unique_name": "abeli@contoso.com"}),
+			want:   User{TenantID: tenant, Subject: "s", Username: "abeli@contoso.com"},
+		},
 		{
 			name:   "groups overage",
 			claims: token(map[string]any{"_claim_names": map[string]any{"groups": "src1"}, "_claim_sources": map[string]any{"src1": map[string]any{"endpoint": "x"}}}),
 			want:   User{TenantID: tenant, Subject: "s", GroupsOverage: true},
 		},
-		{name: "groups overage of the implicit grant", claims: token(map[string]any{"hasgroups": true}), want: User{TenantID: tenant, Subject: "s", GroupsOverage: true}},
+		{
+			name:   "groups overage of the implicit grant",
+			claims: token(map[string]any{"hasgroups": true}),
+			want:   User{TenantID: tenant, Subject: "s", GroupsOverage: true},
+		},
 		{
 			name:   "source of another claim",
 			claims: token(map[string]any{"_claim_names": map[string]any{"address": "src1"}}),
@@ -67,7 +75,11 @@ func TestUserOf(t *testing.T) {
 			claims: token(map[string]any{"groups": "src1"}),
 			want:   User{TenantID: tenant, Subject: "s", GroupsOverage: true},
 		},
-		{name: "agent", claims: token(map[string]any{"xms_act_fct": "3 9 11"}), want: User{TenantID: tenant, Subject: "s", Agent: true}},
+		{
+			name:   "agent",
+			claims: token(map[string]any{"xms_act_fct": "3 9 11"}),
+			want:   User{TenantID: tenant, Subject: "s", Agent: true},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

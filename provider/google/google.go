@@ -83,8 +83,8 @@ func (cfg Config) provider(r *setting.Reader) gatehouse.Provider {
 		Tokens: gatehouse.TokenRules{Audiences: clients},
 		Claims: gatehouse.ClaimNames{Client: []string{"client_id"}, Scopes: []string{"scope"}},
 		Risks: []string{"access tokens of Google name a client and not a server: if one of the clients " + strings.Join(clients, ", ") +
-			" is used for another server too, a token that was stolen there works here; use these clients for this server only, " +
-			"or sign in with a provider that binds tokens to a server"},
+			" is used for another server too, a token that was stolen there works here; use these clients for this server " +
+			"only, or sign in with a provider that binds tokens to a server"},
 	}
 	if len(p.ScopesSupported) == 0 {
 		p.ScopesSupported = []string{"openid", EmailScope}
@@ -97,7 +97,8 @@ func (cfg Config) clientIDs(r *setting.Reader) []string {
 	const find = "copy the client IDs from the Google Cloud console (Google Auth Platform → Clients)"
 	ids, field := r.List("ClientIDs", cfg.ClientIDs, clientVariable)
 	if len(ids) == 0 {
-		r.Fault(setting.Value{Name: field}, "is missing", find+"; otherwise the tokens of every application that uses Google would be accepted")
+		r.Fault(setting.Value{Name: field}, "is missing", find+"; otherwise the tokens of every application that uses Google "+
+			"would be accepted")
 	}
 	for _, id := range ids {
 		v := setting.Value{Name: field, Text: id}
@@ -113,12 +114,13 @@ func (cfg Config) clientIDs(r *setting.Reader) []string {
 
 // hints replace the guard's own advice about a reason with Google's settings.
 var hints = map[gatehouse.Reason]string{
-	"inactive": "nothing, if the token has expired or was revoked: the client signs in again; an ID token, which begins with ey, is not an access token",
-	"wrong_audience": "if the client in the log may use the server, add its client ID to " + clientVariable + " (Google Auth Platform → Clients); " +
-		"otherwise the token was issued to another application",
+	"inactive": "nothing, if the token has expired or was revoked: the client signs in again; an ID token, which " +
+		"begins with ey, is not an access token",
+	"wrong_audience": "if the client in the log may use the server, add its client ID to " + clientVariable + " " +
+		"(Google Auth Platform → Clients); otherwise the token was issued to another application",
 	"missing_claim": "have the client request the scope openid; without it, Google does not say who the user is",
-	"insufficient_scope": "add the scope to the consent screen (Google Auth Platform → Data Access), and name it in requirements as tokeninfo does, " +
-		"like " + EmailScope + " in place of email",
-	"registration_unavailable": "nothing; Google registers no clients by itself, so create an OAuth client and enter its client ID and secret in the " +
-		"MCP client (see docs/google.md)",
+	"insufficient_scope": "add the scope to the consent screen (Google Auth Platform → Data Access), and name it in " +
+		"requirements as tokeninfo does, like " + EmailScope + " in place of email",
+	"registration_unavailable": "nothing; Google registers no clients by itself, so create an OAuth client and enter " +
+		"its client ID and secret in the MCP client (see docs/google.md)",
 }

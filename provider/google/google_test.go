@@ -23,16 +23,34 @@ func TestSettings(t *testing.T) {
 		wantIssuer string
 		wantErr    string // part of the text; empty means none
 	}{
-		{name: "environment", env: map[string]string{clientVariable: client + " 1-abc.apps.googleusercontent.com"}, wantIssuer: issuer},
-		{name: "explicit", config: Config{ClientIDs: []string{client}}, env: map[string]string{clientVariable: "x"}, wantIssuer: issuer},
+		{
+			name:       "environment",
+			env:        map[string]string{clientVariable: client + " 1-abc.apps.googleusercontent.com"},
+			wantIssuer: issuer,
+		},
+		{
+			name:       "explicit",
+			config:     Config{ClientIDs: []string{client}},
+			env:        map[string]string{clientVariable: "x"},
+			wantIssuer: issuer,
+		},
 
 		{
-			name:    "nothing",
-			wantErr: clientVariable + " is missing; copy the client IDs from the Google Cloud console (Google Auth Platform → Clients); otherwise the tokens of every application",
+			name: "nothing",
+			wantErr: clientVariable + " is missing; copy the client IDs from the Google Cloud console (Google Auth " +
+				"Platform → Clients); otherwise the tokens of every application",
 		},
-		{name: "project", config: Config{ClientIDs: []string{client, "my-project"}}, wantErr: `ClientIDs "my-project" is not a client ID of Google`},
+		{
+			name:    "project",
+			config:  Config{ClientIDs: []string{client, "my-project"}},
+			wantErr: `ClientIDs "my-project" is not a client ID of Google`,
+		},
 		{name: "URL", config: Config{ClientIDs: []string{"https://" + client}}, wantErr: "is not a client ID of Google"},
-		{name: "secret", env: map[string]string{clientVariable: "GOCSPX-hush"}, wantErr: clientVariable + " has a client secret; copy the client IDs"},
+		{
+			name:    "secret",
+			env:     map[string]string{clientVariable: "GOCSPX-hush"},
+			wantErr: clientVariable + " has a client secret; copy the client IDs",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

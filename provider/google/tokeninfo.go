@@ -42,7 +42,8 @@ type tokenInfo struct {
 // header, as Google's own libraries send it, and not in the URL, which logs and proxies record.
 func (t *tokenInfo) introspect(ctx context.Context, token string) (json.RawMessage, error) {
 	if !strings.HasPrefix(token, accessTokenPrefix) {
-		return nil, fmt.Errorf("%w: it is not an access token of Google, which begins with %q", gatehouse.ErrInactive, accessTokenPrefix)
+		return nil, fmt.Errorf("%w: it is not an access token of Google, which "+
+			"begins with %q", gatehouse.ErrInactive, accessTokenPrefix)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, tokenInfoURL, http.NoBody)
 	if err != nil {

@@ -74,22 +74,53 @@ func TestAnswersAboutTheToken(t *testing.T) {
 		wantErr      string
 		wantRetry    time.Duration
 	}{
-		{name: "invalid", status: 400, body: `{"error":"invalid_token","error_description":"Invalid Value"}`, wantInactive: true},
+		{
+			name:         "invalid",
+			status:       400,
+			body:         `{"error":"invalid_token","error_description":"Invalid Value"}`,
+			wantInactive: true,
+		},
 		{name: "invalid, without a code", status: 400, body: `{"error_description":"Invalid Value"}`, wantInactive: true},
 		{name: "wrong request", status: 400, body: `{"error":"invalid_request"}`, wantErr: "status 400"},
 		{name: "invalid, in another status", status: 403, body: `{"error":"invalid_token"}`, wantErr: "status 403"},
 		{name: "not JSON", status: 400, body: "<html>", wantErr: "status 400"},
 		{name: "failure", status: 500, body: `{"error":"invalid_token"}`, wantErr: "status 500"},
 		{name: "rate limit", status: 429, wantErr: "status 429", wantRetry: 10 * time.Second},
-		{name: "rate limit with a time", status: 429, header: http.Header{"Retry-After": {"30"}}, wantErr: "status 429", wantRetry: 30 * time.Second},
+		{
+			name:      "rate limit with a time",
+			status:    429,
+			header:    http.Header{"Retry-After": {"30"}},
+			wantErr:   "status 429",
+			wantRetry: 30 * time.Second,
+		},
 		{name: "redirect", status: 302, header: http.Header{"Location": {"https://evil.example"}}, wantErr: "status 302"},
 		{name: "200 that is not JSON", status: 200, body: "<html>", wantErr: "reading the answer of tokeninfo"},
-		{name: "200 with a repeated name", status: 200, body: `{"aud":"a","aud":"b"}`, wantErr: "reading the answer of tokeninfo"},
-		{name: "200 that is too long", status: 200, body: `{"aud":"` + strings.Repeat("x", endpoint.MaxAnswer) + `"}`, wantErr: "longer than"},
+		{
+			name:    "200 with a repeated name",
+			status:  200,
+			body:    `{"aud":"a","aud":"b"}`,
+			wantErr: "reading the answer of tokeninfo",
+		},
+		{
+			name:    "200 that is too long",
+			status:  200,
+			body:    `{"aud":"` + strings.Repeat("x", endpoint.MaxAnswer) + `"}`,
+			wantErr: "longer than",
+		},
 		{name: "no audience", status: 200, body: `{"sub":"1","exp":"2000000000"}`, wantErr: "has no aud"},
 		{name: "no expiry", status: 200, body: `{"aud":"a","sub":"1"}`, wantErr: "has neither exp nor expires_in"},
-		{name: "expiry that is no number", status: 200, body: `{"aud":"a","exp":"soon","expires_in":"10"}`, wantErr: "has neither exp nor expires_in"},
-		{name: "expiry that is an object", status: 200, body: `{"aud":"a","exp":{}}`, wantErr: "want a string, a number or a boolean"},
+		{
+			name:    "expiry that is no number",
+			status:  200,
+			body:    `{"aud":"a","exp":"soon","expires_in":"10"}`,
+			wantErr: "has neither exp nor expires_in",
+		},
+		{
+			name:    "expiry that is an object",
+			status:  200,
+			body:    `{"aud":"a","exp":{}}`,
+			wantErr: "want a string, a number or a boolean",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

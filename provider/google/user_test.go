@@ -37,7 +37,11 @@ func TestUserOf(t *testing.T) {
 		claims map[string]any
 		want   User
 	}{
-		{name: "least", claims: map[string]any{"sub": "111260650121245072906", "aud": client}, want: User{ID: "111260650121245072906"}},
+		{
+			name:   "least",
+			claims: map[string]any{"sub": "111260650121245072906", "aud": client},
+			want:   User{ID: "111260650121245072906"},
+		},
 		{
 			name:   "everything",
 			claims: map[string]any{"sub": "111260650121245072906", "aud": client, "email": "user@example.com", "email_verified": true},

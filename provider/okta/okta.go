@@ -107,8 +107,10 @@ func (cfg Config) provider(r *setting.Reader) gatehouse.Provider {
 		p.Tokens.Audiences = []string{audience}
 	}
 	if audience != "" && !strings.HasPrefix(audience, "https://") {
-		p.Risks = []string{fmt.Sprintf("tokens with the audience %q are accepted, which are all tokens of the authorization server: one that was stolen "+
-			"from another service works here; create an authorization server whose audience is the URL of this server, and remove the audience", audience)}
+		p.Risks = []string{fmt.Sprintf("tokens with the audience %q are accepted, which are all tokens of the authorization "+
+			"server: one that was stolen "+
+			"from another service works here; create an authorization server whose audience is the URL of this server, and remove "+
+			"the audience", audience)}
 	}
 	return r.Finish(p)
 }
@@ -122,7 +124,8 @@ var idTokenClaims = map[string]map[string]string{
 
 const (
 	exampleIssuer = "https://acme.okta.com/oauth2/default"
-	findIssuer    = "copy the issuer URI from the Okta Admin Console (Security → API → Authorization Servers → the server → Settings)"
+	findIssuer    = "copy the issuer URI from the Okta Admin Console (Security → API → Authorization Servers → the " +
+		"server → Settings)"
 )
 
 // orgServer are the paths of the org authorization server and of its endpoints.
@@ -166,7 +169,8 @@ func isOrg(r *setting.Reader, v setting.Value) bool {
 		r.Fault(v, "is the address of the Admin Console", findIssuer)
 	case slices.Contains(orgServer, u.Path):
 		r.Fault(v, "is the org authorization server, whose access tokens are for Okta alone and cannot protect an MCP server",
-			fmt.Sprintf("write %q, or the issuer URI of another custom authorization server (Security → API)", "https://"+u.Host+serversPath+defaultServer))
+			fmt.Sprintf("write %q, or the issuer URI of another custom authorization server "+
+				"(Security → API)", "https://"+u.Host+serversPath+defaultServer))
 	default:
 		return false
 	}
@@ -176,7 +180,8 @@ func isOrg(r *setting.Reader, v setting.Value) bool {
 // parseAudience returns the audience that v is, or reports a fault.
 func parseAudience(r *setting.Reader, v setting.Value, issuer string) string {
 	if v.Text != "" && v.Text == issuer {
-		r.Fault(v, "is the issuer", "copy the audience from the Okta Admin Console (Security → API → Authorization Servers → the server → Settings), "+
+		r.Fault(v, "is the issuer", "copy the audience from the Okta Admin Console (Security → API → Authorization Servers → "+
+			"the server → Settings), "+
 			"or remove the setting if that is the URL of the server")
 	}
 	return v.Text
@@ -184,19 +189,20 @@ func parseAudience(r *setting.Reader, v setting.Value, issuer string) string {
 
 // hints replace the guard's own advice about a reason with Okta's settings.
 var hints = map[gatehouse.Reason]string{
-	"wrong_issuer": "compare the issuer of the server with iss in the log; a token whose iss is the URL of the org is from the org authorization server, " +
-		"so have the client sign in at the custom one",
-	"unknown_key": "sign in again; if iss in the log is the URL of the org, the token is from the org authorization server, whose keys are not public",
-	"wrong_audience": "set the audience of the authorization server to the URL of the server (Security → API → Authorization Servers → the server → Settings), " +
-		"or set Audience to what it is; ID tokens have the client there",
+	"wrong_issuer": "compare the issuer of the server with iss in the log; a token whose iss is the URL of the org is " +
+		"from the org authorization server, so have the client sign in at the custom one",
+	"unknown_key": "sign in again; if iss in the log is the URL of the org, the token is from the org authorization " +
+		"server, whose keys are not public",
+	"wrong_audience": "set the audience of the authorization server to the URL of the server (Security → API → " +
+		"Authorization Servers → the server → Settings), or set Audience to what it is; ID tokens have the client there",
 	"wrong_type":    "have the client send its access token; ID tokens of Okta are signed with the same keys",
 	"missing_claim": "have the client send its access token; ID tokens of Okta lack cid",
 	"machine_token": "sign in as a user; AllowMachines accepts the tokens of services that act for themselves",
-	"insufficient_scope": "add the scope to the authorization server (Security → API → Authorization Servers → the server → Scopes), and allow it in the rule " +
-		"of its access policy",
-	"insufficient_permission": "give the user the group, and add a groups claim for access tokens to the authorization server (Security → API → " +
-		"Authorization Servers → the server → Claims)",
+	"insufficient_scope": "add the scope to the authorization server (Security → API → Authorization Servers → the " +
+		"server → Scopes), and allow it in the rule of its access policy",
+	"insufficient_permission": "give the user the group, and add a groups claim for access tokens to the " +
+		"authorization server (Security → API → Authorization Servers → the server → Claims)",
 	"sender_constrained": "turn off Require Demonstrating Proof of Possession (DPoP) in the app integration of the client",
-	"registration_unavailable": "nothing; Okta registers no clients by itself, so create an app integration for the client and enter its client ID there " +
-		"(see docs/okta.md)",
+	"registration_unavailable": "nothing; Okta registers no clients by itself, so create an app integration for the " +
+		"client and enter its client ID there (see docs/okta.md)",
 }
