@@ -108,9 +108,8 @@ func (cfg Config) provider(r *setting.Reader) gatehouse.Provider {
 		p.Tokens.Audiences = []string{audience}
 	}
 	if audience != "" && !strings.Contains(audience, "://") {
-		p.Risks = []string{fmt.Sprintf("tokens for the Auth0 API %q are accepted, and a token that was stolen from another "+
-			"server of that API works "+
-			"here; create an API whose identifier is the URL of this server, and remove the audience", audience)}
+		p.Risks = []string{fmt.Sprintf("tokens for the Auth0 API %q are accepted, and one that was stolen from another server "+
+			"of that API works here; create an API whose identifier is the URL of this server, and remove the audience", audience)}
 	}
 	return r.Finish(p)
 }

@@ -107,10 +107,9 @@ func (cfg Config) provider(r *setting.Reader) gatehouse.Provider {
 		p.Tokens.Audiences = []string{audience}
 	}
 	if audience != "" && !strings.HasPrefix(audience, "https://") {
-		p.Risks = []string{fmt.Sprintf("tokens with the audience %q are accepted, which are all tokens of the authorization "+
-			"server: one that was stolen "+
-			"from another service works here; create an authorization server whose audience is the URL of this server, and remove "+
-			"the audience", audience)}
+		p.Risks = []string{fmt.Sprintf("all tokens of the authorization server have the audience %q, and one that was stolen "+
+			"from another service works here; create an authorization server whose audience is the URL of this server, and "+
+			"remove the audience", audience)}
 	}
 	return r.Finish(p)
 }
