@@ -125,20 +125,22 @@ func scopePrefix(server string) string {
 	return server + "/"
 }
 
-// userPool is the form of the ID of a user pool, as in aws-jwt-verify: a region, and an ID in it.
-var userPool = regexp.MustCompile(`^([a-z]{2}-(?:gov-)?[a-z]+-[0-9])_[a-zA-Z0-9]+$`)
+var (
+	// userPoolID is the form of the ID of a user pool, as in aws-jwt-verify: a region, and an ID in it.
+	userPoolID = regexp.MustCompile(`^([a-z]{2}-(?:gov-)?[a-z]+-[0-9])_[a-zA-Z0-9]+$`)
 
-// anywhere is a user pool ID within other text, such as an ARN or an issuer.
-var anywhere = regexp.MustCompile(`(?:^|[/:])([a-z]{2}-(?:gov-)?[a-z]+-[0-9]_[a-zA-Z0-9]+)(?:/|$)`)
+	// userPoolIDWithin is such an ID within other text, such as an ARN or an issuer.
+	userPoolIDWithin = regexp.MustCompile(`(?:^|[/:])([a-z]{2}-(?:gov-)?[a-z]+-[0-9]_[a-zA-Z0-9]+)(?:/|$)`)
+)
 
 const findUserPool = `copy the user pool ID from the Cognito console (User pools → the pool → Overview), like "us-west-2_EXAMPLE1a"`
 
 // parseUserPool returns the issuer of the user pool whose ID v is, or reports a fault.
 func parseUserPool(r *setting.Reader, v setting.Value) string {
-	if match := userPool.FindStringSubmatch(v.Text); match != nil {
+	if match := userPoolID.FindStringSubmatch(v.Text); match != nil {
 		return "https://cognito-idp." + match[1] + ".amazonaws.com/" + v.Text
 	}
-	within := anywhere.FindStringSubmatch(v.Text)
+	within := userPoolIDWithin.FindStringSubmatch(v.Text)
 	switch {
 	case v.Text == "":
 	case within != nil && strings.HasPrefix(v.Text, "arn:"):
@@ -165,9 +167,8 @@ func (cfg Config) checkBinding(r *setting.Reader, clients, server setting.Value)
 	case cfg.RequireAudience && server.Text != "":
 		r.Fault(server, "has no effect with RequireAudience", fix)
 	case !cfg.RequireAudience && clients.Text == "" && server.Text == "":
-		r.Fault(clients, "is missing", "set it to the app clients that may use the server (Cognito console: App clients → the "+
-			"client → Client ID), "+
-			"or set ResourceServer; otherwise every token of the user pool would be accepted")
+		r.Fault(clients, "is missing", "set it to the app clients that may use the server (Cognito console: App clients → "+
+			"the client → Client ID), or set ResourceServer; otherwise every token of the user pool would be accepted")
 	}
 }
 
@@ -176,9 +177,8 @@ func checkServer(r *setting.Reader, v setting.Value) {
 	const find = "copy the identifier from the Cognito console (Branding → Domain → Resource servers)"
 	switch {
 	case strings.HasSuffix(v.Text, "/"):
-		r.Fault(v, "ends with a slash", fmt.Sprintf("write %q; if the identifier has the slash, create the resource server anew "+
-			"without it",
-			strings.TrimRight(v.Text, "/")))
+		r.Fault(v, "ends with a slash", fmt.Sprintf("write %q; if the identifier has the slash, create the resource server "+
+			"anew without it", strings.TrimRight(v.Text, "/")))
 	case strings.ContainsAny(v.Text, " \"\\"):
 		r.Fault(v, "is not the identifier of a resource server", find)
 	case strings.HasPrefix(v.Text, "https://cognito-idp."):
@@ -192,8 +192,8 @@ func (cfg Config) scopes(r *setting.Reader, prefix string) []string {
 	scopes, field := r.List("ScopesSupported", cfg.ScopesSupported, scopesVariable)
 	hasPrefix := func(scope string) bool { return strings.HasPrefix(scope, prefix) }
 	if len(scopes) > 0 && !slices.ContainsFunc(scopes, hasPrefix) {
-		r.Fault(setting.Value{Name: field, Text: strings.Join(scopes, " ")}, "has no scope of the resource server, so that "+
-			"every token would be rejected",
+		r.Fault(setting.Value{Name: field, Text: strings.Join(scopes, " ")},
+			"has no scope of the resource server, so that every token would be rejected",
 			fmt.Sprintf("write scopes in full, like %q", prefix+"tools.read"))
 	}
 	return scopes
@@ -213,6 +213,6 @@ var hints = map[gatehouse.Reason]string{
 		"client (App clients → the client → Login pages), and name it in full in the requirement, with the identifier " +
 		"of the resource server",
 	"insufficient_permission": "add the user to the group (User management → Groups)",
-	"registration_unavailable": "nothing; Cognito registers no clients by itself, so create an app client and enter " +
-		"its client ID in the MCP client (see docs/cognito.md)",
+	"registration_unavailable": "create an app client and enter its client ID in the MCP client (see docs/cognito.md); " +
+		"Cognito has no registration endpoint",
 }

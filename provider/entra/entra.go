@@ -155,7 +155,7 @@ const unscoped = "/"
 // complete is the Complete function of the provider. It checks what lists of claims cannot say: that
 // the tenant is that of the issuer, and that there is a client, which an ID token does not have. It
 // sets the organization, and the kind: the tokens of users have scopes. The account of an agent is a
-// user for Entra ID, but no person.
+// user for Entra ID, but not a person.
 func complete(id *gatehouse.Identity) error {
 	var c struct {
 		TenantID      string `json:"tid"`
@@ -242,8 +242,8 @@ func (cfg Config) listedTenants(r *setting.Reader) []string {
 		case slices.Contains(tenants, lower):
 			r.Fault(v, "appears twice", "remove one of the two")
 		case lower == PersonalAccounts && len(cfg.Tenants) > 1:
-			r.Fault(v, "is the tenant of personal accounts, which has keys of its own", "use a second provider for it: Providers "+
-				"of gatehouse.Config")
+			r.Fault(v, "is the tenant of personal accounts, which has keys of its own",
+				"use a second provider for it: Providers of gatehouse.Config")
 		default:
 			tenants = append(tenants, lower)
 		}
@@ -301,8 +301,8 @@ func (cfg Config) scopes(r *setting.Reader, appIDURI string) []string {
 	for _, scope := range scopes {
 		scope = strings.TrimPrefix(scope, appIDURI+"/")
 		if strings.Contains(scope, "://") {
-			r.Fault(v, "has a scope of another Application ID URI", fmt.Sprintf("write the name of the scope alone, or set "+
-				"AppIDURI, which is %q", appIDURI))
+			r.Fault(v, "has a scope of another Application ID URI",
+				fmt.Sprintf("write the name of the scope alone, or set AppIDURI, which is %q", appIDURI))
 			return nil
 		}
 		own = own || !slices.Contains([]string{"openid", "profile", "email", "offline_access"}, scope)
@@ -333,6 +333,6 @@ var hints = map[gatehouse.Reason]string{
 		"the client's (API permissions), and have the client request it with the Application ID URI before it",
 	"insufficient_permission": "give the user the app role: App registrations → the server → App roles, then " +
 		"Enterprise applications → the server → Users and groups",
-	"registration_unavailable": "nothing; Entra ID registers no clients by itself, so enter the client ID of an app " +
-		"registration in the client (see docs/entra.md)",
+	"registration_unavailable": "enter the client ID of an app registration in the MCP client (see docs/entra.md); " +
+		"Entra ID has no registration endpoint",
 }

@@ -111,7 +111,7 @@ func token(more map[string]any) map[string]any {
 	return claims
 }
 
-// The account of an agent is a user for Entra ID, but no person.
+// The account of an agent is a user for Entra ID, but not a person.
 func TestAgentAccountIsAMachine(t *testing.T) {
 	for facets, want := range map[string]gatehouse.Kind{"3 9": gatehouse.KindUser, "3 9 13": gatehouse.KindMachine, "11 9": gatehouse.KindMachine} {
 		p := with(func(c *Config) { c.AllowMachines = true }).provider(setting.From(nil))

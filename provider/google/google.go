@@ -44,7 +44,7 @@ type Config struct {
 	_ [0]func()
 
 	// ClientIDs are the OAuth clients whose tokens are accepted, "….apps.googleusercontent.com". At
-	// least one is required. In the environment they are GOOGLE_CLIENT_ID, separated by spaces. Use
+	// least one is required. In the environment they are GOOGLE_CLIENT_ID, separated by spaces or commas. Use
 	// clients for this server alone: a token that such a client sends to another server works here
 	// too.
 	ClientIDs []string
@@ -97,8 +97,8 @@ func (cfg Config) clientIDs(r *setting.Reader) []string {
 	const find = "copy the client IDs from the Google Cloud console (Google Auth Platform → Clients)"
 	ids, field := r.List("ClientIDs", cfg.ClientIDs, clientVariable)
 	if len(ids) == 0 {
-		r.Fault(setting.Value{Name: field}, "is missing", find+"; otherwise the tokens of every application that uses Google "+
-			"would be accepted")
+		r.Fault(setting.Value{Name: field}, "is missing",
+			find+"; otherwise the tokens of every application that uses Google would be accepted")
 	}
 	for _, id := range ids {
 		v := setting.Value{Name: field, Text: id}
@@ -121,6 +121,6 @@ var hints = map[gatehouse.Reason]string{
 	"missing_claim": "have the client request the scope openid; without it, Google does not say who the user is",
 	"insufficient_scope": "add the scope to the consent screen (Google Auth Platform → Data Access), and name it in " +
 		"requirements as tokeninfo does, like " + EmailScope + " in place of email",
-	"registration_unavailable": "nothing; Google registers no clients by itself, so create an OAuth client and enter " +
-		"its client ID and secret in the MCP client (see docs/google.md)",
+	"registration_unavailable": "create an OAuth client and enter its client ID and secret in the MCP client (see " +
+		"docs/google.md); Google has no registration endpoint",
 }

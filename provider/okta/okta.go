@@ -202,6 +202,6 @@ var hints = map[gatehouse.Reason]string{
 	"insufficient_permission": "give the user the group, and add a groups claim for access tokens to the " +
 		"authorization server (Security → API → Authorization Servers → the server → Claims)",
 	"sender_constrained": "turn off Require Demonstrating Proof of Possession (DPoP) in the app integration of the client",
-	"registration_unavailable": "nothing; Okta registers no clients by itself, so create an app integration for the " +
-		"client and enter its client ID there (see docs/okta.md)",
+	"registration_unavailable": "create an app integration for the MCP client and enter its client ID there (see " +
+		"docs/okta.md); Okta's registration endpoint is for administrators",
 }
