@@ -75,6 +75,8 @@ var settings = []string{
 	"XDG_CONFIG_HOME",
 	"BROWSER",
 	"DISPLAY",
+	"WAYLAND_DISPLAY",
+	"SSH_CONNECTION",
 }
 
 // environment returns the environment of the test without the settings of the programs,
