@@ -56,7 +56,11 @@ func runScript(t testing.TB, endpoint string, argv []string, args ...string) *sc
 	s.program = launch(t, filepath.Base(argv[len(argv)-1]), stdin, stdout, nil, append(argv, args...)...)
 	t.Cleanup(func() { commands.Close() })
 	ended := s.program.ended.Done()
-	go func() { <-ended; stdout.Close() }()
+	go func() {
+		<-ended
+		stdout.Close()
+		stdin.CloseWithError(errEnded) // otherwise the next command would wait for a reader
+	}()
 	go func() {
 		defer close(s.replies)
 		lines := bufio.NewScanner(replies)
