@@ -132,7 +132,8 @@ function group(legend, ...buttons) {
 }
 
 function choice(id, label, value, options, words, change) {
-  const select = el('select', { id, onchange: () => change(select.value) },
+  const choose = async () => { if (!await change(select.value)) select.value = value; };
+  const select = el('select', { id, onchange: choose },
     ...(options.includes(value) ? options : [...options, value]).map((option) => el('option', { value: option, selected: option === value }, words[option] ?? option)));
   return el('div', { class: 'field' }, el('label', { for: id }, label), select);
 }
