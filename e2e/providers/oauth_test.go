@@ -51,6 +51,24 @@ func getJSON[T any](t testing.TB, documentURL string) T {
 	return v
 }
 
+// getDocument fetches a JSON document, or nil if the server has none at this URL.
+func getDocument(t testing.TB, documentURL string) map[string]any {
+	t.Helper()
+	resp, err := get(within(t, stepTime), documentURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode == http.StatusNotFound {
+		resp.Body.Close()
+		return nil
+	}
+	document, err := decode[map[string]any](resp)
+	if err != nil {
+		t.Fatalf("%s: %v", documentURL, err)
+	}
+	return document
+}
+
 // decode reads the JSON of an answer, whose status must be 200 or 201.
 func decode[T any](resp *http.Response) (v T, err error) {
 	defer resp.Body.Close()
@@ -115,7 +133,7 @@ type tokens struct {
 // signIn signs the user of b in with the authorization code grant and PKCE. parameters are
 // added to the authorization request; resource is added to the token request too (RFC 8707).
 func (c oauthClient) signIn(ctx context.Context, b *browser, parameters url.Values) (tokens, error) {
-	verifier := rand.Text()
+	verifier := rand.Text() + rand.Text() // at least 43 characters (RFC 7636 section 4.1)
 	challenge := sha256.Sum256([]byte(verifier))
 	state := rand.Text()
 	query := url.Values{
