@@ -1,6 +1,7 @@
 // An authorization server of Better Auth with its plugin for OAuth, in memory, with a page
 // for sign-in and one for consent. Its user is ada@example.com with the password
-// ada-password. Settings, all required:
+// ada-password. The document /robot has a client that signs in by itself. Settings, all
+// required:
 //
 //   PORT       the port of 127.0.0.1 to listen on
 //   RESOURCE   the URL of the MCP server
@@ -42,6 +43,7 @@ const auth = betterAuth({
       clientRegistrationDefaultScopes: scopes,
       clientRegistrationDefaultResources: [RESOURCE],
       clientRegistrationAllowedResources: [RESOURCE],
+      clientPrivileges: ({ user }) => user.email === 'grace@example.com',
       grantTypes: ['authorization_code', 'refresh_token', 'client_credentials'],
     }),
   ],
@@ -51,6 +53,24 @@ const metadata = {
   '/.well-known/oauth-authorization-server/api/auth': oauthProviderAuthServerMetadata(auth),
   '/api/auth/.well-known/openid-configuration': oauthProviderOpenIdConfigMetadata(auth),
 };
+
+// The administrator registers a client that signs in by itself, and that may ask the server
+// about tokens.
+const administrator = await auth.api.signUpEmail({
+  body: { name: 'Grace Hopper', email: 'grace@example.com', password: 'grace-password' },
+  returnHeaders: true,
+});
+const session = administrator.headers.getSetCookie().map((cookie) => cookie.split(';')[0]).join('; ');
+const robot = await auth.api.adminCreateOAuthClient({
+  headers: new Headers({ Cookie: session }),
+  body: {
+    client_name: 'robot',
+    grant_types: ['client_credentials'],
+    client_credentials_scopes: ['mcp:tools'],
+    token_endpoint_auth_method: 'client_secret_basic',
+  },
+});
+await auth.api.signUpEmail({ body: { name: 'Ada Lovelace', email: 'ada@example.com', password: 'ada-password' } });
 
 const form = (content) => `<!doctype html><form method="post">${content}</form>`;
 const pages = {
@@ -87,6 +107,8 @@ async function serve(request, response) {
   if (metadata[pathname]) {
     const document = await metadata[pathname](new Request(origin + request.url));
     response.writeHead(document.status, Object.fromEntries(document.headers)).end(await document.text());
+  } else if (pathname === '/robot') { // for the tests
+    response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(robot));
   } else if (pages[pathname] && request.method === 'GET') {
     response.writeHead(200, { 'Content-Type': 'text/html' }).end(pages[pathname]);
   } else if (pathname === '/login') {
@@ -98,8 +120,6 @@ async function serve(request, response) {
     await handler(request, response);
   }
 }
-
-await auth.api.signUpEmail({ body: { name: 'Ada Lovelace', email: 'ada@example.com', password: 'ada-password' } });
 
 createServer((request, response) => {
   serve(request, response).catch((error) => {

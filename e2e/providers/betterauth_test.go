@@ -4,9 +4,11 @@ package providers
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/provider/introspection"
 )
 
 const betterAuthVersion = "1.7.5" // of better-auth and of @better-auth/oauth-provider, as in package.json
@@ -64,6 +66,7 @@ func TestBetterAuth(t *testing.T) {
 			{"ID token", issued["openid"].ID, "wrong_type"},
 			{"refresh token", issued["openid"].Refresh, "opaque"},
 			{"access token for no resource", issued["unbound"].Access, "opaque"},
+			{"token of a machine", issued["robot"].Access, "machine_token"},
 		} {
 			e.wantReason(t, test.token, test.name, test.want)
 		}
@@ -89,13 +92,57 @@ func issueAtBetterAuth(t *testing.T, e *endpoint, issuer string) map[string]toke
 			t.Fatalf("signing in (%s): %v", name, err)
 		}
 	}
+	issued["robot"], err = robotAtBetterAuth(t, issuer).grant(ctx, url.Values{
+		"grant_type": {"client_credentials"}, "scope": {mcpScope}, "resource": {e.URL},
+	})
+	if err != nil {
+		t.Fatalf("client credentials: %v", err)
+	}
 	return issued
+}
+
+// robotAtBetterAuth returns a client that signs in by itself.
+func robotAtBetterAuth(t *testing.T, issuer string) oauthClient {
+	t.Helper()
+	client := getJSON[oauthClient](t, strings.TrimSuffix(issuer, "/api/auth")+"/robot")
+	client.server = discover(t, issuer+"/.well-known/openid-configuration")
+	return client
+}
+
+// TestBetterAuthIntrospection asks the server about opaque tokens, next to JWTs. Better Auth
+// says about an opaque token only to the client that it was issued to that it is active, so a
+// server cannot accept opaque tokens of its clients; they have to request its URL as resource.
+func TestBetterAuthIntrospection(t *testing.T) {
+	e := newEndpoint(t)
+	issuer := startBetterAuth(t, e)
+	robot := robotAtBetterAuth(t, issuer)
+	ask, err := introspection.Func(introspection.Config{
+		Issuer: issuer, ClientID: robot.ID, ClientSecret: gatehouse.Secret(robot.Secret),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	provider := betterAuthProvider(issuer)
+	provider.Introspect = ask
+	e.protect(t, provider, nil)
+	issued := issueAtBetterAuth(t, e, issuer)
+	for _, test := range []struct {
+		name, token string
+		want        gatehouse.Reason
+	}{
+		{"access token", issued["ada"].Access, ""},
+		{"refresh token", issued["openid"].Refresh, "inactive"},
+		{"access token for no resource", issued["unbound"].Access, "inactive"},
+		{"unknown token", "gjTQqjKZpZGXUYBHHrUhHQZGiwvTBxOA", "inactive"},
+	} {
+		e.wantReason(t, test.token, test.name, test.want)
+	}
 }
 
 // recordBetterAuth compares the server's documents and JWTs with those in a file.
 func recordBetterAuth(t *testing.T, e *endpoint, issuer string, issued map[string]tokens) {
 	t.Helper()
-	origin := issuer[:len(issuer)-len("/api/auth")]
+	origin := strings.TrimSuffix(issuer, "/api/auth")
 	documents := map[string]map[string]any{}
 	for _, path := range []string{
 		"/.well-known/oauth-authorization-server/api/auth", "/api/auth/.well-known/openid-configuration", "/api/auth/jwks",
@@ -106,7 +153,9 @@ func recordBetterAuth(t *testing.T, e *endpoint, issuer string, issued map[strin
 		"access token":             decodeJWT(t, issued["ada"].Access),
 		"access token with openid": decodeJWT(t, issued["openid"].Access),
 		"ID token":                 decodeJWT(t, issued["openid"].ID),
+		"access token of a robot":  decodeJWT(t, issued["robot"].Access),
 	}}
 	r.compare(t, "provider/betterauth/testdata/recorded-better-auth.json",
-		origin, "https://id.example.com", e.URL, "https://mcp.example.com/mcp", r.text("access token", "client_id"), "client-1")
+		origin, "https://id.example.com", e.URL, "https://mcp.example.com/mcp", r.text("access token", "client_id"), "client-1",
+		r.text("access token of a robot", "client_id"), "client-2")
 }
