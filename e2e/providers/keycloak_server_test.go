@@ -197,6 +197,15 @@ func (k *keycloak) tryAdmin(ctx context.Context, method, path string, body any) 
 	return string(text), nil
 }
 
+// get fetches an object of the Admin REST API.
+func (k *keycloak) get(t *testing.T, path string) (answer object) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(k.admin(t, http.MethodGet, path, nil)), &answer); err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
 // list fetches a list of the Admin REST API.
 func (k *keycloak) list(t *testing.T, path string) (objects []map[string]any) {
 	t.Helper()
@@ -209,8 +218,10 @@ func (k *keycloak) list(t *testing.T, path string) (objects []map[string]any) {
 // Names in the realms.
 const (
 	mcpScope      = "mcp:tools"
+	rolesScope    = "mcp:roles"  // puts roles into tokens of clients that registered themselves
 	mcpClient     = "mcp-server" // stands for the MCP server
-	desktop       = "desktop"    // a client that is registered by hand
+	mcpSecret     = "mcp-server-secret"
+	desktop       = "desktop" // a client that is registered by hand
 	desktopRFC    = "desktop-rfc9068"
 	desktopLight  = "desktop-lightweight"
 	robot         = "robot" // signs in by itself
@@ -232,9 +243,7 @@ func adaAtKeycloak(t *testing.T) *browser {
 func (k *keycloak) client(t *testing.T, realm, id string) oauthClient {
 	t.Helper()
 	c := oauthClient{server: k.discover(t, realm), ID: id}
-	if id == robot {
-		c.Secret = robotSecret
-	}
+	c.Secret = map[string]string{robot: robotSecret, mcpClient: mcpSecret}[id]
 	return c
 }
 
@@ -264,7 +273,7 @@ func (k *keycloak) createRealm(t *testing.T, realm, resource string, audience ob
 		}},
 		"clients": []object{
 			{
-				"clientId": mcpClient, "standardFlowEnabled": false, "publicClient": false,
+				"clientId": mcpClient, "secret": mcpSecret, "standardFlowEnabled": false, "publicClient": false,
 				"attributes": object{"resource_url": resource},
 			},
 			publicClient(desktop, nil),
@@ -277,6 +286,7 @@ func (k *keycloak) createRealm(t *testing.T, realm, resource string, audience ob
 		},
 	})
 	k.addScope(t, realm, audience)
+	k.addRolesScope(t, realm)
 	k.trustLoopback(t, realm)
 	k.addOrganization(t, realm)
 }
@@ -303,12 +313,45 @@ func (k *keycloak) addScope(t *testing.T, realm string, audience object) {
 		}},
 	})
 	k.admin(t, http.MethodPut, "/"+realm+"/default-optional-client-scopes/"+scope, nil)
-	for _, client := range k.list(t, "/"+realm+"/clients") {
+	for _, client := range k.list(t, "/"+realm+"/clients") { // those that are new get it by default
 		switch client["clientId"] {
 		case desktop, desktopRFC, desktopLight, robot:
 			k.admin(t, http.MethodPut, fmt.Sprintf("/%s/clients/%s/optional-client-scopes/%s", realm, client["id"], scope), nil)
 		}
 	}
+}
+
+// addRolesScope makes the optional client scope mcp:roles, with mappers for roles and with the
+// roles that it may put into tokens. A client that registers itself has neither: the scope
+// roles, which is a default of the realm, is not given to a client that registers with scopes,
+// and Full Scope Allowed is off.
+func (k *keycloak) addRolesScope(t *testing.T, realm string) {
+	t.Helper()
+	mapper := func(provider, claim string) object {
+		return object{
+			"name": claim, "protocol": "openid-connect", "protocolMapper": provider,
+			"config": object{
+				"claim.name": claim, "jsonType.label": "String", "multivalued": "true",
+				"access.token.claim": "true", "introspection.token.claim": "true",
+			},
+		}
+	}
+	scope := k.admin(t, http.MethodPost, "/"+realm+"/client-scopes", object{
+		"name": rolesScope, "protocol": "openid-connect", "attributes": object{"include.in.token.scope": "true"},
+		"protocolMappers": []object{
+			mapper("oidc-usermodel-realm-role-mapper", "realm_access.roles"),
+			mapper("oidc-usermodel-client-role-mapper", "resource_access.${client_id}.roles"),
+		},
+	})
+	k.admin(t, http.MethodPut, "/"+realm+"/default-optional-client-scopes/"+scope, nil)
+	mappings := fmt.Sprintf("/%s/client-scopes/%s/scope-mappings", realm, scope)
+	k.admin(t, http.MethodPost, mappings+"/realm", []object{k.get(t, "/"+realm+"/roles/"+realmRole)})
+	server := k.list(t, "/"+realm+"/clients?clientId="+mcpClient)
+	if len(server) != 1 {
+		t.Fatalf("got %d clients, want %s", len(server), mcpClient)
+	}
+	role := k.get(t, fmt.Sprintf("/%s/clients/%s/roles/%s", realm, server[0]["id"], clientRole))
+	k.admin(t, http.MethodPost, fmt.Sprintf("%s/clients/%s", mappings, server[0]["id"]), []object{role})
 }
 
 // trustLoopback lets clients on this machine register without a token.

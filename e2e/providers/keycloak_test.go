@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/provider/introspection"
 	"github.com/modelcontextprotocol/go-sdk/auth"
 )
 
@@ -53,6 +54,8 @@ func TestKeycloak(t *testing.T) {
 	for name, argv := range scriptClients {
 		t.Run(name, func(t *testing.T) { k.checkDynamic(t, whoamiOfScript(t, e, adaAtKeycloak(t), argv(t))) })
 	}
+	t.Run("roles", func(t *testing.T) { checkRolesOfDynamic(t, k, e) })
+	t.Run("introspection", func(t *testing.T) { checkIntrospection(t, k, e) })
 	t.Run("machine", func(t *testing.T) { checkMachine(t, k, e) })
 	t.Run("denied", func(t *testing.T) { checkDenied(t, k) })
 	issued := k.issue(t, "")
@@ -127,6 +130,11 @@ func (k *keycloak) checkByHand(t *testing.T, e *endpoint, issued map[string]toke
 	if got.Client != client {
 		t.Errorf("got client %q, want %q", got.Client, client)
 	}
+	checkRoles(t, got)
+}
+
+func checkRoles(t *testing.T, got caller) {
+	t.Helper()
 	for _, role := range []string{realmRole, clientRole} {
 		if !slices.Contains(got.Roles, role) {
 			t.Errorf("got roles %q, want also %q", got.Roles, role)
@@ -154,6 +162,45 @@ func checkDenied(t *testing.T, k *keycloak) {
 	_, err = client.signIn(ctx, denying, url.Values{"scope": {mcpScope}})
 	if err == nil || err.Error() != "access_denied: " {
 		t.Errorf("got %v, want access_denied", err)
+	}
+}
+
+// checkRolesOfDynamic checks that a client that registered itself can get the roles of its user.
+func checkRolesOfDynamic(t *testing.T, k *keycloak, e *endpoint) {
+	ctx := within(t, stepTime)
+	const scopes = mcpScope + " " + rolesScope
+	client, err := k.discover(t, realm).register(ctx, scopes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := client.signIn(ctx, adaAtKeycloak(t), url.Values{"scope": {scopes}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := e.whoamiWith(t, answer.Access)
+	k.checkDynamic(t, got)
+	checkRoles(t, got)
+}
+
+// checkIntrospection checks a guard that asks Keycloak about every token. With that, it also
+// accepts lightweight tokens, which have almost no claims.
+func checkIntrospection(t *testing.T, k *keycloak, e *endpoint) {
+	provider := introspection.New(introspection.Config{
+		Issuer: k.issuer(realm), ClientID: mcpClient, ClientSecret: mcpSecret,
+	}, mcpScope)
+	jwts := keycloakProvider(k)
+	provider.Tokens, provider.Claims = jwts.Tokens, jwts.Claims
+	e.protect(t, provider, nil)
+	defer e.protect(t, jwts, nil)
+	ctx := within(t, stepTime)
+	for _, id := range []string{desktop, desktopLight} {
+		answer, err := k.client(t, realm, id).signIn(ctx, adaAtKeycloak(t), url.Values{"scope": {"openid " + mcpScope}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.wantReason(t, answer.Access, "access token of "+id, "")
+		e.wantReason(t, answer.ID, "ID token of "+id, "inactive")
+		e.wantReason(t, answer.Refresh, "refresh token of "+id, "inactive")
 	}
 }
 
