@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/provider/betterauth"
 	"github.com/gatehouse-mcp/gatehouse/provider/introspection"
 )
 
@@ -38,8 +39,9 @@ func adaAtBetterAuth(t *testing.T) *browser {
 	return newBrowser(t, map[string]string{"email": "ada@example.com", "password": "ada-password"})
 }
 
-// betterAuthProvider returns the provider, for which OIDC needs no setting.
-func betterAuthProvider(issuer string) gatehouse.Provider { return gatehouse.OIDC(issuer, mcpScope) }
+func betterAuthProvider(issuer string) gatehouse.Provider {
+	return betterauth.New(betterauth.Config{URL: issuer, ScopesSupported: []string{mcpScope}})
+}
 
 func TestBetterAuth(t *testing.T) {
 	e := newEndpoint(t)

@@ -24,9 +24,9 @@ func TestSeveralProviders(t *testing.T) {
 		}
 	})
 	atFirst, atSecond := issueAtOIDCProvider(t, e, first), issueAtBetterAuth(t, e, second)
-	for issuer, token := range map[string]string{first: atFirst["ada"].Access, second: atSecond["ada"].Access} {
-		if got := e.whoamiWith(t, token); got.Issuer != issuer || got.Provider != issuer {
-			t.Errorf("got %+v, want a user of %s", got, issuer)
+	for token, want := range map[string]gatehouse.Provider{atFirst["ada"].Access: providers[0], atSecond["ada"].Access: providers[1]} {
+		if got := e.whoamiWith(t, token); got.Issuer != want.Issuer || got.Provider != want.Name {
+			t.Errorf("got %+v, want a user of %s (%s)", got, want.Name, want.Issuer)
 		}
 	}
 	a, b := strings.Split(atFirst["ada"].Access, "."), strings.Split(atSecond["ada"].Access, ".")
