@@ -20,7 +20,7 @@ import (
 const (
 	keycloakVersion = "26.7.3"
 	keycloakSHA256  = "27a6535553c3cdcd083872ba40629efafb3475e3b758e0c6f691395561dd0f1f"
-	keycloakStart   = 8 * time.Minute // with the build that a change of features causes, on a busy machine
+	keycloakStart   = 15 * time.Minute // it takes one or two, and longer on a busy machine
 	adminName       = "admin"
 	adminPassword   = "admin"
 )
