@@ -115,7 +115,7 @@ type tokens struct {
 // signIn signs the user of b in with the authorization code grant and PKCE. parameters are
 // added to the authorization request; resource is added to the token request too (RFC 8707).
 func (c oauthClient) signIn(ctx context.Context, b *browser, parameters url.Values) (tokens, error) {
-	verifier := rand.Text()
+	verifier := rand.Text() + rand.Text() // at least 43 characters (RFC 7636 section 4.1)
 	challenge := sha256.Sum256([]byte(verifier))
 	state := rand.Text()
 	query := url.Values{
