@@ -43,43 +43,6 @@ func (p goProgram) build(t testing.TB) string {
 	return program
 }
 
-// gitProgram is a program that is built from a tag of a Git repository, because no version
-// of its module with that tag exists.
-type gitProgram struct {
-	name       string // of the program and of its cache folder
-	repository string // URL
-	tag        string
-	pkg        string // folder of the command in the repository: "./cmd/name"
-	ldflags    string
-}
-
-// source returns the folder of the repository's files at the tag.
-func (p gitProgram) source(t testing.TB) string {
-	t.Helper()
-	requireProgram(t, "git", "git")
-	folder := cacheFolder(t, p.name)
-	source := filepath.Join(folder, p.tag)
-	installed(t, folder, []byte(p.repository+" "+p.tag), func() {
-		if err := os.RemoveAll(source); err != nil {
-			t.Fatal(err)
-		}
-		run(t, folder, "git", "clone", "--quiet", "--depth=1", "--branch="+p.tag, p.repository, source)
-	})
-	return source
-}
-
-// build builds the program unless an earlier run did, and returns its path.
-func (p gitProgram) build(t testing.TB) string {
-	t.Helper()
-	source := p.source(t)
-	program := filepath.Join(source, "gatehouse-e2e-"+p.name)
-	if _, err := os.Stat(program); err == nil {
-		return program
-	}
-	goBuild(t, source, nil, "-ldflags="+p.ldflags, "-o", program, p.pkg)
-	return program
-}
-
 // goBuild runs "go build" in a folder that does not belong to this workspace.
 func goBuild(t testing.TB, folder string, env map[string]string, args ...string) {
 	t.Helper()
