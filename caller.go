@@ -42,7 +42,7 @@ func (c *caller) forgetToken() {
 // authenticate runs checks 4 to 7: it returns the caller that the credentials of r
 // identify.
 func (g *Guard) authenticate(r *http.Request) (*caller, *Rejection) {
-	if g.settings.Provider.DangerouslySkipVerification && !arrivedOnLoopback(r) {
+	if g.issuers[0].DangerouslySkipVerification && !arrivedOnLoopback(r) {
 		return nil, &Rejection{Reason: reason.NotLoopback}
 	}
 	raw, why := credentials(r)

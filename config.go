@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
@@ -55,6 +54,13 @@ type Config struct {
 	// Provider is the identity provider, from one of the packages below
 	// provider or from [OIDC].
 	Provider Provider
+
+	// Providers are several identity providers, in place of Provider. The claim iss of a
+	// token, or the first letters of an opaque one, decide which of them a token is from,
+	// and it is checked by the rules and keys of that one alone. The resource metadata
+	// names all of them. What clients need to sign in is made for the first: the scopes of
+	// the first challenge, and the documents for clients of MCP 2025-03-26.
+	Providers []Provider
 
 	// RequiredScopes are the scopes that the token of every request must have. Empty
 	// means that a valid token is enough.
@@ -185,13 +191,11 @@ func (f *faults) addURL(field, value string, err error) {
 // settings is a Config after validation.
 type settings struct {
 	Config
+	providers    []Provider // with their defaults; not empty
 	resourceURL  *url.URL
 	loopback     bool     // whether resourceURL is on loopback
-	scopes       []string // sent in challenges and in the resource metadata
 	allowedHosts []string // as wellknown.Host returns them
 	corsHeaders  string   // value of Access-Control-Allow-Headers
-
-	loggedIssuer atomic.Pointer[string] // last name of the issuer that checkIssuer logged
 }
 
 func (cfg Config) validate() (*settings, error) {
@@ -210,10 +214,10 @@ func (cfg Config) validate() (*settings, error) {
 	if cfg.LocalPath != "" && cfg.LocalPath != "/" {
 		f.addURL("LocalPath", cfg.LocalPath, wellknown.Path(cfg.LocalPath))
 	}
-	s.validateProvider(&f)
+	s.validateProviders(&f)
 	s.validateScopes(&f)
 	for i, r := range cfg.Requirements {
-		r.validate(fmt.Sprintf("Requirements[%d]", i), &cfg.Provider, &f)
+		r.validate(fmt.Sprintf("Requirements[%d]", i), s.providers, &f)
 	}
 	if doc := cfg.ResourceDocumentation; doc != "" {
 		if u, err := url.Parse(doc); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
@@ -244,35 +248,6 @@ func (s *settings) localPath() string {
 		return s.resourceURL.EscapedPath()
 	}
 	return strings.TrimSuffix(s.LocalPath, "/")
-}
-
-func (s *settings) validateProvider(f *faults) {
-	p := s.Provider
-	if p.Err != nil {
-		*f = append(*f, p.Err)
-		return
-	}
-	if p.Issuer == "" && p.Name != "" {
-		f.add("Provider.Issuer", "", "is missing", `set it to the URL of the issuer, like "https://issuer.example.com"`)
-		return
-	}
-	if p.Issuer == "" {
-		f.add("Provider", "", "is missing",
-			`set it to the identity provider, like clerk.FromEnv() or gatehouse.OIDC("https://issuer.example.com")`)
-		return
-	}
-	if issuer, ok := wellknown.IssuerOf(p.Issuer); ok {
-		f.add("Provider.Issuer", p.Issuer, "is the URL of a metadata document", fmt.Sprintf("write %q", issuer))
-	} else {
-		f.addURL("Provider.Issuer", p.Issuer, wellknown.Issuer(p.Issuer))
-	}
-	if p.JWKSURL != "" {
-		f.addURL("Provider.JWKSURL", p.JWKSURL, wellknown.Issuer(p.JWKSURL))
-	}
-	if p.DangerouslySkipVerification && s.resourceURL != nil && !s.loopback {
-		f.add("Provider.DangerouslySkipVerification", "", "is set for "+s.resourceURL.String(),
-			"unset it, or use a resource on localhost; without verification, anyone can forge a token")
-	}
 }
 
 // validateKeyFile checks that the folder of the key file exists. Otherwise saving the keys
@@ -311,45 +286,79 @@ func (s *settings) validateScopes(f *faults) {
 	for _, scope := range s.RequiredScopes {
 		f.addScope("RequiredScopes", scope)
 	}
-	for _, scope := range s.Provider.ScopesSupported {
-		f.addScope("Provider.ScopesSupported", scope)
+	for i, p := range s.providers {
+		for _, scope := range p.ScopesSupported {
+			f.addScope(s.field(i, "ScopesSupported"), scope)
+		}
 	}
 	for _, scope := range slices.Sorted(maps.Keys(s.ImpliedScopes)) {
 		for _, name := range append([]string{scope}, s.ImpliedScopes[scope]...) {
 			f.addScope("ImpliedScopes", name)
 		}
 	}
-	s.scopes = union(s.RequiredScopes, s.Provider.ScopesSupported)
-	if s.Provider.ScopesFixedAtRegistration {
-		s.scopes = union(s.scopes, s.requirementScopes())
-	}
 }
 
-// requirementScopes returns the scopes with which a caller meets all requirements.
-func (s *settings) requirementScopes() []string {
+// scopesOf returns the scopes that clients are asked to request at p.
+func (s *settings) scopesOf(p *Provider) []string {
+	scopes := union(s.RequiredScopes, p.ScopesSupported)
+	if p.ScopesFixedAtRegistration {
+		scopes = union(scopes, s.requirementScopes(p))
+	}
+	return requestedScopes(p, scopes)
+}
+
+// requestedScopes returns the scopes as clients request them at p.
+func requestedScopes(p *Provider, scopes []string) []string {
+	var out []string
+	for _, scope := range scopes {
+		out = union(out, []string{p.requestedScope(scope)})
+	}
+	return out
+}
+
+// scopesSupported returns the scopes for the resource metadata: those of all providers.
+func (s *settings) scopesSupported() []string {
+	var out []string
+	for i := range s.providers {
+		out = union(out, s.scopesOf(&s.providers[i]))
+	}
+	return out
+}
+
+// authorizationServers returns the issuers for the resource metadata.
+func (s *settings) authorizationServers() []string {
+	var out []string
+	for _, p := range s.providers {
+		out = union(out, p.AuthorizationServers)
+	}
+	return out
+}
+
+// requirementScopes returns the scopes with which a caller of p meets all requirements.
+func (s *settings) requirementScopes(p *Provider) []string {
 	var scopes []string
 	for _, r := range s.Requirements {
 		scopes = union(scopes, r.Scopes)
-		if r.Organization && s.Provider.OrganizationScope != "" {
-			scopes = union(scopes, []string{s.Provider.OrganizationScope})
+		if r.Organization && p.OrganizationScope != "" {
+			scopes = union(scopes, []string{p.OrganizationScope})
 		}
 	}
 	return scopes
 }
 
-// scopesWarning says what the provider must allow so that clients can sign in with the scopes
-// of the requirements, if they cannot ask for more scopes later.
-func (s *settings) scopesWarning() string {
-	further := slices.DeleteFunc(s.requirementScopes(), func(scope string) bool {
-		return slices.Contains(s.Provider.ScopesSupported, scope)
+// scopesWarning says what p must allow so that clients can sign in with the scopes of the
+// requirements, if they cannot ask for more scopes later.
+func (s *settings) scopesWarning(p *Provider) string {
+	further := slices.DeleteFunc(s.requirementScopes(p), func(scope string) bool {
+		return slices.Contains(p.ScopesSupported, scope)
 	})
-	if !s.Provider.ScopesFixedAtRegistration || len(further) == 0 {
+	if !p.ScopesFixedAtRegistration || len(further) == 0 {
 		return ""
 	}
 	return "clients cannot ask for more scopes after they have registered, so they ask for those of the requirements at the first " +
 		"sign-in: " + strings.Join(further, ", ") + "; for a client that registers without scopes, sign-in fails with invalid_scope, " +
-		"unless these are default scopes for clients; " + cmp.Or(s.Provider.Hints[reason.InsufficientScope],
-		"add them there at "+cmp.Or(s.Provider.Name, s.Provider.Issuer))
+		"unless these are default scopes for clients; " + cmp.Or(p.Hints[reason.InsufficientScope],
+		"add them there at "+p.label())
 }
 
 // addScope adds a fault if a client cannot request scope for this resource.

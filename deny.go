@@ -20,6 +20,10 @@ const maxDenials = 10_000
 // Denial rejects valid tokens before they expire: those that match every field that
 // is set. Set at least one of TokenID, SessionID, Subject and ClientID.
 type Denial struct {
+	// Issuer is iss. With several providers, set it: two of them may use the same ID for
+	// something. Empty matches the tokens of all of them.
+	Issuer string
+
 	TokenID   string // jti
 	SessionID string // sid
 	Subject   string // sub
@@ -86,6 +90,7 @@ func (d Denial) key() denialKey {
 func (d Denial) matches(v *verified, now time.Time) bool {
 	id := &v.identity
 	return now.Before(d.Until) &&
+		(d.Issuer == "" || d.Issuer == id.Issuer) &&
 		(d.TokenID == "" || d.TokenID == id.TokenID) &&
 		(d.SessionID == "" || d.SessionID == v.sessionID) &&
 		(d.Subject == "" || d.Subject == id.Subject) &&
@@ -119,7 +124,7 @@ func (l *denials) add(d Denial) error {
 		return ErrTooManyDenials
 	}
 	// The texts may be parts of larger ones, such as the claims of a token.
-	for _, text := range []*string{&d.TokenID, &d.SessionID, &d.Subject, &d.ClientID} {
+	for _, text := range []*string{&d.Issuer, &d.TokenID, &d.SessionID, &d.Subject, &d.ClientID} {
 		*text = strings.Clone(*text)
 	}
 	next[d.key()] = append(next[d.key()], d)

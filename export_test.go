@@ -58,16 +58,23 @@ func (c TokenCache) Put(key [32]byte, claims string, generation uint64, expires 
 		Fingerprint: base64.RawURLEncoding.EncodeToString(key[:]),
 		payload:     claims,
 	}
-	v := verified{identity: id, principal: id.Principal()}
+	v := verified{identity: id, principal: id.Principal(), from: testIssuer}
 	c.cache.put(key, &v, generation, expires)
 }
 
 // Get returns the claims of a token.
 func (c TokenCache) Get(key [32]byte, generation uint64, now time.Time) (claims string, ok bool) {
+	e := c.cache.get(key, now)
+	if e == nil || e.generation != generation {
+		return "", false
+	}
 	var v verified
-	_, ok = c.cache.get(key, generation, now, &v)
-	return v.identity.payload, ok
+	v.read(e.record, e.from)
+	return v.identity.payload, true
 }
+
+// testIssuer is the provider of all tokens in a TokenCache.
+var testIssuer = &issuer{Provider: Provider{Name: "Test"}}
 
 // Size evicts what exceeds the bounds, and returns the number of entries and their weight.
 func (c TokenCache) Size() (entries int, weight uint64) {
@@ -116,9 +123,10 @@ func (g *Guard) SetBodyTimeouts(t listen.BodyTimeouts) { g.limits.bodies = t }
 // Cached returns id and what belongs to it as a cache returns them.
 func Cached(id Identity, claims, sessionID string, bound bool, notBefore time.Time) (Identity, string, string, bool, time.Time) {
 	id.payload = claims
-	in := verified{identity: id, principal: id.Principal(), sessionID: sessionID, bound: bound, notBefore: notBefore}
+	from := &issuer{Provider: Provider{Name: id.Provider}}
+	in := verified{identity: id, from: from, principal: id.Principal(), sessionID: sessionID, bound: bound, notBefore: notBefore}
 	var out verified
-	out.read(recordOf(&in))
+	out.read(recordOf(&in), from)
 	payload := out.identity.payload
 	out.identity.payload = ""
 	if out.principal != in.principal {

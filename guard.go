@@ -2,8 +2,9 @@ package gatehouse
 
 import (
 	"context"
+	"errors"
 	"net/http"
-	"sync"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -51,8 +52,8 @@ type Guard struct {
 	*settings
 	resources    []resource // the canonical one first
 	origin       string
-	endpoint     string // path on which the server listens; empty for the root
-	documents    documents
+	endpoint     string    // path on which the server listens; empty for the root
+	issuers      []*issuer // at least one, in the order of the configuration
 	verifier     *verifier
 	sessions     *sessions
 	requests     *openRequests
@@ -62,8 +63,6 @@ type Guard struct {
 	counters     counters
 	draining     atomic.Bool
 	limits       limits
-
-	registrationOff sync.Once // the log line
 }
 
 // limits are the times that tests replace.
@@ -99,38 +98,41 @@ func New(cfg Config) (*Guard, error) {
 		g.resources = append(g.resources, r)
 		audiences = append(audiences, r.audiences()...)
 	}
-	if g.documents, err = s.openDocuments(); err != nil {
+	var faults []error
+	for index := range s.providers {
+		i, err := newIssuer(s, index, audiences)
+		faults = append(faults, err)
+		g.issuers = append(g.issuers, i)
+	}
+	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	if g.verifier, err = newVerifier(g, audiences); err != nil {
-		return nil, err
-	}
+	g.verifier = newVerifier(g)
 	return g, nil
 }
 
 // Resource returns the canonical resource identifier of the endpoint (RFC 9728 §1.2).
 func (g *Guard) Resource() string { return g.resources[0].url }
 
-// Provider returns the provider as configured.
-func (g *Guard) Provider() Provider { return g.settings.Provider }
+// Provider returns the provider with its defaults, or the first one of several.
+func (g *Guard) Provider() Provider { return g.settings.providers[0] }
+
+// Providers returns all providers with their defaults.
+func (g *Guard) Providers() []Provider { return slices.Clone(g.settings.providers) }
 
 // Warnings returns one sentence for each setting that is risky. Log them at start.
 func (g *Guard) Warnings() []string {
 	var out []string
-	p := g.settings.Provider
-	if p.DangerouslySkipVerification {
+	if g.settings.providers[0].DangerouslySkipVerification {
 		return append(out, "token verification is disabled (DangerouslySkipVerification): "+
 			"anyone who reaches this server can claim to be any user; only loopback connections are accepted")
 	}
-	if p.Tokens.Audience == AudienceIfPresent {
-		w := "tokens without an audience are accepted: one issued for another server of " + p.Issuer + " works here"
-		if hint := p.Hints[reason.Unbound]; hint != "" {
-			w += "; " + hint
+	for i := range g.settings.providers {
+		p := &g.settings.providers[i]
+		out = append(out, p.risks()...)
+		if w := g.scopesWarning(p); w != "" {
+			out = append(out, w)
 		}
-		out = append(out, w)
-	}
-	if w := g.scopesWarning(); w != "" {
-		out = append(out, w)
 	}
 	for _, o := range g.AllowedOrigins {
 		if o == "*" {
@@ -145,25 +147,30 @@ func (g *Guard) Warnings() []string {
 func (g *Guard) SessionTimeout() time.Duration { return g.settings.SessionTimeout }
 
 // Ready reports whether tokens can be verified now: it returns nil if the provider's
-// keys are known or can be fetched, and [ErrShuttingDown] after [Guard.Drain]. Use it for
+// keys, or those of one of several providers, are known or can be fetched, and [ErrShuttingDown] after [Guard.Drain]. Use it for
 // health checks. If the issuer has another name in its metadata, the error says which one to
 // configure.
 func (g *Guard) Ready(ctx context.Context) error {
 	if g.draining.Load() {
 		return ErrShuttingDown
 	}
-	if g.settings.Provider.DangerouslySkipVerification {
-		return nil
+	var errs []error
+	for _, i := range g.issuers {
+		err := i.ready(ctx)
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, err)
 	}
-	return plainIssuerError(g.verifier.keys.Ready(ctx))
+	return errors.Join(errs...)
 }
 
 // Close stops the background refresh of keys and documents. Later requests are
 // still answered, with the keys known at that time.
 func (g *Guard) Close() {
-	g.verifier.keys.Close()
-	g.documents.authorizationServer.Close()
-	g.documents.openIDConfiguration.Close()
+	for _, i := range g.issuers {
+		i.close()
+	}
 }
 
 // Mount registers handler behind the guard at the path of [Config.Resource], or at
@@ -300,7 +307,7 @@ func (g *Guard) admitCaller(r *http.Request) (*openRequest, *http.Request, *Reje
 // errors.As finds the *[TokenError] with the details. r may be nil, except with
 // [Provider.DangerouslySkipVerification]: then its connection must have arrived on loopback.
 func (g *Guard) Verify(ctx context.Context, token string, r *http.Request) (*auth.TokenInfo, error) {
-	if g.settings.Provider.DangerouslySkipVerification && (r == nil || !arrivedOnLoopback(r)) {
+	if g.issuers[0].DangerouslySkipVerification && (r == nil || !arrivedOnLoopback(r)) {
 		return nil, &publicError{infoOf(reason.NotLoopback).Phrase, auth.ErrInvalidToken}
 	}
 	c, rejection := g.verifyToken(ctx, token)

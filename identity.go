@@ -19,8 +19,14 @@ type Identity struct {
 	// within its issuer (RFC 9068 §5).
 	Issuer, Subject string
 
+	// Provider is the name of the provider that the token is from, as in [Provider].
+	Provider string
+
+	// Kind says whether the caller is a user or a machine.
+	Kind Kind
+
 	// ClientID is the OAuth client with which the user signed in: the claim client_id,
-	// or azp for providers that use that. It may be a URL.
+	// or the one of [ClaimNames]. It may be a URL, and empty if the token names none.
 	ClientID string
 
 	// TokenID is the claim jti. It is empty if the token has none.
@@ -55,10 +61,31 @@ type Identity struct {
 	payload string // the claims: one JSON object
 }
 
+// Kind is a kind of caller. The zero value is [KindUser].
+type Kind int
+
+const (
+	// KindUser is a person who signed in with a client.
+	KindUser Kind = iota
+
+	// KindMachine is a client that signed in as itself, without a user: by client
+	// credentials (RFC 6749 §4.4), for example. See [Provider.AllowMachines].
+	KindMachine
+)
+
+// String returns "user" or "machine".
+func (k Kind) String() string {
+	if k == KindMachine {
+		return "machine"
+	}
+	return "user"
+}
+
 // Organization is the organization, tenant or workspace of an [Identity]. The zero
 // value means that there is none.
 type Organization struct {
 	ID          string
+	Name        string   // for people; may be empty
 	Slug        string   // short name for URLs; may be empty
 	Role        string   // role of the user in the organization
 	Permissions []string // permissions of the user in the organization

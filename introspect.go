@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
-	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
 const (
@@ -78,37 +77,35 @@ var (
 )
 
 // checkOpaque sets out to the caller that raw identifies, from a cache or from the provider.
-func (v *verifier) checkOpaque(ctx context.Context, raw string, key fingerprint, now time.Time, out *verified) *Rejection {
-	in := v.introspector
-	if _, ok := in.accepted.get(key, 0, now, out); ok {
+func (v *verifier) checkOpaque(ctx context.Context, from *issuer, raw string, key fingerprint, now time.Time, out *verified) *Rejection {
+	in := from.introspector
+	if e := in.accepted.get(key, now); e != nil {
+		out.read(e.record, from)
 		return nil
 	}
-	if rejection, ok := in.rejected.get(key, 0, now, out); ok {
-		return rejection
-	}
-	if err := token.CheckSize(raw, maxOpaque); err != nil {
-		return rejectionOf(err)
+	if e := in.rejected.get(key, now); e != nil {
+		return e.rejection
 	}
 	if left := time.Unix(0, in.pausedUntil.Load()).Sub(now); left > 0 {
-		return &Rejection{Reason: reason.ProviderUnavailable, Err: &busyError{left, errPaused}}
+		return &Rejection{Reason: reason.ProviderUnavailable, Err: &busyError{left, errPaused}, from: from}
 	}
 	// The request does not end with its first caller, since others may wait for it too.
 	flight := in.flights.DoChan(string(key[:]), func() (_ any, err error) {
 		defer recoverPanic(&err)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), introspectionTimeout)
 		defer cancel()
-		return v.introspect(ctx, raw, key), nil
+		return v.introspect(ctx, from, raw, key), nil
 	})
 	select {
 	case result := <-flight:
 		answer, ok := result.Val.(*introspection)
 		if !ok {
-			return &Rejection{Reason: reason.ProviderUnavailable, Err: result.Err}
+			return &Rejection{Reason: reason.ProviderUnavailable, Err: result.Err, from: from}
 		}
 		*out = answer.verified
 		return answer.rejection
 	case <-ctx.Done():
-		return &Rejection{Reason: reason.ProviderUnavailable, Err: context.Cause(ctx)}
+		return &Rejection{Reason: reason.ProviderUnavailable, Err: context.Cause(ctx), from: from}
 	}
 }
 
@@ -133,22 +130,22 @@ type introspection struct {
 
 // introspect asks the provider about a token and caches the answer, unless the provider is
 // unavailable.
-func (v *verifier) introspect(ctx context.Context, raw string, key fingerprint) *introspection {
-	in := v.introspector
+func (v *verifier) introspect(ctx context.Context, from *issuer, raw string, key fingerprint) *introspection {
+	in := from.introspector
 	select {
 	case in.slots <- struct{}{}:
 		defer func() { <-in.slots }()
 	default:
-		return unavailableAnswer(&busyError{busyRetryAfter, errBusy})
+		return unavailableAnswer(from, &busyError{busyRetryAfter, errBusy})
 	}
 	claims, err := in.introspect(ctx, raw)
 	now := time.Now()
 	if err != nil && !errors.Is(err, ErrInactive) {
 		in.pause(err, now)
-		return unavailableAnswer(fmt.Errorf("introspecting an opaque token: %w", err))
+		return unavailableAnswer(from, fmt.Errorf("introspecting an opaque token: %w", err))
 	}
 	answer := &introspection{}
-	if answer.rejection = v.judge(claims, err, key, now, &answer.verified); answer.rejection != nil {
+	if answer.rejection = v.judge(from, claims, err, key, now, &answer.verified); answer.rejection != nil {
 		in.rejected.putRejection(key, answer.rejection, now.Add(rejectionAge))
 		return answer
 	}
@@ -157,21 +154,21 @@ func (v *verifier) introspect(ctx context.Context, raw string, key fingerprint) 
 }
 
 // unavailableAnswer is the answer, never cached, when the provider cannot be asked.
-func unavailableAnswer(err error) *introspection {
-	return &introspection{rejection: &Rejection{Reason: reason.ProviderUnavailable, Err: err}}
+func unavailableAnswer(from *issuer, err error) *introspection {
+	return &introspection{rejection: &Rejection{Reason: reason.ProviderUnavailable, Err: err, from: from}}
 }
 
 // judge applies the provider's token rules to its answer about a token. inactive is the
 // error that the provider returned instead of claims, or nil.
-func (v *verifier) judge(claims json.RawMessage, inactive error, key fingerprint, now time.Time, out *verified) *Rejection {
+func (v *verifier) judge(from *issuer, claims json.RawMessage, inactive error, key fingerprint, now time.Time, out *verified) *Rejection {
 	if inactive != nil {
-		return &Rejection{Reason: reason.Inactive, Err: &TokenError{Reason: reason.Inactive, err: inactive}}
+		return &Rejection{Reason: reason.Inactive, Err: &TokenError{Reason: reason.Inactive, err: inactive}, from: from}
 	}
-	t, err := v.jwt.VerifyClaims(claims, now)
+	t, err := from.jwt.VerifyClaims(claims, now)
 	if err != nil {
-		return rejectionOf(err)
+		return rejectionOf(err, from)
 	}
-	return v.identify(t, key, out)
+	return v.identify(t, key, from, out)
 }
 
 // pause stops requests for as long as the provider's error asks for (Retry-After, RFC

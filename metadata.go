@@ -1,10 +1,7 @@
 package gatehouse
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,7 +10,6 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
-	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
@@ -21,12 +17,6 @@ import (
 
 // documentMaxAge is how long clients and proxies may keep a discovery document.
 const documentMaxAge = 5 * time.Minute
-
-// documents are the provider's own metadata documents, which the guard serves unchanged.
-type documents struct {
-	authorizationServer *remote.Document
-	openIDConfiguration *remote.Document
-}
 
 // resource is the endpoint under one of its names, with its metadata.
 type resource struct {
@@ -50,7 +40,7 @@ func (s *settings) newResource(alias string) (resource, error) {
 		BearerMethodsSupported []string `json:"bearer_methods_supported"`
 		ResourceName           string   `json:"resource_name,omitempty"`
 		ResourceDocumentation  string   `json:"resource_documentation,omitempty"`
-	}{alias, []string{s.Provider.Issuer}, s.scopes, []string{"header"}, s.ResourceName, s.ResourceDocumentation})
+	}{alias, s.authorizationServers(), s.scopesSupported(), []string{"header"}, s.ResourceName, s.ResourceDocumentation})
 	if err != nil {
 		return resource{}, err
 	}
@@ -82,91 +72,6 @@ func (g *Guard) resourceFor(r *http.Request) *resource {
 		}
 	}
 	return &g.resources[0]
-}
-
-func (s *settings) openDocuments() (documents, error) {
-	as, err1 := wellknown.AuthorizationServer(s.Provider.Issuer)
-	oidc, err2 := wellknown.OpenIDConfiguration(s.Provider.Issuer)
-	if err := errors.Join(err1, err2); err != nil {
-		return documents{}, err
-	}
-	return documents{
-		authorizationServer: s.openDocument(as),
-		openIDConfiguration: s.openDocument(oidc),
-	}, nil
-}
-
-func (s *settings) openDocument(url string) *remote.Document {
-	return remote.New(remote.Config{URL: url, Client: s.HTTPClient, Logger: s.Logger, Accept: s.checkIssuer})
-}
-
-// checkIssuer rejects a document of another issuer (RFC 8414 §3.3).
-func (s *settings) checkIssuer(document remote.Copy) error {
-	var doc struct {
-		Issuer string `json:"issuer"`
-	}
-	if err := json.Unmarshal(document.Body, &doc); err != nil {
-		return err
-	}
-	if doc.Issuer == s.Provider.Issuer {
-		return nil
-	}
-	err := &issuerNameError{configured: s.Provider.Issuer, own: quote.Clip(doc.Issuer, maxLoggedText)}
-	if last := s.loggedIssuer.Swap(&err.own); last == nil || *last != err.own {
-		s.Logger.Error(err.Error())
-	}
-	return err
-}
-
-// issuerNameError says that the issuer has another name in its own metadata. Tokens carry
-// that name, so none of them would be accepted.
-type issuerNameError struct{ configured, own string }
-
-func (e *issuerNameError) Error() string {
-	fix := "write that"
-	if wellknown.Issuer(e.own) != nil {
-		fix = "correct the metadata, or write the issuer that tokens have in iss"
-	}
-	return (&ConfigError{
-		Field:   "Provider.Issuer",
-		Value:   e.configured,
-		Problem: fmt.Sprintf("is not what the issuer calls itself in its metadata, which is %q", e.own),
-		Fix:     fix,
-	}).Error()
-}
-
-// Logged reports that checkIssuer has logged the error, so that the documents do not log
-// it again.
-func (e *issuerNameError) Logged() bool { return true }
-
-// plainIssuerError returns the *issuerNameError in err, if there is one, without the failed
-// requests around it. Otherwise it returns err.
-func plainIssuerError(err error) error {
-	if name := (*issuerNameError)(nil); errors.As(err, &name) {
-		return name
-	}
-	return err
-}
-
-// locateKeys returns the jwks_uri of the issuer's metadata: that of RFC 8414, or else that
-// of OpenID Connect Discovery.
-func (d documents) locateKeys(ctx context.Context) (string, error) {
-	var errs []error
-	for _, document := range []*remote.Document{d.authorizationServer, d.openIDConfiguration} {
-		c, err := document.Get(ctx)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		var metadata struct {
-			JWKSURI string `json:"jwks_uri"`
-		}
-		if err := json.Unmarshal(c.Body, &metadata); err == nil && metadata.JWKSURI != "" {
-			return metadata.JWKSURI, nil
-		}
-		errs = append(errs, errors.New("metadata has no jwks_uri"))
-	}
-	return "", errors.Join(errs...)
 }
 
 // hostMetadataPaths are the paths of documents that exist once on a host.
@@ -218,9 +123,9 @@ func (g *Guard) MetadataHandler() http.Handler {
 			h.Add("Vary", "Host")
 			writeDocument(w, r, g.resourceFor(r).metadata)
 		case path == wellknown.AuthorizationServerPath:
-			passThrough(w, r, g.documents.authorizationServer)
+			passThrough(w, r, g.issuers[0].documents.authorizationServer)
 		case path == wellknown.OpenIDConfigurationPath:
-			passThrough(w, r, g.documents.openIDConfiguration)
+			passThrough(w, r, g.issuers[0].documents.openIDConfiguration)
 		default:
 			writeError(w, r, http.StatusNotFound, errorBody{Error: reason.CodeNotFound, Description: "this server has no such document"})
 		}

@@ -51,15 +51,23 @@ func (g *Guard) authorizeMCP(req mcp.Request) error {
 	if len(ops) == 0 {
 		return nil
 	}
-	id, ok := IdentityOf(req)
-	if !ok && slices.ContainsFunc(ops, g.requirements.apply) {
+	c := callerOf(req)
+	if c == nil && slices.ContainsFunc(ops, g.requirements.apply) {
 		return &jsonrpc.Error{Code: codeForbidden, Message: infoOf(reason.NoCredentials).Phrase}
 	}
-	if rejection := g.requirements.authorize(&id, ops...); rejection != nil {
+	if rejection := g.requirements.authorize(g.verifiedOf(c), ops...); rejection != nil {
 		g.counters.reject(rejection.Reason)
 		return &jsonrpc.Error{Code: codeForbidden, Message: infoOf(rejection.Reason).Phrase}
 	}
 	return nil
+}
+
+// verifiedOf returns the token of c. Without a caller, it is one that has nothing.
+func (g *Guard) verifiedOf(c *caller) *verified {
+	if c == nil {
+		return &verified{from: g.issuers[0]}
+	}
+	return &c.verified
 }
 
 // operationsOf returns the operations of a parsed request that requirements can name.
@@ -89,9 +97,9 @@ func operationsOf(req mcp.Request) []operation {
 // for. What lacks only a scope stays in the list, because otherwise a client would never
 // learn that it can ask for the scope.
 func (g *Guard) filterList(req mcp.Request, result mcp.Result) {
-	id, _ := IdentityOf(req)
+	v := g.verifiedOf(callerOf(req))
 	hidden := func(method, name string) bool {
-		return g.requirements.missingPermission(&id, operation{method, name}) != nil
+		return g.requirements.missingPermission(v, operation{method, name}) != nil
 	}
 	switch list := result.(type) {
 	case *mcp.ListToolsResult:

@@ -227,7 +227,7 @@ func (g *Guard) watch(o *openRequest, done <-chan struct{}) {
 	expiry := time.NewTimer(remaining())
 	defer expiry.Stop()
 	var recheck <-chan time.Time
-	if g.Revoked != nil || g.verifier.isOpaque(o.caller.token()) {
+	if g.Revoked != nil || g.verifier.opaqueIssuer(o.caller.token()) != nil {
 		ticker := time.NewTicker(recheckInterval)
 		defer ticker.Stop()
 		recheck = ticker.C
@@ -263,7 +263,7 @@ func (g *Guard) recheck(o *openRequest, validUntil *time.Time) (why *endError) {
 			why = errEndedByDenial
 		}
 	}()
-	if !g.verifier.isOpaque(o.caller.token()) {
+	if g.verifier.opaqueIssuer(o.caller.token()) == nil {
 		if g.Revoked(o.caller.identity) {
 			return errEndedByDenial
 		}

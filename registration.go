@@ -50,16 +50,17 @@ func (g *Guard) RegistrationHandler() http.Handler {
 func (g *Guard) rejectRegistration(w http.ResponseWriter, r *http.Request) {
 	info := infoOf(reason.RegistrationUnavailable)
 	rejection := Rejection{Reason: info.Reason, Status: info.Status}
-	issuer := g.settings.Provider.Issuer
+	first := g.issuers[0]
+	issuer := first.Issuer
 	description := info.Phrase + "; "
-	switch endpoint, known := g.documents.registrationEndpoint(r.Context()); {
+	switch endpoint, known := first.documents.registrationEndpoint(r.Context()); {
 	case endpoint != "":
 		description += "register at " + endpoint
 		rejection.Hint = hintRegistrationOn
 	case known:
-		rejection.Hint = g.hint(info, nil)
+		rejection.Hint = g.hint(info, rejection)
 		description += "registration of clients is off at the identity provider (" + issuer + "): " + rejection.Hint
-		g.registrationOff.Do(func() {
+		first.registrationOff.Do(func() {
 			g.Logger.Warn("a client cannot register: registration of clients is off at the issuer",
 				"issuer", issuer, "hint", rejection.Hint)
 		})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -38,6 +39,8 @@ type Rejection struct {
 	Hint string
 	// Identity is the caller. It is zero if the token was missing or invalid.
 	Identity Identity
+
+	from *issuer // that the token is from; nil if it is not known
 }
 
 // LogValue returns the reason and, if known, the details, the caller and the hint. Their
@@ -61,7 +64,7 @@ func (r Rejection) LogValue() slog.Value {
 // log or to [Config.OnReject], and never into the answer.
 func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejection) {
 	info := infoOf(rejection.Reason)
-	rejection.Status, rejection.Hint = info.Status, g.hint(info, rejection.Err)
+	rejection.Status, rejection.Hint = info.Status, g.hint(info, rejection)
 	g.counters.reject(rejection.Reason)
 	if g.OnReject != nil {
 		g.OnReject(r, rejection)
@@ -85,7 +88,7 @@ func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejecti
 func (g *Guard) challenge(r *http.Request, rejection Rejection, info ReasonInfo) string {
 	c := challenge.Bearer{
 		ResourceMetadata: g.resourceFor(r).metadataURL,
-		Scopes:           g.scopes,
+		Scopes:           g.issuerOf(rejection).scopes,
 		Error:            info.Code,
 		ErrorDescription: info.Phrase,
 	}
@@ -101,7 +104,7 @@ func (g *Guard) challenge(r *http.Request, rejection Rejection, info ReasonInfo)
 		// All scopes that the operation needs, including those the token has: clients
 		// of 2025-11-25 request exactly these, and would lose the others.
 		if e := (*scopeError)(nil); errors.As(rejection.Err, &e) {
-			c.Scopes = union(g.scopes, e.needed)
+			c.Scopes = union(c.Scopes, requestedScopes(&g.issuerOf(rejection).Provider, e.needed))
 		}
 	default:
 		return ""
@@ -122,12 +125,26 @@ func (g *Guard) logRejection(r *http.Request, rejection Rejection) {
 	)
 }
 
+// issuerOf returns the provider of the token that was rejected, or the first one if it is not
+// known.
+func (g *Guard) issuerOf(rejection Rejection) *issuer {
+	if rejection.from != nil {
+		return rejection.from
+	}
+	for _, i := range g.issuers {
+		if slices.Contains(i.TokenIssuers, rejection.Identity.Issuer) {
+			return i
+		}
+	}
+	return g.issuers[0]
+}
+
 // hint returns what the operator should do: the provider's own advice if it has any.
-func (g *Guard) hint(info ReasonInfo, err error) string {
-	if hint := g.settings.Provider.Hints[info.Reason]; hint != "" {
+func (g *Guard) hint(info ReasonInfo, rejection Rejection) string {
+	if hint := g.issuerOf(rejection).Hints[info.Reason]; hint != "" {
 		return hint
 	}
-	if rejected := (*TokenError)(nil); info.Reason == reason.WrongType && errors.As(err, &rejected) && rejected.Claim == "typ" {
+	if rejected := (*TokenError)(nil); info.Reason == reason.WrongType && errors.As(rejection.Err, &rejected) && rejected.Claim == "typ" {
 		return typeHint(rejected.Got)
 	}
 	return info.Do

@@ -38,6 +38,7 @@ type Requirement struct {
 	Roles        []string // roles of the user, or of the user in the organization
 	Permissions  []string // permissions of the user, or of the user in the organization
 	Organization bool     // whether the token must be for an organization
+	Person       bool     // whether the caller must be a user and not a machine; see [Provider.AllowMachines]
 }
 
 // maxResourceTemplate bounds [Requirement.ResourceTemplate], in bytes. A template of any
@@ -58,7 +59,7 @@ func (r Requirement) names() []string {
 	return names
 }
 
-func (r Requirement) validate(field string, p *Provider, f *faults) {
+func (r Requirement) validate(field string, providers []Provider, f *faults) {
 	names := r.names()
 	switch {
 	case len(names) == 0:
@@ -70,8 +71,8 @@ func (r Requirement) validate(field string, p *Provider, f *faults) {
 	if len(names) == 1 {
 		subject = "requires nothing for " + names[0]
 	}
-	if len(r.Scopes)+len(r.Roles)+len(r.Permissions) == 0 && !r.Organization {
-		f.add(field, "", subject, "set Scopes, Roles, Permissions or Organization, or remove the requirement")
+	if len(r.Scopes)+len(r.Roles)+len(r.Permissions) == 0 && !r.Organization && !r.Person {
+		f.add(field, "", subject, "set Scopes, Roles, Permissions, Organization or Person, or remove the requirement")
 	}
 	for _, scope := range r.Scopes {
 		f.addScope(field+".Scopes", scope)
@@ -83,7 +84,7 @@ func (r Requirement) validate(field string, p *Provider, f *faults) {
 			"write the URI as the server registers it; the limit is "+strconv.Itoa(maxResourceURI)+" bytes")
 	}
 	r.validateTemplate(field+".ResourceTemplate", f)
-	r.validateSupply(field, p, f)
+	r.validateSupply(field, providers, f)
 }
 
 func (r Requirement) validateTemplate(field string, f *faults) {
@@ -104,26 +105,33 @@ func (r Requirement) validateTemplate(field string, f *faults) {
 	}
 }
 
-// validateSupply reports what r requires although no token of the provider can ever have
+// validateSupply reports what r requires although no token of any provider can ever have
 // it. Such a requirement would reject every caller.
-func (r Requirement) validateSupply(field string, p *Provider, f *faults) {
-	if p.Err != nil || p.Issuer == "" {
-		return // the provider itself is a fault
+func (r Requirement) validateSupply(field string, providers []Provider, f *faults) {
+	var labels []string
+	for i := range providers {
+		if p := &providers[i]; p.Err != nil || p.Issuer == "" {
+			return // the provider itself is a fault
+		}
+		labels = append(labels, providers[i].label())
 	}
-	name := cmp.Or(p.Name, p.Issuer)
-	check := func(required, never bool, field, what, flag string) {
-		if !required || p.Complete != nil && !never {
+	check := func(required bool, field, what, flag string, can, never func(*Provider) bool) {
+		if !required || slices.ContainsFunc(providers, func(p Provider) bool { return can(&p) }) {
 			return
 		}
-		fix := "require Scopes, check them in the tool, or set Provider.Complete to a function that adds them to the identity"
-		if never {
+		fix := "require Scopes, check them in the tool, name their claim in Provider.Claims, or set Provider.Complete to a function " +
+			"that adds them to the identity"
+		if slices.ContainsFunc(providers, func(p Provider) bool { return never(&p) }) {
 			fix += ", and Provider." + flag + " to false"
 		}
-		f.add(field, "", "requires "+what+", which the access tokens of "+name+" never contain", fix)
+		f.add(field, "", "requires "+what+", which the access tokens of "+strings.Join(labels, " and ")+" never contain", fix)
 	}
-	check(len(r.Roles) > 0, p.NoRoles, field+".Roles", "roles", "NoRoles")
-	check(len(r.Permissions) > 0, p.NoPermissions, field+".Permissions", "permissions", "NoPermissions")
-	check(r.Organization, p.NoOrganizations, field+".Organization", "an organization", "NoOrganizations")
+	check(len(r.Roles) > 0, field+".Roles", "roles", "NoRoles",
+		(*Provider).canHaveRoles, func(p *Provider) bool { return p.NoRoles })
+	check(len(r.Permissions) > 0, field+".Permissions", "permissions", "NoPermissions",
+		(*Provider).canHavePermissions, func(p *Provider) bool { return p.NoPermissions })
+	check(r.Organization, field+".Organization", "an organization", "NoOrganizations",
+		(*Provider).canHaveOrganizations, func(p *Provider) bool { return p.NoOrganizations })
 }
 
 // operation returns the operation that r names exactly. A resource template is not one.
@@ -137,10 +145,13 @@ func (r Requirement) operation() operation {
 	return operation{methodReadResource, r.Resource}
 }
 
-// missingPermission returns an error if id lacks a role, a permission or an organization. A
-// missing organization is not an error if the client can ask for the scope with which a
-// user chooses one.
+// missingPermission returns an error if id is of the wrong kind, or lacks a role, a permission
+// or an organization. A missing organization is not an error if the client can ask for the
+// scope with which a user chooses one.
 func (r Requirement) missingPermission(id *Identity, organizationScope string) error {
+	if r.Person && id.Kind != KindUser {
+		return errors.New("requires a user, and the caller is a machine")
+	}
 	canAsk := organizationScope != "" && !id.HasScope(organizationScope)
 	if r.Organization && id.Organization.ID == "" && !canAsk {
 		return errors.New("requires an active organization")
@@ -160,11 +171,10 @@ func (r Requirement) missingPermission(id *Identity, organizationScope string) e
 
 // requirements are [Config.Requirements] by operation, with what applies to all of them.
 type requirements struct {
-	scopes            []string // scopes that every request requires
-	byOperation       map[operation][]Requirement
-	resources         []resourceRequirement // those that name a resource or a template
-	broader           map[string][]string   // scope to the scopes that imply it
-	organizationScope string
+	scopes      []string // scopes that every request requires
+	byOperation map[operation][]Requirement
+	resources   []resourceRequirement // those that name a resource or a template
+	broader     map[string][]string   // scope to the scopes that imply it
 }
 
 // resourceRequirement is a requirement for a resource or for a resource template.
@@ -221,10 +231,9 @@ func (r *resourceRequirement) reachedBy(forms []string) bool {
 
 func newRequirements(s *settings) requirements {
 	reqs := requirements{
-		scopes:            s.RequiredScopes,
-		byOperation:       make(map[operation][]Requirement),
-		broader:           broaderScopes(s.ImpliedScopes),
-		organizationScope: s.Provider.OrganizationScope,
+		scopes:      s.RequiredScopes,
+		byOperation: make(map[operation][]Requirement),
+		broader:     broaderScopes(s.ImpliedScopes),
 	}
 	for _, r := range s.Requirements {
 		if r.Resource != "" || r.ResourceTemplate != "" {
@@ -297,9 +306,10 @@ func broaderScopes(implied map[string][]string) map[string][]string {
 // apply reports whether there is a requirement for op.
 func (reqs *requirements) apply(op operation) bool { return len(reqs.of(op)) > 0 }
 
-// hasScope reports whether id has the scope or one that implies it.
-func (reqs *requirements) hasScope(id *Identity, scope string) bool {
-	return id.HasScope(scope) || slices.ContainsFunc(reqs.broader[scope], id.HasScope)
+// hasScope reports whether the token has the scope or one that implies it.
+func (reqs *requirements) hasScope(v *verified, scope string) bool {
+	has := func(scope string) bool { return v.identity.HasScope(scope) || v.identity.HasScope(v.from.tokenScope(scope)) }
+	return has(scope) || slices.ContainsFunc(reqs.broader[scope], has)
 }
 
 // scopeError says which scopes an operation needs, and which of them the token lacks.
@@ -309,17 +319,18 @@ func (e *scopeError) Error() string {
 	return fmt.Sprintf("the operation needs %q, which the token lacks; it has scopes %q", e.missing, e.granted)
 }
 
-// authorize returns a rejection that names everything that id lacks for the operations, or
+// authorize returns a rejection that names everything that the caller lacks for the operations, or
 // nil. Scopes are checked last: if a permission is missing as well, asking the user for
 // more scopes would not help.
-func (reqs *requirements) authorize(id *Identity, ops ...operation) *Rejection {
+func (reqs *requirements) authorize(v *verified, ops ...operation) *Rejection {
+	id := &v.identity
 	if len(reqs.scopes) == 0 && reqs.none() {
 		return nil
 	}
 	if err := reqs.checkSpelling(ops); err != nil {
 		return &Rejection{Reason: reason.ResourceSpelling, Err: err, Identity: *id}
 	}
-	if err := reqs.missingPermission(id, ops...); err != nil {
+	if err := reqs.missingPermission(v, ops...); err != nil {
 		return &Rejection{Reason: reason.InsufficientPermission, Err: err, Identity: *id}
 	}
 	needed := slices.Clone(reqs.scopes)
@@ -327,23 +338,23 @@ func (reqs *requirements) authorize(id *Identity, ops ...operation) *Rejection {
 		for _, r := range reqs.of(op) {
 			needed = union(needed, r.Scopes)
 			if r.Organization && id.Organization.ID == "" {
-				needed = union(needed, []string{reqs.organizationScope})
+				needed = union(needed, []string{v.from.OrganizationScope})
 			}
 		}
 	}
-	missing := slices.DeleteFunc(slices.Clone(needed), func(scope string) bool { return reqs.hasScope(id, scope) })
+	missing := slices.DeleteFunc(slices.Clone(needed), func(scope string) bool { return reqs.hasScope(v, scope) })
 	if len(missing) > 0 {
 		return &Rejection{Reason: reason.InsufficientScope, Err: &scopeError{needed, missing, id.Scopes}, Identity: *id}
 	}
 	return nil
 }
 
-// missingPermission returns an error for the first operation for which id lacks something
-// that another scope would not provide.
-func (reqs *requirements) missingPermission(id *Identity, ops ...operation) error {
+// missingPermission returns an error for the first operation for which the caller lacks
+// something that another scope would not provide.
+func (reqs *requirements) missingPermission(v *verified, ops ...operation) error {
 	for _, op := range ops {
 		for _, r := range reqs.of(op) {
-			if err := r.missingPermission(id, reqs.organizationScope); err != nil {
+			if err := r.missingPermission(&v.identity, v.from.OrganizationScope); err != nil {
 				return fmt.Errorf("%s %s %w", op.method, quote.String(op.name), err)
 			}
 		}
@@ -356,7 +367,7 @@ func (reqs *requirements) missingPermission(id *Identity, ops ...operation) erro
 // in the newest MCP revision only.
 func (g *Guard) authorize(r *http.Request, c *caller) *Rejection {
 	if r.Method != http.MethodPost || r.Body == nil || r.Body == http.NoBody {
-		return g.requirements.authorize(&c.identity)
+		return g.requirements.authorize(&c.verified)
 	}
 	body, rejection := readBody(r, c)
 	if rejection != nil {
@@ -366,7 +377,7 @@ func (g *Guard) authorize(r *http.Request, c *caller) *Rejection {
 		if isBatch(body) && errors.Is(checkBatchLength(body), errTooManyOperations) {
 			return &Rejection{Reason: reason.BodyTooLarge, Err: errTooManyOperations, Identity: c.identity}
 		}
-		return g.requirements.authorize(&c.identity)
+		return g.requirements.authorize(&c.verified)
 	}
 	ops, err := operations(body)
 	if errors.Is(err, errTooManyOperations) {
@@ -375,5 +386,5 @@ func (g *Guard) authorize(r *http.Request, c *caller) *Rejection {
 	if err != nil {
 		return &Rejection{Reason: reason.BodyMalformed, Err: err, Identity: c.identity}
 	}
-	return g.requirements.authorize(&c.identity, ops...)
+	return g.requirements.authorize(&c.verified, ops...)
 }

@@ -229,7 +229,7 @@ func FuzzResourceURI(f *testing.F) {
 
 func TestRequirementFaults(t *testing.T) {
 	is := newIssuer(t)
-	const supply = "require Scopes, check them in the tool, or set Provider.Complete to a function that adds them to the identity"
+	const supply = "require Scopes, check them in the tool, name their claim in Provider.Claims, or set Provider.Complete to a function that adds them to the identity"
 	scopes := []string{"s"}
 	long := "notes://{" + strings.Repeat("a,", 600) + "a}"
 	tests := []struct {
@@ -266,7 +266,7 @@ func TestRequirementFaults(t *testing.T) {
 		{
 			"requires nothing",
 			gatehouse.Requirement{Prompt: "b"},
-			`Requirements[0] requires nothing for prompt "b"; set Scopes, Roles, Permissions or Organization, or remove the requirement`,
+			`Requirements[0] requires nothing for prompt "b"; set Scopes, Roles, Permissions, Organization or Person, or remove the requirement`,
 		},
 		{
 			"roles that no token has",

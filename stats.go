@@ -25,8 +25,11 @@ type Stats struct {
 	Sessions int
 	// Streams is the number of open streams that have no end of their own.
 	Streams int
-	// Keys is the state of the provider's signing keys.
+	// Keys is the state of the provider's signing keys. For several providers, it has the
+	// sums, and the greatest age.
 	Keys KeyStats
+	// IssuerKeys are the states by issuer. A provider without public keys is absent.
+	IssuerKeys map[string]KeyStats
 }
 
 // KeyStats is the state of the provider's signing keys.
@@ -54,8 +57,19 @@ func (g *Guard) Stats() Stats {
 			out.Rejected[info.Reason] = n
 		}
 	}
-	k := g.verifier.keys.Stats()
-	out.Keys = KeyStats{Count: k.Keys, Age: k.Age, Fetches: k.Fetches, Failures: k.Failures}
+	out.IssuerKeys = make(map[string]KeyStats, len(g.issuers))
+	for _, i := range g.issuers {
+		if i.keys == nil {
+			continue
+		}
+		k := i.keys.Stats()
+		stats := KeyStats{Count: k.Keys, Age: k.Age, Fetches: k.Fetches, Failures: k.Failures}
+		out.IssuerKeys[i.Issuer] = stats
+		out.Keys.Count += stats.Count
+		out.Keys.Age = max(out.Keys.Age, stats.Age)
+		out.Keys.Fetches += stats.Fetches
+		out.Keys.Failures += stats.Failures
+	}
 	return out
 }
 

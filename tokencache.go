@@ -41,6 +41,7 @@ func fingerprintOf(raw string) fingerprint {
 type cachedEntry struct {
 	record     string     // of a verified; see recordOf
 	rejection  *Rejection // in place of the record, if the token was rejected
+	from       *issuer    // nil with a rejection
 	generation uint64     // of the keys that verified the token; 0 if no key did
 	expires    time.Time
 }
@@ -53,7 +54,7 @@ func recordOf(v *verified) string {
 	w.Uint(uint64(len(id.Issuer)))
 	for _, s := range [...]string{
 		v.principal, v.sessionID, id.ClientID, id.TokenID, id.Fingerprint,
-		id.Organization.ID, id.Organization.Slug, id.Organization.Role, id.payload,
+		id.Organization.ID, id.Organization.Name, id.Organization.Slug, id.Organization.Role, id.payload,
 	} {
 		w.String(s)
 	}
@@ -64,17 +65,18 @@ func recordOf(v *verified) string {
 		w.Time(t)
 	}
 	w.Bool(v.bound)
+	w.Bool(id.Kind == KindMachine)
 	return w.Record()
 }
 
 // read sets v to what recordOf has written. Its strings are parts of the record.
-func (v *verified) read(text string) {
+func (v *verified) read(text string, from *issuer) {
 	r := record.NewReader(text)
 	id := &v.identity
 	issuer := int(r.Uint())
 	for _, s := range [...]*string{
 		&v.principal, &v.sessionID, &id.ClientID, &id.TokenID, &id.Fingerprint,
-		&id.Organization.ID, &id.Organization.Slug, &id.Organization.Role, &id.payload,
+		&id.Organization.ID, &id.Organization.Name, &id.Organization.Slug, &id.Organization.Role, &id.payload,
 	} {
 		*s = r.String()
 	}
@@ -85,6 +87,10 @@ func (v *verified) read(text string) {
 		*t = r.Time()
 	}
 	v.bound = r.Bool()
+	if r.Bool() {
+		id.Kind = KindMachine
+	}
+	v.from, id.Provider = from, from.Name
 	id.Issuer, id.Subject = v.principal[:issuer], v.principal[issuer+len(principalSeparator):]
 }
 
@@ -104,29 +110,25 @@ func newTokenCache() tokenCache {
 	})}
 }
 
-// get returns the result for a token if it has not expired at now and is of the generation:
-// it sets out, or returns the rejection.
-func (c tokenCache) get(key fingerprint, generation uint64, now time.Time, out *verified) (rejection *Rejection, ok bool) {
+// get returns the entry for a token if it has not expired at now, or nil.
+func (c tokenCache) get(key fingerprint, now time.Time) *cachedEntry {
 	e, ok := c.entries.GetIfPresent(key)
-	if !ok || e.generation != generation {
-		return nil, false
+	if !ok {
+		return nil
 	}
 	if !now.Before(e.expires) {
 		c.entries.Invalidate(key)
-		return nil, false
+		return nil
 	}
-	if e.rejection == nil {
-		out.read(e.record)
-	}
-	return e.rejection, true
+	return e
 }
 
 // put adds a verified token. The strings of v become parts of the record in the cache, so
 // that a caller who keeps them, such as a session, keeps no second copy of the claims.
 func (c tokenCache) put(key fingerprint, v *verified, generation uint64, expires time.Time) {
 	text := recordOf(v)
-	v.read(text)
-	c.entries.Set(key, &cachedEntry{record: text, generation: generation, expires: expires})
+	v.read(text, v.from)
+	c.entries.Set(key, &cachedEntry{record: text, from: v.from, generation: generation, expires: expires})
 }
 
 // putRejection adds a rejected token.

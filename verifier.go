@@ -4,16 +4,14 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/gatehouse-mcp/gatehouse/internal/keys"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/remote"
@@ -35,78 +33,50 @@ type verified struct {
 	sessionID string // the claim sid; empty without one
 	bound     bool   // whether the token has an audience
 	notBefore time.Time
+	from      *issuer
 }
 
 // verifier checks tokens and returns the callers that they identify.
 type verifier struct {
-	provider Provider
+	issuers  []*issuer
 	leeway   time.Duration
 	logger   *slog.Logger
-	jwt      *token.Verifier
-	keys     *keys.Set
+	jwts     *token.Set
+	members  []*issuer // of jwts, in its order
 	tokens   tokenCache
-
-	introspector *introspector     // nil if opaque tokens are rejected
-	toIssuer     http.RoundTripper // of IssuerClient
+	toIssuer http.RoundTripper // of IssuerClient
 
 	hits          atomic.Uint64
 	mu            sync.Mutex
 	warnedClients map[string]bool
 }
 
-func newVerifier(g *Guard, audiences []string) (*verifier, error) {
-	provider := g.settings.Provider
-	if n := provider.Tokens.MaxBytes; n < 0 || n > token.LargestMaxSize {
-		return nil, &ConfigError{
-			Field:   "Provider.Tokens.MaxBytes",
-			Value:   strconv.Itoa(n),
-			Problem: "is out of range",
-			Fix:     fmt.Sprintf("use 0 for the default of %d bytes, or at most %d", token.DefaultMaxSize, token.LargestMaxSize),
-		}
-	}
-	jwt := newTokenVerifier(provider, audiences, g.Leeway)
-	if err := jwt.Validate(); err != nil {
-		return nil, &ConfigError{Field: "Provider.Tokens", Problem: err.Error(), Fix: "see the fields of gatehouse.TokenRules"}
-	}
-	source := keys.Config{
-		URL:        provider.JWKSURL,
-		Client:     g.HTTPClient,
-		Algorithms: jwt.Algorithms,
-		File:       g.KeyFile,
-		Logger:     g.Logger,
-	}
-	if source.URL == "" {
-		source.URL, source.Locate = provider.Issuer, g.documents.locateKeys
-	}
-	return &verifier{
-		provider:      provider,
+func newVerifier(g *Guard) *verifier {
+	v := &verifier{
+		issuers:       g.issuers,
 		leeway:        g.Leeway,
 		logger:        g.Logger,
-		jwt:           jwt,
-		keys:          keys.New(source),
 		tokens:        newTokenCache(),
-		introspector:  newIntrospector(provider),
 		toIssuer:      newIssuerTransport(g.HTTPClient),
 		warnedClients: make(map[string]bool),
-	}, nil
-}
-
-// newTokenVerifier returns the checks of the provider's rules, and of what the guard adds
-// to them.
-func newTokenVerifier(p Provider, audiences []string, leeway time.Duration) *token.Verifier {
-	return &token.Verifier{
-		Rules:     token.Rules(p.Tokens.withDefaults()),
-		Issuer:    p.Issuer,
-		Audiences: audiences,
-		Leeway:    leeway,
 	}
+	var members []token.Member
+	for _, i := range g.issuers {
+		if !i.OpaqueOnly {
+			members = append(members, token.Member{Verifier: i.jwt, Keys: i.keys})
+			v.members = append(v.members, i)
+		}
+	}
+	v.jwts = token.NewSet(members...)
+	return v
 }
 
 // verify sets out to the caller that raw identifies, or returns why it is rejected. A token that was
 // verified before costs one hash and one look-up until it expires or the keys change.
 func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejection {
-	if err := v.jwt.CheckSize(raw); err != nil {
-		return rejectionOf(err)
+	opaque := v.opaqueIssuer(raw)
+	if err := v.checkSize(raw, opaque); err != nil {
+		return rejectionOf(err, opaque)
 	}
 	now := time.Now()
 	key := fingerprintOf(raw)
@@ -117,62 +87,106 @@ func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejec
 	if !isToken68(raw) {
 		return &Rejection{Reason: reason.MalformedCredentials, Err: errNotToken68}
 	}
-	if v.provider.DangerouslySkipVerification {
+	if v.issuers[0].DangerouslySkipVerification {
 		return v.readUnverified(raw, key, now, out)
 	}
-	if v.isOpaque(raw) {
-		return v.checkOpaque(ctx, raw, key, now, out)
+	if opaque != nil {
+		return v.checkOpaque(ctx, opaque, raw, key, now, out)
 	}
-	t, err := v.checkJWT(ctx, raw, now)
+	t, from, err := v.checkJWT(ctx, raw, now)
 	if err != nil {
-		return rejectionOf(err)
+		return rejectionOf(err, from)
 	}
-	if rejection := v.identify(t, key, out); rejection != nil {
+	if rejection := v.identify(t, key, from, out); rejection != nil {
 		return rejection
 	}
 	v.tokens.put(key, out, t.Generation, t.Expiry.Add(v.leeway))
 	return nil
 }
 
-// recall sets out to the result of an earlier verification, if it is still valid at now.
-func (v *verifier) recall(key fingerprint, now time.Time, out *verified) bool {
-	_, ok := v.tokens.get(key, v.keys.Generation(), now, out)
-	return ok && !now.Add(v.leeway).Before(out.notBefore)
+// checkSize rejects a token that is longer than its provider allows. opaque is the provider
+// that is asked about it, or nil for a JWT.
+func (v *verifier) checkSize(raw string, opaque *issuer) error {
+	if opaque != nil {
+		return token.CheckSize(raw, maxOpaque)
+	}
+	return v.jwts.CheckSize(raw)
 }
 
-// checkJWT verifies a JWT.
-func (v *verifier) checkJWT(ctx context.Context, raw string, now time.Time) (*token.Token, error) {
-	t, err := v.jwt.Verify(ctx, raw, v.keys, now)
+// recall sets out to the result of an earlier verification, if it is still valid at now.
+func (v *verifier) recall(key fingerprint, now time.Time, out *verified) bool {
+	e := v.tokens.get(key, now)
+	if e == nil || e.generation != e.from.generation() {
+		return false
+	}
+	out.read(e.record, e.from)
+	return !now.Add(v.leeway).Before(out.notBefore)
+}
+
+// checkJWT verifies a JWT, and returns the provider that it is from. With an error, the
+// provider is nil if it is not known.
+func (v *verifier) checkJWT(ctx context.Context, raw string, now time.Time) (*token.Token, *issuer, error) {
+	t, member, err := v.jwts.Verify(ctx, raw, now)
+	if member < 0 {
+		return nil, nil, err
+	}
+	from := v.members[member]
 	var unavailable *token.KeyError
-	if errors.As(err, &unavailable) && errors.Is(err, remote.ErrTooSoon) && v.isOlderThanKeys(unavailable.IssuedAt, now) {
+	if errors.As(err, &unavailable) && errors.Is(err, remote.ErrTooSoon) && v.isOlderThanKeys(from, unavailable.IssuedAt, now) {
 		err = &token.Error{Reason: reason.UnknownKey, Err: err}
 	}
-	return t, err
+	return t, from, err
 }
 
 // isOlderThanKeys reports whether a token says that it was issued before the current keys
 // were fetched. If its key is not among them, the issuer has removed the key, and the
 // user must sign in again. The key of a younger token may have been published since; the
 // client should try again. Forging iat only turns a 503 into a 401.
-func (v *verifier) isOlderThanKeys(issued, now time.Time) bool {
-	fetched := now.Add(-v.keys.Stats().Age)
+func (v *verifier) isOlderThanKeys(from *issuer, issued, now time.Time) bool {
+	fetched := now.Add(-from.keys.Stats().Age)
 	return !issued.IsZero() && issued.Add(v.leeway).Before(fetched)
 }
 
-// isOpaque reports whether raw is verified by introspection.
-func (v *verifier) isOpaque(raw string) bool { return v.introspector != nil && !looksLikeJWT(raw) }
+// opaqueIssuer returns the provider that is asked about raw, or nil if raw is verified as a
+// JWT. The prefixes of all providers come first: a token that begins with one of them is
+// never read as a JWT.
+func (v *verifier) opaqueIssuer(raw string) *issuer {
+	if only := v.issuers[0]; len(v.issuers) == 1 && (only.introspector == nil || only.OpaqueOnly) {
+		if only.introspector == nil {
+			return nil
+		}
+		return only
+	}
+	var withoutPrefix *issuer
+	for _, i := range v.issuers {
+		if slices.ContainsFunc(i.OpaquePrefixes, func(prefix string) bool { return strings.HasPrefix(raw, prefix) }) {
+			return i
+		}
+		if i.introspector != nil && len(i.OpaquePrefixes) == 0 {
+			withoutPrefix = i
+		}
+	}
+	if looksLikeJWT(raw) {
+		return nil
+	}
+	return withoutPrefix
+}
 
 // looksLikeJWT reports whether raw has the two dots of a JWS in compact serialization.
 func looksLikeJWT(raw string) bool { return strings.Count(raw, ".") == 2 }
 
 // identify sets out to the caller that a verified token identifies.
-func (v *verifier) identify(t *token.Token, key fingerprint, out *verified) *Rejection {
+func (v *verifier) identify(t *token.Token, key fingerprint, from *issuer, out *verified) *Rejection {
 	id := identityOf(t, key)
-	if rejection := v.complete(&id); rejection != nil {
+	id.Provider = from.Name
+	if rejection := from.complete(&id); rejection != nil {
 		return rejection
 	}
+	if id.Kind != KindUser && !from.AllowMachines {
+		return rejectionOf(&token.Error{Reason: reason.MachineToken}, from)
+	}
 	if !t.Bound {
-		v.warnUnbound(id.ClientID)
+		v.warnUnbound(from, id.ClientID)
 	}
 	*out = verified{
 		identity:  id,
@@ -180,13 +194,20 @@ func (v *verifier) identify(t *token.Token, key fingerprint, out *verified) *Rej
 		sessionID: sessionIDOf(&id),
 		bound:     t.Bound,
 		notBefore: t.NotBefore,
+		from:      from,
 	}
 	return nil
 }
 
-// identityOf returns the standard claims of t as an identity, before [Provider.Complete].
+// identityOf returns the standard claims of t as an identity, before [Provider.Claims] and
+// [Provider.Complete].
 func identityOf(t *token.Token, key fingerprint) Identity {
+	kind := KindUser
+	if t.Machine {
+		kind = KindMachine
+	}
 	return Identity{
+		Kind:        kind,
 		Issuer:      t.Issuer,
 		Subject:     t.Subject,
 		ClientID:    t.ClientID,
@@ -211,12 +232,14 @@ func sessionIDOf(id *Identity) string {
 	return claims.SessionID
 }
 
-func (v *verifier) complete(id *Identity) *Rejection {
-	if v.provider.Complete == nil {
-		return nil
+// complete sets what the provider's own claims say.
+func (i *issuer) complete(id *Identity) *Rejection {
+	err := i.Claims.set(id)
+	if err == nil && i.Complete != nil {
+		err = i.Complete(id)
 	}
-	if err := v.provider.Complete(id); err != nil {
-		return &Rejection{Reason: reason.UnusableClaims, Err: &TokenError{Reason: reason.UnusableClaims, err: err}}
+	if err != nil {
+		return &Rejection{Reason: reason.UnusableClaims, Err: &TokenError{Reason: reason.UnusableClaims, err: err}, from: i}
 	}
 	return nil
 }
@@ -225,13 +248,14 @@ func (v *verifier) complete(id *Identity) *Rejection {
 // [Provider.DangerouslySkipVerification].
 func (v *verifier) readUnverified(raw string, key fingerprint, now time.Time, out *verified) *Rejection {
 	t := token.Peek(raw)
+	from := v.issuers[0]
 	if t.Problem != nil {
-		return rejectionOf(t.Problem)
+		return rejectionOf(t.Problem, from)
 	}
 	return v.identify(&token.Token{
 		// IssuerClient sends the token to its issuer, so the issuer is never the one
 		// that an unverified token names.
-		Issuer:   v.provider.Issuer,
+		Issuer:   from.Issuer,
 		Subject:  t.Subject,
 		ClientID: t.ClientID,
 		Scopes:   t.Scopes,
@@ -239,17 +263,19 @@ func (v *verifier) readUnverified(raw string, key fingerprint, now time.Time, ou
 		Expiry:   now.Add(unverifiedLifetime),
 		Payload:  t.Payload,
 		Bound:    true,
-	}, key, out)
+	}, key, from, out)
 }
 
 // rejectionOf returns the rejection for an error of a check: of the token, or, if the
-// error is not a [*token.Error], because the provider is unavailable.
-func rejectionOf(err error) *Rejection {
+// error is not a [*token.Error], because the provider is unavailable. from is the provider,
+// or nil if it is not known.
+func rejectionOf(err error, from *issuer) *Rejection {
 	var fault *token.Error
 	if !errors.As(err, &fault) {
-		return &Rejection{Reason: reason.ProviderUnavailable, Err: err}
+		return &Rejection{Reason: reason.ProviderUnavailable, Err: err, from: from}
 	}
 	return &Rejection{
+		from:   from,
 		Reason: fault.Reason,
 		Err:    &TokenError{Reason: fault.Reason, Claim: fault.Claim, Got: fault.Got, Want: fault.Want, err: err},
 	}
@@ -267,12 +293,12 @@ func retryAfter(err error) time.Duration {
 }
 
 // warnUnbound logs a warning, once for each client, that its tokens have no audience.
-func (v *verifier) warnUnbound(clientID string) {
+func (v *verifier) warnUnbound(from *issuer, clientID string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.warnedClients[clientID] || len(v.warnedClients) >= maxWarnedClients {
 		return
 	}
 	v.warnedClients[strings.Clone(clientID)] = true // not a part of the claims
-	v.logger.Warn("token without audience accepted", "client", quote.Clip(clientID, maxLoggedText), "hint", v.provider.Hints["unbound"])
+	v.logger.Warn("token without audience accepted", "client", quote.Clip(clientID, maxLoggedText), "hint", from.Hints[reason.Unbound])
 }

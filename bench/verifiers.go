@@ -40,8 +40,8 @@ func newVerifier(i *issuer) *token.Verifier {
 			RequiredClaims: []string{"client_id"},
 			SubjectPrefix:  "user_",
 		},
-		Issuer:    i.url,
-		Audiences: []string{resource},
+		Issuers:   []string{i.url},
+		Resources: []string{resource},
 	}
 }
 

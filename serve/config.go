@@ -38,6 +38,9 @@ type Config struct {
 	// Provider is where users sign in, for example clerk.FromEnv().
 	Provider gatehouse.Provider
 
+	// Providers are several, in place of Provider; see [gatehouse.Config].
+	Providers []gatehouse.Provider
+
 	// Guard, if set, is used in place of a guard made from Provider. The server then has
 	// the guard's resource as its URL. Provider, URL and the guard's settings below must
 	// be empty.
@@ -287,6 +290,7 @@ func (cfg Config) checkGuardAlone() error {
 		isSet bool
 	}{
 		{"Provider", cfg.Provider.Name != "" || cfg.Provider.Issuer != ""},
+		{"Providers", len(cfg.Providers) > 0},
 		{"URL", cfg.URL != ""},
 		{"RequiredScopes", len(cfg.RequiredScopes) > 0},
 		{"ImpliedScopes", len(cfg.ImpliedScopes) > 0},
@@ -322,6 +326,7 @@ func (s *Server) newGuard(resource string) (*gatehouse.Guard, error) {
 	guardConfig := gatehouse.Config{
 		Resource:       resource,
 		Provider:       cfg.Provider,
+		Providers:      cfg.Providers,
 		RequiredScopes: cfg.RequiredScopes,
 		ImpliedScopes:  cfg.ImpliedScopes,
 		Requirements:   cfg.Requirements,

@@ -12,6 +12,7 @@ import (
 	"html/template"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -128,6 +129,17 @@ func (d landingData) MCPJSON() (string, error) {
 	return string(b), err
 }
 
+// providerNames returns the names of the providers, joined by "or".
+func (s *Server) providerNames() string {
+	var names []string
+	for _, p := range s.guard.Providers() {
+		if name := cmp.Or(p.Name, p.Issuer); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, " or ")
+}
+
 // landingPage returns the handler for browsers that open the endpoint. The page
 // says what this server is and how to connect the usual clients. It is rendered
 // once, with the first request, when the URL of the endpoint is final.
@@ -141,7 +153,7 @@ func (s *Server) landingPage() http.Handler {
 			Version:      s.config.Version,
 			Instructions: s.config.Instructions,
 			URL:          s.guard.Resource(),
-			Provider:     s.config.Provider.Name,
+			Provider:     s.providerNames(),
 			Tools:        s.config.LandingTools,
 		})
 		return page.Bytes(), err

@@ -233,10 +233,11 @@ func (s *Server) newHandler() (http.Handler, error) {
 
 // logStart logs the configuration, and a warning for each setting that carries a risk.
 func (s *Server) logStart() {
-	p := s.guard.Provider()
-	s.logger.Info("serving MCP",
-		"name", s.config.Name, "version", s.config.Version, "url", s.guard.Resource(),
-		"provider", p.Name, "issuer", p.Issuer, "audience", p.Tokens.Audience.String(), "scopes", p.ScopesSupported)
+	for _, p := range s.guard.Providers() {
+		s.logger.Info("serving MCP",
+			"name", s.config.Name, "version", s.config.Version, "url", s.guard.Resource(),
+			"provider", p.Name, "issuer", p.Issuer, "audience", p.Tokens.Audience.String(), "scopes", p.ScopesSupported)
+	}
 	for _, warning := range s.guard.Warnings() {
 		s.logger.Warn(warning)
 	}

@@ -59,8 +59,8 @@ func golangJWT(b *bench, raw string) (map[string]any, error) {
 			return set, nil
 		},
 		golangjwt.WithValidMethods(b.verifier.Algorithms),
-		golangjwt.WithIssuer(b.verifier.Issuer),
-		golangjwt.WithAudience(b.verifier.Audiences...),
+		golangjwt.WithIssuer(b.verifier.Issuers[0]),
+		golangjwt.WithAudience(b.verifier.Resources...),
 		golangjwt.WithLeeway(token.DefaultLeeway),
 		golangjwt.WithTimeFunc(func() time.Time { return b.now }),
 		golangjwt.WithExpirationRequired(),
@@ -94,8 +94,8 @@ func goJOSE(b *bench, raw string) (map[string]any, error) {
 		return nil, errors.New("no exp")
 	}
 	return all, registered.ValidateWithLeeway(gojosejwt.Expected{
-		Issuer:      b.verifier.Issuer,
-		AnyAudience: b.verifier.Audiences,
+		Issuer:      b.verifier.Issuers[0],
+		AnyAudience: b.verifier.Resources,
 		Time:        b.now,
 	}, token.DefaultLeeway)
 }
@@ -111,7 +111,7 @@ func jwx(b *bench, raw string) (map[string]any, error) {
 	}
 	parsed, err := jwxjwt.Parse([]byte(raw),
 		jwxjwt.WithKeySet(set, jws.WithRequireKid(hasKeyID), jws.WithInferAlgorithmFromKey(true)),
-		jwxjwt.WithIssuer(b.verifier.Issuer),
+		jwxjwt.WithIssuer(b.verifier.Issuers[0]),
 		jwxjwt.WithAcceptableSkew(token.DefaultLeeway),
 		jwxjwt.WithClock(jwxjwt.ClockFunc(func() time.Time { return b.now })),
 		jwxjwt.WithRequiredClaim(jwxjwt.ExpirationKey),
@@ -147,7 +147,7 @@ func jwxHeader(b *bench, raw string) (hasKeyID bool, err error) {
 // jwxAudience checks the list of audiences; jwx's option accepts only one.
 func (b *bench) jwxAudience(_ context.Context, t jwxjwt.Token) error {
 	audience, _ := t.Audience()
-	if !slices.ContainsFunc(audience, func(name string) bool { return slices.Contains(b.verifier.Audiences, name) }) {
+	if !slices.ContainsFunc(audience, func(name string) bool { return slices.Contains(b.verifier.Resources, name) }) {
 		return fmt.Errorf("audience %q", audience)
 	}
 	return nil

@@ -55,9 +55,9 @@ type Config struct {
 type UnavailableError = remote.UnavailableError
 
 // Set is the signing keys of one issuer. Its methods may be called
-// concurrently. Create it with [New]; it does no I/O before its first use.
+// concurrently. Create it with [New] or [NewStatic]; it does no I/O before its first use.
 type Set struct {
-	doc        *remote.Document
+	doc        *remote.Document // nil if the keys are static
 	log        *slog.Logger
 	algorithms []string
 
@@ -202,10 +202,10 @@ func (s *Set) search(ctx context.Context, n name) (*snapshot, error) {
 	}
 }
 
-// possible reports whether a key set could have n at all. For other names there is no
-// fetch.
+// possible reports whether a newer key set could have n at all. For other names there is
+// no fetch.
 func (s *Set) possible(n name) bool {
-	return len(n.kid) <= jose.MaxKeyID && slices.Contains(s.algorithms, n.alg)
+	return s.doc != nil && len(n.kid) <= jose.MaxKeyID && slices.Contains(s.algorithms, n.alg)
 }
 
 func unavailable(err error) error { return fmt.Errorf("fetching keys: %w", err) }
@@ -228,7 +228,11 @@ func (s *Set) Ready(ctx context.Context) error {
 }
 
 // Close ends all fetching. The current keys stay in use until HardTTL.
-func (s *Set) Close() { s.doc.Close() }
+func (s *Set) Close() {
+	if s.doc != nil {
+		s.doc.Close()
+	}
+}
 
 // Stats is the state of a [Set].
 type Stats struct {
@@ -240,7 +244,10 @@ type Stats struct {
 
 // Stats returns the current state.
 func (s *Set) Stats() Stats {
-	stats := Stats{Stats: s.doc.Stats(), Generation: s.Generation()}
+	stats := Stats{Generation: s.Generation()}
+	if s.doc != nil {
+		stats.Stats = s.doc.Stats()
+	}
 	if snap := s.current.Load(); snap.usable() {
 		stats.Keys = snap.count
 	}

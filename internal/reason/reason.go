@@ -34,10 +34,12 @@ const (
 	UnknownKey             Reason = "unknown_key"
 	BadSignature           Reason = "bad_signature"
 	MissingClaim           Reason = "missing_claim"
+	WrongClaim             Reason = "wrong_claim"
 	Expired                Reason = "expired"
 	NotYetValid            Reason = "not_yet_valid"
 	SenderConstrained      Reason = "sender_constrained"
 	WrongSubject           Reason = "wrong_subject"
+	MachineToken           Reason = "machine_token"
 	WrongAudience          Reason = "wrong_audience"
 	Unbound                Reason = "unbound"
 	UnusableClaims         Reason = "unusable_claims"
@@ -237,6 +239,14 @@ var infos = []Info{
 		Do:     "have the provider add the claim, or remove it from TokenRules.RequiredClaims if access tokens never have it; otherwise have the client send its access token",
 	},
 	{
+		Reason: WrongClaim,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "the token has another value for a required claim",
+		When:   "a claim of TokenRules.RequiredValues has another value, as with other kinds of tokens",
+		Do:     "have the client send its access token; if access tokens of the provider have that value, add it to TokenRules.RequiredValues",
+	},
+	{
 		Reason: Expired,
 		Status: http.StatusUnauthorized,
 		Code:   CodeInvalidToken,
@@ -267,6 +277,14 @@ var infos = []Info{
 		Phrase: "this kind of subject is not accepted",
 		When:   "sub is not a user of the provider",
 		Do:     "sign in as a user; sub does not begin with TokenRules.SubjectPrefix, as with tokens of machines",
+	},
+	{
+		Reason: MachineToken,
+		Status: http.StatusUnauthorized,
+		Code:   CodeInvalidToken,
+		Phrase: "tokens of machines are not accepted; sign in as a user",
+		When:   "the token was issued to a client without a user (client credentials), and Provider.AllowMachines is false",
+		Do:     "sign in as a user; if programs may call this server on their own account, set Provider.AllowMachines and Requirement.Person for what only people may do",
 	},
 	{
 		Reason: WrongAudience,

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
 // sample is a valid token to measure with, and the parts of its signature.
@@ -52,9 +54,10 @@ func (s *sample) bare() bool {
 
 // verify returns a function that verifies the token.
 func (s *sample) verify() func() bool {
-	v, ctx, keys := strictVerifier(), context.Background(), always(s.key)
+	ctx := context.Background()
+	set := token.NewSet(token.Member{Verifier: strictVerifier(), Keys: always(s.key)})
 	return func() bool {
-		_, err := v.Verify(ctx, s.raw, keys, now)
+		_, _, err := set.Verify(ctx, s.raw, now)
 		return err == nil
 	}
 }

@@ -2,7 +2,6 @@ package token
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -11,34 +10,43 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 )
 
-// claimNames are the claims that are read: RFC 7519 §4.1, RFC 9068 §2.2 and the
-// names that issuers used before it ("azp", "scp").
-var claimNames = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "azp", "scope", "scp", "cnf"}
+// claimNames are the claims that are read of every token (RFC 7519 §4.1, RFC 7800 §3.1).
+var claimNames = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf"}
+
+// The claims that name the client and the scopes if a Verifier names none: those of RFC
+// 9068 §2.2, and those that issuers used before it.
+var (
+	defaultClientClaims = []string{"client_id", "azp"}
+	defaultScopeClaims  = []string{"scope", "scp"}
+)
 
 // claims is a JWT claims set whose types are checked and nothing else.
 type claims struct {
 	issuer, subject, id       string
-	clientID, authorizedParty string
-	audience, scope, scp      []string
+	audience                  []string
 	expiry, notBefore, issued time.Time
 	hasAudience, confirmation bool
-	others                    []string // required claims that have no field above and are not empty
+	others                    members // of those that rules name
+
+	client string   // set by readOptional
+	scopes []string // set by readOptional
 }
 
-// parseClaims reads text. If it fails, the claims hold what was read before.
-func parseClaims(text string, required []string) (claims, error) {
-	var c claims
+// parseClaims reads text, with the values of the claims that are called names. If it fails,
+// the claims hold what was read before.
+func parseClaims(text string, names []string) (claims, error) {
+	c := claims{others: make(members, 0, len(names))}
 	var claimError error // about one claim, which the error names
 	err := strictjson.Walk(text, func(m strictjson.Member) error {
 		known, err := c.set(m)
 		if err != nil {
-			claimError = &Error{Reason: reason.Malformed, Claim: strings.Clone(m.Name), Err: fmt.Errorf("claim %s: %w", quote.String(m.Name), err)}
+			claimError = malformedClaim(m.Name, err)
 			return claimError
 		}
 		if known && !m.Escaped {
 			return nil
 		}
-		return c.setOther(m, required)
+		return c.others.add(m, claimNames, names)
 	})
 	if err != nil && claimError == nil {
 		return c, malformed("payload", err)
@@ -46,18 +54,8 @@ func parseClaims(text string, required []string) (claims, error) {
 	return c, claimError
 }
 
-// setOther reads a claim that has no field of its own.
-func (c *claims) setOther(m strictjson.Member, required []string) error {
-	if err := m.CheckSpelling(claimNames...); err != nil {
-		return err
-	}
-	if err := m.CheckSpelling(required...); err != nil {
-		return err
-	}
-	if slices.Contains(required, m.Name) && strictjson.Kind(m.Value) == '"' && m.Value != `""` {
-		c.others = append(c.others, m.Name)
-	}
-	return nil
+func malformedClaim(name string, err error) error {
+	return &Error{Reason: reason.Malformed, Claim: strings.Clone(name), Err: fmt.Errorf("claim %s: %w", quote.String(name), err)}
 }
 
 // set sets the claim of m, and reports whether it is one of claimNames.
@@ -81,27 +79,34 @@ func (c *claims) set(m strictjson.Member) (known bool, err error) {
 	case "cnf":
 		c.confirmation = true
 	default:
-		return c.setOptional(m)
+		return false, nil
 	}
 	return true, err
 }
 
-// setOptional sets the claims that RFC 7519 does not define. Unlike those that it
-// defines, they may be null, which some issuers write in place of no claim.
-func (c *claims) setOptional(m strictjson.Member) (known bool, err error) {
-	switch m.Name {
-	case "client_id":
-		c.clientID, err = textOrNull(m.Value)
-	case "azp":
-		c.authorizedParty, err = textOrNull(m.Value)
-	case "scope":
-		c.scope, err = scopes(m.Value)
-	case "scp":
-		c.scp, err = scopes(m.Value)
-	default:
-		return false, nil
+// readOptional sets the client and the scopes: each is the first of the claims with these
+// names that is not empty. All of them must have the right type. Unlike the claims of RFC
+// 7519, they may be null, which some issuers write in place of no claim.
+func (c *claims) readOptional(clientClaims, scopeClaims []string) error {
+	for _, name := range clientClaims {
+		value, err := textOrNull(c.others.get(name))
+		if err != nil {
+			return malformedClaim(name, err)
+		}
+		if c.client == "" {
+			c.client = value
+		}
 	}
-	return true, err
+	for _, name := range scopeClaims {
+		value, err := scopes(c.others.get(name))
+		if err != nil {
+			return malformedClaim(name, err)
+		}
+		if len(c.scopes) == 0 {
+			c.scopes = value
+		}
+	}
+	return nil
 }
 
 // has reports whether the claim is present and not empty.
@@ -121,30 +126,15 @@ func (c *claims) has(name string) bool {
 		return !c.issued.IsZero()
 	case "jti":
 		return c.id != ""
-	case "client_id":
-		return c.clientID != ""
-	case "azp":
-		return c.authorizedParty != ""
-	case "scope":
-		return len(c.scope) > 0
-	case "scp":
-		return len(c.scp) > 0
+	case "cnf":
+		return c.confirmation
 	}
-	return slices.Contains(c.others, name)
-}
-
-// client returns the client's name: "client_id" (RFC 9068 §2.2), else "azp" (OpenID Connect).
-func (c *claims) client() string {
-	if c.clientID != "" {
-		return c.clientID
+	switch value := c.others.get(name); strictjson.Kind(value) {
+	case '"':
+		return strings.Trim(value, `" `) != ""
+	case '[':
+		items, err := strictjson.Texts(value)
+		return err == nil && len(items) > 0
 	}
-	return c.authorizedParty
-}
-
-// scopes returns "scope" (RFC 9068 §2.2.3), else "scp".
-func (c *claims) scopes() []string {
-	if len(c.scope) > 0 {
-		return c.scope
-	}
-	return c.scp
+	return false
 }

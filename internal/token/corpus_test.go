@@ -835,6 +835,7 @@ func tokenReasons() (out []reason.Reason) {
 	for _, info := range reason.All() {
 		switch info.Reason {
 		case reason.UnusableClaims, reason.Inactive, reason.Revoked:
+		case reason.WrongClaim, reason.MachineToken: // of other rules; see TestKindOfToken
 		default:
 			if info.Code == reason.CodeInvalidToken {
 				out = append(out, info.Reason)

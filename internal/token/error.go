@@ -62,12 +62,26 @@ func (e *Error) fact() string {
 		return "token has no audience, want " + e.Want
 	case reason.Inactive:
 		return fmt.Sprintf("introspection answer has %s for %q, want %s (RFC 7662 section 2.2)", e.Got, e.Claim, e.Want)
+	case reason.MachineToken:
+		return "token was issued to a machine, want that of a user"
 	case reason.SenderConstrained:
 		return `token is bound to a key by "cnf", want a bearer token`
+	case reason.WrongClaim:
+		return fmt.Sprintf("token claim %q is %s, want %s", e.Claim, e.Got, e.Want)
 	default:
-		return fmt.Sprintf("token %s is %s, want %s", nouns[e.Claim], e.Got, e.Want)
+		noun := nouns[e.Claim]
+		if noun == "" { // of Rules.RejectedClaims
+			return fmt.Sprintf("token claim %q marks it as %s, want %s", e.Claim, e.Got, e.Want)
+		}
+		return fmt.Sprintf("token %s is %s, want %s", noun, e.Got, e.Want)
 	}
 }
+
+// The names for Error.Claim where rules name the claim.
+const (
+	claimClient = "client"
+	claimScopes = "scopes"
+)
 
 // nouns are the words for the claims and header parameters in an error with got and want.
 var nouns = map[string]string{
@@ -76,6 +90,9 @@ var nouns = map[string]string{
 	"iss": "issuer",
 	"aud": "audience",
 	"sub": "subject",
+
+	claimClient: "client",
+	claimScopes: "list of scopes",
 }
 
 func malformed(where string, err error) error {

@@ -22,16 +22,17 @@ type header struct {
 	typ       string
 	keyID     string // empty without one
 	critical  string // "crit" or "b64", if the header has one of them
-	kind      string // the kind of token, if a parameter of Rules.RejectedHeader marks another one
+	others    members
 }
 
-// parseHeader reads text. If it fails, the header holds what was read before.
-func parseHeader(text string, rejected map[string]map[string]string) (header, error) {
+// parseHeader reads text, with the values of the parameters that are called names. If it
+// fails, the header holds what was read before.
+func parseHeader(text string, names []string) (header, error) {
 	var h header
 	err := strictjson.Walk(text, func(m strictjson.Member) error {
 		known, err := h.set(m)
 		if err == nil && (!known || m.Escaped) {
-			err = h.setOther(m, rejected)
+			err = h.others.add(m, headerNames, names)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", quote.String(m.Name), err)
@@ -60,38 +61,42 @@ func (h *header) set(m strictjson.Member) (known bool, err error) {
 	return true, err
 }
 
-// setOther reads a parameter that is not one of headerNames. It may mark another kind of token.
-func (h *header) setOther(m strictjson.Member, rejected map[string]map[string]string) error {
-	if err := m.CheckSpelling(headerNames...); err != nil {
-		return err
-	}
-	for name, kinds := range rejected {
-		if err := m.CheckSpelling(name); err != nil {
-			return err
-		}
-		if m.Name != name {
+// kind returns the kind of token that a parameter marks, or "" if none does. Such a
+// parameter must be a string.
+func (h *header) kind(rejected map[string]map[string]string) (string, error) {
+	for _, m := range h.others {
+		kinds, ok := rejected[m.name]
+		if !ok {
 			continue
 		}
-		value, err := strictjson.Text(m.Value)
+		value, err := strictjson.Text(m.value)
 		if err != nil {
-			return err
+			return "", malformed("header", fmt.Errorf("%s: %w", quote.String(m.name), err))
 		}
 		if kind, ok := kinds[value]; ok {
-			h.kind = kind
+			return kind, nil
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // checkHeader checks what decides how the signature is verified, and then whether the
 // token is an access token.
-func (r *Rules) checkHeader(h *header) error {
-	if err := h.checkAlgorithm(r.Algorithms); err != nil {
+func (v *Verifier) checkHeader(h *header) error {
+	check := h.checkAlgorithm
+	if v.Secret != nil {
+		check = h.checkSymmetric
+	}
+	if err := check(v.Algorithms); err != nil {
 		return err
 	}
+	r := &v.Rules
+	kind, err := h.kind(r.RejectedHeader)
 	switch {
-	case h.kind != "":
-		return &Error{Reason: reason.WrongType, Claim: "typ", Got: quote.String(h.kind), Want: quote.String("access token")}
+	case err != nil:
+		return err
+	case kind != "":
+		return &Error{Reason: reason.WrongType, Claim: "typ", Got: quote.String(kind), Want: quote.String("access token")}
 	case !r.acceptsType(h.typ):
 		return &Error{Reason: reason.WrongType, Claim: "typ", Got: quote.String(h.typ), Want: quote.OneOf(r.Types)}
 	}
@@ -107,6 +112,21 @@ func (h *header) checkAlgorithm(allowed []string) error {
 	alg, ok := jose.Lookup(h.algorithm)
 	if !ok || !slices.ContainsFunc(allowed, func(name string) bool { return jose.Canonical(name) == alg.Name }) {
 		return &Error{Reason: reason.WrongAlgorithm, Claim: "alg", Got: quote.String(h.algorithm), Want: quote.OneOf(allowed)}
+	}
+	return nil
+}
+
+// symmetric is the one algorithm of Verifier.Secret.
+const symmetric = "HS256"
+
+// checkSymmetric is checkAlgorithm for a Verifier with a secret. What it allows does not
+// depend on the rules: a key of another algorithm is never used as a secret.
+func (h *header) checkSymmetric([]string) error {
+	switch {
+	case h.critical != "":
+		return &Error{Reason: reason.CriticalHeader, Claim: h.critical}
+	case h.algorithm != symmetric:
+		return &Error{Reason: reason.WrongAlgorithm, Claim: "alg", Got: quote.String(h.algorithm), Want: quote.String(symmetric)}
 	}
 	return nil
 }

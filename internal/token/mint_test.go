@@ -46,8 +46,8 @@ func strictVerifier() *token.Verifier {
 			RequiredClaims: []string{"client_id", "iat", "jti"},
 			SubjectPrefix:  "user_",
 		},
-		Issuer:    issuer,
-		Audiences: []string{resource},
+		Issuers:   []string{issuer},
+		Resources: []string{resource},
 	}
 }
 

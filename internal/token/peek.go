@@ -2,6 +2,7 @@ package token
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,11 +32,18 @@ func Peek(raw string) Unverified {
 		return Unverified{Kind: unreadableKind(raw), Problem: err}
 	}
 	u := Unverified{Kind: "JWT", Payload: jws.payload}
-	h, err := parseHeader(jws.header, clerkCategories)
+	h, err := parseHeader(jws.header, []string{clerkCategory})
 	if err != nil {
 		u.Problem = malformed("header", err)
 	}
-	c, err := parseClaims(jws.payload, nil)
+	c, err := parseClaims(jws.payload, slices.Concat(defaultClientClaims, defaultScopeClaims))
+	if err == nil {
+		err = c.readOptional(defaultClientClaims, defaultScopeClaims)
+	}
+	if u.Problem == nil {
+		u.Problem = err
+	}
+	marked, err := h.kind(clerkCategories)
 	if u.Problem == nil {
 		u.Problem = err
 	}
@@ -43,10 +51,10 @@ func Peek(raw string) Unverified {
 		u.Problem = err
 	}
 	u.Type, u.Algorithm, u.KeyID = h.typ, h.algorithm, h.keyID
-	u.Issuer, u.Subject, u.ClientID = c.issuer, c.subject, c.client()
-	u.Audience, u.Scopes = c.audience, c.scopes()
+	u.Issuer, u.Subject, u.ClientID = c.issuer, c.subject, c.client
+	u.Audience, u.Scopes = c.audience, c.scopes
 	u.Expiry, u.IssuedAt = c.expiry, c.issued
-	for _, kind := range []string{h.kind, kindsByType[strings.ToLower(mediaType(h.typ))], kindByClaims(jws.payload)} {
+	for _, kind := range []string{marked, kindsByType[strings.ToLower(mediaType(h.typ))], kindByClaims(jws.payload)} {
 		if kind != "" {
 			u.Kind = kind
 			break
@@ -55,8 +63,11 @@ func Peek(raw string) Unverified {
 	return u
 }
 
-// clerkCategories are the values of Clerk's private header parameter "cat".
-var clerkCategories = map[string]map[string]string{"cat": {
+// clerkCategory is Clerk's private header parameter for the kind of a token.
+const clerkCategory = "cat"
+
+// clerkCategories are its values.
+var clerkCategories = map[string]map[string]string{clerkCategory: {
 	"cl_B7d4PD111AAA": "session token",
 	"cl_B7d4PD222AAA": "JWT template token",
 	"cl_B7d4PD333AAA": "M2M token",

@@ -3,6 +3,7 @@ package token
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,8 @@ import (
 const (
 	DefaultLeeway = 30 * time.Second // for clocks that differ
 	MaxLeeway     = 2 * time.Minute  // RFC 7519 §4.1.4: "no more than a few minutes"
+
+	MinSecret = 32 // bytes of Verifier.Secret: those of the hash (RFC 7518 §3.2)
 
 	DefaultMaxSize = 16 << 10 // bytes of a token
 	LargestMaxSize = 64 << 10 // bytes; the most that Rules.MaxBytes may be
@@ -59,8 +62,20 @@ type Rules struct {
 	RejectedHeader map[string]map[string]string
 
 	// RequiredClaims must be present and not empty, in addition to "iss", "sub" and
-	// "exp". Those that have no type in claimNames must be strings.
+	// "exp": strings, or arrays of strings, unless they are in claimNames.
 	RequiredClaims []string
+
+	// RequiredValues are claims of which one of the values must be present: claim →
+	// values. See matches for the form of a value.
+	RequiredValues map[string][]string
+
+	// RejectedClaims marks other kinds of tokens of the same issuer, as RejectedHeader
+	// does: claim → value → the kind. The value "" stands for every value but null.
+	RejectedClaims map[string]map[string]string
+
+	// MachineClaims are claims that mark the token of a machine: claim → values, of which
+	// "" stands for every value but null. A token whose "sub" is its client is always one.
+	MachineClaims map[string][]string
 
 	// SubjectPrefix is how "sub" must begin; more must follow. Empty allows every subject.
 	SubjectPrefix string
@@ -68,22 +83,43 @@ type Rules struct {
 	// Audience says whether a token without "aud" is accepted.
 	Audience AudiencePolicy
 
+	// Audiences are values of "aud" that are accepted in addition to Verifier.Resources,
+	// compared byte by byte.
+	Audiences []string
+
+	// BoundClients and BoundScopePrefix bind a token without "aud" to this server: its
+	// client must be one of them, and one of its scopes must begin with the prefix and go
+	// on. If both are set, both must hold. An empty "aud" then counts as none.
+	BoundClients     []string
+	BoundScopePrefix string
+
 	// MaxBytes bounds the token, in bytes; 0 means DefaultMaxSize.
 	MaxBytes int
 }
 
-// Verifier checks the access tokens of one issuer for one server. The zero value
+// Verifier checks the access tokens of one provider for one server. The zero value
 // rejects every token. A Verifier must not change once it is in use, and is then safe
 // for concurrent use.
 type Verifier struct {
 	Rules
 
-	// Issuer is compared with "iss" byte by byte (RFC 9068 §4, RFC 8725 §3.8).
-	Issuer string
+	// Issuers are the accepted values of "iss", compared byte by byte (RFC 9068 §4, RFC
+	// 8725 §3.8). All of them have the same keys.
+	Issuers []string
 
-	// Audiences are the names of this server, compared byte by byte. "aud" must have
-	// at least one of them (RFC 9068 §4).
-	Audiences []string
+	// Resources are the names of this server, compared byte by byte. "aud" must have
+	// at least one of them, or of Rules.Audiences (RFC 9068 §4).
+	Resources []string
+
+	// ClientClaims and ScopeClaims are the claims that name the client and the scopes, in
+	// the order in which they are looked for. Empty means "client_id" and "azp", and
+	// "scope" and "scp". A claim of scopes is a string of words or an array of strings.
+	ClientClaims, ScopeClaims []string
+
+	// Secret, if set, is the key of HS256 (RFC 7518 §3.2), which is then the only accepted
+	// algorithm, and Keys are not used. It has at least MinSecret bytes. Everyone who has it
+	// can make tokens.
+	Secret []byte
 
 	// Leeway is added to "exp" and subtracted from "nbf" and "iat"; 0 means DefaultLeeway.
 	Leeway time.Duration
@@ -93,17 +129,72 @@ type Verifier struct {
 // rejects more tokens than one without, never fewer.
 func (v *Verifier) Validate() error {
 	var f faults
-	if v.Issuer == "" {
-		f.add("Issuer is empty")
+	if len(v.Issuers) == 0 || slices.Contains(v.Issuers, "") {
+		f.add("Issuers is %q, want the names of the issuer", v.Issuers)
 	}
 	v.Rules.validate(&f)
-	if len(v.Audiences) == 0 || slices.Contains(v.Audiences, "") {
-		f.add("Audiences is %q, want the names of this server", v.Audiences)
+	if len(v.Resources) == 0 || slices.Contains(v.Resources, "") {
+		f.add("Resources is %q, want the names of this server", v.Resources)
 	}
 	if v.Leeway < 0 || v.Leeway > MaxLeeway {
 		f.add("Leeway is %v, want 0 to %v", v.Leeway, MaxLeeway)
 	}
+	if n := len(v.Secret); v.Secret != nil && n < MinSecret {
+		f.add("Secret is %d bytes, want at least %d", n, MinSecret)
+	}
+	for _, name := range slices.Concat(v.ClientClaims, v.ScopeClaims) {
+		if name == "" || slices.Contains(claimNames, name) {
+			f.add("claim %q cannot name the client or the scopes", name)
+		}
+	}
 	return errors.Join(f...)
+}
+
+func (v *Verifier) clientClaims() []string {
+	if len(v.ClientClaims) == 0 {
+		return defaultClientClaims
+	}
+	return v.ClientClaims
+}
+
+func (v *Verifier) scopeClaims() []string {
+	if len(v.ScopeClaims) == 0 {
+		return defaultScopeClaims
+	}
+	return v.ScopeClaims
+}
+
+// names are the header parameters and the claims that rules give a meaning to, in addition
+// to headerNames and claimNames.
+type names struct{ header, claims []string }
+
+// add adds the names of v.
+func (n *names) add(v *Verifier) {
+	for name := range v.RejectedHeader {
+		n.header = addName(n.header, name, headerNames)
+	}
+	for _, list := range [][]string{v.clientClaims(), v.scopeClaims(), v.RequiredClaims} {
+		for _, name := range list {
+			n.claims = addName(n.claims, name, claimNames)
+		}
+	}
+	for name := range v.RequiredValues {
+		n.claims = addName(n.claims, name, claimNames)
+	}
+	for name := range v.RejectedClaims {
+		n.claims = addName(n.claims, name, claimNames)
+	}
+	for name := range v.MachineClaims {
+		n.claims = addName(n.claims, name, claimNames)
+	}
+}
+
+// addName adds name to list unless it is there or known.
+func addName(list []string, name string, known []string) []string {
+	if slices.Contains(list, name) || slices.Contains(known, name) {
+		return list
+	}
+	return append(list, name)
 }
 
 // faults collects the faults of a Verifier. Each names a field first.
@@ -128,12 +219,49 @@ func (r *Rules) validate(f *faults) {
 			f.add("RejectedHeader has %q, want other parameters", name)
 		}
 	}
+	r.validateClaims(f)
 	if r.Audience != AudienceRequired && r.Audience != AudienceIfPresent {
 		f.add("Audience is %d, want AudienceRequired or AudienceIfPresent", int(r.Audience))
 	}
 	if r.MaxBytes < 0 || r.MaxBytes > LargestMaxSize {
 		f.add("MaxBytes is %d, want 0 to %d", r.MaxBytes, LargestMaxSize)
 	}
+}
+
+func (r *Rules) validateClaims(f *faults) {
+	for _, rule := range []struct {
+		field string
+		names []string
+	}{
+		{"RequiredValues", slices.Sorted(maps.Keys(r.RequiredValues))},
+		{"RejectedClaims", slices.Sorted(maps.Keys(r.RejectedClaims))},
+		{"MachineClaims", slices.Sorted(maps.Keys(r.MachineClaims))},
+	} {
+		for _, name := range rule.names {
+			if name == "" || slices.Contains(claimNames, name) {
+				f.add("%s has %q, want other claims", rule.field, name)
+			}
+		}
+	}
+	for name, values := range r.RequiredValues {
+		if len(values) == 0 || slices.Contains(values, "") {
+			f.add("RequiredValues has %q for %q, want the accepted values", values, name)
+		}
+	}
+	if slices.Contains(r.Audiences, "") {
+		f.add("Audiences has an empty name")
+	}
+	if slices.Contains(r.BoundClients, "") {
+		f.add("BoundClients has an empty name")
+	}
+	if r.bindsWithoutAudience() && r.Audience == AudienceIfPresent {
+		f.add("BoundClients and BoundScopePrefix have no effect if Audience is AudienceIfPresent; use AudienceRequired")
+	}
+}
+
+// bindsWithoutAudience reports whether a token without "aud" can be bound to this server.
+func (r *Rules) bindsWithoutAudience() bool {
+	return len(r.BoundClients) > 0 || r.BoundScopePrefix != ""
 }
 
 func (v *Verifier) leeway() time.Duration {
@@ -167,15 +295,22 @@ func (v *Verifier) checkIssuer(c *claims) error {
 	if c.issuer == "" {
 		return &Error{Reason: reason.MissingClaim, Claim: "iss"}
 	}
-	if c.issuer != v.Issuer {
-		return &Error{Reason: reason.WrongIssuer, Claim: "iss", Got: quote.String(c.issuer), Want: quote.String(v.Issuer)}
+	if !slices.Contains(v.Issuers, c.issuer) {
+		return wrongIssuer(c.issuer, v.Issuers)
 	}
 	return nil
+}
+
+func wrongIssuer(got string, want []string) error {
+	return &Error{Reason: reason.WrongIssuer, Claim: "iss", Got: quote.String(got), Want: quote.OneOf(want)}
 }
 
 // checkClaims checks all other claims, once the signature is verified.
 func (v *Verifier) checkClaims(c *claims, now time.Time) error {
 	if err := v.checkRequired(c); err != nil {
+		return err
+	}
+	if err := v.checkKind(c); err != nil {
 		return err
 	}
 	if err := v.checkTimes(c, now); err != nil {
@@ -201,6 +336,41 @@ func (v *Verifier) checkRequired(c *claims) error {
 	return nil
 }
 
+// checkKind checks the claims that distinguish access tokens from other tokens.
+func (r *Rules) checkKind(c *claims) error {
+	for _, m := range c.others {
+		for value, kind := range r.RejectedClaims[m.name] {
+			if marks(m.value, value) {
+				return &Error{Reason: reason.WrongType, Claim: m.name, Got: quote.String(kind), Want: quote.String("access token")}
+			}
+		}
+	}
+	for name, values := range r.RequiredValues {
+		value := c.others.get(name)
+		if value == "" {
+			return &Error{Reason: reason.MissingClaim, Claim: name}
+		}
+		if !slices.ContainsFunc(values, func(want string) bool { return matches(value, want) }) {
+			return &Error{Reason: reason.WrongClaim, Claim: name, Got: quote.String(value), Want: quote.OneOf(values)}
+		}
+	}
+	return nil
+}
+
+// isMachine reports whether the token was issued to a machine: to a client that signed in
+// as itself, without a user.
+func (r *Rules) isMachine(c *claims) bool {
+	if c.client != "" && c.client == c.subject {
+		return true
+	}
+	for _, m := range c.others {
+		if slices.ContainsFunc(r.MachineClaims[m.name], func(value string) bool { return marks(m.value, value) }) {
+			return true
+		}
+	}
+	return false
+}
+
 func (v *Verifier) checkTimes(c *claims, now time.Time) error {
 	if !now.Before(c.expiry.Add(v.leeway())) {
 		return &Error{Reason: reason.Expired, Claim: "exp", Got: now.Sub(c.expiry).Truncate(time.Second).String() + " ago"}
@@ -220,16 +390,48 @@ func notYetValid(claim string, d time.Duration) error {
 }
 
 func (v *Verifier) checkAudience(c *claims) error {
-	if !c.hasAudience {
+	accepted := func(name string) bool {
+		return name != "" && (slices.Contains(v.Resources, name) || slices.Contains(v.Rules.Audiences, name))
+	}
+	switch {
+	case v.isUnbound(c):
+		if v.bindsWithoutAudience() {
+			return v.checkBinding(c)
+		}
 		if v.Audience == AudienceIfPresent {
 			return nil
 		}
-		return &Error{Reason: reason.Unbound, Claim: "aud", Want: quote.OneOf(v.Audiences)}
+		return &Error{Reason: reason.Unbound, Claim: "aud", Want: v.wantedAudience()}
+	case slices.ContainsFunc(c.audience, accepted):
+		return nil
 	}
-	for _, name := range c.audience {
-		if name != "" && slices.Contains(v.Audiences, name) {
-			return nil
+	return &Error{Reason: reason.WrongAudience, Claim: "aud", Got: quote.List(c.audience), Want: v.wantedAudience()}
+}
+
+// isUnbound reports whether the token has no "aud".
+func (v *Verifier) isUnbound(c *claims) bool {
+	return !c.hasAudience || v.bindsWithoutAudience() && len(c.audience) == 0
+}
+
+// checkBinding checks the client and the scopes of a token without "aud".
+func (r *Rules) checkBinding(c *claims) error {
+	if len(r.BoundClients) > 0 && !slices.Contains(r.BoundClients, c.client) {
+		return &Error{Reason: reason.WrongAudience, Claim: claimClient, Got: quote.String(c.client), Want: quote.OneOf(r.BoundClients)}
+	}
+	prefixed := func(scope string) bool {
+		return len(scope) > len(r.BoundScopePrefix) && strings.HasPrefix(scope, r.BoundScopePrefix)
+	}
+	if r.BoundScopePrefix != "" && !slices.ContainsFunc(c.scopes, prefixed) {
+		return &Error{
+			Reason: reason.WrongAudience,
+			Claim:  claimScopes,
+			Got:    quote.List(c.scopes),
+			Want:   quote.String(r.BoundScopePrefix + "…"),
 		}
 	}
-	return &Error{Reason: reason.WrongAudience, Claim: "aud", Got: quote.List(c.audience), Want: quote.OneOf(v.Audiences)}
+	return nil
+}
+
+func (v *Verifier) wantedAudience() string {
+	return quote.OneOf(slices.Concat(v.Resources, v.Rules.Audiences))
 }

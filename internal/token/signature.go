@@ -6,14 +6,17 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/hmac"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/jose"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
@@ -51,6 +54,26 @@ func (c *compact) checkSignature(ctx context.Context, h *header, issued time.Tim
 		return 0, rejection
 	}
 	return newest, s.checkAny(newer)
+}
+
+// secretGeneration is the generation of a Verifier.Secret, which never changes.
+const secretGeneration = 1
+
+// checkMAC checks that the signature is the HMAC with SHA-256 of the secret.
+func (c *compact) checkMAC(secret []byte) error {
+	signature, err := c.decodeSignature()
+	if err != nil {
+		return err
+	}
+	if len(secret) < MinSecret {
+		return &Error{Reason: reason.BadSignature, Err: errors.New("the secret is too short")}
+	}
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(c.signed))
+	if !hmac.Equal(mac.Sum(nil), signature) {
+		return &Error{Reason: reason.BadSignature}
+	}
+	return nil
 }
 
 // ambiguous reports whether neither the header nor its algorithm says which of keys, all
@@ -190,28 +213,39 @@ func (s *signed) digest() []byte {
 	}
 }
 
+// derOverhead is how many bytes an ECDSA-Sig-Value is longer than its two numbers at most:
+// three for the sequence, and three for each of them.
+const derOverhead = 9
+
 // asn1 returns the two halves of the signature (RFC 7518 §3.4) as an ECDSA-Sig-Value
-// (RFC 3279 §2.2.3). crypto/ecdsa reads that directly; from big.Int values it would
-// first write the same.
+// (RFC 3279 §2.2.3), or nil if one of them is zero, which is no valid signature (FIPS
+// 186-5 §6.4.2). crypto/ecdsa reads that directly; from big.Int values it would first
+// write the same.
 func (s *signed) asn1() []byte {
 	half := len(s.signature) / 2
-	integers := make([]byte, 0, len(s.signature)+2*len("\x02\x20\x00"))
-	integers = appendInteger(integers, s.signature[:half])
-	integers = appendInteger(integers, s.signature[half:])
-	length := []byte{byte(len(integers))}
-	if len(integers) > 0x7f { // P-521
-		length = []byte{0x81, byte(len(integers))}
+	b := cryptobyte.NewFixedBuilder(make([]byte, 0, len(s.signature)+derOverhead))
+	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		addInteger(b, s.signature[:half])
+		addInteger(b, s.signature[half:])
+	})
+	encoded, err := b.Bytes()
+	if err != nil {
+		return nil
 	}
-	return slices.Concat([]byte{0x30}, length, integers)
+	return encoded
 }
 
-// appendInteger appends n, an unsigned number of at most 66 bytes, as an ASN.1 INTEGER.
-func appendInteger(dst, n []byte) []byte {
+// addInteger adds n, an unsigned number, as an ASN.1 INTEGER. Zero is an error.
+func addInteger(b *cryptobyte.Builder, n []byte) {
 	n = bytes.TrimLeft(n, "\x00")
-	if len(n) == 0 || n[0] > 0x7f { // the first bit is the sign
-		dst = append(dst, 2, byte(len(n)+1), 0)
-	} else {
-		dst = append(dst, 2, byte(len(n)))
+	if len(n) == 0 {
+		b.SetError(errors.New("zero"))
+		return
 	}
-	return append(dst, n...)
+	b.AddASN1(asn1.INTEGER, func(b *cryptobyte.Builder) {
+		if n[0] > 0x7f { // the first bit is the sign
+			b.AddUint8(0)
+		}
+		b.AddBytes(n)
+	})
 }

@@ -18,11 +18,11 @@ type Token struct {
 
 	Issuer   string // "iss"
 	Subject  string // "sub"; together with Issuer the principal
-	ClientID string // "client_id", else "azp"; may be empty
+	ClientID string // the first of Verifier.ClientClaims; may be empty
 	ID       string // "jti"; may be empty
 
 	Audience []string // "aud"; nil without one
-	Scopes   []string // "scope", else "scp"
+	Scopes   []string // the first of Verifier.ScopeClaims
 
 	Expiry    time.Time // "exp"
 	NotBefore time.Time // "nbf"; zero without one
@@ -30,42 +30,18 @@ type Token struct {
 
 	Payload    string // the claims as the issuer wrote them: one JSON object
 	Generation uint64 // of the keys that verified the signature; see Keys
-	Bound      bool   // whether the token has "aud", which then names this server
+	Bound      bool   // whether "aud" names this server, or Rules.BoundClients and BoundScopePrefix do
+	Machine    bool   // whether the token was issued to a machine and not to a user
 }
 
 // Verify returns the access token that raw is, by the issuer's keys and at the time now.
 //
 // If the token breaks a rule, the error is an [*Error]. If its key is not available, the
-// error is a [*KeyError]. Verify is safe for concurrent use.
+// error is a [*KeyError]. Verify is safe for concurrent use. For many tokens, use a [Set],
+// which prepares the rules once.
 func (v *Verifier) Verify(ctx context.Context, raw string, keys Keys, now time.Time) (*Token, error) {
-	jws, err := split(raw, v.maxBytes())
-	if err != nil {
-		return nil, err
-	}
-	h, err := parseHeader(jws.header, v.RejectedHeader)
-	if err != nil {
-		return nil, malformed("header", err)
-	}
-	if err := v.checkHeader(&h); err != nil {
-		return nil, err
-	}
-	c, err := parseClaims(jws.payload, v.RequiredClaims)
-	if err != nil {
-		return nil, err
-	}
-	if err := v.checkIssuer(&c); err != nil {
-		return nil, err
-	}
-	generation, err := jws.checkSignature(ctx, &h, c.issued, keys)
-	if err != nil {
-		return nil, err
-	}
-	if err := v.checkClaims(&c, now); err != nil {
-		return nil, err
-	}
-	t := c.token(jws.payload)
-	t.Type, t.Algorithm, t.KeyID, t.Generation = h.typ, h.algorithm, h.keyID, generation
-	return t, nil
+	t, _, err := NewSet(Member{v, keys}).Verify(ctx, raw, now)
+	return t, err
 }
 
 // VerifyClaims returns the access token whose claims are payload, one JSON object
@@ -82,17 +58,22 @@ func (v *Verifier) VerifyClaims(payload []byte, now time.Time) (*Token, error) {
 	if err := checkActive(text); err != nil {
 		return nil, err
 	}
-	c, err := parseClaims(text, v.RequiredClaims)
+	var n names
+	n.add(v)
+	c, err := parseClaims(text, n.claims)
 	if err != nil {
 		return nil, err
 	}
 	if err := v.checkIssuer(&c); err != nil {
 		return nil, err
 	}
+	if err := c.readOptional(v.clientClaims(), v.scopeClaims()); err != nil {
+		return nil, err
+	}
 	if err := v.checkClaims(&c, now); err != nil {
 		return nil, err
 	}
-	return c.token(text), nil
+	return v.token(&c, text), nil
 }
 
 // checkActive rejects an introspection answer unless its member "active" is the boolean
@@ -121,18 +102,19 @@ func checkActive(answer string) error {
 }
 
 // token returns the token with the claims c, whose text is payload.
-func (c *claims) token(payload string) *Token {
+func (v *Verifier) token(c *claims, payload string) *Token {
 	return &Token{
 		Issuer:    c.issuer,
 		Subject:   c.subject,
-		ClientID:  c.client(),
+		ClientID:  c.client,
 		ID:        c.id,
 		Audience:  c.audience,
-		Scopes:    c.scopes(),
+		Scopes:    c.scopes,
 		Expiry:    c.expiry,
 		NotBefore: c.notBefore,
 		IssuedAt:  c.issued,
 		Payload:   payload,
-		Bound:     c.hasAudience,
+		Bound:     !v.isUnbound(c) || v.bindsWithoutAudience(),
+		Machine:   v.isMachine(c),
 	}
 }

@@ -87,7 +87,7 @@ func TestVerifyForms(t *testing.T) {
 		{name: "no type allowed", draft: valid.withHeader("typ", nil), rules: func(v *token.Verifier) { v.Types = []string{""} }, field: typ, want: ""},
 		{name: "unknown category", draft: valid.withHeader("cat", "cl_I7d4PD111III"), field: typ, want: "at+jwt"},
 		{name: "audience list", draft: valid.with("aud", []string{"https://a.example", resource}), field: audience, want: []string{"https://a.example", resource}},
-		{name: "second audience of the server", draft: valid.with("aud", "urn:mcp"), rules: func(v *token.Verifier) { v.Audiences = []string{resource, "urn:mcp"} }, field: bound, want: true},
+		{name: "second audience of the server", draft: valid.with("aud", "urn:mcp"), rules: func(v *token.Verifier) { v.Resources = []string{resource, "urn:mcp"} }, field: bound, want: true},
 		{name: "no audience, if present", draft: valid.with("aud", nil), rules: ifPresent, field: bound, want: false},
 		{name: "audience, if present", draft: valid, rules: ifPresent, field: bound, want: true},
 		{name: "no client", draft: valid.with("client_id", nil), rules: noneRequired, field: client, want: ""},
@@ -474,19 +474,19 @@ func TestValidate(t *testing.T) {
 		wantErr string
 	}{
 		{"valid", func(*token.Verifier) {}, ""},
-		{"no issuer", func(v *token.Verifier) { v.Issuer = "" }, "Issuer is empty"},
+		{"no issuer", func(v *token.Verifier) { v.Issuers = nil }, "Issuers is [], want the names of the issuer"},
 		{"no algorithms", func(v *token.Verifier) { v.Algorithms = nil }, `Algorithms is empty, want some of ["ES256" "ES384" "ES512" "Ed25519" "EdDSA" "PS256" "PS384" "PS512" "RS256" "RS384" "RS512"]`},
 		{"HMAC", func(v *token.Verifier) { v.Algorithms = []string{"HS256"} }, `Algorithms has "HS256", want some of ["ES256" "ES384" "ES512" "Ed25519" "EdDSA" "PS256" "PS384" "PS512" "RS256" "RS384" "RS512"]`},
 		{"no types", func(v *token.Verifier) { v.Types = nil }, `Types is empty, want "at+jwt" or the issuer's own type`},
 		{"rejected type", func(v *token.Verifier) { v.RejectedHeader = map[string]map[string]string{"typ": {}} }, `RejectedHeader has "typ", want other parameters`},
 		{"policy", func(v *token.Verifier) { v.Audience = 2 }, "Audience is 2, want AudienceRequired or AudienceIfPresent"},
-		{"no audiences", func(v *token.Verifier) { v.Audiences = nil }, "Audiences is [], want the names of this server"},
-		{"empty audience", func(v *token.Verifier) { v.Audiences = []string{""} }, `Audiences is [""], want the names of this server`},
+		{"no audiences", func(v *token.Verifier) { v.Resources = nil }, "Resources is [], want the names of this server"},
+		{"empty audience", func(v *token.Verifier) { v.Resources = []string{""} }, `Resources is [""], want the names of this server`},
 		{"leeway below", func(v *token.Verifier) { v.Leeway = -1 }, "Leeway is -1ns, want 0 to 2m0s"},
 		{"leeway above", func(v *token.Verifier) { v.Leeway = time.Hour }, "Leeway is 1h0m0s, want 0 to 2m0s"},
 		{"size below", func(v *token.Verifier) { v.MaxBytes = -1 }, "MaxBytes is -1, want 0 to 65536"},
 		{"size above", func(v *token.Verifier) { v.MaxBytes = 64<<10 + 1 }, "MaxBytes is 65537, want 0 to 65536"},
-		{"two faults", func(v *token.Verifier) { v.Issuer, v.Types = "", nil }, "Issuer is empty\nTypes is empty, want \"at+jwt\" or the issuer's own type"},
+		{"two faults", func(v *token.Verifier) { v.Issuers, v.Types = nil, nil }, "Issuers is [], want the names of the issuer\nTypes is empty, want \"at+jwt\" or the issuer's own type"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -518,8 +518,8 @@ func TestFaultyVerifierRejects(t *testing.T) {
 		{"zero", token.Verifier{}, reason.WrongAlgorithm},
 		{"no types", token.Verifier{Rules: token.Rules{Algorithms: []string{"RS256"}}}, reason.WrongType},
 		{"no issuer", token.Verifier{Rules: algorithmAndType}, reason.WrongIssuer},
-		{"no audiences", token.Verifier{Rules: algorithmAndType, Issuer: issuer}, reason.WrongAudience},
-		{"policy", token.Verifier{Rules: unknownPolicy, Issuer: issuer}, reason.WrongAudience},
+		{"no audiences", token.Verifier{Rules: algorithmAndType, Issuers: []string{issuer}}, reason.WrongAudience},
+		{"policy", token.Verifier{Rules: unknownPolicy, Issuers: []string{issuer}}, reason.WrongAudience},
 		{"negative size", token.Verifier{Rules: token.Rules{MaxBytes: -1}}, reason.TooLarge},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -18,9 +18,9 @@ const (
 	maxDateText = 40
 )
 
-// textOrNull returns the characters of a JSON string, or "" for null.
+// textOrNull returns the characters of a JSON string, or "" for no value.
 func textOrNull(v string) (string, error) {
-	if strictjson.Kind(v) == 'n' {
+	if v == "" {
 		return "", nil
 	}
 	return strictjson.Text(v)
@@ -39,16 +39,21 @@ func texts(v string) ([]string, error) {
 }
 
 // scopes returns the words of a string, which only spaces separate (RFC 6749 §3.3),
-// or the items of an array of strings, or nil for null.
+// or the items of an array of strings, or nil for no value.
 func scopes(v string) ([]string, error) {
-	switch strictjson.Kind(v) {
-	case 'n':
+	if v == "" {
 		return nil, nil
-	case '"':
+	}
+	if strictjson.Kind(v) == '"' {
 		s, err := strictjson.Text(v)
-		return slices.DeleteFunc(strings.Split(s, " "), func(word string) bool { return word == "" }), err
+		return words(s), err
 	}
 	return texts(v)
+}
+
+// words returns the words of s, which only spaces separate.
+func words(s string) []string {
+	return slices.DeleteFunc(strings.Split(s, " "), func(word string) bool { return word == "" })
 }
 
 // date returns a NumericDate: seconds since 1970, fractions allowed (RFC 7519 §2).

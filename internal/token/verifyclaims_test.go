@@ -20,8 +20,8 @@ func TestVerifyClaims(t *testing.T) {
 			SubjectPrefix:  "user_",
 			Audience:       token.AudienceIfPresent,
 		},
-		Issuer:    "https://issuer.example.com",
-		Audiences: []string{"https://mcp.example.com/mcp"},
+		Issuers:   []string{"https://issuer.example.com"},
+		Resources: []string{"https://mcp.example.com/mcp"},
 	}
 	const rest = `"client_id":"c","sub":"user_1","exp":1800000060`
 	const issuer = `"iss":"https://issuer.example.com"`

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -48,12 +47,7 @@ const (
 
 // Secret is a secret key of Clerk, "sk_test_…" or "sk_live_…". Printed, logged or
 // encoded as JSON, it is "[redacted]". The key itself is string(s).
-type Secret string
-
-func (Secret) String() string               { return "[redacted]" }
-func (Secret) GoString() string             { return "[redacted]" }
-func (Secret) LogValue() slog.Value         { return slog.StringValue("[redacted]") }
-func (Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+type Secret = gatehouse.Secret
 
 // backend is Clerk's Backend API with the secret key of an instance. Plain http, which only
 // an API on loopback may use, does not leave this machine, so that the key does not either.
