@@ -24,7 +24,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
@@ -244,6 +246,17 @@ func checkSum(file, want string) error {
 		return fmt.Errorf("the SHA-256 of %s is %s, want %s; remove the file to download it again", file, got, want)
 	}
 	return nil
+}
+
+// writeCertificate writes a certificate to a file, as PEM, and returns the path.
+func writeCertificate(t testing.TB, certificate *x509.Certificate) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "certificate.pem")
+	block := &pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}
+	if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // installed runs install unless it ran in a folder for the same version before.

@@ -51,6 +51,24 @@ func getJSON[T any](t testing.TB, documentURL string) T {
 	return v
 }
 
+// getDocument fetches a JSON document, or nil if the server has none at this URL.
+func getDocument(t testing.TB, documentURL string) map[string]any {
+	t.Helper()
+	resp, err := get(within(t, stepTime), documentURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode == http.StatusNotFound {
+		resp.Body.Close()
+		return nil
+	}
+	document, err := decode[map[string]any](resp)
+	if err != nil {
+		t.Fatalf("%s: %v", documentURL, err)
+	}
+	return document
+}
+
 // decode reads the JSON of an answer, whose status must be 200 or 201.
 func decode[T any](resp *http.Response) (v T, err error) {
 	defer resp.Body.Close()
