@@ -3,9 +3,11 @@
 package providers
 
 import (
+	"net/url"
 	"slices"
 	"testing"
 
+	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 )
@@ -48,4 +50,32 @@ func recordedKeys(t testing.TB, keysURL string) map[string]any {
 		}
 	}
 	return set
+}
+
+// refresh uses the refresh token of an answer.
+func (c oauthClient) refresh(t testing.TB, issued tokens) tokens {
+	t.Helper()
+	answer, err := c.grant(within(t, stepTime), url.Values{
+		"grant_type":    {"refresh_token"},
+		"refresh_token": {issued.Refresh},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+// lookalike is a token, and the reason why the guard must reject it; "" means that the guard
+// must accept it.
+type lookalike struct {
+	name, token string
+	want        gatehouse.Reason
+}
+
+// wantReasons checks all tokens.
+func (e *endpoint) wantReasons(t *testing.T, tokens []lookalike) {
+	t.Helper()
+	for _, l := range tokens {
+		e.wantReason(t, l.token, l.name, l.want)
+	}
 }

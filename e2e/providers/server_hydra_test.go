@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,8 @@ const (
 	hydraScope   = "notes:read"
 	// hydraScopes are what a registered client may request.
 	hydraScopes = "openid offline_access " + hydraScope
+	// hydraPrefix is how opaque access tokens begin.
+	hydraPrefix = "ory_at_"
 )
 
 // Values of Hydra's setting strategies.access_token.
@@ -105,26 +108,48 @@ func (h hydra) consentApp() http.Handler {
 		h.accept(w, r, "login", map[string]any{"subject": hydraSubject})
 	})
 	mux.HandleFunc("GET /consent", func(w http.ResponseWriter, r *http.Request) {
-		var asked struct {
-			Scopes  []string `json:"requested_scope"`
-			Request string   `json:"request_url"`
-		}
-		if err := h.call(r.Context(), http.MethodGet, h.challengeURL(r, "consent", ""), nil, &asked); err != nil {
-			http.Error(w, err.Error(), http.StatusBadGateway)
-			return
-		}
-		request, err := url.Parse(asked.Request)
+		scopes, resources, err := h.consentRequest(r)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}
 		h.accept(w, r, "consent", map[string]any{
-			"grant_scope":                 asked.Scopes,
-			"grant_access_token_audience": request.Query()["resource"],
+			"grant_scope":                 scopes,
+			"grant_access_token_audience": resources,
 			"session":                     map[string]any{"id_token": map[string]any{"email": "ada@example.com"}},
 		})
 	})
 	return mux
+}
+
+// consentRequest returns what the client of a consent request asks for. The resources become
+// audiences of the client: the consent itself works without, but then the client can get no
+// token with its refresh token.
+func (h hydra) consentRequest(r *http.Request) (scopes, resources []string, err error) {
+	var asked struct {
+		Scopes  []string `json:"requested_scope"`
+		Request string   `json:"request_url"`
+		Client  struct {
+			ID       string   `json:"client_id"`
+			Audience []string `json:"audience"`
+		} `json:"client"`
+	}
+	if err := h.call(r.Context(), http.MethodGet, h.challengeURL(r, "consent", ""), nil, &asked); err != nil {
+		return nil, nil, err
+	}
+	request, err := url.Parse(asked.Request)
+	if err != nil {
+		return nil, nil, err
+	}
+	resources = request.Query()["resource"]
+	change := []map[string]any{{
+		"op":    "replace",
+		"path":  "/audience",
+		"value": slices.Concat(asked.Client.Audience, resources),
+	}}
+	var changed json.RawMessage
+	err = h.call(r.Context(), http.MethodPatch, h.admin+"/clients/"+url.PathEscape(asked.Client.ID), change, &changed)
+	return asked.Scopes, resources, err
 }
 
 // accept accepts the login or consent that r is about, and sends the user back to Hydra.
@@ -224,63 +249,103 @@ func (h hydra) introspect(ctx context.Context, token string) (json.RawMessage, e
 	return decode[json.RawMessage](resp)
 }
 
-// introspectAccessToken is like introspect, but a refresh token is inactive: Hydra describes
-// that too, with the same audience.
-func (h hydra) introspectAccessToken(ctx context.Context, token string) (json.RawMessage, error) {
-	answer, err := h.introspect(ctx, token)
-	if err != nil {
-		return nil, err
-	}
-	var kind struct {
-		Use string `json:"token_use"`
-	}
-	if err := json.Unmarshal(answer, &kind); err != nil {
-		return nil, err
-	}
-	if kind.Use != "access_token" {
-		return nil, gatehouse.ErrInactive
-	}
-	return answer, nil
-}
-
-// TestHydraOpaque signs in at a Hydra with its default strategy: opaque access tokens.
+// TestHydraOpaque signs in at a Hydra with its default strategy: opaque access tokens. All
+// tokens go to the introspection endpoint, which describes refresh tokens too.
 func TestHydraOpaque(t *testing.T) {
 	h := startHydra(t, hydraOpaque)
 	e := newEndpoint(t)
 	provider := gatehouse.OIDC(h.Issuer, hydraScope)
-	provider.Introspect = h.introspectAccessToken
+	provider.Introspect, provider.OpaqueOnly = h.introspect, true
+	provider.Tokens.RequiredValues = map[string][]string{"token_use": {"access_token"}}
 	e.protect(t, provider, nil)
 	client := h.registerClient(t)
-	h.checkWhoami(t, e, client)
+	h.checkWhoami(t, e, client.oauthClient)
 
-	mine := h.signIn(t, client, e.URL)
-	e.wantReason(t, mine.Access, "access token", "")
-	e.wantReason(t, mine.ID, "ID token", "wrong_type")
-	e.wantReason(t, mine.Refresh, "refresh token", "inactive")
-	e.wantReason(t, h.signIn(t, client, otherResource).Access, "token for another server", "wrong_audience")
-	e.wantReason(t, h.signIn(t, client).Access, "token without a resource", "wrong_audience")
+	mine := h.signIn(t, client.oauthClient, e.URL)
+	revoked := h.signIn(t, client.oauthClient, e.URL)
+	h.revoke(t, client.oauthClient, revoked.Access)
 	machine := h.machine(t, e.URL)
-	e.wantReason(t, machine, "token of a machine", "")
-	h.record(t, hydraOpaque, e.URL, client, mine, machine)
+	e.wantReasons(t, []lookalike{
+		{"access token", mine.Access, ""},
+		{"access token after a refresh", client.refresh(t, h.signIn(t, client.oauthClient, e.URL)).Access, ""},
+		{"ID token", mine.ID, "inactive"},
+		{"refresh token", mine.Refresh, "wrong_claim"},
+		{"token for another server", h.signIn(t, client.oauthClient, otherResource).Access, "wrong_audience"},
+		{"token without a resource", h.signIn(t, client.oauthClient).Access, "wrong_audience"},
+		{"token of a machine", machine, "machine_token"},
+		{"revoked token", revoked.Access, "inactive"},
+		{"registration access token", client.RegistrationToken, "inactive"},
+		{"forged token", hydraPrefix + "forged", "inactive"},
+	})
+	h.record(t, hydraOpaque, e.URL, client.oauthClient, mine, machine)
+
+	provider.AllowMachines = true
+	e.protect(t, provider, nil)
+	e.wantReason(t, machine, "token of a machine, which is allowed", "")
 }
 
 // TestHydraJWT signs in at a Hydra whose access tokens are JWTs.
 func TestHydraJWT(t *testing.T) {
 	h := startHydra(t, hydraJWT)
 	e := newEndpoint(t)
+	e.protect(t, h.jwtProvider(), nil)
+	client := h.registerClient(t)
+	h.checkWhoami(t, e, client.oauthClient)
+
+	mine := h.signIn(t, client.oauthClient, e.URL)
+	opaque := h.signIn(t, h.opaqueClient(t), e.URL)
+	machine := h.machine(t, e.URL)
+	e.wantReasons(t, []lookalike{
+		{"access token", mine.Access, ""},
+		{"access token after a refresh", client.refresh(t, h.signIn(t, client.oauthClient, e.URL)).Access, ""},
+		{"ID token", mine.ID, "wrong_type"},
+		{"refresh token", mine.Refresh, "opaque"},
+		{"token for another server", h.signIn(t, client.oauthClient, otherResource).Access, "wrong_audience"},
+		{"token without a resource", h.signIn(t, client.oauthClient).Access, "wrong_audience"},
+		{"token of a machine", machine, "machine_token"},
+		{"access token of a client with opaque tokens", opaque.Access, "opaque"},
+	})
+	h.record(t, hydraJWT, e.URL, client.oauthClient, mine, machine)
+}
+
+// TestHydraBoth puts introspection next to JWTs: at one Hydra, the setting
+// access_token_strategy of a client can differ from the strategy of the server. Only tokens with the
+// prefix of access tokens go to the introspection endpoint.
+func TestHydraBoth(t *testing.T) {
+	h := startHydra(t, hydraJWT)
+	e := newEndpoint(t)
+	provider := h.jwtProvider()
+	provider.Introspect, provider.OpaquePrefixes = h.introspect, []string{hydraPrefix}
+	e.protect(t, provider, nil)
+	client, other := h.registerClient(t), h.opaqueClient(t)
+	h.checkWhoami(t, e, client.oauthClient)
+	h.checkWhoami(t, e, other)
+
+	jwt, opaque := h.signIn(t, client.oauthClient, e.URL), h.signIn(t, other, e.URL)
+	revoked := h.signIn(t, other, e.URL)
+	h.revoke(t, other, revoked.Access)
+	revokedJWT := h.signIn(t, client.oauthClient, e.URL)
+	h.revoke(t, client.oauthClient, revokedJWT.Access)
+	e.wantReasons(t, []lookalike{
+		{"JWT", jwt.Access, ""},
+		{"opaque token", opaque.Access, ""},
+		{"ID token", jwt.ID, "wrong_type"},
+		{"refresh token of a client with JWTs", jwt.Refresh, "opaque"},
+		{"refresh token of a client with opaque tokens", opaque.Refresh, "opaque"},
+		{"opaque token for another server", h.signIn(t, other, otherResource).Access, "wrong_audience"},
+		{"revoked opaque token", revoked.Access, "inactive"},
+		// A JWT is valid until it expires: the server is not asked about it.
+		{"revoked JWT", revokedJWT.Access, ""},
+	})
+}
+
+// jwtProvider returns the settings for access tokens that are JWTs. Hydra signs ID tokens
+// with another key, which it publishes in the same place.
+func (h hydra) jwtProvider() gatehouse.Provider {
 	provider := gatehouse.OIDC(h.Issuer, hydraScope)
 	provider.Tokens.Types = []string{"JWT"}
-	e.protect(t, provider, nil)
-	client := h.registerClient(t)
-	h.checkWhoami(t, e, client)
-
-	mine := h.signIn(t, client, e.URL)
-	e.wantReason(t, mine.Access, "access token", "")
-	e.wantReason(t, mine.ID, "ID token", "wrong_audience")
-	e.wantReason(t, mine.Refresh, "refresh token", "opaque")
-	machine := h.machine(t, e.URL)
-	e.wantReason(t, machine, "token of a machine", "")
-	h.record(t, hydraJWT, e.URL, client, mine, machine)
+	provider.Tokens.RejectedClaims = map[string]map[string]string{"at_hash": {"": "ID token"}, "auth_time": {"": "ID token"}}
+	return provider
 }
 
 // record compares the documents and the tokens of h with those in the file of the strategy.
@@ -318,16 +383,65 @@ func (h hydra) record(t *testing.T, strategy, resource string, client oauthClien
 		h.Issuer, "https://hydra.example.com", resource, recordedResource, client.ID, "the-client-id")
 }
 
+// hydraClient is a client that is registered dynamically.
+type hydraClient struct {
+	oauthClient
+	RegistrationToken string // manages the registration (RFC 7592), and begins like an access token
+}
+
 // registerClient registers a client dynamically. The client of go-sdk v1.8 cannot do that at
 // Hydra: it expects the member jwks of the answer to be a string, and Hydra sends an object,
 // as RFC 7591 section 2 says.
-func (h hydra) registerClient(t *testing.T) oauthClient {
+func (h hydra) registerClient(t *testing.T) hydraClient {
 	t.Helper()
-	client, err := h.register(within(t, stepTime), hydraScopes)
-	if err != nil {
+	var answer struct {
+		ClientID          string `json:"client_id"`
+		RegistrationToken string `json:"registration_access_token"`
+	}
+	if err := h.call(within(t, stepTime), http.MethodPost, h.RegistrationEndpoint, hydraRegistration(), &answer); err != nil {
+		t.Fatal(err)
+	}
+	return hydraClient{
+		oauthClient:       oauthClient{server: h.authorizationServer, ID: answer.ClientID},
+		RegistrationToken: answer.RegistrationToken,
+	}
+}
+
+// opaqueClient registers a client that gets opaque tokens, which only an administrator can.
+func (h hydra) opaqueClient(t *testing.T) oauthClient {
+	t.Helper()
+	registration := hydraRegistration()
+	registration["access_token_strategy"] = hydraOpaque
+	client := oauthClient{server: h.authorizationServer}
+	if err := h.call(within(t, stepTime), http.MethodPost, h.admin+"/clients", registration, &client); err != nil {
 		t.Fatal(err)
 	}
 	return client
+}
+
+// hydraRegistration is what a public client registers with.
+func hydraRegistration() map[string]any {
+	return map[string]any{
+		"client_name":                "Gatehouse provider tests",
+		"redirect_uris":              []string{redirectURI},
+		"grant_types":                []string{"authorization_code", "refresh_token"},
+		"response_types":             []string{"code"},
+		"token_endpoint_auth_method": "none",
+		"scope":                      hydraScopes,
+	}
+}
+
+// revoke revokes a token of a client (RFC 7009).
+func (h hydra) revoke(t *testing.T, client oauthClient, token string) {
+	t.Helper()
+	resp, err := client.post(within(t, stepTime), h.Issuer+"/oauth2/revoke", url.Values{"token": {token}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("revoking a token: %s", resp.Status)
+	}
 }
 
 // checkWhoami signs the user in with the client of go-sdk and calls the tool whoami.
