@@ -105,33 +105,79 @@ func (d dex) signIn(t *testing.T, scope string) tokens {
 func TestDex(t *testing.T) {
 	e := newEndpoint(t)
 	d := startDex(t, e.URL)
-	scope := dexAudience + e.URL
-	provider := gatehouse.OIDC(d.Issuer, "openid", "groups", scope)
-	provider.Tokens.Types = []string{""} // Dex writes no typ
-	e.protect(t, provider, nil)
+	e.protect(t, d.provider(e.URL), nil)
+	mine := d.signIn(t, dexScopes(e.URL))
+	d.checkWhoami(t, e, decodeJWT(t, mine.Access))
 
-	mine := d.signIn(t, "openid groups offline_access "+scope)
-	e.wantReason(t, mine.Access, "access token", "")
-	e.wantReason(t, mine.Refresh, "refresh token", "opaque")
-	e.wantReason(t, d.signIn(t, "openid").Access, "token for the client itself", "wrong_audience")
-	refreshed, err := d.client.grant(within(t, stepTime), url.Values{
-		"grant_type":    {"refresh_token"},
-		"refresh_token": {mine.Refresh},
+	refreshed := d.client.refresh(t, mine)
+	own := d.signIn(t, "openid groups")
+	e.wantReasons(t, []lookalike{
+		{"access token", mine.Access, ""},
+		{"access token after a refresh", refreshed.Access, ""},
+		{"ID token", mine.ID, "wrong_type"},
+		// Without c_hash, an ID token is the same as an access token: same claims, same
+		// audience, same lifetime.
+		{"ID token after a refresh", refreshed.ID, ""},
+		{"refresh token", mine.Refresh, "opaque"},
+		{"token for the client itself", own.Access, "wrong_audience"},
+		{"ID token for the client itself", own.ID, "wrong_type"},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Log(decodeJWT(t, mine.Access), decodeJWT(t, mine.ID), decodeJWT(t, refreshed.ID), decodeJWT(t, refreshed.Access))
-	got := whoamiOf(t, e, d.client.goSDK(d.browser(t)))
+	d.record(t, e.URL, map[string]string{
+		"access token":                mine.Access,
+		"ID token":                    mine.ID,
+		"ID token after a refresh":    refreshed.ID,
+		"token for the client itself": own.Access,
+	})
+}
+
+// dexScopes are what a client requests for an MCP server.
+func dexScopes(resource string) string {
+	return "openid groups offline_access " + dexAudience + resource
+}
+
+// provider returns the settings for Dex. Tokens contain no scopes. The scope of the audience
+// is advertised, so that clients request it.
+func (d dex) provider(resource string) gatehouse.Provider {
+	provider := gatehouse.OIDC(d.Issuer, "openid", "groups", dexAudience+resource)
+	provider.Tokens.Types = []string{""} // Dex writes no typ
+	provider.Tokens.RejectedClaims = map[string]map[string]string{"c_hash": {"": "ID token"}}
+	provider.Claims.Client = []string{"azp"}
+	provider.Claims.Roles = []gatehouse.ClaimPath{{"groups"}}
+	return provider
+}
+
+// checkWhoami signs the user in with the client of go-sdk, which is registered already, and
+// calls the tool whoami. The claims are those of an access token of the same user.
+func (d dex) checkWhoami(t *testing.T, e *endpoint, token jwt) {
+	t.Helper()
+	subject, _ := token.Claims["sub"].(string)
 	want := caller{
 		Issuer:      d.Issuer,
-		Subject:     decodeJWT(t, mine.Access).Claims["sub"].(string),
+		Subject:     subject,
 		Client:      dexClient,
 		Scopes:      []string{},
-		Roles:       []string{},
+		Roles:       []string{"engineering"},
 		Permissions: []string{},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, whoamiOf(t, e, d.client.goSDK(d.browser(t)))); diff != "" {
 		t.Errorf("whoami (-want +got):\n%s", diff)
 	}
+}
+
+// record compares documents and tokens with those in a file.
+func (d dex) record(t *testing.T, resource string, issued map[string]string) {
+	t.Helper()
+	r := recording{
+		Server: "Dex " + dexProgram.tag,
+		Documents: map[string]map[string]any{
+			"/dex/.well-known/openid-configuration": getJSON[map[string]any](t, d.Issuer+"/.well-known/openid-configuration"),
+			"/dex/keys":                             recordedKeys(t, d.JWKSURI),
+		},
+		Tokens: map[string]jwt{},
+	}
+	for name, token := range issued {
+		r.Tokens[name] = decodeJWT(t, token)
+	}
+	r.compare(t, "e2e/providers/testdata/recorded-dex.json",
+		d.Issuer, "https://dex.example.com/dex", resource, recordedResource)
 }

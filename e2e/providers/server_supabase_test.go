@@ -337,7 +337,6 @@ func TestSupabase(t *testing.T) {
 		"session token":                      user.session,
 		"session token of an anonymous user": anonymous.session,
 		"access token of an anonymous user":  theirs.Access,
-		"legacy API key":                     apiKey(t, "service_role"),
 	})
 }
 
