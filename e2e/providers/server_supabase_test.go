@@ -88,10 +88,7 @@ func startSupabase(t *testing.T, bind string) *supabase {
 	database.exec(t, supabaseSchema)
 	port := freePort(t)
 	s := &supabase{}
-	gateway := httptest.NewServer(http.StripPrefix(supabasePath, httputil.NewSingleHostReverseProxy(&url.URL{
-		Scheme: "http",
-		Host:   "127.0.0.1:" + port,
-	})))
+	gateway := httptest.NewServer(supabaseGateway("127.0.0.1:" + port))
 	t.Cleanup(gateway.Close)
 	site := httptest.NewServer(http.HandlerFunc(s.consent))
 	t.Cleanup(site.Close)
@@ -113,6 +110,21 @@ func startSupabase(t *testing.T, bind string) *supabase {
 	})
 	s.authorizationServer = discover(t, issuer+"/.well-known/openid-configuration")
 	return s
+}
+
+// supabaseGateway returns the part of a project's gateway that leads to Supabase Auth: its
+// path, and the metadata at the place of RFC 8414 section 3.1.
+func supabaseGateway(host string) http.Handler {
+	server := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: host})
+	mux := http.NewServeMux()
+	mux.Handle(supabasePath+"/", http.StripPrefix(supabasePath, server))
+	const metadata = "/.well-known/oauth-authorization-server"
+	mux.HandleFunc("GET "+metadata+supabasePath, func(w http.ResponseWriter, r *http.Request) {
+		r = r.Clone(r.Context())
+		r.URL.Path = metadata
+		server.ServeHTTP(w, r)
+	})
+	return mux
 }
 
 // supabaseEnv returns the settings of Supabase Auth as environment variables.
@@ -285,13 +297,12 @@ func apiKey(t *testing.T, role string) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// TestSupabaseBound signs in at a project with a hook that binds tokens to the MCP server.
-func TestSupabaseBound(t *testing.T) {
+// TestSupabase signs in at a project without a hook. The audience of a token is the project.
+func TestSupabase(t *testing.T) {
 	e := newEndpoint(t)
-	s := startSupabase(t, e.URL)
-	provider := gatehouse.OIDC(s.Issuer, "email")
-	provider.Tokens.Types = []string{"JWT"}
-	provider.Tokens.RequiredClaims = []string{"client_id"}
+	s := startSupabase(t, "")
+	provider := s.provider()
+	provider.Tokens.Audiences = []string{supabaseAudience}
 	e.protect(t, provider, nil)
 	user := s.signUp(t)
 	s.checkWhoami(t, e, user)
@@ -301,36 +312,21 @@ func TestSupabaseBound(t *testing.T) {
 		t.Fatal(err)
 	}
 	mine := s.signIn(t, client, e.URL)
-	e.wantReason(t, mine.Access, "access token", "")
-	e.wantReason(t, user.session, "session token", "missing_claim")
-	e.wantReason(t, mine.ID, "ID token", "wrong_audience")
-	e.wantReason(t, mine.Refresh, "refresh token", "opaque")
-	e.wantReason(t, apiKey(t, "service_role"), "legacy API key", "wrong_algorithm")
-	s.record(t, "recorded-hook.json", e.URL, client, map[string]string{
-		"access token":  mine.Access,
-		"ID token":      mine.ID,
-		"session token": user.session,
-	})
-}
-
-// TestSupabase signs in at a project without a hook.
-func TestSupabase(t *testing.T) {
-	e := newEndpoint(t)
-	s := startSupabase(t, "")
-	provider := gatehouse.OIDC(s.Issuer, "email")
-	provider.Tokens.Types = []string{"JWT"}
-	provider.Tokens.RequiredClaims = []string{"client_id"}
-	e.protect(t, provider, nil)
-	user := s.signUp(t)
-
-	client, err := s.register(within(t, stepTime), supabaseScopes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mine := s.signIn(t, client, e.URL)
-	e.wantReason(t, mine.Access, "access token", "wrong_audience")
+	other := s.signIn(t, client, otherResource)
 	anonymous := s.signUpAnonymously(t)
 	theirs := s.signIn(t, client, e.URL)
+	e.wantReasons(t, []lookalike{
+		{"access token", mine.Access, ""},
+		{"access token after a refresh", client.refresh(t, mine).Access, ""},
+		{"session token", user.session, "missing_claim"},
+		{"ID token", mine.ID, "wrong_type"},
+		{"refresh token", mine.Refresh, "opaque"},
+		{"legacy API key", apiKey(t, "service_role"), "wrong_algorithm"},
+		{"session token of an anonymous user", anonymous.session, "missing_claim"},
+		{"access token of an anonymous user", theirs.Access, "wrong_type"},
+		// Supabase does not say in a token for which server it is.
+		{"access token for another server", other.Access, ""},
+	})
 	s.record(t, "recorded-project.json", e.URL, client, map[string]string{
 		"access token":                       mine.Access,
 		"ID token":                           mine.ID,
@@ -338,6 +334,49 @@ func TestSupabase(t *testing.T) {
 		"session token of an anonymous user": anonymous.session,
 		"access token of an anonymous user":  theirs.Access,
 	})
+}
+
+// TestSupabaseBound signs in at a project with a hook that binds tokens to the MCP server.
+func TestSupabaseBound(t *testing.T) {
+	e := newEndpoint(t)
+	s := startSupabase(t, e.URL)
+	e.protect(t, s.provider(), nil)
+	user := s.signUp(t)
+	s.checkWhoami(t, e, user)
+
+	client, err := s.register(within(t, stepTime), supabaseScopes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := s.signIn(t, client, e.URL)
+	e.wantReasons(t, []lookalike{
+		{"access token", mine.Access, ""},
+		{"access token after a refresh", client.refresh(t, mine).Access, ""},
+		{"session token", user.session, "missing_claim"},
+		{"ID token", mine.ID, "wrong_type"},
+	})
+	s.record(t, "recorded-hook.json", e.URL, client, map[string]string{
+		"access token":  mine.Access,
+		"ID token":      mine.ID,
+		"session token": user.session,
+	})
+
+	// The same token at another MCP server of the project.
+	next := newEndpoint(t)
+	next.protect(t, s.provider(), nil)
+	next.wantReason(t, mine.Access, "access token for another server", "wrong_audience")
+}
+
+// provider returns the settings for a project whose tokens are bound to the MCP server.
+func (s *supabase) provider() gatehouse.Provider {
+	provider := gatehouse.OIDC(s.Issuer, "email")
+	provider.Tokens.Types = []string{"JWT"}
+	provider.Tokens.RequiredClaims = []string{"client_id"} // which session tokens lack
+	provider.Tokens.RejectedClaims = map[string]map[string]string{
+		"auth_time":    {"": "ID token"},
+		"is_anonymous": {"true": "token of an anonymous user"},
+	}
+	return provider
 }
 
 // checkWhoami signs the user in with the client of go-sdk, which registers dynamically, and
