@@ -38,27 +38,32 @@ var layers = map[string]int{
 
 	".": 3,
 
-	"provider/clerk": 4,
+	"provider/internal/endpoint": 2,
 
-	"serve": 5,
+	"provider/internal/setting": 4,
+	"provider/introspection":    4,
 
-	"gatehousetest": 6,
+	"provider/clerk": 5,
+
+	"serve": 6,
+
+	"gatehousetest": 7,
 
 	// The program. Nothing outside cmd/gatehouse imports these.
-	"cmd/gatehouse/internal/clerkfile":   7,
-	"cmd/gatehouse/internal/failure":     7,
-	"cmd/gatehouse/internal/window":      7,
-	"cmd/gatehouse/internal/savedsignin": 8,
-	"cmd/gatehouse/internal/trace":       8,
-	"cmd/gatehouse/internal/signin":      9,
-	"cmd/gatehouse":                      10,
+	"cmd/gatehouse/internal/clerkfile":   8,
+	"cmd/gatehouse/internal/failure":     8,
+	"cmd/gatehouse/internal/window":      8,
+	"cmd/gatehouse/internal/savedsignin": 9,
+	"cmd/gatehouse/internal/trace":       9,
+	"cmd/gatehouse/internal/signin":      10,
+	"cmd/gatehouse":                      11,
 
-	"conformance": 9, // tests only
+	"conformance": 10, // tests only
 
-	"examples/clerk":        9,
-	"examples/quickstart":   9,
-	"examples/organization": 9,
-	"examples/middleware":   9,
+	"examples/clerk":        10,
+	"examples/quickstart":   10,
+	"examples/organization": 10,
+	"examples/middleware":   10,
 }
 
 // independent lists packages that import nothing of this repository, whatever their

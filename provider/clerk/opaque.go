@@ -7,18 +7,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
-	"github.com/gatehouse-mcp/gatehouse/internal/remote"
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
+	"github.com/gatehouse-mcp/gatehouse/provider/internal/endpoint"
 )
 
 const (
@@ -35,14 +33,9 @@ const (
 	// with mt_, API keys with ak_.
 	opaquePrefix = "oat_"
 
-	maxVerifyAnswer = 64 << 10 // bytes of one answer of the Backend API
 	// recheckAfter is the lifetime of a token for which Clerk returns no expiration.
 	// The guard then asks Clerk again, and accepts the token for as long as Clerk does.
 	recheckAfter = 2 * time.Minute
-	// defaultRetryAfter is the pause after a 429 without a Retry-After header, and
-	// maxRetrySeconds bounds that header.
-	defaultRetryAfter = 10 * time.Second
-	maxRetrySeconds   = 3600
 )
 
 // Secret is a secret key of Clerk, "sk_test_…" or "sk_live_…". Printed, logged or
@@ -76,7 +69,7 @@ func (cfg Config) backend(settings *env.Env, issuer string) (*backend, error) {
 		url:    address,
 		key:    Secret(key),
 		issuer: issuer,
-		client: &http.Client{CheckRedirect: noRedirect, Transport: remote.Transport(nil)},
+		client: endpoint.Client(nil),
 	}
 	return b, errors.Join(checkSecretKey(field, key, issuer), checkBackendURL(urlField, address))
 }
@@ -123,9 +116,6 @@ func checkBackendURL(field, address string) error {
 	}
 }
 
-// noRedirect stops the client from sending the secret key to the target of a redirect.
-func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-
 // introspect is the Introspect function of the provider: it asks Clerk to verify an
 // opaque access token. Clerk answers 404 if the token is invalid, and 401 if the secret
 // key is.
@@ -143,30 +133,22 @@ func (b *backend) introspect(ctx context.Context, token string) (json.RawMessage
 	}
 	req.Header.Set("Authorization", "Bearer "+string(b.key))
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json")
-	resp, err := b.client.Do(req)
-	if err != nil {
+	answer, err := endpoint.Send(b.client, req)
+	var status *endpoint.StatusError
+	switch {
+	case err == nil:
+		return b.claims(answer, time.Now())
+	case !errors.As(err, &status):
 		return nil, err
 	}
-	defer resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusOK:
+	switch status.Status {
 	case http.StatusNotFound, http.StatusBadRequest:
 		return nil, fmt.Errorf("%w: Clerk does not know it", gatehouse.ErrInactive)
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return nil, fmt.Errorf("the secret key is rejected by Clerk (status %d); set %s to that of the instance %s",
-			resp.StatusCode, secretKeyVariable, b.issuer)
-	default:
-		return nil, &statusError{resp.StatusCode, retryAfter(resp)}
+			status.Status, secretKeyVariable, b.issuer)
 	}
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxVerifyAnswer+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(answer) > maxVerifyAnswer {
-		return nil, fmt.Errorf("the answer of Clerk is longer than %d bytes", maxVerifyAnswer)
-	}
-	return b.claims(answer, time.Now())
+	return nil, fmt.Errorf("asking Clerk: %w", err)
 }
 
 // claims returns Clerk's answer as the claims of RFC 7662, or an error if the token is
@@ -230,26 +212,4 @@ func seconds(date float64) int64 {
 		date /= 1000
 	}
 	return int64(date)
-}
-
-// statusError is an answer of Clerk that says nothing about the token or the key.
-type statusError struct {
-	status int
-	retry  time.Duration
-}
-
-func (e *statusError) Error() string { return fmt.Sprintf("Clerk answered status %d", e.status) }
-
-// RetryAfter returns how long to wait before the next request to Clerk; 0 means that
-// Clerk did not ask for a pause.
-func (e *statusError) RetryAfter() time.Duration { return e.retry }
-
-func retryAfter(resp *http.Response) time.Duration {
-	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		return time.Duration(min(seconds, maxRetrySeconds)) * time.Second
-	}
-	if resp.StatusCode == http.StatusTooManyRequests {
-		return defaultRetryAfter
-	}
-	return 0
 }
