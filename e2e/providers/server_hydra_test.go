@@ -13,13 +13,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/provider/introspection"
 )
 
 // hydraProgram is Ory Hydra. Later releases have tags that are not versions of the module.
@@ -234,19 +234,9 @@ func (h hydra) signIn(t *testing.T, client oauthClient, resources ...string) tok
 	return answer
 }
 
-// introspect is RFC 7662 introspection at the admin API.
-func (h hydra) introspect(ctx context.Context, token string) (json.RawMessage, error) {
-	form := strings.NewReader(url.Values{"token": {token}}.Encode())
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.admin+"/oauth2/introspect", form)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	return decode[json.RawMessage](resp)
+// introspectionConfig is for the introspection endpoint, which is at the admin API only.
+func (h hydra) introspectionConfig() introspection.Config {
+	return introspection.Config{Issuer: h.Issuer, Endpoint: h.admin + "/oauth2/introspect", Unauthenticated: true}
 }
 
 // TestHydraOpaque signs in at a Hydra with its default strategy: opaque access tokens. All
@@ -254,8 +244,7 @@ func (h hydra) introspect(ctx context.Context, token string) (json.RawMessage, e
 func TestHydraOpaque(t *testing.T) {
 	h := startHydra(t, hydraOpaque)
 	e := newEndpoint(t)
-	provider := gatehouse.OIDC(h.Issuer, hydraScope)
-	provider.Introspect, provider.OpaqueOnly = h.introspect, true
+	provider := introspection.New(h.introspectionConfig(), hydraScope)
 	provider.Tokens.RequiredValues = map[string][]string{"token_use": {"access_token"}}
 	e.protect(t, provider, nil)
 	client := h.registerClient(t)
@@ -315,7 +304,11 @@ func TestHydraBoth(t *testing.T) {
 	h := startHydra(t, hydraJWT)
 	e := newEndpoint(t)
 	provider := h.jwtProvider()
-	provider.Introspect, provider.OpaquePrefixes = h.introspect, []string{hydraPrefix}
+	introspect, err := introspection.Func(h.introspectionConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	provider.Introspect, provider.OpaquePrefixes = introspect, []string{hydraPrefix}
 	e.protect(t, provider, nil)
 	client, other := h.registerClient(t), h.opaqueClient(t)
 	h.checkWhoami(t, e, client.oauthClient)
@@ -369,15 +362,15 @@ func (h hydra) record(t *testing.T, strategy, resource string, client oauthClien
 		"ID token":           issued.ID,
 		"token of a machine": machine,
 	} {
-		answer, err := h.introspect(within(t, stepTime), token)
+		resp, err := client.post(within(t, stepTime), h.admin+"/oauth2/introspect", url.Values{"token": {token}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		var members map[string]any
-		if err := json.Unmarshal(answer, &members); err != nil {
+		answer, err := decode[map[string]any](resp)
+		if err != nil {
 			t.Fatal(err)
 		}
-		r.Documents["introspection of the "+name] = members
+		r.Documents["introspection of the "+name] = answer
 	}
 	r.compare(t, "e2e/providers/testdata/recorded-hydra-"+strategy+".json",
 		h.Issuer, "https://hydra.example.com", resource, recordedResource, client.ID, "the-client-id")
