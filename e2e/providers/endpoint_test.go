@@ -43,7 +43,8 @@ func newEndpoint(t testing.TB) *endpoint {
 func (e *endpoint) replace(handler http.Handler) { e.handler.Store(&handler) }
 
 // protect puts a guard for the provider in front of the endpoint, in place of the guard that
-// it had. configure changes the guard's configuration; it may be nil.
+// it had. configure changes the guard's configuration; it may be nil. Several providers are
+// set there: in Config.Providers, with the zero Provider here.
 func (e *endpoint) protect(t testing.TB, provider gatehouse.Provider, configure func(*gatehouse.Config)) {
 	t.Helper()
 	cfg := gatehouse.Config{Resource: e.URL, Provider: provider, Logger: e.log.Logger()}
@@ -68,6 +69,8 @@ func (e *endpoint) protect(t testing.TB, provider gatehouse.Provider, configure 
 
 // caller is the result of the tool whoami: the identity of the caller.
 type caller struct {
+	Provider    string   `json:"provider"`
+	Kind        string   `json:"kind"`
 	Issuer      string   `json:"issuer"`
 	Subject     string   `json:"subject"`
 	Client      string   `json:"client"`
@@ -83,6 +86,8 @@ func whoami(_ context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallT
 	}
 	notNil := func(list []string) []string { return append([]string{}, list...) } // the schema requires arrays
 	return nil, caller{
+		Provider:    id.Provider,
+		Kind:        id.Kind.String(),
 		Issuer:      id.Issuer,
 		Subject:     id.Subject,
 		Client:      id.ClientID,

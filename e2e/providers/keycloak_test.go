@@ -25,7 +25,16 @@ const (
 func keycloakProvider(k *keycloak) gatehouse.Provider {
 	provider := gatehouse.OIDC(k.issuer(realm), mcpScope)
 	provider.Name = "Keycloak"
-	provider.Tokens.Types = []string{"JWT", "at+jwt"}
+	provider.Tokens = gatehouse.TokenRules{
+		Types:          []string{"JWT", "at+jwt"},
+		RejectedClaims: map[string]map[string]string{"typ": {"ID": "ID token"}},
+		RequiredValues: map[string][]string{"typ": {"Bearer"}},
+		MachineClaims:  map[string][]string{"clientHost": {""}, "clientAddress": {""}},
+	}
+	provider.Claims = gatehouse.ClaimNames{
+		Client: []string{"azp"},
+		Roles:  []gatehouse.ClaimPath{{"realm_access", "roles"}, {"resource_access", mcpClient, "roles"}},
+	}
 	return provider
 }
 
@@ -44,6 +53,7 @@ func TestKeycloak(t *testing.T) {
 	for name, argv := range scriptClients {
 		t.Run(name, func(t *testing.T) { k.checkDynamic(t, whoamiOfScript(t, e, adaAtKeycloak(t), argv(t))) })
 	}
+	t.Run("machine", func(t *testing.T) { checkMachine(t, k, e) })
 	t.Run("denied", func(t *testing.T) { checkDenied(t, k) })
 	issued := k.issue(t, "")
 	t.Run("registered by hand", func(t *testing.T) { k.checkByHand(t, e, issued, desktop) })
@@ -117,6 +127,11 @@ func (k *keycloak) checkByHand(t *testing.T, e *endpoint, issued map[string]toke
 	if got.Client != client {
 		t.Errorf("got client %q, want %q", got.Client, client)
 	}
+	for _, role := range []string{realmRole, clientRole} {
+		if !slices.Contains(got.Roles, role) {
+			t.Errorf("got roles %q, want also %q", got.Roles, role)
+		}
+	}
 }
 
 // checkDenied denies the consent, for which Keycloak asks because the client registered itself.
@@ -139,6 +154,23 @@ func checkDenied(t *testing.T, k *keycloak) {
 	_, err = client.signIn(ctx, denying, url.Values{"scope": {mcpScope}})
 	if err == nil || err.Error() != "access_denied: " {
 		t.Errorf("got %v, want access_denied", err)
+	}
+}
+
+// checkMachine checks a guard that accepts tokens of machines.
+func checkMachine(t *testing.T, k *keycloak, e *endpoint) {
+	answer, err := k.client(t, realm, robot).grant(within(t, stepTime), url.Values{
+		"grant_type": {"client_credentials"}, "scope": {mcpScope},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	provider := keycloakProvider(k)
+	provider.AllowMachines = true
+	e.protect(t, provider, nil)
+	defer e.protect(t, keycloakProvider(k), nil)
+	if got := e.whoamiWith(t, answer.Access); got.Kind != "machine" || got.Client != robot {
+		t.Errorf("got %+v, want the machine %s", got, robot)
 	}
 }
 
@@ -209,7 +241,7 @@ func (k *keycloak) checkLookalikes(t *testing.T, e *endpoint, issued map[string]
 		name, token string
 		want        gatehouse.Reason
 	}{
-		{"ID token", issued[desktop].ID, "wrong_audience"},
+		{"ID token", issued[desktop].ID, "wrong_type"},
 		{"offline refresh token", issued[desktop].Refresh, "wrong_algorithm"},
 		{"refresh token", issued["dynamic"].Refresh, "wrong_algorithm"},
 		{"token of another realm", issued[otherRealm].Access, "wrong_issuer"},
@@ -243,7 +275,8 @@ func (k *keycloak) record(t *testing.T, e *endpoint, issued map[string]tokens, f
 		}
 	}
 	r := recording{Server: "Keycloak " + keycloakVersion + variant, Documents: documents, Tokens: recorded}
-	r.compare(t, file, k.url, "http://localhost:8080", e.URL, "https://mcp.example.com/mcp")
+	r.compare(t, file, k.url, "http://localhost:8080", e.URL, "https://mcp.example.com/mcp",
+		r.text("dynamic: access token", "azp"), "client-1", r.text("no audience: access token", "azp"), "client-2")
 }
 
 // metadataClient is a client with a client ID metadata document.

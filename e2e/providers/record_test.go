@@ -25,6 +25,12 @@ type recording struct {
 	Tokens    map[string]jwt            `json:"tokens"`
 }
 
+// text returns a claim of a recorded token.
+func (r recording) text(token, claim string) string {
+	text, _ := r.Tokens[token].Claims[claim].(string)
+	return text
+}
+
 // compare compares what a server sent with the recording in a file of the repository, or
 // rewrites the file with -update. replacements are pairs of a text of this run and the text
 // that the file has in its place: the address of the server and the URL of the MCP endpoint.
