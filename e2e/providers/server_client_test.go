@@ -4,7 +4,6 @@ package providers
 
 import (
 	"net/url"
-	"slices"
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
@@ -17,6 +16,8 @@ const (
 	otherResource = "https://other.example.com/mcp"
 	// recordedResource is the URL of the endpoint of the test in recordings.
 	recordedResource = "https://mcp.example.com/mcp"
+	// pythonClient is the name of a client of scriptClients.
+	pythonClient = "mcp of Python"
 )
 
 // goSDK returns the configuration of the client of go-sdk as c, which is registered already.
@@ -33,23 +34,13 @@ func (c oauthClient) goSDK(b *browser) *auth.AuthorizationCodeHandlerConfig {
 	}
 }
 
-// keyMaterial are the members of a JSON Web Key that hold the key itself (RFC 7518 section 6).
-var keyMaterial = []string{"n", "x", "y"}
-
-// recordedKeys fetches a JWK Set for a recording, which has a text in place of the keys.
-func recordedKeys(t testing.TB, keysURL string) map[string]any {
-	t.Helper()
-	set := getJSON[map[string]any](t, keysURL)
-	keys, _ := set["keys"].([]any)
-	for _, key := range keys {
-		members, _ := key.(map[string]any)
-		for name := range members {
-			if slices.Contains(keyMaterial, name) {
-				members[name] = "public key"
-			}
-		}
+// flags returns the flags with which "gatehouse call" is the public client c.
+func (c oauthClient) flags() []string {
+	to, err := url.Parse(redirectURI)
+	if err != nil {
+		panic(err)
 	}
-	return set
+	return []string{"--client-id", c.ID, "--callback-port", to.Port()}
 }
 
 // refresh uses the refresh token of an answer.

@@ -18,12 +18,11 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-mcp/gatehouse"
 )
@@ -379,35 +378,33 @@ func (s *supabase) provider() gatehouse.Provider {
 	return provider
 }
 
-// checkWhoami signs the user in with the client of go-sdk, which registers dynamically, and
-// calls the tool whoami.
+// checkWhoami signs the user in with clients that register dynamically, and calls the tool
+// whoami.
 func (s *supabase) checkWhoami(t *testing.T, e *endpoint, user supabaseUser) {
 	t.Helper()
-	got := whoamiOfGoSDK(t, e, newBrowser(t, nil))
-	if got.Client == "" {
-		t.Error("whoami: the caller has no client")
+	callers := map[string]caller{
+		"go-sdk":         whoamiOfGoSDK(t, e, newBrowser(t, nil)),
+		"gatehouse call": whoamiOfCall(t, e, newBrowser(t, nil)),
 	}
-	got.Client = ""
-	want := caller{
-		Issuer:      s.Issuer,
-		Subject:     user.id,
-		Scopes:      []string{"email"},
-		Roles:       []string{},
-		Permissions: []string{},
+	for name, argv := range scriptClients {
+		callers[name] = whoamiOfScript(t, e, newBrowser(t, nil), argv(t))
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("whoami (-want +got):\n%s", diff)
+	for name, got := range callers {
+		if got.Issuer != s.Issuer || got.Subject != user.id || got.Client == "" || !slices.Contains(got.Scopes, "email") {
+			t.Errorf("whoami of %s: got %+v, want the user %s", name, got, user.id)
+		}
 	}
 }
 
 // record compares documents and tokens with those in a file.
 func (s *supabase) record(t *testing.T, file, resource string, client oauthClient, issued map[string]string) {
 	t.Helper()
+	document := s.Issuer + "/.well-known/openid-configuration"
 	r := recording{
 		Server: "Supabase Auth " + supabaseProgram.tag,
 		Documents: map[string]map[string]any{
-			supabasePath + "/.well-known/openid-configuration": getJSON[map[string]any](t, s.Issuer+"/.well-known/openid-configuration"),
-			supabasePath + "/.well-known/jwks.json":            recordedKeys(t, s.JWKSURI),
+			document:  getDocument(t, document),
+			s.JWKSURI: getDocument(t, s.JWKSURI),
 		},
 		Tokens: map[string]jwt{},
 	}
