@@ -66,7 +66,7 @@ func setOfPEM(text []byte) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("PEM block %d: %w", len(set.Keys)+1, err)
 		}
-		jwk, err := jwkOf(key)
+		jwk, err := JWK(key)
 		if err != nil {
 			return nil, fmt.Errorf("PEM block %d: %w", len(set.Keys)+1, err)
 		}
@@ -94,8 +94,8 @@ func publicKeyOf(block *pem.Block) (any, error) {
 	return nil, fmt.Errorf("it is a %q, want a public key or a certificate", block.Type)
 }
 
-// jwkOf returns key as a JSON Web Key (RFC 7518 section 6, RFC 8037 section 2).
-func jwkOf(key any) (map[string]string, error) {
+// JWK returns a public key as the members of a JSON Web Key (RFC 7518 section 6, RFC 8037 section 2).
+func JWK(key any) (map[string]string, error) {
 	encode := base64.RawURLEncoding.EncodeToString
 	switch k := key.(type) {
 	case *rsa.PublicKey:
