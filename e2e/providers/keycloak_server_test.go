@@ -260,6 +260,7 @@ func (k *keycloak) createRealm(t *testing.T, realm, resource string, audience ob
 			"username": "grace", "enabled": true, "emailVerified": true,
 			"email": "grace@example.com", "firstName": "Grace", "lastName": "Hopper",
 			"credentials": []object{{"type": "password", "value": gracePassword}},
+			"realmRoles":  []string{"default-roles-" + realm},
 		}},
 		"clients": []object{
 			{

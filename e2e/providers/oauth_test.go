@@ -93,6 +93,7 @@ type oauthClient struct {
 func (s authorizationServer) register(ctx context.Context, scope string) (oauthClient, error) {
 	metadata := map[string]any{
 		"client_name":                "Gatehouse provider tests",
+		"application_type":           "native",
 		"redirect_uris":              []string{redirectURI},
 		"grant_types":                []string{"authorization_code", "refresh_token"},
 		"response_types":             []string{"code"},

@@ -3,16 +3,12 @@
 package providers
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/provider/introspection"
 )
 
 const (
@@ -123,9 +119,7 @@ func recordOIDCProvider(t *testing.T, e *endpoint, issuer string, issued map[str
 func TestOIDCProviderOpaque(t *testing.T) {
 	e := newEndpoint(t)
 	issuer := startOIDCProvider(t, e, "opaque")
-	provider := gatehouse.OIDC(issuer, mcpScope)
-	provider.Introspect = introspect(t, issuer)
-	e.protect(t, provider, nil)
+	e.protect(t, withIntrospection(t, issuer, mcpScope), nil)
 	got := whoamiOfGoSDK(t, e, adaAtOIDCProvider(t))
 	if got.Issuer != issuer || got.Subject != "ada" || got.Client == "" {
 		t.Errorf("got %+v, want the user ada of %s", got, issuer)
@@ -146,22 +140,18 @@ func TestOIDCProviderOpaque(t *testing.T) {
 	}
 }
 
-// introspect returns a function that asks the introspection endpoint of an issuer.
-func introspect(t *testing.T, issuer string) func(context.Context, string) (json.RawMessage, error) {
-	server := discover(t, issuer+"/.well-known/openid-configuration")
-	client := oauthClient{server: server, ID: "mcp-server", Secret: "mcp-server-secret"}
-	return func(ctx context.Context, token string) (json.RawMessage, error) {
-		resp, err := client.post(ctx, server.IntrospectionEndpoint, url.Values{"token": {token}})
-		if err != nil {
-			return nil, err
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			return nil, fmt.Errorf("introspection: %s", resp.Status)
-		}
-		body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-		return body, err
+// withIntrospection returns the provider of an issuer whose opaque tokens are introspected.
+func withIntrospection(t *testing.T, issuer string, scopes ...string) gatehouse.Provider {
+	t.Helper()
+	provider := gatehouse.OIDC(issuer, scopes...)
+	var err error
+	provider.Introspect, err = introspection.Func(introspection.Config{
+		Issuer: issuer, ClientID: "mcp-server", ClientSecret: "mcp-server-secret",
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
+	return provider
 }
 
 // TestOIDCProviderUnbound signs in at a server without resource indicators: its tokens name no
@@ -169,9 +159,7 @@ func introspect(t *testing.T, issuer string) func(context.Context, string) (json
 func TestOIDCProviderUnbound(t *testing.T) {
 	e := newEndpoint(t)
 	issuer := startOIDCProvider(t, e, "unbound")
-	provider := gatehouse.OIDC(issuer)
-	provider.Introspect = introspect(t, issuer)
-	e.protect(t, provider, nil)
+	e.protect(t, withIntrospection(t, issuer), nil)
 	ctx := within(t, stepTime)
 	client, err := discover(t, issuer+"/.well-known/openid-configuration").register(ctx, "")
 	if err != nil {
