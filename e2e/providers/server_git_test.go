@@ -8,6 +8,13 @@ import (
 	"testing"
 )
 
+// The build tag sources selects the servers that are built from a Git repository:
+//
+//	go test -tags providers,sources ./e2e/providers
+//
+// They need more than the module proxy, so the tag providers alone leaves them out. Git's
+// setting url.MIRROR.insteadOf takes the sources from a mirror.
+
 // gitProgram is a program that is built from a tag of a Git repository, because no version
 // of its module with that tag exists.
 type gitProgram struct {

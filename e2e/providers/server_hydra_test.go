@@ -333,6 +333,39 @@ func TestHydraBoth(t *testing.T) {
 	})
 }
 
+// TestHydraTwice puts two servers behind one guard: tokens of the first are opaque, those of
+// the second are JWTs. Both have a user with the same subject.
+func TestHydraTwice(t *testing.T) {
+	first, second := startHydra(t, hydraOpaque), startHydra(t, hydraJWT)
+	e := newEndpoint(t)
+	opaque := introspection.New(first.introspectionConfig(), hydraScope)
+	opaque.OpaquePrefixes = []string{hydraPrefix}
+	opaque.Tokens.RequiredValues = map[string][]string{"token_use": {"access_token"}}
+	e.protect(t, gatehouse.Provider{}, func(cfg *gatehouse.Config) {
+		cfg.Providers = []gatehouse.Provider{opaque, second.jwtProvider()}
+	})
+	clientOfFirst, clientOfSecond := first.registerClient(t), second.registerClient(t)
+	ofFirst := first.signIn(t, clientOfFirst.oauthClient, e.URL)
+	ofSecond := second.signIn(t, clientOfSecond.oauthClient, e.URL)
+	for token, h := range map[string]hydra{ofFirst.Access: first, ofSecond.Access: second} {
+		got := e.whoamiWith(t, token)
+		if got.Issuer != h.Issuer || got.Provider != h.Issuer || got.Subject != hydraSubject {
+			t.Errorf("whoami: got %+v, want %s of %s", got, hydraSubject, h.Issuer)
+		}
+	}
+	e.wantReasons(t, []lookalike{
+		{"ID token of the first", ofFirst.ID, "wrong_issuer"},
+		{"ID token of the second", ofSecond.ID, "wrong_type"},
+		{"refresh token of the first", ofFirst.Refresh, "opaque"},
+		{"refresh token of the second", ofSecond.Refresh, "opaque"},
+		{"opaque token of the second", second.signIn(t, second.opaqueClient(t), e.URL).Access, "inactive"},
+		{"token of the first for another server", first.signIn(t, clientOfFirst.oauthClient, otherResource).Access, "wrong_audience"},
+		{"token of the second for another server", second.signIn(t, clientOfSecond.oauthClient, otherResource).Access, "wrong_audience"},
+		{"token of a machine of the first", first.machine(t, e.URL), "machine_token"},
+		{"token of a machine of the second", second.machine(t, e.URL), "machine_token"},
+	})
+}
+
 // jwtProvider returns the settings for access tokens that are JWTs. Hydra signs ID tokens
 // with another key, which it publishes in the same place.
 func (h hydra) jwtProvider() gatehouse.Provider {
