@@ -15,7 +15,7 @@ import (
 
 const (
 	// MaxAnswer bounds an answer, in bytes.
-	MaxAnswer = 64 << 10
+	MaxAnswer = 512 << 10
 	// defaultRetryAfter is for a 429 without a Retry-After header, and maxRetryAfter bounds
 	// that header.
 	defaultRetryAfter = 10 * time.Second
