@@ -22,6 +22,7 @@ type gitProgram struct {
 	repository string // URL
 	tag        string
 	pkg        string // folder of the command in the repository: "./cmd/name"
+	tags       string // build tags, separated by commas
 	ldflags    string
 }
 
@@ -48,6 +49,6 @@ func (p gitProgram) build(t testing.TB) string {
 	if _, err := os.Stat(program); err == nil {
 		return program
 	}
-	goBuild(t, source, nil, "-ldflags="+p.ldflags, "-o", program, p.pkg)
+	goBuild(t, source, nil, "-tags="+p.tags, "-ldflags="+p.ldflags, "-o", program, p.pkg)
 	return program
 }

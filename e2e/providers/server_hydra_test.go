@@ -22,16 +22,30 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/provider/introspection"
 )
 
-// hydraProgram is Ory Hydra. Later releases have tags that are not versions of the module.
-var hydraProgram = goProgram{
-	name:    "hydra",
-	module:  "github.com/ory/hydra/v2@v2.3.0",
-	pkg:     "github.com/ory/hydra/v2",
-	replace: "replace github.com/gobuffalo/pop/v6 => github.com/ory/pop/v6 v6.2.1-0.20241121111754-e5dfc0f3344b\n",
-	tags:    "sqlite,sqlite_omit_load_extension",
+// hydraRelease is a release of Ory Hydra.
+type hydraRelease struct {
+	version string
+	// recording is the beginning of the names of files with recordings.
+	recording string
+	build     func(testing.TB) string // returns the path of the program
 }
 
+// hydraReleases are the releases that the tests try. Releases after the first one here have
+// tags that are not versions of the module.
+var hydraReleases = []hydraRelease{{
+	version:   "v2.3.0",
+	recording: "recorded-hydra-",
+	build: goProgram{
+		name:    "hydra",
+		module:  "github.com/ory/hydra/v2@v2.3.0",
+		pkg:     "github.com/ory/hydra/v2",
+		replace: "replace github.com/gobuffalo/pop/v6 => github.com/ory/pop/v6 v6.2.1-0.20241121111754-e5dfc0f3344b\n",
+		tags:    hydraTags,
+	}.build,
+}}
+
 const (
+	hydraTags    = "sqlite,sqlite_omit_load_extension"
 	hydraStart   = 3 * time.Minute
 	hydraSubject = "ada"
 	hydraScope   = "notes:read"
@@ -74,15 +88,16 @@ webfinger:
 // hydra is a running Ory Hydra and its login and consent app.
 type hydra struct {
 	authorizationServer
-	admin string // URL of the admin API, which needs no authentication
+	release hydraRelease
+	admin   string // URL of the admin API, which needs no authentication
 }
 
 // startHydra starts Hydra with a strategy for access tokens.
-func startHydra(t *testing.T, strategy string) hydra {
+func startHydra(t *testing.T, release hydraRelease, strategy string) hydra {
 	t.Helper()
-	program := hydraProgram.build(t)
+	program := release.build(t)
 	public, admin := freePort(t), freePort(t)
-	h := hydra{admin: "http://127.0.0.1:" + admin + "/admin"}
+	h := hydra{release: release, admin: "http://127.0.0.1:" + admin + "/admin"}
 	app := httptest.NewServer(h.consentApp())
 	t.Cleanup(app.Close)
 	file := filepath.Join(t.TempDir(), "hydra.yml")
@@ -239,10 +254,19 @@ func (h hydra) introspectionConfig() introspection.Config {
 	return introspection.Config{Issuer: h.Issuer, Endpoint: h.admin + "/oauth2/introspect", Unauthenticated: true}
 }
 
+// eachHydra runs a test with each release.
+func eachHydra(t *testing.T, test func(*testing.T, hydraRelease)) {
+	for _, release := range hydraReleases {
+		t.Run(release.version, func(t *testing.T) { test(t, release) })
+	}
+}
+
 // TestHydraOpaque signs in at a Hydra with its default strategy: opaque access tokens. All
 // tokens go to the introspection endpoint, which describes refresh tokens too.
-func TestHydraOpaque(t *testing.T) {
-	h := startHydra(t, hydraOpaque)
+func TestHydraOpaque(t *testing.T) { eachHydra(t, testHydraOpaque) }
+
+func testHydraOpaque(t *testing.T, release hydraRelease) {
+	h := startHydra(t, release, hydraOpaque)
 	e := newEndpoint(t)
 	provider := introspection.New(h.introspectionConfig(), hydraScope)
 	provider.Tokens.RequiredValues = map[string][]string{"token_use": {"access_token"}}
@@ -274,8 +298,10 @@ func TestHydraOpaque(t *testing.T) {
 }
 
 // TestHydraJWT signs in at a Hydra whose access tokens are JWTs.
-func TestHydraJWT(t *testing.T) {
-	h := startHydra(t, hydraJWT)
+func TestHydraJWT(t *testing.T) { eachHydra(t, testHydraJWT) }
+
+func testHydraJWT(t *testing.T, release hydraRelease) {
+	h := startHydra(t, release, hydraJWT)
 	e := newEndpoint(t)
 	e.protect(t, h.jwtProvider(), nil)
 	client := h.registerClient(t)
@@ -301,8 +327,10 @@ func TestHydraJWT(t *testing.T) {
 // TestHydraBoth puts introspection next to JWTs: at one Hydra, the setting
 // access_token_strategy of a client can differ from the strategy of the server. Only tokens with the
 // prefix of access tokens go to the introspection endpoint.
-func TestHydraBoth(t *testing.T) {
-	h := startHydra(t, hydraJWT)
+func TestHydraBoth(t *testing.T) { eachHydra(t, testHydraBoth) }
+
+func testHydraBoth(t *testing.T, release hydraRelease) {
+	h := startHydra(t, release, hydraJWT)
 	e := newEndpoint(t)
 	provider := h.jwtProvider()
 	introspect, err := introspection.Func(h.introspectionConfig())
@@ -335,8 +363,10 @@ func TestHydraBoth(t *testing.T) {
 
 // TestHydraTwice puts two servers behind one guard: tokens of the first are opaque, those of
 // the second are JWTs. Both have a user with the same subject.
-func TestHydraTwice(t *testing.T) {
-	first, second := startHydra(t, hydraOpaque), startHydra(t, hydraJWT)
+func TestHydraTwice(t *testing.T) { eachHydra(t, testHydraTwice) }
+
+func testHydraTwice(t *testing.T, release hydraRelease) {
+	first, second := startHydra(t, release, hydraOpaque), startHydra(t, release, hydraJWT)
 	e := newEndpoint(t)
 	opaque := introspection.New(first.introspectionConfig(), hydraScope)
 	opaque.OpaquePrefixes = []string{hydraPrefix}
@@ -380,7 +410,7 @@ func (h hydra) record(t *testing.T, strategy, resource string, client oauthClien
 	t.Helper()
 	document := h.Issuer + "/.well-known/openid-configuration"
 	r := recording{
-		Server: "Ory Hydra " + hydraProgram.version(),
+		Server: "Ory Hydra " + h.release.version,
 		Documents: map[string]map[string]any{
 			document:  getDocument(t, document),
 			h.JWKSURI: getDocument(t, h.JWKSURI),
@@ -407,7 +437,7 @@ func (h hydra) record(t *testing.T, strategy, resource string, client oauthClien
 		}
 		r.Documents["introspection of the "+name] = answer
 	}
-	r.compare(t, "e2e/providers/testdata/recorded-hydra-"+strategy+".json",
+	r.compare(t, "e2e/providers/testdata/"+h.release.recording+strategy+".json",
 		h.Issuer, "https://hydra.example.com", resource, recordedResource, client.ID, "the-client-id")
 }
 

@@ -20,12 +20,6 @@ type goProgram struct {
 	tags    string // build tags, separated by commas
 }
 
-// version returns the version of the module.
-func (p goProgram) version() string {
-	_, version, _ := strings.Cut(p.module, "@")
-	return version
-}
-
 // build builds the program unless an earlier run did, and returns its path.
 func (p goProgram) build(t testing.TB) string {
 	t.Helper()
