@@ -24,7 +24,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse-mcp/gatehouse"
+	supabaseprovider "github.com/gatehouse-mcp/gatehouse/provider/supabase"
 )
 
 // supabaseProgram is Supabase Auth, the server behind /auth/v1 of every Supabase project.
@@ -40,8 +40,6 @@ const (
 	supabaseStart = 2 * time.Minute
 	// supabasePath is where the gateway of a project serves Supabase Auth.
 	supabasePath = "/auth/v1"
-	// supabaseAudience is the audience of every token of a project by default.
-	supabaseAudience = "authenticated"
 	// supabaseSecret is the legacy secret of the project, with which API keys are signed.
 	supabaseSecret = "only-for-tests-only-for-tests-only-for-tests"
 	supabaseScopes = "openid email"
@@ -140,7 +138,7 @@ func supabaseEnv(t *testing.T, issuer, site, port string, database postgres) []s
 		"GOTRUE_JWT_ISSUER=" + issuer,
 		"GOTRUE_JWT_SECRET=" + supabaseSecret,
 		"GOTRUE_JWT_KEYS=" + supabaseKeys(t),
-		"GOTRUE_JWT_AUD=" + supabaseAudience,
+		"GOTRUE_JWT_AUD=authenticated",
 		"GOTRUE_JWT_DEFAULT_GROUP_NAME=authenticated",
 		"GOTRUE_SITE_URL=" + site,
 		"GOTRUE_MAILER_AUTOCONFIRM=true",
@@ -300,9 +298,7 @@ func apiKey(t *testing.T, role string) string {
 func TestSupabase(t *testing.T) {
 	e := newEndpoint(t)
 	s := startSupabase(t, "")
-	provider := s.provider()
-	provider.Tokens.Audiences = []string{supabaseAudience}
-	e.protect(t, provider, nil)
+	e.protect(t, supabaseprovider.New(s.config()), nil)
 	user := s.signUp(t)
 	s.checkWhoami(t, e, user)
 
@@ -326,6 +322,10 @@ func TestSupabase(t *testing.T) {
 		// Supabase does not say in a token for which server it is.
 		{"access token for another server", other.Access, ""},
 	})
+	config := s.config()
+	config.AllowAnonymous = true
+	e.protect(t, supabaseprovider.New(config), nil)
+	e.wantReason(t, theirs.Access, "access token of an anonymous user, who is allowed", "")
 	s.record(t, "recorded-project.json", e.URL, client, map[string]string{
 		"access token":                       mine.Access,
 		"ID token":                           mine.ID,
@@ -339,7 +339,10 @@ func TestSupabase(t *testing.T) {
 func TestSupabaseBound(t *testing.T) {
 	e := newEndpoint(t)
 	s := startSupabase(t, e.URL)
-	e.protect(t, s.provider(), nil)
+	config := s.config()
+	config.RequireAudience = true
+	provider := supabaseprovider.New(config)
+	e.protect(t, provider, nil)
 	user := s.signUp(t)
 	s.checkWhoami(t, e, user)
 
@@ -362,20 +365,16 @@ func TestSupabaseBound(t *testing.T) {
 
 	// The same token at another MCP server of the project.
 	next := newEndpoint(t)
-	next.protect(t, s.provider(), nil)
+	next.protect(t, provider, nil)
 	next.wantReason(t, mine.Access, "access token for another server", "wrong_audience")
 }
 
-// provider returns the settings for a project whose tokens are bound to the MCP server.
-func (s *supabase) provider() gatehouse.Provider {
-	provider := gatehouse.OIDC(s.Issuer, "email")
-	provider.Tokens.Types = []string{"JWT"}
-	provider.Tokens.RequiredClaims = []string{"client_id"} // which session tokens lack
-	provider.Tokens.RejectedClaims = map[string]map[string]string{
-		"auth_time":    {"": "ID token"},
-		"is_anonymous": {"true": "token of an anonymous user"},
+// config returns the settings for the project.
+func (s *supabase) config() supabaseprovider.Config {
+	return supabaseprovider.Config{
+		URL:             strings.TrimSuffix(s.Issuer, supabasePath),
+		ScopesSupported: []string{"email"},
 	}
-	return provider
 }
 
 // checkWhoami signs the user in with clients that register dynamically, and calls the tool
