@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/examples/recipes"
 )
 
 // dexProgram is Dex. Its releases have tags that are not versions of the module.
@@ -35,8 +35,8 @@ const (
 )
 
 // dexConfig is the configuration of a Dex that keeps everything in memory. The hash is that
-// of dexPassword. The second client is the MCP server, which trusts the first one to ask for
-// tokens for it.
+// of dexPassword. The other clients are MCP servers, which trust the first one to ask for tokens
+// for them.
 const dexConfig = `
 issuer: http://127.0.0.1:%[1]s/dex
 storage: {type: memory}
@@ -58,6 +58,10 @@ staticClients:
     name: MCP server
     secret: only-for-tests
     trustedPeers: [desktop-client]
+  - id: "%[4]s"
+    name: Another MCP server
+    secret: only-for-tests
+    trustedPeers: [desktop-client]
 `
 
 // dex is a running Dex.
@@ -72,7 +76,7 @@ func startDex(t *testing.T, resource string) dex {
 	program := dexProgram.build(t)
 	port := freePort(t)
 	file := filepath.Join(t.TempDir(), "dex.yml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, dexConfig, port, resource, redirectURI), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, dexConfig, port, resource, redirectURI, otherResource), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	document := "http://127.0.0.1:" + port + "/dex/.well-known/openid-configuration"
@@ -105,7 +109,7 @@ func (d dex) signIn(t *testing.T, scope string) tokens {
 func TestDex(t *testing.T) {
 	e := newEndpoint(t)
 	d := startDex(t, e.URL)
-	e.protect(t, d.provider(e.URL), nil)
+	e.protect(t, recipes.Dex(d.Issuer, e.URL), nil)
 	mine := d.signIn(t, dexScopes(e.URL))
 	// A user has one refresh token for each client ID: the next sign-in replaces it, also that
 	// of another program with the same client ID.
@@ -120,8 +124,9 @@ func TestDex(t *testing.T) {
 		// audience, same lifetime.
 		{"ID token after a refresh", refreshed.ID, ""},
 		{"refresh token", mine.Refresh, "opaque"},
-		{"token for the client itself", own.Access, "wrong_audience"},
-		{"ID token for the client itself", own.ID, "wrong_type"},
+		{"token for another server", d.signIn(t, dexScopes(otherResource)).Access, "wrong_audience"},
+		{"token for the client itself", own.Access, "missing_claim"}, // azp
+		{"ID token for the client itself", own.ID, "missing_claim"},
 	})
 	d.record(t, e.URL, map[string]string{
 		"access token":                mine.Access,
@@ -136,17 +141,6 @@ func dexScopes(resource string) string {
 	return "openid groups offline_access " + dexAudience + resource
 }
 
-// provider returns the settings for Dex. Tokens contain no scopes. The scope of the audience
-// is advertised, so that clients request it.
-func (d dex) provider(resource string) gatehouse.Provider {
-	provider := gatehouse.OIDC(d.Issuer, "openid", "groups", dexAudience+resource)
-	provider.Tokens.Types = []string{""} // Dex writes no typ
-	provider.Tokens.RejectedClaims = map[string]map[string]string{"c_hash": {"": "ID token"}}
-	provider.Claims.Client = []string{"azp"}
-	provider.Claims.Roles = []gatehouse.ClaimPath{{"groups"}}
-	return provider
-}
-
 // checkWhoami signs the user in with clients that are registered already, and calls the tool
 // whoami. The claims are those of an access token of the same user.
 func (d dex) checkWhoami(t *testing.T, e *endpoint, token jwt) {
@@ -155,7 +149,7 @@ func (d dex) checkWhoami(t *testing.T, e *endpoint, token jwt) {
 	want := caller{
 		Issuer:      d.Issuer,
 		Kind:        "user",
-		Provider:    d.Issuer,
+		Provider:    "Dex",
 		Subject:     subject,
 		Client:      dexClient,
 		Scopes:      []string{},

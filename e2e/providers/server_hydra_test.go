@@ -19,7 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-mcp/gatehouse"
-	"github.com/gatehouse-mcp/gatehouse/provider/introspection"
+	"github.com/gatehouse-mcp/gatehouse/examples/recipes"
 )
 
 // hydraRelease is a release of Ory Hydra.
@@ -97,7 +97,7 @@ func startHydra(t *testing.T, release hydraRelease, strategy string) hydra {
 	t.Helper()
 	program := release.build(t)
 	public, admin := freePort(t), freePort(t)
-	h := hydra{release: release, admin: "http://127.0.0.1:" + admin + "/admin"}
+	h := hydra{release: release, admin: "http://127.0.0.1:" + admin}
 	app := httptest.NewServer(h.consentApp())
 	t.Cleanup(app.Close)
 	file := filepath.Join(t.TempDir(), "hydra.yml")
@@ -163,7 +163,7 @@ func (h hydra) consentRequest(r *http.Request) (scopes, resources []string, err 
 		"value": slices.Concat(asked.Client.Audience, resources),
 	}}
 	var changed json.RawMessage
-	err = h.call(r.Context(), http.MethodPatch, h.admin+"/clients/"+url.PathEscape(asked.Client.ID), change, &changed)
+	err = h.call(r.Context(), http.MethodPatch, h.admin+"/admin/clients/"+url.PathEscape(asked.Client.ID), change, &changed)
 	return asked.Scopes, resources, err
 }
 
@@ -181,7 +181,7 @@ func (h hydra) accept(w http.ResponseWriter, r *http.Request, step string, answe
 
 func (h hydra) challengeURL(r *http.Request, step, action string) string {
 	query := url.Values{step + "_challenge": {r.FormValue(step + "_challenge")}}
-	return h.admin + "/oauth2/auth/requests/" + step + action + "?" + query.Encode()
+	return h.admin + "/admin/oauth2/auth/requests/" + step + action + "?" + query.Encode()
 }
 
 // call sends JSON to the admin API. The answer is decoded into out.
@@ -213,7 +213,7 @@ func (h hydra) machine(t *testing.T, resource string) string {
 	ctx := within(t, stepTime)
 	client := oauthClient{server: h.authorizationServer, ID: "nightly-job", Secret: "only-for-tests"}
 	var created json.RawMessage
-	err := h.call(ctx, http.MethodPost, h.admin+"/clients", map[string]any{
+	err := h.call(ctx, http.MethodPost, h.admin+"/admin/clients", map[string]any{
 		"client_id":                  client.ID,
 		"client_secret":              client.Secret,
 		"grant_types":                []string{"client_credentials"},
@@ -249,11 +249,6 @@ func (h hydra) signIn(t *testing.T, client oauthClient, resources ...string) tok
 	return answer
 }
 
-// introspectionConfig is for the introspection endpoint, which is at the admin API only.
-func (h hydra) introspectionConfig() introspection.Config {
-	return introspection.Config{Issuer: h.Issuer, Endpoint: h.admin + "/oauth2/introspect", Unauthenticated: true}
-}
-
 // eachHydra runs a test with each release.
 func eachHydra(t *testing.T, test func(*testing.T, hydraRelease)) {
 	for _, release := range hydraReleases {
@@ -268,8 +263,7 @@ func TestHydraOpaque(t *testing.T) { eachHydra(t, testHydraOpaque) }
 func testHydraOpaque(t *testing.T, release hydraRelease) {
 	h := startHydra(t, release, hydraOpaque)
 	e := newEndpoint(t)
-	provider := introspection.New(h.introspectionConfig(), hydraScope)
-	provider.Tokens.RequiredValues = map[string][]string{"token_use": {"access_token"}}
+	provider := recipes.HydraOpaque(h.Issuer, h.admin, nil, hydraScope)
 	e.protect(t, provider, nil)
 	client := h.registerClient(t)
 	h.checkWhoami(t, e, client.oauthClient)
@@ -303,7 +297,7 @@ func TestHydraJWT(t *testing.T) { eachHydra(t, testHydraJWT) }
 func testHydraJWT(t *testing.T, release hydraRelease) {
 	h := startHydra(t, release, hydraJWT)
 	e := newEndpoint(t)
-	e.protect(t, h.jwtProvider(), nil)
+	e.protect(t, recipes.HydraJWT(h.Issuer, hydraScope), nil)
 	client := h.registerClient(t)
 	h.checkWhoami(t, e, client.oauthClient)
 	h.checkDynamic(t, e)
@@ -314,7 +308,7 @@ func testHydraJWT(t *testing.T, release hydraRelease) {
 	e.wantReasons(t, []lookalike{
 		{"access token", mine.Access, ""},
 		{"access token after a refresh", client.refresh(t, h.signIn(t, client.oauthClient, e.URL)).Access, ""},
-		{"ID token", mine.ID, "wrong_type"},
+		{"ID token", mine.ID, "missing_claim"},
 		{"refresh token", mine.Refresh, "opaque"},
 		{"token for another server", h.signIn(t, client.oauthClient, otherResource).Access, "wrong_audience"},
 		{"token without a resource", h.signIn(t, client.oauthClient).Access, "wrong_audience"},
@@ -332,12 +326,10 @@ func TestHydraBoth(t *testing.T) { eachHydra(t, testHydraBoth) }
 func testHydraBoth(t *testing.T, release hydraRelease) {
 	h := startHydra(t, release, hydraJWT)
 	e := newEndpoint(t)
-	provider := h.jwtProvider()
-	introspect, err := introspection.Func(h.introspectionConfig())
-	if err != nil {
-		t.Fatal(err)
-	}
-	provider.Introspect, provider.OpaquePrefixes = introspect, []string{hydraPrefix}
+	provider := recipes.HydraJWT(h.Issuer, hydraScope)
+	provider.Introspect = recipes.HydraOpaque(h.Issuer, h.admin, nil).Introspect
+	provider.OpaquePrefixes = []string{hydraPrefix}
+	provider.Claims.Scopes = nil // scp in JWTs and scope in answers, which are the defaults
 	e.protect(t, provider, nil)
 	client, other := h.registerClient(t), h.opaqueClient(t)
 	h.checkWhoami(t, e, client.oauthClient)
@@ -351,7 +343,7 @@ func testHydraBoth(t *testing.T, release hydraRelease) {
 	e.wantReasons(t, []lookalike{
 		{"JWT", jwt.Access, ""},
 		{"opaque token", opaque.Access, ""},
-		{"ID token", jwt.ID, "wrong_type"},
+		{"ID token", jwt.ID, "missing_claim"},
 		{"refresh token of a client with JWTs", jwt.Refresh, "opaque"},
 		{"refresh token of a client with opaque tokens", opaque.Refresh, "opaque"},
 		{"opaque token for another server", h.signIn(t, other, otherResource).Access, "wrong_audience"},
@@ -368,24 +360,22 @@ func TestHydraTwice(t *testing.T) { eachHydra(t, testHydraTwice) }
 func testHydraTwice(t *testing.T, release hydraRelease) {
 	first, second := startHydra(t, release, hydraOpaque), startHydra(t, release, hydraJWT)
 	e := newEndpoint(t)
-	opaque := introspection.New(first.introspectionConfig(), hydraScope)
+	opaque, jwts := recipes.HydraOpaque(first.Issuer, first.admin, nil, hydraScope), recipes.HydraJWT(second.Issuer, hydraScope)
+	opaque.Name, jwts.Name = "first", "second"
 	opaque.OpaquePrefixes = []string{hydraPrefix}
-	opaque.Tokens.RequiredValues = map[string][]string{"token_use": {"access_token"}}
-	e.protect(t, gatehouse.Provider{}, func(cfg *gatehouse.Config) {
-		cfg.Providers = []gatehouse.Provider{opaque, second.jwtProvider()}
-	})
+	e.protect(t, gatehouse.Provider{}, func(cfg *gatehouse.Config) { cfg.Providers = []gatehouse.Provider{opaque, jwts} })
 	clientOfFirst, clientOfSecond := first.registerClient(t), second.registerClient(t)
 	ofFirst := first.signIn(t, clientOfFirst.oauthClient, e.URL)
 	ofSecond := second.signIn(t, clientOfSecond.oauthClient, e.URL)
-	for token, h := range map[string]hydra{ofFirst.Access: first, ofSecond.Access: second} {
-		got := e.whoamiWith(t, token)
-		if got.Issuer != h.Issuer || got.Provider != h.Issuer || got.Subject != hydraSubject {
-			t.Errorf("whoami: got %+v, want %s of %s", got, hydraSubject, h.Issuer)
-		}
+	if got := e.whoamiWith(t, ofFirst.Access); got.Issuer != first.Issuer || got.Provider != "first" || got.Subject != hydraSubject {
+		t.Errorf("whoami: got %+v, want %s of %s", got, hydraSubject, first.Issuer)
+	}
+	if got := e.whoamiWith(t, ofSecond.Access); got.Issuer != second.Issuer || got.Provider != "second" || got.Subject != hydraSubject {
+		t.Errorf("whoami: got %+v, want %s of %s", got, hydraSubject, second.Issuer)
 	}
 	e.wantReasons(t, []lookalike{
 		{"ID token of the first", ofFirst.ID, "wrong_issuer"},
-		{"ID token of the second", ofSecond.ID, "wrong_type"},
+		{"ID token of the second", ofSecond.ID, "missing_claim"},
 		{"refresh token of the first", ofFirst.Refresh, "opaque"},
 		{"refresh token of the second", ofSecond.Refresh, "opaque"},
 		{"opaque token of the second", second.signIn(t, second.opaqueClient(t), e.URL).Access, "inactive"},
@@ -394,15 +384,6 @@ func testHydraTwice(t *testing.T, release hydraRelease) {
 		{"token of a machine of the first", first.machine(t, e.URL), "machine_token"},
 		{"token of a machine of the second", second.machine(t, e.URL), "machine_token"},
 	})
-}
-
-// jwtProvider returns the settings for access tokens that are JWTs. Hydra signs ID tokens
-// with another key, which it publishes in the same place.
-func (h hydra) jwtProvider() gatehouse.Provider {
-	provider := gatehouse.OIDC(h.Issuer, hydraScope)
-	provider.Tokens.Types = []string{"JWT"}
-	provider.Tokens.RejectedClaims = map[string]map[string]string{"at_hash": {"": "ID token"}, "auth_time": {"": "ID token"}}
-	return provider
 }
 
 // record compares the documents and the tokens of h with those in the file of the strategy.
@@ -427,7 +408,7 @@ func (h hydra) record(t *testing.T, strategy, resource string, client oauthClien
 		"ID token":           issued.ID,
 		"token of a machine": machine,
 	} {
-		resp, err := client.post(within(t, stepTime), h.admin+"/oauth2/introspect", url.Values{"token": {token}})
+		resp, err := client.post(within(t, stepTime), h.admin+"/admin/oauth2/introspect", url.Values{"token": {token}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -469,7 +450,7 @@ func (h hydra) opaqueClient(t *testing.T) oauthClient {
 	registration := hydraRegistration()
 	registration["access_token_strategy"] = hydraOpaque
 	client := oauthClient{server: h.authorizationServer}
-	if err := h.call(within(t, stepTime), http.MethodPost, h.admin+"/clients", registration, &client); err != nil {
+	if err := h.call(within(t, stepTime), http.MethodPost, h.admin+"/admin/clients", registration, &client); err != nil {
 		t.Fatal(err)
 	}
 	return client
@@ -507,7 +488,7 @@ func (h hydra) checkWhoami(t *testing.T, e *endpoint, client oauthClient) {
 	want := caller{
 		Issuer:      h.Issuer,
 		Kind:        "user",
-		Provider:    h.Issuer,
+		Provider:    "Ory Hydra",
 		Subject:     hydraSubject,
 		Client:      client.ID,
 		Scopes:      []string{hydraScope},
