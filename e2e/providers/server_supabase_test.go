@@ -24,6 +24,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse"
 	supabaseprovider "github.com/gatehouse-mcp/gatehouse/provider/supabase"
 )
 
@@ -76,9 +77,16 @@ type supabaseUser struct {
 	session string // the session token
 }
 
-// startSupabase starts Supabase Auth behind a gateway with a path, as on the platform. If
-// bind is not empty, a hook binds the tokens of OAuth clients to that resource.
-func startSupabase(t *testing.T, bind string) *supabase {
+// supabaseProject are the settings of a project.
+type supabaseProject struct {
+	// bind is the resource to which a hook binds the tokens of OAuth clients; empty for no hook.
+	bind string
+	// legacy says that the project signs with the legacy secret (HS256).
+	legacy bool
+}
+
+// startSupabase starts Supabase Auth behind a gateway with a path, as on the platform.
+func startSupabase(t *testing.T, project supabaseProject) *supabase {
 	t.Helper()
 	program := supabaseProgram.build(t)
 	database := startPostgres(t)
@@ -92,8 +100,11 @@ func startSupabase(t *testing.T, bind string) *supabase {
 
 	issuer := gateway.URL + supabasePath
 	env := supabaseEnv(t, issuer, site.URL, port, database)
-	if bind != "" {
-		database.exec(t, fmt.Sprintf(supabaseHook, bind))
+	if !project.legacy {
+		env = append(env, "GOTRUE_JWT_KEYS="+supabaseKeys(t))
+	}
+	if project.bind != "" {
+		database.exec(t, fmt.Sprintf(supabaseHook, project.bind))
 		env = append(env, "GOTRUE_HOOK_CUSTOM_ACCESS_TOKEN_ENABLED=true",
 			"GOTRUE_HOOK_CUSTOM_ACCESS_TOKEN_URI=pg-functions://postgres/public/bind_tokens")
 	}
@@ -137,7 +148,6 @@ func supabaseEnv(t *testing.T, issuer, site, port string, database postgres) []s
 		"GOTRUE_DB_MIGRATIONS_PATH=" + filepath.Join(supabaseProgram.source(t), "migrations"),
 		"GOTRUE_JWT_ISSUER=" + issuer,
 		"GOTRUE_JWT_SECRET=" + supabaseSecret,
-		"GOTRUE_JWT_KEYS=" + supabaseKeys(t),
 		"GOTRUE_JWT_AUD=authenticated",
 		"GOTRUE_JWT_DEFAULT_GROUP_NAME=authenticated",
 		"GOTRUE_SITE_URL=" + site,
@@ -297,7 +307,7 @@ func apiKey(t *testing.T, role string) string {
 // TestSupabase signs in at a project without a hook. The audience of a token is the project.
 func TestSupabase(t *testing.T) {
 	e := newEndpoint(t)
-	s := startSupabase(t, "")
+	s := startSupabase(t, supabaseProject{})
 	e.protect(t, supabaseprovider.New(s.config()), nil)
 	user := s.signUp(t)
 	s.checkWhoami(t, e, user)
@@ -338,7 +348,7 @@ func TestSupabase(t *testing.T) {
 // TestSupabaseBound signs in at a project with a hook that binds tokens to the MCP server.
 func TestSupabaseBound(t *testing.T) {
 	e := newEndpoint(t)
-	s := startSupabase(t, e.URL)
+	s := startSupabase(t, supabaseProject{bind: e.URL})
 	config := s.config()
 	config.RequireAudience = true
 	provider := supabaseprovider.New(config)
@@ -367,6 +377,52 @@ func TestSupabaseBound(t *testing.T) {
 	next := newEndpoint(t)
 	next.protect(t, provider, nil)
 	next.wantReason(t, mine.Access, "access token for another server", "wrong_audience")
+}
+
+// TestSupabaseLegacy signs in at a project that still signs with its legacy secret. Supabase
+// Auth then has no keys to publish, and fails if a client requests openid.
+func TestSupabaseLegacy(t *testing.T) {
+	e := newEndpoint(t)
+	s := startSupabase(t, supabaseProject{legacy: true})
+	config := s.config()
+	config.JWTSecret = supabaseSecret
+	e.protect(t, supabaseprovider.New(config), nil)
+	user := s.signUp(t)
+	s.checkWhoami(t, e, user)
+
+	client, err := s.register(within(t, stepTime), "email")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parameters := url.Values{"scope": {"email"}, "resource": {e.URL}}
+	mine, err := client.signIn(within(t, stepTime), newBrowser(t, nil), parameters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.wantReasons(t, []lookalike{
+		{"access token", mine.Access, ""},
+		{"session token", user.session, "missing_claim"},
+		{"refresh token", mine.Refresh, "opaque"},
+		{"legacy API key, which the same secret signs", apiKey(t, "service_role"), "wrong_issuer"},
+	})
+	s.record(t, "recorded-legacy.json", e.URL, client, map[string]string{
+		"access token":  mine.Access,
+		"session token": user.session,
+	})
+	parameters.Set("scope", supabaseScopes)
+	if _, err := client.signIn(within(t, stepTime), newBrowser(t, nil), parameters); err == nil {
+		t.Error("a sign-in with openid works without signing keys, want an error of Supabase Auth")
+	}
+
+	// Without the secret, the server is never ready, because the project publishes no key.
+	guard, err := gatehouse.New(gatehouse.Config{Resource: e.URL, Provider: supabaseprovider.New(s.config()), Logger: e.log.Logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer guard.Close()
+	if err := guard.Ready(within(t, stepTime)); err == nil {
+		t.Error("a guard without the secret is ready, want an error")
+	}
 }
 
 // config returns the settings for the project.
