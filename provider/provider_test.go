@@ -12,7 +12,16 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
+	"github.com/gatehouse-mcp/gatehouse/provider/betterauth"
 	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
+	"github.com/gatehouse-mcp/gatehouse/provider/descope"
+	"github.com/gatehouse-mcp/gatehouse/provider/keycloak"
+	"github.com/gatehouse-mcp/gatehouse/provider/logto"
+	"github.com/gatehouse-mcp/gatehouse/provider/scalekit"
+	"github.com/gatehouse-mcp/gatehouse/provider/stytch"
+	"github.com/gatehouse-mcp/gatehouse/provider/supabase"
+	"github.com/gatehouse-mcp/gatehouse/provider/workos"
+	"github.com/gatehouse-mcp/gatehouse/provider/zitadel"
 )
 
 // vendor is one provider package, configured for the samples in its folder.
@@ -25,6 +34,48 @@ type vendor struct {
 var vendors = []vendor{
 	{"clerk", func(*gatehousetest.Vendor) gatehouse.Provider {
 		return clerk.Provider("https://verb-noun-42.clerk.accounts.dev")
+	}},
+	{"keycloak", func(*gatehousetest.Vendor) gatehouse.Provider {
+		return keycloak.New(keycloak.Config{ServerURL: "http://localhost:8080", Realm: "gatehouse"})
+	}},
+	{"workos", func(*gatehousetest.Vendor) gatehouse.Provider {
+		return workos.New(workos.Config{Domain: "tenant.authkit.app"})
+	}},
+	{"supabase", func(*gatehousetest.Vendor) gatehouse.Provider {
+		return supabase.New(supabase.Config{
+			ProjectID: "abcdefghijklmnopqrst",
+			Roles:     []gatehouse.ClaimPath{{"app_metadata", "roles"}},
+		})
+	}},
+	{"descope", func(*gatehousetest.Vendor) gatehouse.Provider {
+		return descope.New(descope.Config{
+			DiscoveryURL: "https://api.descope.com/v1/apps/agentic/P2abcdefghijklmnopqrstuvwxyz/MS2abcdefghijklmnopqrstuvwxyz/.well-known/openid-configuration",
+			Tenants:      []string{"T2abcdefghijklmnopqrstuvwxyz"},
+		})
+	}},
+	{"stytch", func(*gatehousetest.Vendor) gatehouse.Provider {
+		return stytch.New(stytch.Config{
+			Domain:    "https://example.customers.stytch.com",
+			ProjectID: "project-test-6d902c62-fc8f-40ea-a4b1-c260966d4655",
+		})
+	}},
+	{"scalekit", func(*gatehousetest.Vendor) gatehouse.Provider {
+		return scalekit.New(scalekit.Config{EnvironmentURL: "https://acme.scalekit.dev", ResourceID: "res_70123456789012345"})
+	}},
+	{"logto", func(*gatehousetest.Vendor) gatehouse.Provider {
+		return logto.New(logto.Config{Endpoint: "https://acme.logto.app"})
+	}},
+	{"zitadel", func(v *gatehousetest.Vendor) gatehouse.Provider {
+		return zitadel.New(zitadel.Config{
+			Domain:       "https://acme-k2x9qd.us1.zitadel.cloud",
+			ProjectID:    "328859038097867422",
+			ClientID:     "391190000000000001",
+			ClientSecret: "the secret",
+			HTTPClient:   v.Client(),
+		})
+	}},
+	{"betterauth", func(*gatehousetest.Vendor) gatehouse.Provider {
+		return betterauth.New(betterauth.Config{URL: "https://auth.example.com/api/auth", OrganizationClaim: "https://example.com/org"})
 	}},
 }
 
