@@ -28,7 +28,6 @@ const auth = betterAuth({
   secret: 'a secret for the tests of this folder only',
   database: memoryAdapter(tables),
   emailAndPassword: { enabled: true },
-  disabledPaths: ['/token'],
   rateLimit: { enabled: false },
   telemetry: { enabled: false },
   plugins: [

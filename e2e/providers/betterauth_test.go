@@ -3,11 +3,13 @@
 package providers
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/provider/betterauth"
 	"github.com/gatehouse-mcp/gatehouse/provider/introspection"
 )
 
@@ -37,8 +39,9 @@ func adaAtBetterAuth(t *testing.T) *browser {
 	return newBrowser(t, map[string]string{"email": "ada@example.com", "password": "ada-password"})
 }
 
-// betterAuthProvider returns the provider, for which OIDC needs no setting.
-func betterAuthProvider(issuer string) gatehouse.Provider { return gatehouse.OIDC(issuer, mcpScope) }
+func betterAuthProvider(issuer string) gatehouse.Provider {
+	return betterauth.New(betterauth.Config{URL: issuer, ScopesSupported: []string{mcpScope}})
+}
 
 func TestBetterAuth(t *testing.T) {
 	e := newEndpoint(t)
@@ -67,6 +70,7 @@ func TestBetterAuth(t *testing.T) {
 			{"refresh token", issued["openid"].Refresh, "opaque"},
 			{"access token for no resource", issued["unbound"].Access, "opaque"},
 			{"token of a machine", issued["robot"].Access, "machine_token"},
+			{"JWT of the session", issued["session"].Access, "wrong_type"},
 		} {
 			e.wantReason(t, test.token, test.name, test.want)
 		}
@@ -98,7 +102,32 @@ func issueAtBetterAuth(t *testing.T, e *endpoint, issuer string) map[string]toke
 	if err != nil {
 		t.Fatalf("client credentials: %v", err)
 	}
+	issued["session"] = tokens{Access: sessionJWT(t, client, issuer)}
 	return issued
+}
+
+// sessionJWT returns the JWT that the endpoint /token issues to the web pages of the server, which
+// the same key signs.
+func sessionJWT(t *testing.T, client oauthClient, issuer string) string {
+	t.Helper()
+	ctx := within(t, stepTime)
+	ada := adaAtBetterAuth(t)
+	if _, err := client.signIn(ctx, ada, url.Values{"scope": {"openid"}}); err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, issuer+"/token", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := ada.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := decode[struct{ Token string }](resp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.Token
 }
 
 // robotAtBetterAuth returns a client that signs in by itself.
@@ -154,6 +183,7 @@ func recordBetterAuth(t *testing.T, e *endpoint, issuer string, issued map[strin
 		"access token with openid": decodeJWT(t, issued["openid"].Access),
 		"ID token":                 decodeJWT(t, issued["openid"].ID),
 		"access token of a robot":  decodeJWT(t, issued["robot"].Access),
+		"JWT of the session":       decodeJWT(t, issued["session"].Access),
 	}}
 	r.compare(t, "provider/betterauth/testdata/recorded-better-auth.json",
 		origin, "https://id.example.com", e.URL, "https://mcp.example.com/mcp", r.text("access token", "client_id"), "client-1",

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/testlog"
+	"github.com/gatehouse-mcp/gatehouse/provider/keycloak"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -77,6 +78,9 @@ type caller struct {
 	Scopes      []string `json:"scopes"`
 	Roles       []string `json:"roles"`
 	Permissions []string `json:"permissions"`
+
+	Organization string `json:"organization"`
+	Name         string `json:"name"` // from the type of a provider package
 }
 
 func whoami(_ context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, caller, error) {
@@ -85,7 +89,7 @@ func whoami(_ context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallT
 		return nil, caller{}, errors.New("the request did not pass a guard")
 	}
 	notNil := func(list []string) []string { return append([]string{}, list...) } // the schema requires arrays
-	return nil, caller{
+	c := caller{
 		Provider:    id.Provider,
 		Kind:        id.Kind.String(),
 		Issuer:      id.Issuer,
@@ -94,7 +98,13 @@ func whoami(_ context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallT
 		Scopes:      notNil(id.Scopes),
 		Roles:       notNil(id.Roles),
 		Permissions: notNil(id.Permissions),
-	}, nil
+
+		Organization: id.Organization.ID,
+	}
+	if user, ok := keycloak.UserOf(req); ok {
+		c.Name = user.Name
+	}
+	return nil, c, nil
 }
 
 // initialize is the first request of an MCP client.

@@ -25,18 +25,18 @@ const (
 	adminPassword   = "admin"
 )
 
-// keycloak is a running Keycloak.
-type keycloak struct {
+// keycloakServer is a running Keycloak.
+type keycloakServer struct {
 	url   string // http://127.0.0.1:PORT
 	token string // of the administrator
 }
 
 // startKeycloak starts a Keycloak with its development database in memory. features may be
 // empty. options are added to the command line.
-func startKeycloak(t *testing.T, features string, options ...string) *keycloak {
+func startKeycloak(t *testing.T, features string, options ...string) *keycloakServer {
 	t.Helper()
 	folder := unpackKeycloak(t, features)
-	k := &keycloak{url: "http://127.0.0.1:" + freePort(t)}
+	k := &keycloakServer{url: "http://127.0.0.1:" + freePort(t)}
 	address, err := url.Parse(k.url)
 	if err != nil {
 		t.Fatal(err)
@@ -133,15 +133,15 @@ func unzipFile(f *zip.File, target string) error {
 }
 
 // issuer returns the issuer of a realm.
-func (k *keycloak) issuer(realm string) string { return k.url + "/realms/" + realm }
+func (k *keycloakServer) issuer(realm string) string { return k.url + "/realms/" + realm }
 
-func (k *keycloak) discover(t testing.TB, realm string) authorizationServer {
+func (k *keycloakServer) discover(t testing.TB, realm string) authorizationServer {
 	t.Helper()
 	return discover(t, k.issuer(realm)+"/.well-known/openid-configuration")
 }
 
 // logIn gets a token for the Admin REST API. It is valid for a minute.
-func (k *keycloak) logIn(t *testing.T) {
+func (k *keycloakServer) logIn(t *testing.T) {
 	t.Helper()
 	admin := oauthClient{server: k.discover(t, "master"), ID: "admin-cli"}
 	answer, err := admin.grant(within(t, stepTime), url.Values{
@@ -155,7 +155,7 @@ func (k *keycloak) logIn(t *testing.T) {
 
 // admin sends a request to the Admin REST API. It returns the body, or the ID in the header
 // Location of an answer that has one.
-func (k *keycloak) admin(t *testing.T, method, path string, body any) string {
+func (k *keycloakServer) admin(t *testing.T, method, path string, body any) string {
 	t.Helper()
 	answer, err := k.tryAdmin(within(t, stepTime), method, path, body)
 	if err != nil {
@@ -164,7 +164,7 @@ func (k *keycloak) admin(t *testing.T, method, path string, body any) string {
 	return answer
 }
 
-func (k *keycloak) tryAdmin(ctx context.Context, method, path string, body any) (string, error) {
+func (k *keycloakServer) tryAdmin(ctx context.Context, method, path string, body any) (string, error) {
 	var content io.Reader
 	if body != nil {
 		data, err := json.Marshal(body)
@@ -197,8 +197,17 @@ func (k *keycloak) tryAdmin(ctx context.Context, method, path string, body any) 
 	return string(text), nil
 }
 
+// get fetches an object of the Admin REST API.
+func (k *keycloakServer) get(t *testing.T, path string) (answer object) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(k.admin(t, http.MethodGet, path, nil)), &answer); err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
 // list fetches a list of the Admin REST API.
-func (k *keycloak) list(t *testing.T, path string) (objects []map[string]any) {
+func (k *keycloakServer) list(t *testing.T, path string) (objects []map[string]any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(k.admin(t, http.MethodGet, path, nil)), &objects); err != nil {
 		t.Fatal(err)
@@ -209,8 +218,10 @@ func (k *keycloak) list(t *testing.T, path string) (objects []map[string]any) {
 // Names in the realms.
 const (
 	mcpScope      = "mcp:tools"
+	rolesScope    = "mcp:roles"  // puts roles into tokens of clients that registered themselves
 	mcpClient     = "mcp-server" // stands for the MCP server
-	desktop       = "desktop"    // a client that is registered by hand
+	mcpSecret     = "mcp-server-secret"
+	desktop       = "desktop" // a client that is registered by hand
 	desktopRFC    = "desktop-rfc9068"
 	desktopLight  = "desktop-lightweight"
 	robot         = "robot" // signs in by itself
@@ -229,12 +240,10 @@ func adaAtKeycloak(t *testing.T) *browser {
 }
 
 // client returns a client that is registered by hand at a realm.
-func (k *keycloak) client(t *testing.T, realm, id string) oauthClient {
+func (k *keycloakServer) client(t *testing.T, realm, id string) oauthClient {
 	t.Helper()
 	c := oauthClient{server: k.discover(t, realm), ID: id}
-	if id == robot {
-		c.Secret = robotSecret
-	}
+	c.Secret = map[string]string{robot: robotSecret, mcpClient: mcpSecret}[id]
 	return c
 }
 
@@ -242,7 +251,7 @@ type object = map[string]any
 
 // createRealm makes a realm with a user, clients, roles and an organization, as an
 // administrator would. audience is the content of the audience mapper in the scope mcp:tools.
-func (k *keycloak) createRealm(t *testing.T, realm, resource string, audience object) {
+func (k *keycloakServer) createRealm(t *testing.T, realm, resource string, audience object) {
 	t.Helper()
 	k.logIn(t)
 	k.admin(t, http.MethodPost, "", object{
@@ -264,7 +273,7 @@ func (k *keycloak) createRealm(t *testing.T, realm, resource string, audience ob
 		}},
 		"clients": []object{
 			{
-				"clientId": mcpClient, "standardFlowEnabled": false, "publicClient": false,
+				"clientId": mcpClient, "secret": mcpSecret, "standardFlowEnabled": false, "publicClient": false,
 				"attributes": object{"resource_url": resource},
 			},
 			publicClient(desktop, nil),
@@ -277,6 +286,7 @@ func (k *keycloak) createRealm(t *testing.T, realm, resource string, audience ob
 		},
 	})
 	k.addScope(t, realm, audience)
+	k.addRolesScope(t, realm)
 	k.trustLoopback(t, realm)
 	k.addOrganization(t, realm)
 }
@@ -289,7 +299,7 @@ func publicClient(id string, attributes object) object {
 }
 
 // addScope makes the optional client scope mcp:tools, with an audience mapper.
-func (k *keycloak) addScope(t *testing.T, realm string, audience object) {
+func (k *keycloakServer) addScope(t *testing.T, realm string, audience object) {
 	t.Helper()
 	config := object{"access.token.claim": "true", "introspection.token.claim": "true"}
 	for name, value := range audience {
@@ -303,7 +313,7 @@ func (k *keycloak) addScope(t *testing.T, realm string, audience object) {
 		}},
 	})
 	k.admin(t, http.MethodPut, "/"+realm+"/default-optional-client-scopes/"+scope, nil)
-	for _, client := range k.list(t, "/"+realm+"/clients") {
+	for _, client := range k.list(t, "/"+realm+"/clients") { // those that are new get it by default
 		switch client["clientId"] {
 		case desktop, desktopRFC, desktopLight, robot:
 			k.admin(t, http.MethodPut, fmt.Sprintf("/%s/clients/%s/optional-client-scopes/%s", realm, client["id"], scope), nil)
@@ -311,8 +321,41 @@ func (k *keycloak) addScope(t *testing.T, realm string, audience object) {
 	}
 }
 
+// addRolesScope makes the optional client scope mcp:roles, with mappers for roles and with the
+// roles that it may put into tokens. A client that registers itself has neither: the scope
+// roles, which is a default of the realm, is not given to a client that registers with scopes,
+// and Full Scope Allowed is off.
+func (k *keycloakServer) addRolesScope(t *testing.T, realm string) {
+	t.Helper()
+	mapper := func(provider, claim string) object {
+		return object{
+			"name": claim, "protocol": "openid-connect", "protocolMapper": provider,
+			"config": object{
+				"claim.name": claim, "jsonType.label": "String", "multivalued": "true",
+				"access.token.claim": "true", "introspection.token.claim": "true",
+			},
+		}
+	}
+	scope := k.admin(t, http.MethodPost, "/"+realm+"/client-scopes", object{
+		"name": rolesScope, "protocol": "openid-connect", "attributes": object{"include.in.token.scope": "true"},
+		"protocolMappers": []object{
+			mapper("oidc-usermodel-realm-role-mapper", "realm_access.roles"),
+			mapper("oidc-usermodel-client-role-mapper", "resource_access.${client_id}.roles"),
+		},
+	})
+	k.admin(t, http.MethodPut, "/"+realm+"/default-optional-client-scopes/"+scope, nil)
+	mappings := fmt.Sprintf("/%s/client-scopes/%s/scope-mappings", realm, scope)
+	k.admin(t, http.MethodPost, mappings+"/realm", []object{k.get(t, "/"+realm+"/roles/"+realmRole)})
+	server := k.list(t, "/"+realm+"/clients?clientId="+mcpClient)
+	if len(server) != 1 {
+		t.Fatalf("got %d clients, want %s", len(server), mcpClient)
+	}
+	role := k.get(t, fmt.Sprintf("/%s/clients/%s/roles/%s", realm, server[0]["id"], clientRole))
+	k.admin(t, http.MethodPost, fmt.Sprintf("%s/clients/%s", mappings, server[0]["id"]), []object{role})
+}
+
 // trustLoopback lets clients on this machine register without a token.
-func (k *keycloak) trustLoopback(t *testing.T, realm string) {
+func (k *keycloakServer) trustLoopback(t *testing.T, realm string) {
 	t.Helper()
 	for _, policy := range k.list(t, "/"+realm+"/components?type=org.keycloak.services.clientregistration.policy.ClientRegistrationPolicy") {
 		if policy["providerId"] != "trusted-hosts" {
@@ -328,7 +371,7 @@ func (k *keycloak) trustLoopback(t *testing.T, realm string) {
 }
 
 // addOrganization makes an organization of which ada is a member.
-func (k *keycloak) addOrganization(t *testing.T, realm string) {
+func (k *keycloakServer) addOrganization(t *testing.T, realm string) {
 	t.Helper()
 	id := k.admin(t, http.MethodPost, "/"+realm+"/organizations", object{
 		"name": "Acme", "alias": organization, "domains": []object{{"name": "acme.example.com"}},

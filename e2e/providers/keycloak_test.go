@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/provider/introspection"
+	"github.com/gatehouse-mcp/gatehouse/provider/keycloak"
 	"github.com/modelcontextprotocol/go-sdk/auth"
 )
 
@@ -21,22 +23,12 @@ const (
 	otherRealm = "other"
 )
 
-// keycloakProvider returns the provider of a realm.
-func keycloakProvider(k *keycloak) gatehouse.Provider {
-	provider := gatehouse.OIDC(k.issuer(realm), mcpScope)
-	provider.Name = "Keycloak"
-	provider.Tokens = gatehouse.TokenRules{
-		Types:          []string{"JWT", "at+jwt"},
-		RejectedClaims: map[string]map[string]string{"typ": {"ID": "ID token"}},
-		RequiredValues: map[string][]string{"typ": {"Bearer"}},
-		MachineClaims:  map[string][]string{"clientHost": {""}, "clientAddress": {""}},
-	}
-	provider.Claims = gatehouse.ClaimNames{
-		Client: []string{"azp"},
-		Roles:  []gatehouse.ClaimPath{{"realm_access", "roles"}, {"resource_access", mcpClient, "roles"}},
-	}
-	return provider
+// keycloakConfig returns the configuration of a realm.
+func keycloakConfig(k *keycloakServer) keycloak.Config {
+	return keycloak.Config{ServerURL: k.url, Realm: realm, ScopesSupported: []string{mcpScope}}
 }
+
+func keycloakProvider(k *keycloakServer) gatehouse.Provider { return keycloak.New(keycloakConfig(k)) }
 
 // TestKeycloak signs in at a Keycloak as it comes, where an audience mapper in the client
 // scope mcp:tools binds tokens to the MCP server.
@@ -53,6 +45,8 @@ func TestKeycloak(t *testing.T) {
 	for name, argv := range scriptClients {
 		t.Run(name, func(t *testing.T) { k.checkDynamic(t, whoamiOfScript(t, e, adaAtKeycloak(t), argv(t))) })
 	}
+	t.Run("roles", func(t *testing.T) { checkRolesOfDynamic(t, k, e) })
+	t.Run("introspection", func(t *testing.T) { checkIntrospection(t, k, e) })
 	t.Run("machine", func(t *testing.T) { checkMachine(t, k, e) })
 	t.Run("denied", func(t *testing.T) { checkDenied(t, k) })
 	issued := k.issue(t, "")
@@ -111,7 +105,7 @@ func TestKeycloakFeatures(t *testing.T) {
 // checkDynamic checks the identity of a caller whose client registered itself. Its tokens have
 // no roles: a client that registers with scopes does not get the realm's default scopes, among
 // them roles.
-func (k *keycloak) checkDynamic(t *testing.T, got caller) {
+func (k *keycloakServer) checkDynamic(t *testing.T, got caller) {
 	t.Helper()
 	if got.Issuer != k.issuer(realm) || got.Subject == "" || got.Client == "" || !slices.Contains(got.Scopes, mcpScope) {
 		t.Errorf("got %+v, want a user of %s with the scope %s", got, k.issuer(realm), mcpScope)
@@ -119,7 +113,7 @@ func (k *keycloak) checkDynamic(t *testing.T, got caller) {
 }
 
 // checkByHand checks the identity of a caller whose client an administrator registered.
-func (k *keycloak) checkByHand(t *testing.T, e *endpoint, issued map[string]tokens, client string) {
+func (k *keycloakServer) checkByHand(t *testing.T, e *endpoint, issued map[string]tokens, client string) {
 	t.Helper()
 	e.wantReason(t, issued[client].Access, "access token", "")
 	got := e.whoamiWith(t, issued[client].Access)
@@ -127,15 +121,27 @@ func (k *keycloak) checkByHand(t *testing.T, e *endpoint, issued map[string]toke
 	if got.Client != client {
 		t.Errorf("got client %q, want %q", got.Client, client)
 	}
-	for _, role := range []string{realmRole, clientRole} {
-		if !slices.Contains(got.Roles, role) {
-			t.Errorf("got roles %q, want also %q", got.Roles, role)
-		}
+	checkRoles(t, got)
+	if got.Name != "Ada Lovelace" {
+		t.Errorf("got the name %q, want Ada Lovelace", got.Name)
+	}
+	if client == desktop && got.Organization != organization { // which requests the scope organization
+		t.Errorf("got organization %q, want %q", got.Organization, organization)
+	}
+}
+
+func checkRoles(t *testing.T, got caller) {
+	t.Helper()
+	if !slices.Contains(got.Roles, realmRole) {
+		t.Errorf("got roles %q, want also %q", got.Roles, realmRole)
+	}
+	if want := mcpClient + ":" + clientRole; !slices.Contains(got.Permissions, want) {
+		t.Errorf("got permissions %q, want also %q", got.Permissions, want)
 	}
 }
 
 // checkDenied denies the consent, for which Keycloak asks because the client registered itself.
-func checkDenied(t *testing.T, k *keycloak) {
+func checkDenied(t *testing.T, k *keycloakServer) {
 	ctx := within(t, stepTime)
 	client, err := k.discover(t, realm).register(ctx, mcpScope)
 	if err != nil {
@@ -157,17 +163,56 @@ func checkDenied(t *testing.T, k *keycloak) {
 	}
 }
 
+// checkRolesOfDynamic checks that a client that registered itself can get the roles of its user.
+func checkRolesOfDynamic(t *testing.T, k *keycloakServer, e *endpoint) {
+	ctx := within(t, stepTime)
+	const scopes = mcpScope + " " + rolesScope
+	client, err := k.discover(t, realm).register(ctx, scopes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := client.signIn(ctx, adaAtKeycloak(t), url.Values{"scope": {scopes}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := e.whoamiWith(t, answer.Access)
+	k.checkDynamic(t, got)
+	checkRoles(t, got)
+}
+
+// checkIntrospection checks a guard that asks Keycloak about every token. With that, it also
+// accepts lightweight tokens, which have almost no claims.
+func checkIntrospection(t *testing.T, k *keycloakServer, e *endpoint) {
+	provider := introspection.New(introspection.Config{
+		Issuer: k.issuer(realm), ClientID: mcpClient, ClientSecret: mcpSecret,
+	}, mcpScope)
+	jwts := keycloakProvider(k)
+	provider.Tokens, provider.Claims, provider.Complete = jwts.Tokens, jwts.Claims, jwts.Complete
+	e.protect(t, provider, nil)
+	defer e.protect(t, jwts, nil)
+	ctx := within(t, stepTime)
+	for _, id := range []string{desktop, desktopLight} {
+		answer, err := k.client(t, realm, id).signIn(ctx, adaAtKeycloak(t), url.Values{"scope": {"openid " + mcpScope}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.wantReason(t, answer.Access, "access token of "+id, "")
+		e.wantReason(t, answer.ID, "ID token of "+id, "inactive")
+		e.wantReason(t, answer.Refresh, "refresh token of "+id, "inactive")
+	}
+}
+
 // checkMachine checks a guard that accepts tokens of machines.
-func checkMachine(t *testing.T, k *keycloak, e *endpoint) {
+func checkMachine(t *testing.T, k *keycloakServer, e *endpoint) {
 	answer, err := k.client(t, realm, robot).grant(within(t, stepTime), url.Values{
 		"grant_type": {"client_credentials"}, "scope": {mcpScope},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	provider := keycloakProvider(k)
-	provider.AllowMachines = true
-	e.protect(t, provider, nil)
+	cfg := keycloakConfig(k)
+	cfg.AllowMachines = true
+	e.protect(t, keycloak.New(cfg), nil)
 	defer e.protect(t, keycloakProvider(k), nil)
 	if got := e.whoamiWith(t, answer.Access); got.Kind != "machine" || got.Client != robot {
 		t.Errorf("got %+v, want the machine %s", got, robot)
@@ -175,7 +220,7 @@ func checkMachine(t *testing.T, k *keycloak, e *endpoint) {
 }
 
 // checkOnlyRFC checks a guard that accepts only the type of RFC 9068.
-func checkOnlyRFC(t *testing.T, k *keycloak, e *endpoint, issued map[string]tokens) {
+func checkOnlyRFC(t *testing.T, k *keycloakServer, e *endpoint, issued map[string]tokens) {
 	provider := keycloakProvider(k)
 	provider.Tokens.Types = []string{"at+jwt"}
 	e.protect(t, provider, nil)
@@ -186,7 +231,7 @@ func checkOnlyRFC(t *testing.T, k *keycloak, e *endpoint, issued map[string]toke
 
 // issue gets tokens of every kind, by the name of the client or of what is special. Clients
 // send the parameter resource (RFC 8707) if resource is not empty.
-func (k *keycloak) issue(t *testing.T, resource string) map[string]tokens {
+func (k *keycloakServer) issue(t *testing.T, resource string) map[string]tokens {
 	t.Helper()
 	withResource := func(scope string) url.Values {
 		request := url.Values{"scope": {scope}}
@@ -236,7 +281,7 @@ func withoutResource(scope string) url.Values { return url.Values{"scope": {scop
 
 // checkLookalikes checks that the realm's other tokens are rejected, and those of another
 // realm of the same server.
-func (k *keycloak) checkLookalikes(t *testing.T, e *endpoint, issued map[string]tokens) {
+func (k *keycloakServer) checkLookalikes(t *testing.T, e *endpoint, issued map[string]tokens) {
 	for _, test := range []struct {
 		name, token string
 		want        gatehouse.Reason
@@ -256,7 +301,7 @@ func (k *keycloak) checkLookalikes(t *testing.T, e *endpoint, issued map[string]
 }
 
 // record compares the documents and the tokens of the realm with those in a file.
-func (k *keycloak) record(t *testing.T, e *endpoint, issued map[string]tokens, file, variant string) {
+func (k *keycloakServer) record(t *testing.T, e *endpoint, issued map[string]tokens, file, variant string) {
 	documents := map[string]map[string]any{}
 	for _, path := range []string{
 		"/realms/" + realm + "/.well-known/openid-configuration",
@@ -305,7 +350,7 @@ func newMetadataClient(t *testing.T) metadataClient {
 
 // trustMetadataDocuments adds the client policy that accepts client ID metadata documents of
 // this machine.
-func (k *keycloak) trustMetadataDocuments(t *testing.T, realm string) {
+func (k *keycloakServer) trustMetadataDocuments(t *testing.T, realm string) {
 	t.Helper()
 	k.logIn(t)
 	const profile = "client ID metadata documents"
