@@ -273,7 +273,8 @@ const apiScheme = "api://"
 // parseAppIDURI returns the Application ID URI that v is, or else the usual one of the client ID,
 // or reports a fault.
 func parseAppIDURI(r *setting.Reader, v setting.Value, clientID string) string {
-	const find = `copy it from the Microsoft Entra admin center (App registrations → the server → Expose an API), like "https://mcp.example.com/mcp"`
+	const find = "copy it from the Microsoft Entra admin center (App registrations → the server → Expose an API), " +
+		`like "https://mcp.example.com/mcp"`
 	uri := v.Text
 	if uri == "" {
 		return apiScheme + clientID
