@@ -50,7 +50,7 @@ type Config struct {
 	// Permissions need no claim: Auth0 adds them if "Add Permissions in the Access Token" is on.
 	RolesClaim string
 
-	// ScopesSupported are the scopes that the server tells clients to request: permissions of the
+	// ScopesSupported are the scopes that the server asks clients to request: permissions of the
 	// API, and scopes of OpenID Connect. Empty means none. The scopes of
 	// [gatehouse.Config].Requirements are always added.
 	ScopesSupported []string

@@ -71,7 +71,7 @@ type Config struct {
 	// AZURE_APP_ID_URI. Empty means "api://" and ClientID.
 	AppIDURI string
 
-	// ScopesSupported are the scopes that the server tells clients to request: those under Expose
+	// ScopesSupported are the scopes that the server asks clients to request: those under Expose
 	// an API, without AppIDURI: "Tools.Read". At least one is required, because a client that
 	// requests none gets a token for Microsoft Graph. In the environment they are AZURE_SCOPES,
 	// separated by spaces.

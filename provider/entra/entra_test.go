@@ -110,7 +110,7 @@ func TestSettings(t *testing.T) {
 			wantErr: `is a URL; write "` + tenant + `"`,
 		},
 		{
-			name:    "tenant that is no GUID",
+			name:    "tenant that is not a GUID",
 			config:  with(func(c *Config) { c.TenantID = "contoso" }),
 			wantErr: "is not the ID of a tenant",
 		},

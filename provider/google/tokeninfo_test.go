@@ -111,7 +111,7 @@ func TestAnswersAboutTheToken(t *testing.T) {
 		{name: "no audience", status: 200, body: `{"sub":"1","exp":"2000000000"}`, wantErr: "has no aud"},
 		{name: "no expiry", status: 200, body: `{"aud":"a","sub":"1"}`, wantErr: "has neither exp nor expires_in"},
 		{
-			name:    "expiry that is no number",
+			name:    "expiry that is not a number",
 			status:  200,
 			body:    `{"aud":"a","exp":"soon","expires_in":"10"}`,
 			wantErr: "has neither exp nor expires_in",
