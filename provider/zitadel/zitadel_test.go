@@ -126,6 +126,34 @@ func TestScopesAreAdded(t *testing.T) {
 	}
 }
 
+// TestRequirements checks what can be required of a caller. A requirement that would reject every
+// caller is an error, and one for an organization makes clients ask for it.
+func TestRequirements(t *testing.T) {
+	t.Parallel()
+	p := New(Config{Domain: domain, ProjectID: project})
+	if p.OrganizationScope != OrganizationScope {
+		t.Errorf("OrganizationScope is %q, want %q", p.OrganizationScope, OrganizationScope)
+	}
+	for name, test := range map[string]struct {
+		requirement gatehouse.Requirement
+		wantFault   bool
+	}{
+		"role":         {gatehouse.Requirement{Tool: "notes", Roles: []string{"editor"}}, false},
+		"organization": {gatehouse.Requirement{Tool: "notes", Organization: true}, false},
+		"permission":   {gatehouse.Requirement{Tool: "notes", Permissions: []string{"notes:write"}}, true},
+	} {
+		guard, err := gatehouse.New(gatehouse.Config{
+			Resource: gatehousetest.VendorResource, Provider: p, Requirements: []gatehouse.Requirement{test.requirement},
+		})
+		if (err != nil) != test.wantFault {
+			t.Errorf("%s: fault %v, want one: %t", name, err, test.wantFault)
+		}
+		if err == nil {
+			guard.Close()
+		}
+	}
+}
+
 // TestHints checks that every hint is for a reason that exists and that its advice differs from
 // the guard's own.
 func TestHints(t *testing.T) {
