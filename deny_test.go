@@ -3,9 +3,13 @@ package gatehouse_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
+	"weak"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
@@ -98,6 +102,36 @@ func TestDenyIsBounded(t *testing.T) {
 			t.Errorf("Add after the others ended = %v, want nil", err)
 		}
 	})
+}
+
+// The fields of a denial are often parts of a token, of which the deny list must keep nothing
+// else: it lives as long as the token would have.
+func TestDenyKeepsNoToken(t *testing.T) {
+	fields := map[string]func(*gatehouse.Denial) *string{
+		"TokenID":   func(d *gatehouse.Denial) *string { return &d.TokenID },
+		"SessionID": func(d *gatehouse.Denial) *string { return &d.SessionID },
+		"Subject":   func(d *gatehouse.Denial) *string { return &d.Subject },
+		"ClientID":  func(d *gatehouse.Denial) *string { return &d.ClientID },
+	}
+	const value, tokenBytes = "user_1", 16 << 10
+	for name, field := range fields {
+		guard := newGuard(t, newIssuer(t))
+		deny := func() weak.Pointer[byte] {
+			token := strings.Repeat("x", tokenBytes) + value
+			denial := gatehouse.Denial{Until: time.Now().Add(time.Hour)}
+			*field(&denial) = token[tokenBytes:]
+			if err := guard.Deny(denial); err != nil {
+				t.Fatal(err)
+			}
+			return weak.Make(unsafe.StringData(token))
+		}
+		token := deny()
+		runtime.GC()
+		if token.Value() != nil {
+			t.Errorf("%s: the guard keeps the token, of which the field is a part", name)
+		}
+		runtime.KeepAlive(guard)
+	}
 }
 
 func TestRevokedHook(t *testing.T) {

@@ -177,8 +177,17 @@ func (g *Guard) Close() {
 // [Config.LocalPath], and the metadata documents at the paths of [Guard.MetadataPaths]. It
 // also answers POST /register, unless the mux has a pattern for that path already; see
 // [Guard.RegistrationHandler]. Several guards can be mounted on one mux; see
-// [Config.HostDocuments]. It panics if a pattern is already registered, as
-// [http.ServeMux.Handle] does.
+// [Config.HostDocuments].
+//
+// It panics if the mux has a pattern that conflicts with one of these, as
+// [http.ServeMux.Handle] does, which also panics if such a pattern is added afterwards:
+//
+//   - POST /register: register a handler of your own for it before you call Mount, which then
+//     leaves the path to that handler.
+//   - A pattern with a method that matches the endpoint or a document among other paths, such
+//     as GET / or GET /{page}: neither pattern is more specific, because those of Mount are for
+//     every method. Leave the method out and check it in the handler ("/{page}"), or choose a
+//     pattern that does not match these paths ("GET /pages/{page}").
 func (g *Guard) Mount(mux *http.ServeMux, handler http.Handler) {
 	wrapped := g.Wrap(handler)
 	if g.endpoint == "" {

@@ -133,6 +133,16 @@ func IdentityOf(req mcp.Request) (id Identity, ok bool) {
 	return Identity{}, false
 }
 
+// ProviderOf returns the provider that the caller's token is from. ok is false if the request
+// did not come through a [Guard]. It is for packages that define a provider and functions
+// about its users.
+func ProviderOf(req mcp.Request) (p Provider, ok bool) {
+	if c := callerOf(req); c != nil {
+		return c.from.Provider, true
+	}
+	return Provider{}, false
+}
+
 // IdentityOfHTTP returns the caller of an HTTP request, for handlers inside [Guard.Wrap]. ok
 // is false if the request did not come through a [Guard].
 func IdentityOfHTTP(r *http.Request) (id Identity, ok bool) {

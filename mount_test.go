@@ -1,6 +1,7 @@
 package gatehouse_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -73,33 +74,76 @@ func TestTwoGuardsOnOneMux(t *testing.T) {
 
 func TestGuardsThatConflict(t *testing.T) {
 	is := newIssuer(t)
-	mount := func(mux *http.ServeMux, configure func(*gatehouse.Config)) (message any) {
+	const muxPanic = "conflicts with pattern"
+	mount := func(mux *http.ServeMux, configure func(*gatehouse.Config)) (message string) {
 		guard := newGuard(t, is, configure)
-		defer func() { message = recover() }()
-		guard.Mount(mux, behind)
-		return nil
+		return panicText(func() { guard.Mount(mux, behind) })
+	}
+	bothOwn := func(first, second string) string {
+		return fmt.Sprintf("gatehouse: %s belongs to the guards of http://localhost:3000%s and of http://localhost:3000%s; "+
+			"set HostDocuments for one of them only, and for none if the endpoint of one is the root of the host",
+			bareMetadata, first, second)
 	}
 	tests := []struct {
-		name   string
-		before func(*http.ServeMux)
-		config func(*gatehouse.Config)
-		panics bool
+		name      string
+		before    func(*http.ServeMux)
+		config    func(*gatehouse.Config)
+		wantPanic string // a part of its text; empty for none
 	}{
-		{"control", func(mux *http.ServeMux) { mount(mux, at("/a", true)) }, at("/b", false), false},
-		{"both by setting", func(mux *http.ServeMux) { mount(mux, at("/a", true)) }, at("/b", true), true},
-		{"the root, and another by setting", func(mux *http.ServeMux) { mount(mux, at("", false)) }, at("/b", true), true},
-		{"one endpoint twice", func(mux *http.ServeMux) { mount(mux, at("/a", false)) }, at("/a", false), true},
-		{"a document of the program", func(mux *http.ServeMux) { mux.Handle(bareMetadata, behind) }, at("/a", false), true},
-		{"an endpoint of the program", func(mux *http.ServeMux) { mux.Handle("/a", behind) }, at("/a", false), true},
-		{"a page for everything", func(mux *http.ServeMux) { mux.Handle("/", behind) }, at("/a", false), false},
-		{"a registration page", func(mux *http.ServeMux) { mux.Handle("/register", behind) }, at("/a", false), false},
-		{"a registration form", func(mux *http.ServeMux) { mux.Handle("POST /register", behind) }, at("/a", false), false},
+		{"control", func(mux *http.ServeMux) { mount(mux, at("/a", true)) }, at("/b", false), ""},
+		{"both by setting", func(mux *http.ServeMux) { mount(mux, at("/a", true)) }, at("/b", true), bothOwn("/a", "/b")},
+		{"the root, and another by setting", func(mux *http.ServeMux) { mount(mux, at("", false)) }, at("/b", true), bothOwn("", "/b")},
+		{"another by setting, and the root", func(mux *http.ServeMux) { mount(mux, at("/b", true)) }, at("", false), bothOwn("/b", "")},
+		{"one endpoint twice", func(mux *http.ServeMux) { mount(mux, at("/a", false)) }, at("/a", false), muxPanic},
+		{"a document of the program", func(mux *http.ServeMux) { mux.Handle(bareMetadata, behind) }, at("/a", false), muxPanic},
+		{"an endpoint of the program", func(mux *http.ServeMux) { mux.Handle("/a", behind) }, at("/a", false), muxPanic},
+		{"a page for everything", func(mux *http.ServeMux) { mux.Handle("/", behind) }, at("/a", false), ""},
+		{"a page for all GET requests", func(mux *http.ServeMux) { mux.Handle("GET /", behind) }, at("/a", false), muxPanic},
+		{"a registration page", func(mux *http.ServeMux) { mux.Handle("/register", behind) }, at("/a", false), ""},
+		{"a registration form", func(mux *http.ServeMux) { mux.Handle("POST /register", behind) }, at("/a", false), ""},
 	}
 	for _, test := range tests {
 		mux := http.NewServeMux()
 		test.before(mux)
-		if message := mount(mux, test.config); (message != nil) != test.panics {
-			t.Errorf("%s: got panic %v, want one: %v", test.name, message, test.panics)
+		got := mount(mux, test.config)
+		if (got == "") != (test.wantPanic == "") || !strings.Contains(got, test.wantPanic) {
+			t.Errorf("%s: got panic %q, want %q in it", test.name, got, test.wantPanic)
+		}
+	}
+}
+
+// panicText returns the text with which f panics, or "".
+func panicText(f func()) (text string) {
+	defer func() {
+		if value := recover(); value != nil {
+			text = fmt.Sprint(value)
+		}
+	}()
+	f()
+	return ""
+}
+
+// TestRoutesAfterMount registers the routes that the comment of Guard.Mount names, and the ones
+// that it says to write instead.
+func TestRoutesAfterMount(t *testing.T) {
+	for _, test := range []struct {
+		pattern string
+		panics  bool
+	}{
+		{"POST /register", true},
+		{"/register", false},
+		{"GET /register", false},
+		{"GET /", true},
+		{"GET /{page}", true},
+		{"/", false},
+		{"/{page}", false},
+		{"GET /about", false},
+		{"GET /pages/{page}", false},
+	} {
+		mux := http.NewServeMux()
+		newGuard(t, newIssuer(t), at("/mcp", false)).Mount(mux, behind)
+		if got := panicText(func() { mux.Handle(test.pattern, behind) }); (got != "") != test.panics {
+			t.Errorf("%s: got panic %q, want one: %v", test.pattern, got, test.panics)
 		}
 	}
 }

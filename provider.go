@@ -162,6 +162,10 @@ type Provider struct {
 	// risk is and how to avoid it. [Guard.Warnings] returns them.
 	Risks []string
 
+	// Backend is for the package that made the provider: what its functions need to ask the
+	// provider about a caller. They get it with [ProviderOf]. The guard does not use it.
+	Backend any
+
 	// Err is a fault in the settings that the provider was made from. [New] returns it.
 	Err error
 }

@@ -37,7 +37,9 @@ func TestProviderFaults(t *testing.T) {
 		{"tenant of dots", func(p *gatehouse.Provider) {
 			p.Issuer, p.Tenants = "https://login.example.com/{tenantid}", []string{".."}
 		}, `Provider.Tenants ".." is not the ID of a tenant`},
-		{"token issuers", func(p *gatehouse.Provider) { p.TokenIssuers = []string{"https://a.example.com", "https://b.example.com/"} }, ""},
+		{"token issuers", func(p *gatehouse.Provider) {
+			p.TokenIssuers = []string{"https://a.example.com", "https://b.example.com/"}
+		}, ""},
 		{"token issuer with http", func(p *gatehouse.Provider) { p.TokenIssuers = []string{"http://a.example.com"} },
 			`Provider.TokenIssuers "http://a.example.com" is not https`},
 		{"authorization server", func(p *gatehouse.Provider) { p.AuthorizationServers = []string{"a.example.com"} },

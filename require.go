@@ -308,7 +308,9 @@ func (reqs *requirements) apply(op operation) bool { return len(reqs.of(op)) > 0
 
 // hasScope reports whether the token has the scope or one that implies it.
 func (reqs *requirements) hasScope(v *verified, scope string) bool {
-	has := func(scope string) bool { return v.identity.HasScope(scope) || v.identity.HasScope(v.from.tokenScope(scope)) }
+	has := func(scope string) bool {
+		return v.identity.HasScope(scope) || v.identity.HasScope(v.from.tokenScope(scope))
+	}
 	return has(scope) || slices.ContainsFunc(reqs.broader[scope], has)
 }
 

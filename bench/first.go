@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/keys"
+	"github.com/gatehouse-mcp/gatehouse/internal/token"
 )
 
 const (
@@ -20,6 +21,31 @@ const (
 	guardRounds = 1000 // of one new token each
 	mostAllocs  = 25
 )
+
+// routingLimit is the largest allowed ratio of verification among several issuers to
+// verification by one.
+const routingLimit = 1.03
+
+// otherIssuers returns four issuers that read other claims than the measured one.
+func otherIssuers(keys token.Keys) []token.Member {
+	var out []token.Member
+	for n := range 4 {
+		out = append(out, token.Member{Keys: keys, Verifier: &token.Verifier{
+			Rules: token.Rules{
+				Algorithms:     algorithms,
+				Types:          []string{"JWT"},
+				RequiredClaims: []string{"tid"},
+				RequiredValues: map[string][]string{"token_use": {"access"}},
+				RejectedClaims: map[string]map[string]string{"nonce": {"": "ID token"}},
+			},
+			Issuers:      []string{fmt.Sprintf("https://issuer-%d.example.com", n)},
+			Resources:    []string{resource},
+			ClientClaims: []string{"cid", "appid"},
+			ScopeClaims:  []string{"scp", "scopes"},
+		}})
+	}
+	return out
+}
 
 // firstLimits are the largest allowed ratios to the bare mathematics.
 var firstLimits = map[string]float64{"RS256": 1.15, "ES256": 1.08, "EdDSA": 1.10}
@@ -99,10 +125,15 @@ func (p pool) measureVerification(i *issuer, alg, what string, t *table) error {
 	}
 	now := time.Now()
 	bare := p.bare(i.keys[alg].Public())
-	ours := &contender{name: "gatehouse, verification", run: func(n int) bool {
-		got, err := verifier.Verify(background, p.at(n).raw, set, now)
-		return err == nil && got.Subject == userID
-	}}
+	verify := func(name string, issuers *token.Set) *contender {
+		return &contender{name: name, run: func(n int) bool {
+			got, _, err := issuers.Verify(background, p.at(n).raw, now)
+			return err == nil && got.Subject == userID
+		}}
+	}
+	own := token.Member{Verifier: verifier, Keys: set}
+	ours := verify("gatehouse, verification", token.NewSet(own))
+	routed := verify("gatehouse, one of 5 issuers", token.NewSet(append(otherIssuers(set), own)...))
 	rivals := []*contender{{name: "golang-jwt + keyfunc", run: func(n int) bool {
 		got, err := library.verify(p.at(n).raw)
 		return err == nil && got.Subject == userID
@@ -110,7 +141,7 @@ func (p pool) measureVerification(i *issuer, alg, what string, t *table) error {
 		got, err := oidc.verify(background, p.at(n).raw)
 		return err == nil && got.Subject == userID
 	}}}
-	if err := takeTurns(firstRounds, append([]*contender{bare, ours}, rivals...)...); err != nil {
+	if err := takeTurns(firstRounds, append([]*contender{bare, ours, routed}, rivals...)...); err != nil {
 		return err
 	}
 	t.add(row{what: what, who: bare.name, figure: bare.figure(), ratio: 1})
@@ -120,6 +151,8 @@ func (p pool) measureVerification(i *issuer, alg, what string, t *table) error {
 		r.fault = "allocations"
 	}
 	t.add(r)
+	t.add(row{what: what, who: routed.name, figure: routed.figure(), ratio: routed.median() / ours.median(), base: ours.name,
+		limit: routingLimit, goal: fmt.Sprintf("≤ %.2f", routingLimit)})
 	for _, c := range rivals {
 		t.add(row{what: what, who: c.name, figure: c.figure(), ratio: c.median() / bare.median()})
 	}

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// maxStop is the longest time that "gatehouse dev" may take to stop after Ctrl-C.
-const maxStop = 5 * time.Second
+// maxStop is the longest time that "gatehouse dev" may take to stop after Ctrl-C. It is shorter
+// than the 10 seconds after which "gatehouse dev" no longer waits for what does not end by itself.
+const maxStop = 9 * time.Second
 
 const devName = "gatehouse dev"
 

@@ -48,8 +48,15 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		return 1
 	}
+	failed, stop, err := readOutput()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
 	status := m.Run()
+	stop()
 	fmt.Print(results.String())
+	fmt.Print(failed.String())
 	return status
 }
 

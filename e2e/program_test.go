@@ -21,9 +21,9 @@ import (
 
 const (
 	// stopTime is how long a program may take to stop after SIGINT.
-	stopTime = 15 * time.Second
+	stopTime = 30 * time.Second
 	// outputDelay is how long the output of a program may take to arrive after its end.
-	outputDelay = time.Second
+	outputDelay = 10 * time.Second
 )
 
 // program is a program that runs during a test. If the test fails, it logs the output. The
@@ -75,6 +75,8 @@ var settings = []string{
 	"XDG_CONFIG_HOME",
 	"BROWSER",
 	"DISPLAY",
+	"WAYLAND_DISPLAY",
+	"SSH_CONNECTION",
 }
 
 // environment returns the environment of the test without the settings of the programs,

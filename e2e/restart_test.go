@@ -9,7 +9,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/testlog"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
@@ -96,7 +95,7 @@ func startExample(t *testing.T, issuer string, port int) *program {
 	p := launch(t, "examples/clerk", nil, nil, []string{
 		"MCP_USE_OAUTH_CLERK_FRONTEND_API_URL=" + issuer, fmt.Sprintf("PORT=%d", port),
 	}, exampleClerk)
-	if _, err := p.await(within(t, 30*time.Second), devReady); err != nil {
+	if _, err := p.await(within(t, stepTime), devReady); err != nil {
 		t.Fatal(err)
 	}
 	return p

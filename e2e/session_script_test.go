@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -50,10 +51,16 @@ func newPythonScript(t testing.TB, endpoint string, install func() (string, erro
 // file of the program.
 func runScript(t testing.TB, endpoint string, argv []string, args ...string) *script {
 	t.Helper()
-	stdin, commands := io.Pipe()
+	// A pipe of the operating system: exec would wait for the end of any other reader after the
+	// program has ended.
+	stdin, commands, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	replies, stdout := io.Pipe()
 	s := &script{endpoint: endpoint, stdin: commands, replies: make(chan reply)}
 	s.program = launch(t, filepath.Base(argv[len(argv)-1]), stdin, stdout, nil, append(argv, args...)...)
+	stdin.Close() // the program has it
 	t.Cleanup(func() { commands.Close() })
 	ended := s.program.ended.Done()
 	go func() { <-ended; stdout.Close() }()

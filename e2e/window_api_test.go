@@ -15,7 +15,7 @@ import (
 
 const (
 	// windowTime is how long the window may take to show a step.
-	windowTime = 20 * time.Second
+	windowTime = time.Minute
 	// maxWindowResponse bounds what is read of a response of its API.
 	maxWindowResponse = 8 << 20
 	// poll is the pause between two requests to the API, which does not report changes.

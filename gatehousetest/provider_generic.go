@@ -58,7 +58,7 @@ func (g *genericLookAlike) of(v *Vendor, s Sample) (specimen, error) {
 		if alg == "HS256" {
 			return []byte("another secret of at least thirty-two bytes"), nil
 		}
-		return newSampleKey(alg)
+		return newSampleKey(alg, foreignRSAKey)
 	})
 	return specimen{Sample: made, raw: raw, generic: true}, err
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"fmt"
 	"sync"
@@ -67,17 +68,25 @@ func (k sampleKeys) key(name sampleKey) (crypto.Signer, error) {
 	if key := k.keys[name]; key != nil {
 		return key, nil
 	}
-	key, err := newSampleKey(name.alg)
+	key, err := newSampleKey(name.alg, publishedRSAKey)
 	if err == nil {
 		k.keys[name] = key
 	}
 	return key, err
 }
 
-func newSampleKey(alg string) (crypto.Signer, error) {
+// The RSA keys of all samples in the process, since generating a key takes longer than all
+// checks of a provider together: one that is published, under every kid, and another one.
+var (
+	publishedRSAKey = sync.OnceValue(newKey)
+	foreignRSAKey   = sync.OnceValue(newKey)
+)
+
+// newSampleKey returns a key for the algorithm: that of rsaKey, or a new one of another type.
+func newSampleKey(alg string, rsaKey func() *rsa.PrivateKey) (crypto.Signer, error) {
 	switch alg {
 	case "RS256", "RS384", "RS512", "PS256", "PS384", "PS512":
-		return newKey(), nil
+		return rsaKey(), nil
 	case "ES256":
 		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case "ES384":

@@ -1,10 +1,9 @@
 // Uses the window of "gatehouse dev" and the pages of its local Clerk in a browser.
 // Argument: the program of Chromium.
-import { chromium } from 'playwright-core';
+import { openBrowser } from './browser.mjs';
 import { runCommands } from './commands.mjs';
 
-const browser = await chromium.launch({ executablePath: process.argv[2], args: ['--no-sandbox'] });
-const stepTime = 15_000; // longest wait for anything on a page, in milliseconds
+const browser = await openBrowser(process.argv[2]);
 const browserErrors = [];
 let clerk; // origin of the local Clerk
 let page; // with the window
@@ -14,7 +13,6 @@ async function newPage({ width = 1280, height = 800, scale = 1, scheme = 'light'
   const context = await browser.newContext({
     viewport: { width, height }, deviceScaleFactor: scale, colorScheme: scheme, reducedMotion: motion,
   });
-  context.setDefaultTimeout(stepTime);
   const opened = await context.newPage();
   // The last page of a sign-in belongs to the client, so its messages do not count.
   opened.on('console', (message) => {
@@ -47,7 +45,13 @@ await runCommands({
     return newestRun().locator('.headline').textContent();
   },
 
+  // client waits until the newest run is that of a client whose name contains text.
+  async client({ text }) { await newestRun().locator('.client', { hasText: text }).waitFor(); },
+
   titles: () => newestRun().locator('.step .label b').allTextContents(),
+
+  // waitForTitle waits until the newest run has a step with a title.
+  async waitForTitle({ title }) { await newestRun().locator('.step .label').getByText(title, { exact: true }).first().waitFor(); },
 
   why: () => newestRun().locator('.why').allTextContents(),
 
@@ -123,13 +127,29 @@ await runCommands({
 
   async openSection({ name }) { await page.locator('summary', { has: page.getByRole('heading', { name, exact: true }) }).click(); },
 
-  async press({ name, role = 'button' }) { await page.getByRole(role, { name, exact: true }).click(); },
+  // press presses a control. With result, it also waits until the page reports that. The page
+  // shows it for a few seconds only, so the wait begins before the press.
+  async press({ name, role = 'button', result }) {
+    const shown = result && page.locator('#result', { hasText: result }).waitFor();
+    await Promise.all([page.getByRole(role, { name, exact: true }).click(), shown]);
+  },
+
+  // hold presses the mouse button on a control, and release releases it there.
+  async hold({ name, role }) {
+    await page.getByRole(role, { name, exact: true }).hover();
+    await page.mouse.down();
+  },
+
+  release: () => page.mouse.up(),
+
+  // waitForClient waits until the panel lists a client.
+  async waitForClient({ name }) { await page.locator('#clients summary', { hasText: name }).waitFor({ state: 'attached' }); },
 
   // waitForSwitch waits until a switch is on or off.
   async waitForSwitch({ name, on }) { await page.getByRole('switch', { name, exact: true, checked: on }).waitFor(); },
 
-  // waitForResult waits until the result of the last action contains text.
-  async waitForResult({ text }) { await page.locator('#result', { hasText: text }).waitFor(); },
+  // waitForFault waits until the button of a fault is pressed or not.
+  async waitForFault({ name, on }) { await page.getByRole('button', { name, exact: true, pressed: on }).waitFor(); },
 
   async choose({ label, value }) { await page.getByLabel(label, { exact: true }).selectOption(value); },
 

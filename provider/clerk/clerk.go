@@ -18,6 +18,7 @@ package clerk
 
 import (
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/gatehouse-mcp/gatehouse"
@@ -52,9 +53,10 @@ type Config struct {
 	PublishableKey string
 
 	// SecretKey is the secret key of the instance, "sk_test_…" or "sk_live_…". It is
-	// needed only for opaque access tokens ("oat_…"), which Clerk's Backend API
-	// verifies. Empty means the environment variable CLERK_SECRET_KEY. Without either,
-	// opaque tokens are rejected.
+	// needed for opaque access tokens ("oat_…"), which Clerk's Backend API verifies, and for
+	// [Membership]. Empty means the environment variable CLERK_SECRET_KEY. Without either,
+	// opaque tokens are rejected. Of several instances on one server, only one can accept
+	// opaque tokens, because they do not show which instance they are from.
 	SecretKey Secret
 
 	// BackendAPIURL is the origin of the Backend API. Empty means the environment
@@ -134,7 +136,10 @@ func (cfg Config) provider(settings *env.Env) gatehouse.Provider {
 		DangerouslySkipVerification: cfg.DangerouslySkipVerification,
 	}
 	if backend != nil {
-		p.Introspect = backend.introspect
+		p.Introspect, p.OpaquePrefixes, p.Backend = backend.introspect, []string{opaquePrefix}, backend
+		p.Hints = maps.Clone(hints)
+		p.Hints["opaque"] = `send the OAuth access token, which is a JWT or begins with "` + opaquePrefix + `"; ` +
+			`machine tokens ("mt_") and API keys ("ak_") of Clerk are not accepted`
 	}
 	return p
 }

@@ -29,6 +29,23 @@ func ExampleProfile() {
 	mcp.AddTool(server, &mcp.Tool{Name: "hello", Description: "Greet the caller"}, hello)
 }
 
+// A tool for admins of the organization that the caller chose at sign-in. Clerk's access tokens
+// contain no role, so the tool asks Clerk.
+func ExampleMembership() {
+	remove := func(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+		org, err := clerk.Membership(ctx, req)
+		if err != nil {
+			return nil, nil, err // says what to do: choose an organization, or try again later
+		}
+		if org.Role != "org:admin" {
+			return nil, nil, errors.New("only admins of " + org.Name + " can remove documents")
+		}
+		return &mcp.CallToolResult{}, nil, nil
+	}
+	server := mcp.NewServer(&mcp.Implementation{Name: "documents", Version: "1.0.0"}, nil)
+	mcp.AddTool(server, &mcp.Tool{Name: "remove", Description: "Remove a document"}, remove)
+}
+
 // Configure the instance in code, and accept only tokens that were issued for this
 // server.
 func ExampleNew() {

@@ -49,6 +49,8 @@ type backend struct {
 	key    Secret
 	issuer string
 	client *http.Client
+
+	members *members
 }
 
 // backend returns the Backend API of cfg for the instance with the issuer, or nil if there
@@ -70,6 +72,8 @@ func (cfg Config) backend(settings *env.Env, issuer string) (*backend, error) {
 		key:    Secret(key),
 		issuer: issuer,
 		client: endpoint.Client(nil),
+
+		members: newMembers(),
 	}
 	return b, errors.Join(checkSecretKey(field, key, issuer), checkBackendURL(urlField, address))
 }
@@ -145,8 +149,7 @@ func (b *backend) introspect(ctx context.Context, token string) (json.RawMessage
 	case http.StatusNotFound, http.StatusBadRequest:
 		return nil, fmt.Errorf("%w: Clerk does not know it", gatehouse.ErrInactive)
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil, fmt.Errorf("the secret key is rejected by Clerk (status %d); set %s to that of the instance %s",
-			status.Status, secretKeyVariable, b.issuer)
+		return nil, b.keyError(err)
 	}
 	return nil, fmt.Errorf("asking Clerk: %w", err)
 }

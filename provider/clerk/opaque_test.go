@@ -105,8 +105,8 @@ func TestVerifyStatuses(t *testing.T) {
 		{name: "unknown", answer: answering(404, `{"errors":[]}`), wantReason: "inactive"},
 		{name: "machine", answer: answering(200, record("user_1", "mch_1")), wantReason: "wrong_subject"},
 		{name: "no client", answer: answering(200, record("client_1", "")), wantReason: "missing_claim"},
-		{name: "machine token", answer: answering(200, record()), token: "mt_abc", wantReason: "inactive"},
-		{name: "API key", answer: answering(200, record()), token: "ak_abc", wantReason: "inactive"},
+		{name: "machine token", answer: answering(200, record()), token: "mt_abc", wantReason: "opaque"},
+		{name: "API key", answer: answering(200, record()), token: "ak_abc", wantReason: "opaque"},
 
 		{name: "wrong secret key", answer: answering(401, `{}`), wantDown: true},
 		{name: "throttled", answer: answering(429, `{}`, "Retry-After", "7"), wantDown: true},

@@ -133,7 +133,7 @@ func TestAnswers(t *testing.T) {
 		{name: "another active", status: 200, body: `{"active":"true"}`, want: `"active":"true"`}, // the guard rejects it
 		{name: "two members", status: 200, body: `{"active":false,"active":true}`, wantError: "reading the introspection answer"},
 		{name: "not JSON", status: 200, body: `<html>`, wantError: "reading the introspection answer"},
-		{name: "too long", status: 200, body: `{"active":true,"x":"` + strings.Repeat("x", 64<<10) + `"}`, wantError: "longer than"},
+		{name: "too long", status: 200, body: `{"active":true,"x":"` + strings.Repeat("x", 512<<10) + `"}`, wantError: "longer than"},
 		{name: "wrong secret", status: 401, body: `{}`, wantError: `rejects the client "mcp server" (status 401)`},
 		{name: "forbidden", status: 403, body: `{}`, wantError: "(status 403)"},
 		{name: "redirect", status: 302, body: ``, wantError: "status 302"},

@@ -15,7 +15,7 @@ import (
 
 const (
 	// MaxAnswer bounds an answer, in bytes.
-	MaxAnswer = 64 << 10
+	MaxAnswer = 512 << 10
 	// defaultRetryAfter is for a 429 without a Retry-After header, and maxRetryAfter bounds
 	// that header.
 	defaultRetryAfter = 10 * time.Second
@@ -39,6 +39,7 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 type StatusError struct {
 	Status int
 	After  time.Duration // that the endpoint asks to wait; 0 if it asks for no pause
+	Body   []byte        // at most [MaxAnswer] bytes; some providers say there what is wrong
 }
 
 // Error returns the status.
@@ -56,10 +57,10 @@ func Send(client *http.Client, r *http.Request) ([]byte, error) {
 		return nil, withoutURL(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, &StatusError{resp.StatusCode, retryAfter(resp)}
-	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer+1))
+	if resp.StatusCode != http.StatusOK {
+		return nil, &StatusError{resp.StatusCode, retryAfter(resp), body[:min(len(body), MaxAnswer)]}
+	}
 	if err != nil {
 		return nil, err
 	}

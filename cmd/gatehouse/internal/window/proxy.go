@@ -16,7 +16,7 @@ import (
 const maxForwarded = 32 << 20
 
 // Proxy returns a handler that forwards all requests to the MCP server at target and
-// records them. It preserves the Host header and does not buffer responses. If the server
+// records them. It preserves the Host header and does not buffer streams. If the server
 // does not respond, it answers 502 with the likely fix.
 func (w *Window) Proxy(target *url.URL, logger *slog.Logger) http.Handler {
 	proxy := w.record(&httputil.ReverseProxy{

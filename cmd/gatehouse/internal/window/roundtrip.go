@@ -72,6 +72,9 @@ func (b *bodyPrefix) read() (body []byte, cut bool) {
 	return slices.Clone(b.bytes), b.size > len(b.bytes)
 }
 
+// wellKnownPath begins the paths of metadata (RFC 8615).
+const wellKnownPath = "/.well-known/"
+
 // responseRecorder records a response while it passes it on without delay.
 type responseRecorder struct {
 	http.ResponseWriter
@@ -100,7 +103,18 @@ func (w *responseRecorder) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// Unwrap gives [http.ResponseController] access to flushing and hijacking.
+// FlushError is what [http.ResponseController.Flush] calls. It does nothing for a response that
+// lets a client go on with its sign-in: net/http sends that when the handler returns, which is
+// after its step was recorded. If it were sent before, the client's next request could be
+// recorded first, and the run of the sign-in would be cut in two.
+func (w *responseRecorder) FlushError() error {
+	if w.roundTrip.status >= http.StatusBadRequest || strings.HasPrefix(w.roundTrip.request.URL.Path, wellKnownPath) {
+		return nil
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Unwrap gives [http.ResponseController] access to deadlines and hijacking.
 func (w *responseRecorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func isEventStream(h http.Header) bool {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -210,4 +211,55 @@ func TestServerDown(t *testing.T) {
 	if step := r.await(t, 1); step.Outcome != Failed || step.Why != "The MCP server does not answer." {
 		t.Errorf("step = %+v, want one that says that the server does not answer", step)
 	}
+}
+
+// TestSignInIsRecordedBeforeItContinues checks that a client gets the responses of discovery
+// after their steps were recorded. A client sends its next request at once, and the steps must be
+// recorded in their order.
+func TestSignInIsRecordedBeforeItContinues(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, path string
+		status     int
+		chunked    bool
+		sentFirst  bool // before the step is recorded
+	}{
+		{name: "challenge", path: "/mcp", status: http.StatusUnauthorized},
+		{name: "challenge of unknown length", path: "/mcp", status: http.StatusUnauthorized, chunked: true},
+		{name: "metadata", path: "/.well-known/oauth-protected-resource/mcp", status: http.StatusOK},
+		{name: "metadata of unknown length", path: "/.well-known/oauth-protected-resource/mcp", status: http.StatusOK, chunked: true},
+		{name: "rejected call", path: "/mcp", status: http.StatusForbidden},
+		{name: "call", path: "/mcp", status: http.StatusOK, chunked: true, sentFirst: true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(test.status)
+				io.WriteString(w, "{}")
+				if test.chunked {
+					http.NewResponseController(w).Flush()
+				}
+			})
+			answer := &flushRecorder{ResponseRecorder: httptest.NewRecorder(), recorded: func() int { return len(r.journal.after(0).Steps) }}
+			r.proxy.Config.Handler.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, test.path, strings.NewReader("{}")))
+			if answer.flushedFirst != test.sentFirst {
+				t.Errorf("sent before the step was recorded: %v, want %v", answer.flushedFirst, test.sentFirst)
+			}
+			if got := answer.recorded(); got != 1 || answer.Code != test.status || answer.Body.String() != "{}" {
+				t.Errorf("got %d steps, status %d and body %q, want 1, %d and {}", got, answer.Code, answer.Body, test.status)
+			}
+		})
+	}
+}
+
+// flushRecorder is a response that records whether it was flushed before there was a step.
+type flushRecorder struct {
+	*httptest.ResponseRecorder
+	recorded     func() int // number of steps
+	flushedFirst bool
+}
+
+func (w *flushRecorder) Flush() {
+	w.flushedFirst = w.flushedFirst || w.recorded() == 0
+	w.ResponseRecorder.Flush()
 }

@@ -3,7 +3,7 @@ import { ago, copyButton, el, span } from './dom.js';
 
 const messageTime = 8000; // milliseconds
 
-// Panel shows and changes the local Clerk. A section is redrawn when the state changes,
+// Panel shows and changes the local Clerk. A section is redrawn when what it shows changes,
 // unless the user is editing a text in it.
 export class Panel {
   constructor(element, result) {
@@ -33,15 +33,19 @@ export class Panel {
     this.#draw('tokens', drawTokens(state), state.tokens.length);
   }
 
-  // draw replaces the content of a section. The control with the same ID keeps the focus.
+  // draw replaces the content of a section, if it differs: a press of a control that is replaced
+  // before the mouse button is released would be lost. The control with the same ID keeps the focus.
   #draw(id, children, count) {
     const { body, count: counter } = this.sections.get(id);
     counter.textContent = count ?? '';
     const focused = body.contains(document.activeElement) ? document.activeElement : undefined;
     if (focused?.matches('input[type=text]') && focused.value !== focused.defaultValue) return;
     const opened = new Set([...body.querySelectorAll('details[open]')].map(({ id: key }) => key));
-    body.replaceChildren(...children);
-    for (const key of opened) body.querySelector(`#${CSS.escape(key)}`)?.setAttribute('open', '');
+    const drawn = body.cloneNode(false);
+    drawn.append(...children);
+    for (const key of opened) drawn.querySelector(`#${CSS.escape(key)}`)?.setAttribute('open', '');
+    if (drawn.isEqualNode(body)) return;
+    body.replaceChildren(...drawn.childNodes);
     if (focused?.id) document.getElementById(focused.id)?.focus();
   }
 
@@ -128,7 +132,8 @@ function group(legend, ...buttons) {
 }
 
 function choice(id, label, value, options, words, change) {
-  const select = el('select', { id, onchange: () => change(select.value) },
+  const choose = async () => { if (!await change(select.value)) select.value = value; };
+  const select = el('select', { id, onchange: choose },
     ...(options.includes(value) ? options : [...options, value]).map((option) => el('option', { value: option, selected: option === value }, words[option] ?? option)));
   return el('div', { class: 'field' }, el('label', { for: id }, label), select);
 }

@@ -16,12 +16,23 @@ const refreshDelay = 60; // milliseconds
 
 let boot; // identifies the process that served this page
 let timer;
+let requests = 0; // for the state
 
-// refresh fetches and shows the state, once for several calls in a row.
+// refresh fetches and shows the state, once for several calls in a row. Of responses that
+// arrive in another order, it shows only that of the last request.
 function refresh() {
   clearTimeout(timer);
   timer = setTimeout(async () => {
-    const state = await getState();
+    requests++;
+    const request = requests;
+    let state;
+    try {
+      state = await getState();
+    } catch (error) {
+      panel.say(error.message, false);
+      return;
+    }
+    if (request !== requests) return;
     boot ??= state.boot;
     if (state.boot !== boot) {
       location.reload(); // the program has restarted, so what is shown no longer exists
