@@ -66,7 +66,7 @@ func TestSettings(t *testing.T) {
 			name:      "base URL",
 			variables: map[string]string{urlVariable: "https://auth.example.com"},
 			want: `MCP_USE_OAUTH_BETTER_AUTH_URL "https://auth.example.com" has no path; write "https://auth.example.com/api/auth", ` +
-				`or the basePath of betterAuth(); set NoBasePath if it has none`,
+				`or with the basePath of betterAuth(); set NoBasePath if it has none`,
 		},
 		{
 			name: "base path in spite of NoBasePath",
@@ -246,7 +246,8 @@ func TestUserOf(t *testing.T) {
 		p.Name, p.OpaqueOnly = providerName, true
 		p.Introspect = func(context.Context, string) (json.RawMessage, error) {
 			return json.Marshal(map[string]any{
-				"active": true, "iss": p.Issuer, "exp": time.Now().Add(time.Hour).Unix(), "sub": "Xk1Jt5BqWn8cVr2ZpL7mDs3Ha9Yf4Gut", "aud": gatehousetest.VendorResource, "client_id": "bZxUQmTgVJwRkYpNfHdLcSaEoIyWqKtM",
+				"active": true, "iss": p.Issuer, "exp": time.Now().Add(time.Hour).Unix(),
+				"sub": "Xk1Jt5BqWn8cVr2ZpL7mDs3Ha9Yf4Gut", "aud": gatehousetest.VendorResource, "client_id": "bZxUQmTgVJwRkYpNfHdLcSaEoIyWqKtM",
 			})
 		}
 		guard, err := gatehouse.New(gatehouse.Config{Resource: gatehousetest.VendorResource, Provider: p})

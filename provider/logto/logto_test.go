@@ -205,7 +205,8 @@ func TestUserOf(t *testing.T) {
 		p.Name, p.OpaqueOnly = providerName, true
 		p.Introspect = func(context.Context, string) (json.RawMessage, error) {
 			return json.Marshal(map[string]any{
-				"active": true, "iss": p.Issuer, "exp": time.Now().Add(time.Hour).Unix(), "sub": "vj8jmpsbrcb9", "aud": gatehousetest.VendorResource, "client_id": "ypon89z8rtrjdg5ta669l",
+				"active": true, "iss": p.Issuer, "exp": time.Now().Add(time.Hour).Unix(),
+				"sub": "vj8jmpsbrcb9", "aud": gatehousetest.VendorResource, "client_id": "ypon89z8rtrjdg5ta669l",
 			})
 		}
 		guard, err := gatehouse.New(gatehouse.Config{Resource: gatehousetest.VendorResource, Provider: p})

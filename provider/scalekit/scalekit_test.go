@@ -190,6 +190,17 @@ func TestMachines(t *testing.T) {
 	gatehousetest.TestProvider(t, New(Config{EnvironmentURL: environment, ResourceID: resource, AllowMachines: true}), v)
 }
 
+// TestOrganizationOfAnotherType checks that a claim of another type does not lock the user out.
+func TestOrganizationOfAnotherType(t *testing.T) {
+	t.Parallel()
+	v := vendor(t)
+	for i := range v.Tokens {
+		v.Tokens[i].Claims["oid"] = 7.0
+		v.Tokens[i].Want.Organization = ""
+	}
+	gatehousetest.TestProvider(t, New(Config{EnvironmentURL: environment, ResourceID: resource}), v)
+}
+
 func TestUser(t *testing.T) {
 	t.Parallel()
 	verdicts, err := vendor(t).Judge(t.Context(), New(Config{EnvironmentURL: environment, ResourceID: resource}))
@@ -229,7 +240,8 @@ func TestUserOf(t *testing.T) {
 		p.Name, p.OpaqueOnly = providerName, true
 		p.Introspect = func(context.Context, string) (json.RawMessage, error) {
 			return json.Marshal(map[string]any{
-				"active": true, "iss": p.Issuer, "exp": time.Now().Add(time.Hour).Unix(), "sub": "usr_96194455173923084", "aud": resource, "client_id": "m2m_70123456789099999",
+				"active": true, "iss": p.Issuer, "exp": time.Now().Add(time.Hour).Unix(),
+				"sub": "usr_96194455173923084", "aud": resource, "client_id": "m2m_70123456789099999",
 			})
 		}
 		guard, err := gatehouse.New(gatehouse.Config{Resource: gatehousetest.VendorResource, Provider: p})

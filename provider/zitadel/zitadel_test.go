@@ -288,7 +288,8 @@ func TestUserOf(t *testing.T) {
 		p.Name, p.OpaqueOnly = providerName, true
 		p.Introspect = func(context.Context, string) (json.RawMessage, error) {
 			return json.Marshal(map[string]any{
-				"active": true, "iss": p.Issuer, "exp": time.Now().Add(time.Hour).Unix(), "sub": "383942323576245195", "aud": []string{client, project}, "client_id": client,
+				"active": true, "iss": p.Issuer, "exp": time.Now().Add(time.Hour).Unix(),
+				"sub": "383942323576245195", "aud": []string{client, project}, "client_id": client,
 			})
 		}
 		guard, err := gatehouse.New(gatehouse.Config{Resource: gatehousetest.VendorResource, Provider: p})
