@@ -25,6 +25,8 @@ oracles: ## other JOSE libraries and Project Wycheproof, compared with internal/
 	cd internal/difftest && GOWORK=off $(GO) test ./...
 e2e: ## real clients over real sockets; needs Node 20, Python 3.11 and Chromium, installs the rest
 	$(GO) test -tags e2e -count=1 -timeout 20m ./e2e/...
+providers: ## real authorization servers, signed into; needs Java 17, Maven, Node 20 and Python 3.11, installs the rest
+	$(GO) test -tags providers -count=1 -timeout 40m ./e2e/providers/...
 official: ## the official MCP conformance suite against a guarded server; needs npm
 	$(GO) test -tags official -count=1 -timeout 15m ./conformance/official/...
 golden: ## rewrite generated documentation and golden files
@@ -32,4 +34,4 @@ golden: ## rewrite generated documentation and golden files
 tidy: ## go mod tidy in every module
 	scripts/tidy
 
-.PHONY: help test race lint vuln fuzz bench bench-packages bench-upstream oracles e2e official golden tidy
+.PHONY: help test race lint vuln fuzz bench bench-packages bench-upstream oracles e2e providers official golden tidy

@@ -1,5 +1,7 @@
 // Runs an SDK in Node. No browser opens the authorization URL: with a header, the
-// local Clerk signs a user in without its pages.
+// local Clerk signs a user in without its pages. For other authorization servers,
+// the environment variable SIGN_IN_URL is a URL to which the authorization URL is
+// appended; it answers with the redirect that a browser would get.
 import { runCommands } from './commands.mjs';
 import { Provider } from './provider.mjs';
 import { Session as TypeScriptSession } from './session.mjs';
@@ -11,7 +13,8 @@ export function drive(sdk, Session = TypeScriptSession) {
   let query;
 
   async function visit(url, { user, consent }) {
-    const response = await fetch(url, {
+    const signIn = process.env.SIGN_IN_URL;
+    const response = await fetch(signIn ? signIn + encodeURIComponent(url) : url, {
       redirect: 'manual',
       headers: { 'Localclerk-Sign-In': user, 'Localclerk-Consent': consent },
     });

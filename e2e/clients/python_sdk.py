@@ -2,10 +2,13 @@
 # negotiation (optional, only with version 2).
 #
 # No browser opens the authorization URL: with a header, the local Clerk signs a user in
-# without its pages.
+# without its pages. For other authorization servers, the environment variable SIGN_IN_URL is
+# a URL to which the authorization URL is appended; it answers with the redirect that a
+# browser would get.
+import os
 import sys
 from contextlib import asynccontextmanager
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from commands import run_commands
 from mcp.client.auth import OAuthClientProvider
@@ -67,7 +70,9 @@ class SDK:
     async def open(self, url, user, consent):
         async def visit(link):
             headers = {"Localclerk-Sign-In": user, "Localclerk-Consent": consent}
-            async with httpx.AsyncClient() as browser:
+            if sign_in := os.environ.get("SIGN_IN_URL"):
+                link = sign_in + quote(link, safe="")
+            async with httpx.AsyncClient(timeout=HTTP_TIMEOUT) as browser:
                 response = await browser.get(link, headers=headers)
             location = response.headers.get("location", "")
             if not location.startswith(REDIRECT_URI):
