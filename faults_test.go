@@ -196,6 +196,37 @@ func TestHintsFitTheProvider(t *testing.T) {
 	}
 }
 
+// A token that a rule marks as one of another kind has nothing to do with TokenRules.Types.
+func TestHintsAboutMarkedTokens(t *testing.T) {
+	is := newIssuer(t)
+	const marked = "have the client send its access token: this token is marked as "
+	const control = `typ is "JWT"; if your provider writes access tokens like that, set TokenRules.Types`
+	for _, test := range []struct {
+		name string
+		mint testissuer.Change
+		want string
+	}{
+		{"control: typ", testissuer.Header("typ", "JWT"), control},
+		{"a claim", testissuer.Claim("nonce", "n"), marked + `"ID token"`},
+		{"a claim that is also a header parameter", testissuer.Claim("typ", "Refresh"), marked + `"refresh token"`},
+		{"a header parameter", testissuer.Header("cat", "session"), marked + `"session token"`},
+	} {
+		var got gatehouse.Rejection
+		handler := newGuard(t, is, func(cfg *gatehouse.Config) {
+			cfg.Provider.Tokens.RejectedHeader = map[string]map[string]string{"cat": {"session": "session token"}}
+			cfg.Provider.Tokens.RejectedClaims = map[string]map[string]string{
+				"nonce": {"": "ID token"},
+				"typ":   {"Refresh": "refresh token"},
+			}
+			cfg.OnReject = func(_ *http.Request, r gatehouse.Rejection) { got = r }
+		}).Wrap(behind)
+		send(handler, request{header: bearer(is.token(resource, test.mint))})
+		if got.Reason != "wrong_type" || !strings.HasPrefix(got.Hint, test.want) {
+			t.Errorf("%s: got %s and hint %q, want %q", test.name, got.Reason, got.Hint, test.want)
+		}
+	}
+}
+
 // If clients cannot ask for more scopes later, the first challenge has those of every
 // requirement.
 func TestScopesFixedAtRegistration(t *testing.T) {
