@@ -10,11 +10,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
+	"github.com/gatehouse-mcp/gatehouse/internal/testlog"
 	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
 )
 
@@ -164,6 +166,40 @@ func TestIssuerWithAnotherName(t *testing.T) {
 		if len(lines) != 2 || !strings.Contains(lines[0], "level=ERROR") || !strings.Contains(lines[0], "calls itself") ||
 			!strings.Contains(lines[1], "provider_unavailable") {
 			t.Errorf("%s: got %d lines, want 2:\n%s", test.name, len(lines), log.String())
+		}
+		server.Close()
+	}
+}
+
+// Most issuers have only one of the two metadata documents. That is not worth a warning, and
+// an issuer with neither of them is.
+func TestOneMetadataDocumentIsEnough(t *testing.T) {
+	const both, none = "openid-configuration oauth-authorization-server", ""
+	for _, published := range []string{both, "openid-configuration", "oauth-authorization-server", none} {
+		var url string
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			name, metadata := strings.CutPrefix(r.URL.Path, "/.well-known/")
+			switch {
+			case !metadata:
+				io.WriteString(w, testissuer.JWKS(testissuer.NewKey(keyID)))
+			case slices.Contains(strings.Fields(published), name):
+				io.WriteString(w, `{"issuer":"`+url+`","jwks_uri":"`+url+`/keys"}`)
+			default:
+				http.NotFound(w, r)
+			}
+		}))
+		url = server.URL
+		var log testlog.Buffer
+		guard := newGuard(t, newIssuer(t), func(cfg *gatehouse.Config) {
+			cfg.Provider = gatehouse.OIDC(url)
+			cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		})
+		err := guard.Ready(t.Context())
+		for _, path := range []string{"oauth-authorization-server", "openid-configuration"} {
+			send(guard.MetadataHandler(), request{method: "GET", target: "/.well-known/" + path})
+		}
+		if warned := strings.Contains(log.String(), "level=WARN"); (err != nil) != (published == none) || warned != (published == none) {
+			t.Errorf("issuer that publishes %q: Ready: %v; log:\n%s", published, err, log.String())
 		}
 		server.Close()
 	}
