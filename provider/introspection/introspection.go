@@ -214,10 +214,22 @@ func (i *introspector) introspect(ctx context.Context, token string) (json.RawMe
 		return nil, fmt.Errorf("the introspection endpoint rejects the client %q (status %d); check its secret or key, and that it may introspect tokens",
 			i.cfg.ClientID, status.Status)
 	}
+	if status != nil && isUnsupported(status.Body) {
+		return nil, fmt.Errorf("%w: the issuer does not introspect tokens of this type", gatehouse.ErrInactive)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("asking the introspection endpoint: %w", err)
 	}
 	return i.complete(answer, time.Now())
+}
+
+// isUnsupported reports whether an answer has the error code unsupported_token_type (RFC 7009
+// §2.2.1). An issuer of opaque tokens may answer so about a JWT, such as an ID token.
+func isUnsupported(answer []byte) bool {
+	var body struct {
+		Error string `json:"error"`
+	}
+	return json.Unmarshal(answer, &body) == nil && body.Error == "unsupported_token_type"
 }
 
 // complete adds what RFC 7662 §2.2 lets an answer leave out: iss, which can only be the
