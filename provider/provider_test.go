@@ -12,11 +12,16 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
+	"github.com/gatehouse-mcp/gatehouse/provider/auth0"
 	"github.com/gatehouse-mcp/gatehouse/provider/betterauth"
 	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
+	"github.com/gatehouse-mcp/gatehouse/provider/cognito"
 	"github.com/gatehouse-mcp/gatehouse/provider/descope"
+	"github.com/gatehouse-mcp/gatehouse/provider/entra"
+	"github.com/gatehouse-mcp/gatehouse/provider/google"
 	"github.com/gatehouse-mcp/gatehouse/provider/keycloak"
 	"github.com/gatehouse-mcp/gatehouse/provider/logto"
+	"github.com/gatehouse-mcp/gatehouse/provider/okta"
 	"github.com/gatehouse-mcp/gatehouse/provider/scalekit"
 	"github.com/gatehouse-mcp/gatehouse/provider/stytch"
 	"github.com/gatehouse-mcp/gatehouse/provider/supabase"
@@ -24,48 +29,79 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/provider/zitadel"
 )
 
-// vendor is one provider package, configured for the samples in its folder.
+// vendor is one provider package, configured for the samples in a file.
 type vendor struct {
-	folder   string
+	file     string // in the folder of the package and testdata
 	provider func(v *gatehousetest.Vendor) gatehouse.Provider
 }
 
-// vendors has a row for each folder with samples.
+// vendors has a row for each file with samples, in the order of docs/providers.md.
 var vendors = []vendor{
-	{"clerk", func(*gatehousetest.Vendor) gatehouse.Provider {
+	{"clerk/vendor.json", func(*gatehousetest.Vendor) gatehouse.Provider {
 		return clerk.Provider("https://verb-noun-42.clerk.accounts.dev")
 	}},
-	{"keycloak", func(*gatehousetest.Vendor) gatehouse.Provider {
+	{"entra/vendor.json", func(*gatehousetest.Vendor) gatehouse.Provider { return entra.New(entraConfig) }},
+	{"entra/vendor_tenants.json", func(*gatehousetest.Vendor) gatehouse.Provider {
+		cfg := entraConfig
+		cfg.TenantID, cfg.Tenants = "", []string{entraConfig.TenantID, "72f988bf-86f1-41af-91ab-2d7cd011db47"}
+		return entra.New(cfg)
+	}},
+	{"entra/vendor_v1.json", func(*gatehousetest.Vendor) gatehouse.Provider {
+		cfg := entraConfig
+		cfg.AppIDURI, cfg.AcceptV1 = "", true
+		return entra.New(cfg)
+	}},
+	{"entra/vendor_machines.json", func(*gatehousetest.Vendor) gatehouse.Provider {
+		cfg := entraConfig
+		cfg.AllowMachines = true
+		return entra.New(cfg)
+	}},
+	{"keycloak/vendor.json", func(*gatehousetest.Vendor) gatehouse.Provider {
 		return keycloak.New(keycloak.Config{ServerURL: "http://localhost:8080", Realm: "gatehouse"})
 	}},
-	{"workos", func(*gatehousetest.Vendor) gatehouse.Provider {
+	{"auth0/vendor.json", func(*gatehousetest.Vendor) gatehouse.Provider {
+		return auth0.New(auth0.Config{Domain: "acme.eu.auth0.com"})
+	}},
+	{"google/vendor.json", func(v *gatehousetest.Vendor) gatehouse.Provider {
+		return google.New(google.Config{ClientIDs: []string{"32555940559.apps.googleusercontent.com"}, HTTPClient: v.Client()})
+	}},
+	{"okta/vendor.json", func(*gatehousetest.Vendor) gatehouse.Provider {
+		return okta.New(okta.Config{Issuer: "https://acme.okta.com/oauth2/aus9o8wzkhckw9TLa0h7"})
+	}},
+	{"cognito/vendor.json", func(*gatehousetest.Vendor) gatehouse.Provider { return cognito.New(cognitoConfig) }},
+	{"cognito/vendor_machines.json", func(*gatehousetest.Vendor) gatehouse.Provider {
+		cfg := cognitoConfig
+		cfg.AllowMachines = true
+		return cognito.New(cfg)
+	}},
+	{"workos/vendor.json", func(*gatehousetest.Vendor) gatehouse.Provider {
 		return workos.New(workos.Config{Domain: "tenant.authkit.app"})
 	}},
-	{"supabase", func(*gatehousetest.Vendor) gatehouse.Provider {
+	{"supabase/vendor.json", func(*gatehousetest.Vendor) gatehouse.Provider {
 		return supabase.New(supabase.Config{
 			ProjectID: "abcdefghijklmnopqrst",
 			Roles:     []gatehouse.ClaimPath{{"app_metadata", "roles"}},
 		})
 	}},
-	{"descope", func(*gatehousetest.Vendor) gatehouse.Provider {
+	{"descope/vendor.json", func(*gatehousetest.Vendor) gatehouse.Provider {
 		return descope.New(descope.Config{
 			DiscoveryURL: "https://api.descope.com/v1/apps/agentic/P2abcdefghijklmnopqrstuvwxyz/MS2abcdefghijklmnopqrstuvwxyz/.well-known/openid-configuration",
 			Tenants:      []string{"T2abcdefghijklmnopqrstuvwxyz"},
 		})
 	}},
-	{"stytch", func(*gatehousetest.Vendor) gatehouse.Provider {
+	{"stytch/vendor.json", func(*gatehousetest.Vendor) gatehouse.Provider {
 		return stytch.New(stytch.Config{
 			Domain:    "https://example.customers.stytch.com",
 			ProjectID: "project-test-6d902c62-fc8f-40ea-a4b1-c260966d4655",
 		})
 	}},
-	{"scalekit", func(*gatehousetest.Vendor) gatehouse.Provider {
+	{"scalekit/vendor.json", func(*gatehousetest.Vendor) gatehouse.Provider {
 		return scalekit.New(scalekit.Config{EnvironmentURL: "https://acme.scalekit.dev", ResourceID: "res_70123456789012345"})
 	}},
-	{"logto", func(*gatehousetest.Vendor) gatehouse.Provider {
+	{"logto/vendor.json", func(*gatehousetest.Vendor) gatehouse.Provider {
 		return logto.New(logto.Config{Endpoint: "https://acme.logto.app"})
 	}},
-	{"zitadel", func(v *gatehousetest.Vendor) gatehouse.Provider {
+	{"zitadel/vendor.json", func(v *gatehousetest.Vendor) gatehouse.Provider {
 		return zitadel.New(zitadel.Config{
 			Domain:       "https://acme-k2x9qd.us1.zitadel.cloud",
 			ProjectID:    "328859038097867422",
@@ -74,15 +110,28 @@ var vendors = []vendor{
 			HTTPClient:   v.Client(),
 		})
 	}},
-	{"betterauth", func(*gatehousetest.Vendor) gatehouse.Provider {
+	{"betterauth/vendor.json", func(*gatehousetest.Vendor) gatehouse.Provider {
 		return betterauth.New(betterauth.Config{URL: "https://auth.example.com/api/auth", OrganizationClaim: "https://example.com/org"})
 	}},
+}
+
+var entraConfig = entra.Config{
+	TenantID:        "8eaef023-2b34-4da1-9baa-8bc8c9d6a490",
+	ClientID:        "00001111-aaaa-2222-bbbb-3333cccc4444",
+	AppIDURI:        gatehousetest.VendorResource,
+	ScopesSupported: []string{"Tools.Read"},
+}
+
+var cognitoConfig = cognito.Config{
+	UserPoolID:     "us-west-2_EXAMPLE1a",
+	ClientIDs:      []string{"57cbishk4j24pabc1234567890", "2ezlovlfnsfoe8oqr2mc4fgqv4"},
+	ResourceServer: gatehousetest.VendorResource,
 }
 
 func TestProviders(t *testing.T) {
 	t.Parallel()
 	for _, vendor := range vendors {
-		t.Run(vendor.folder, func(t *testing.T) {
+		t.Run(vendor.file, func(t *testing.T) {
 			t.Parallel()
 			v := vendor.load(t)
 			gatehousetest.TestProvider(t, vendor.provider(v), v)
@@ -90,24 +139,24 @@ func TestProviders(t *testing.T) {
 	}
 }
 
-// TestEveryFolderIsTested checks that no samples are forgotten in vendors.
-func TestEveryFolderIsTested(t *testing.T) {
+// TestEveryFileIsTested checks that no samples are forgotten in vendors.
+func TestEveryFileIsTested(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("*/testdata/vendor.json")
+	files, err := filepath.Glob("*/testdata/vendor*.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range files {
-		folder := filepath.Dir(filepath.Dir(file))
-		if !slices.ContainsFunc(vendors, func(v vendor) bool { return v.folder == folder }) {
-			t.Errorf("%s has samples, and no row in vendors", folder)
+	for _, path := range files {
+		file := strings.Replace(filepath.ToSlash(path), "testdata/", "", 1)
+		if !slices.ContainsFunc(vendors, func(v vendor) bool { return v.file == file }) {
+			t.Errorf("%s has no row in vendors", file)
 		}
 	}
 }
 
 func (v *vendor) load(t *testing.T) *gatehousetest.Vendor {
 	t.Helper()
-	samples, err := gatehousetest.LoadVendor(v.folder + "/testdata/vendor.json")
+	samples, err := gatehousetest.LoadVendor(strings.Replace(v.file, "/", "/testdata/", 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,13 +175,15 @@ const (
 func TestTokensDocument(t *testing.T) {
 	t.Parallel()
 	var table strings.Builder
+	sections := make(map[string]bool) // by the name of the provider
 	for _, vendor := range vendors {
 		v := vendor.load(t)
 		verdicts, err := v.Judge(t.Context(), vendor.provider(v))
 		if err != nil {
 			t.Fatal(err)
 		}
-		writeTable(&table, v, verdicts)
+		writeTable(&table, v, verdicts, !sections[v.Vendor])
+		sections[v.Vendor] = true
 	}
 	text, err := os.ReadFile(page)
 	if err != nil {
@@ -155,9 +206,13 @@ func TestTokensDocument(t *testing.T) {
 	}
 }
 
-// writeTable writes the section of one provider.
-func writeTable(w *strings.Builder, v *gatehousetest.Vendor, verdicts []gatehousetest.Verdict) {
-	fmt.Fprintf(w, "\n### %s\n\n", v.Vendor)
+// writeTable writes the tokens of one file. The first file of a provider begins its section, and
+// has its sources.
+func writeTable(w *strings.Builder, v *gatehousetest.Vendor, verdicts []gatehousetest.Verdict, first bool) {
+	if first {
+		fmt.Fprintf(w, "\n### %s\n", v.Vendor)
+	}
+	fmt.Fprintln(w)
 	if v.Configured != "" {
 		fmt.Fprintf(w, "Configured: %s.\n\n", strings.TrimSuffix(v.Configured, "."))
 	}
@@ -172,7 +227,7 @@ func writeTable(w *strings.Builder, v *gatehousetest.Vendor, verdicts []gatehous
 		}
 		fmt.Fprintf(w, "| %s | %s | %s |\n", cell(verdict.Sample.Name), cell(what), cell(verdict.Sample.Source))
 	}
-	if len(v.Sources) == 0 {
+	if len(v.Sources) == 0 || !first {
 		return
 	}
 	fmt.Fprintf(w, "\nSources:\n\n")

@@ -14,9 +14,9 @@
 package betterauth
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
@@ -108,21 +108,33 @@ func (cfg Config) issuer(settings *setting.Reader) string {
 	case cfg.NoBasePath:
 		settings.Fault(v, "has a path, although NoBasePath is set", "unset NoBasePath")
 	default:
-		settings.Fault(v, "has no path", `write "`+strings.TrimSuffix(issuer, "/")+basePath+`", or the basePath of betterAuth(); set NoBasePath if it has none`)
+		settings.Fault(v, "has no path", fmt.Sprintf("write %q, or with the basePath of betterAuth(); set NoBasePath if it has none",
+			issuer+basePath))
 	}
 	return issuer
 }
 
 // hints replace the guard's own advice about a reason with settings of Better Auth.
 var hints = map[gatehouse.Reason]string{
-	"opaque":                   "have the client send the URL of this server as the resource parameter (RFC 8707), and list it in resources of the plugin; without a resource, or with disableJwtPlugin, tokens of Better Auth are opaque, and it describes them to no other server",
-	"wrong_type":               "send the access token; ID tokens and the session JWTs of the endpoint /token are signed with the same key but are not access tokens",
-	"wrong_issuer":             "set MCP_USE_OAUTH_BETTER_AUTH_URL to the issuer in the metadata of Better Auth: baseURL and basePath, or issuer of the JWT plugin; localhost and 127.0.0.1 differ",
-	"wrong_audience":           "list the URL of this server, exactly, in resources of the plugin, and have the client send it as the resource parameter",
-	"sender_constrained":       "turn off dpopBoundAccessTokensRequired for the resource of this server; tokens that are bound to a key cannot be checked here",
-	"machine_token":            "sign in as a user; if clients may call this server by client credentials, set AllowMachines, and Person in the requirements of what only people may do",
-	"insufficient_scope":       "add the scope to scopes of the plugin, and to clientRegistrationAllowedScopes for clients that register themselves, then sign in again",
-	"insufficient_permission":  "add roles, permissions and the organization to access tokens with customAccessTokenClaims of the plugin; the name of the claim with the organization is OrganizationClaim",
-	"registration_unavailable": "set allowDynamicClientRegistration and allowUnauthenticatedClientRegistration of the plugin, or add @better-auth/cimd for clients with a metadata document",
-	"unknown_key":              "sign in again; the token was signed by another server, or by a key that Better Auth has removed",
+	"opaque": "have the client send the URL of this server as the resource parameter (RFC 8707), " +
+		"and list it in resources of the plugin; without a resource, or with disableJwtPlugin, tokens of Better " +
+		"Auth are opaque, and it describes them to no other server",
+	"wrong_type": "send the access token; ID tokens and the session JWTs of the endpoint /token are " +
+		"signed with the same key but are not access tokens",
+	"wrong_issuer": "set MCP_USE_OAUTH_BETTER_AUTH_URL to the issuer in the metadata of Better Auth: " +
+		"baseURL and basePath, or issuer of the JWT plugin; localhost and 127.0.0.1 differ",
+	"wrong_audience": "list the URL of this server, exactly, in resources of the plugin, and have the " +
+		"client send it as the resource parameter",
+	"sender_constrained": "turn off dpopBoundAccessTokensRequired for the resource of this server; tokens " +
+		"that are bound to a key cannot be checked here",
+	"machine_token": "sign in as a user; if clients may call this server by client credentials, set " +
+		"AllowMachines, and Person in the requirements of what only people may do",
+	"insufficient_scope": "add the scope to scopes of the plugin, and to clientRegistrationAllowedScopes for " +
+		"clients that register themselves, then sign in again",
+	"insufficient_permission": "add roles, permissions and the organization to access tokens with " +
+		"customAccessTokenClaims of the plugin; the name of the claim with the organization is OrganizationClaim",
+	"registration_unavailable": "set allowDynamicClientRegistration and allowUnauthenticatedClientRegistration of " +
+		"the plugin, or add @better-auth/cimd for clients with a metadata document",
+	"unknown_key": "sign in again; the token was signed by another server, or by a key that Better " +
+		"Auth has removed",
 }

@@ -1,15 +1,19 @@
 package betterauth
 
 import (
+	"context"
+	"encoding/json"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
 	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
 	"github.com/google/go-cmp/cmp"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 const server = "https://auth.example.com/api/auth"
@@ -62,7 +66,7 @@ func TestSettings(t *testing.T) {
 			name:      "base URL",
 			variables: map[string]string{urlVariable: "https://auth.example.com"},
 			want: `MCP_USE_OAUTH_BETTER_AUTH_URL "https://auth.example.com" has no path; write "https://auth.example.com/api/auth", ` +
-				`or the basePath of betterAuth(); set NoBasePath if it has none`,
+				`or with the basePath of betterAuth(); set NoBasePath if it has none`,
 		},
 		{
 			name: "base path in spite of NoBasePath",
@@ -233,7 +237,40 @@ func TestUser(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("there is no sample for %v", want)
 	}
-	if user, ok := UserOf(nil); ok {
-		t.Errorf("UserOf without a guard = %+v, true", user)
+}
+
+func TestUserOf(t *testing.T) {
+	t.Parallel()
+	requestOf := func(providerName string) *mcp.CallToolRequest {
+		p := New(configured)
+		p.Name, p.OpaqueOnly = providerName, true
+		p.Introspect = func(context.Context, string) (json.RawMessage, error) {
+			return json.Marshal(map[string]any{
+				"active": true, "iss": p.Issuer, "exp": time.Now().Add(time.Hour).Unix(),
+				"sub": "Xk1Jt5BqWn8cVr2ZpL7mDs3Ha9Yf4Gut", "aud": gatehousetest.VendorResource, "client_id": "bZxUQmTgVJwRkYpNfHdLcSaEoIyWqKtM",
+			})
+		}
+		guard, err := gatehouse.New(gatehouse.Config{Resource: gatehousetest.VendorResource, Provider: p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer guard.Close()
+		info, err := guard.Verify(t.Context(), "token", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &mcp.CallToolRequest{Extra: &mcp.RequestExtra{TokenInfo: info}}
+	}
+	for name, test := range map[string]struct {
+		req  *mcp.CallToolRequest
+		want string
+	}{
+		"caller":           {requestOf(name), "Xk1Jt5BqWn8cVr2ZpL7mDs3Ha9Yf4Gut"},
+		"another provider": {requestOf("another provider"), ""},
+		"no guard":         {&mcp.CallToolRequest{}, ""},
+	} {
+		if user, ok := UserOf(test.req); user.ID != test.want || ok != (test.want != "") {
+			t.Errorf("%s: UserOf = %+v, %t, want the ID %q", name, user, ok, test.want)
+		}
 	}
 }

@@ -60,7 +60,7 @@ type Config struct {
 	// has no MCP Server URL in the console.
 	AcceptProjectAudience bool
 
-	// ScopesSupported are the scopes that the server tells clients to request. Empty means
+	// ScopesSupported are the scopes that clients are asked to request. Empty means
 	// that no scopes are named. The scopes of [gatehouse.Config].Requirements are always
 	// added.
 	ScopesSupported []string

@@ -56,7 +56,7 @@ type Config struct {
 	// MCP_USE_OAUTH_KEYCLOAK_AUDIENCE. Empty means that aud must be the URL.
 	Audience string
 
-	// ScopesSupported are the scopes that the server tells clients to request: those of the
+	// ScopesSupported are the scopes that clients are asked to request: those of the
 	// client scope with the audience mapper, above all. A client that registers with scopes
 	// does not get the default scopes of the realm, so without it tokens would name no
 	// server. Leave openid out: Keycloak rejects the registration of clients that name it. The
@@ -76,7 +76,7 @@ type Config struct {
 func FromEnv() gatehouse.Provider { return New(Config{}) }
 
 // Provider returns the realm of the Keycloak at serverURL, like "https://sso.example.com".
-// Clients are told to request scopes; see [Config].ScopesSupported.
+// scopes becomes [Config].ScopesSupported.
 func Provider(serverURL, realm string, scopes ...string) gatehouse.Provider {
 	return New(Config{ServerURL: serverURL, Realm: realm, ScopesSupported: scopes})
 }

@@ -104,14 +104,27 @@ func (cfg Config) issuer(settings *setting.Reader) string {
 
 // hints replace the guard's own advice about a reason with Logto's settings.
 var hints = map[gatehouse.Reason]string{
-	"opaque":                   "have the client send the URL of this server as the resource parameter (RFC 8707), and create an API resource with that API identifier (Logto Console, API resources); without a resource, tokens of Logto are opaque and for userinfo only",
-	"wrong_type":               "send the access token; ID tokens of Logto are signed with the same key but are not access tokens",
-	"wrong_issuer":             "sign in at the endpoint that LOGTO_ENDPOINT names; a custom domain is an issuer of its own, next to the one at logto.app",
-	"wrong_algorithm":          "rotate the signing key of the tenant to one of the type EC or RSA (Logto Console, Signing keys)",
-	"wrong_audience":           "set the API identifier of the API resource to the URL of this server, exactly (Logto Console, API resources); tokens for an organization or for the Management API are not accepted",
-	"machine_token":            "sign in as a user; if machine-to-machine applications may call this server, set AllowMachines, and Person in the requirements of what only people may do",
-	"insufficient_scope":       "add the permission to the API resource and to a role of the user; for clients of the dynamic app, grant it there too (Logto Console, API resources, Roles, and Applications → Third-party apps)",
-	"insufficient_permission":  "require scopes in place of roles and permissions, because Logto writes the permissions of a role as scopes; an organization is in a token only if the client asked for it",
-	"registration_unavailable": "enable the dynamic app, for clients with a metadata document (Logto Console, Applications → Third-party apps), or register an application and enter its App ID in the client; Logto has no dynamic client registration",
-	"unknown_key":              "sign in again; the token was signed by another tenant, or by a key that the tenant has removed",
+	"opaque": "have the client send the URL of this server as the resource parameter (RFC 8707), " +
+		"and create an API resource with that API identifier (Logto Console, API resources); without a resource, " +
+		"tokens of Logto are opaque and for userinfo only",
+	"wrong_type": "send the access token; ID tokens of Logto are signed with the same key but are " +
+		"not access tokens",
+	"wrong_issuer": "sign in at the endpoint that LOGTO_ENDPOINT names; a custom domain is an issuer " +
+		"of its own, next to the one at logto.app",
+	"wrong_algorithm": "rotate the signing key of the tenant to one of the type EC or RSA (Logto Console, " +
+		"Signing keys)",
+	"wrong_audience": "set the API identifier of the API resource to the URL of this server, exactly " +
+		"(Logto Console, API resources); tokens for an organization or for the Management API are not accepted",
+	"machine_token": "sign in as a user; if machine-to-machine applications may call this server, set " +
+		"AllowMachines, and Person in the requirements of what only people may do",
+	"insufficient_scope": "add the permission to the API resource and to a role of the user; for clients of " +
+		"the dynamic app, grant it there too (Logto Console, API resources, Roles, and Applications → Third-party " +
+		"apps)",
+	"insufficient_permission": "require scopes in place of roles and permissions, because Logto writes the " +
+		"permissions of a role as scopes; an organization is in a token only if the client asked for it",
+	"registration_unavailable": "enable the dynamic app, for clients with a metadata document (Logto Console, " +
+		"Applications → Third-party apps), or register an application and enter its App ID in the client; Logto " +
+		"has no dynamic client registration",
+	"unknown_key": "sign in again; the token was signed by another tenant, or by a key that the " +
+		"tenant has removed",
 }

@@ -1,15 +1,19 @@
 package logto
 
 import (
+	"context"
+	"encoding/json"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
 	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
 	"github.com/google/go-cmp/cmp"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 const endpoint = "https://acme.logto.app"
@@ -192,7 +196,40 @@ func TestUser(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("there is no sample for %v", want)
 	}
-	if user, ok := UserOf(nil); ok {
-		t.Errorf("UserOf without a guard = %+v, true", user)
+}
+
+func TestUserOf(t *testing.T) {
+	t.Parallel()
+	requestOf := func(providerName string) *mcp.CallToolRequest {
+		p := New(Config{Endpoint: endpoint})
+		p.Name, p.OpaqueOnly = providerName, true
+		p.Introspect = func(context.Context, string) (json.RawMessage, error) {
+			return json.Marshal(map[string]any{
+				"active": true, "iss": p.Issuer, "exp": time.Now().Add(time.Hour).Unix(),
+				"sub": "vj8jmpsbrcb9", "aud": gatehousetest.VendorResource, "client_id": "ypon89z8rtrjdg5ta669l",
+			})
+		}
+		guard, err := gatehouse.New(gatehouse.Config{Resource: gatehousetest.VendorResource, Provider: p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer guard.Close()
+		info, err := guard.Verify(t.Context(), "token", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &mcp.CallToolRequest{Extra: &mcp.RequestExtra{TokenInfo: info}}
+	}
+	for name, test := range map[string]struct {
+		req  *mcp.CallToolRequest
+		want string
+	}{
+		"caller":           {requestOf(name), "vj8jmpsbrcb9"},
+		"another provider": {requestOf("another provider"), ""},
+		"no guard":         {&mcp.CallToolRequest{}, ""},
+	} {
+		if user, ok := UserOf(test.req); user.ID != test.want || ok != (test.want != "") {
+			t.Errorf("%s: UserOf = %+v, %t, want the ID %q", name, user, ok, test.want)
+		}
 	}
 }

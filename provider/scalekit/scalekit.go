@@ -14,6 +14,7 @@
 package scalekit
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -133,32 +134,38 @@ func (cfg Config) resourceID(settings *setting.Reader) string {
 }
 
 // complete is the Complete function of the provider. The ID of the organization is in the claim
-// oid, and was in org_id before.
+// oid, and was in org_id before. With a claim of another type, there is none.
 func complete(id *gatehouse.Identity) error {
 	var claims struct {
 		OID   string `json:"oid"`
 		OrgID string `json:"org_id"`
 	}
-	if err := id.Claims(&claims); err != nil {
-		return err
-	}
-	id.Organization.ID = claims.OID
-	if id.Organization.ID == "" {
-		id.Organization.ID = claims.OrgID
+	if err := id.Claims(&claims); err == nil {
+		id.Organization.ID = cmp.Or(claims.OID, claims.OrgID)
 	}
 	return nil
 }
 
 // hints replace the guard's own advice about a reason with Scalekit's settings.
 var hints = map[gatehouse.Reason]string{
-	"wrong_type":               "send the access token of the sign-in at this server; ID tokens and session tokens of Scalekit are signed with the same key but are not access tokens",
-	"missing_claim":            "send the access token of the sign-in at this server; session tokens of web applications, which have no client_id, are not accepted",
-	"wrong_issuer":             "compare the Environment URL of the server with the environment in which the MCP server was added (Scalekit dashboard, MCP Servers); development and production have different URLs",
-	"wrong_audience":           "compare the Resource ID of the server with the one below its name in the Scalekit dashboard (MCP Servers); tokens for other MCP servers and for web applications are not accepted",
-	"unbound":                  "have the client sign in at this server; tokens of Scalekit without aud are for Scalekit's own API",
-	"machine_token":            "sign in as a user; if M2M clients may call this server, set AllowMachines, and Person in the requirements of what only people may do",
-	"insufficient_scope":       "add the scope to the MCP server in the Scalekit dashboard (MCP Servers → your server → Advanced settings), then sign in again",
-	"insufficient_permission":  "give the user the role or the permission in the organization (Scalekit dashboard, Roles & Permissions), then sign in again",
-	"registration_unavailable": "turn on dynamic client registration of the MCP server (Scalekit dashboard, MCP Servers → your server), then restart the client",
-	"unknown_key":              "sign in again; the token was signed by another environment, or by a key that Scalekit has removed",
+	"wrong_type": "send the access token of the sign-in at this server; ID tokens and session tokens " +
+		"of Scalekit are signed with the same key but are not access tokens",
+	"missing_claim": "send the access token of the sign-in at this server; session tokens of web " +
+		"applications, which have no client_id, are not accepted",
+	"wrong_issuer": "compare the Environment URL of the server with the environment in which the MCP " +
+		"server was added (Scalekit dashboard, MCP Servers); development and production have different URLs",
+	"wrong_audience": "compare the Resource ID of the server with the one below its name in the Scalekit " +
+		"dashboard (MCP Servers); tokens for other MCP servers and for web applications are not accepted",
+	"unbound": "have the client sign in at this server; tokens of Scalekit without aud are for " +
+		"Scalekit's own API",
+	"machine_token": "sign in as a user; if M2M clients may call this server, set AllowMachines, and " +
+		"Person in the requirements of what only people may do",
+	"insufficient_scope": "add the scope to the MCP server in the Scalekit dashboard (MCP Servers → your " +
+		"server → Advanced settings), then sign in again",
+	"insufficient_permission": "give the user the role or the permission in the organization (Scalekit dashboard, " +
+		"Roles & Permissions), then sign in again",
+	"registration_unavailable": "turn on dynamic client registration of the MCP server (Scalekit dashboard, MCP " +
+		"Servers → your server), then restart the client",
+	"unknown_key": "sign in again; the token was signed by another environment, or by a key that " +
+		"Scalekit has removed",
 }

@@ -1,16 +1,20 @@
 package scalekit
 
 import (
+	"context"
+	"encoding/json"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
 	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
 	"github.com/google/go-cmp/cmp"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 const (
@@ -186,6 +190,17 @@ func TestMachines(t *testing.T) {
 	gatehousetest.TestProvider(t, New(Config{EnvironmentURL: environment, ResourceID: resource, AllowMachines: true}), v)
 }
 
+// TestOrganizationOfAnotherType checks that a claim of another type does not lock the user out.
+func TestOrganizationOfAnotherType(t *testing.T) {
+	t.Parallel()
+	v := vendor(t)
+	for i := range v.Tokens {
+		v.Tokens[i].Claims["oid"] = 7.0
+		v.Tokens[i].Want.Organization = ""
+	}
+	gatehousetest.TestProvider(t, New(Config{EnvironmentURL: environment, ResourceID: resource}), v)
+}
+
 func TestUser(t *testing.T) {
 	t.Parallel()
 	verdicts, err := vendor(t).Judge(t.Context(), New(Config{EnvironmentURL: environment, ResourceID: resource}))
@@ -216,7 +231,40 @@ func TestUser(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("there is no sample for %v", want)
 	}
-	if user, ok := UserOf(nil); ok {
-		t.Errorf("UserOf without a guard = %+v, true", user)
+}
+
+func TestUserOf(t *testing.T) {
+	t.Parallel()
+	requestOf := func(providerName string) *mcp.CallToolRequest {
+		p := New(Config{EnvironmentURL: environment, ResourceID: resource})
+		p.Name, p.OpaqueOnly = providerName, true
+		p.Introspect = func(context.Context, string) (json.RawMessage, error) {
+			return json.Marshal(map[string]any{
+				"active": true, "iss": p.Issuer, "exp": time.Now().Add(time.Hour).Unix(),
+				"sub": "usr_96194455173923084", "aud": resource, "client_id": "m2m_70123456789099999",
+			})
+		}
+		guard, err := gatehouse.New(gatehouse.Config{Resource: gatehousetest.VendorResource, Provider: p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer guard.Close()
+		info, err := guard.Verify(t.Context(), "token", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &mcp.CallToolRequest{Extra: &mcp.RequestExtra{TokenInfo: info}}
+	}
+	for name, test := range map[string]struct {
+		req  *mcp.CallToolRequest
+		want string
+	}{
+		"caller":           {requestOf(name), "usr_96194455173923084"},
+		"another provider": {requestOf("another provider"), ""},
+		"no guard":         {&mcp.CallToolRequest{}, ""},
+	} {
+		if user, ok := UserOf(test.req); user.ID != test.want || ok != (test.want != "") {
+			t.Errorf("%s: UserOf = %+v, %t, want the ID %q", name, user, ok, test.want)
+		}
 	}
 }

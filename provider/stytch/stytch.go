@@ -49,7 +49,7 @@ type Config struct {
 	// environment it is STYTCH_PROJECT_ID.
 	ProjectID string
 
-	// ScopesSupported are the scopes that the server tells clients to request. Empty means
+	// ScopesSupported are the scopes that clients are asked to request. Empty means
 	// that no scopes are named. The scopes of [gatehouse.Config].Requirements are always
 	// added.
 	ScopesSupported []string

@@ -70,7 +70,7 @@ type Config struct {
 	// users can change themselves. Empty means that users have no roles.
 	Roles []gatehouse.ClaimPath
 
-	// ScopesSupported are the scopes that the server tells clients to request, out of openid,
+	// ScopesSupported are the scopes that clients are asked to request, out of openid,
 	// profile, email and phone. Empty means that no scopes are named.
 	ScopesSupported []string
 }

@@ -42,7 +42,7 @@ type Config struct {
 	// that aud must be the URL of the MCP server.
 	ClientID string
 
-	// ScopesSupported are the scopes that the server tells clients to request. Empty means
+	// ScopesSupported are the scopes that clients are asked to request. Empty means
 	// openid, profile and email.
 	ScopesSupported []string
 

@@ -38,7 +38,8 @@ func (cfg Config) introspection(settings *setting.Reader, issuer string) (asked 
 		key, err := readKey(file.Text)
 		switch {
 		case err != nil:
-			settings.Fault(file, err.Error(), "set it to the path of the JSON file that the Management Console downloads for an API application (Keys → New)")
+			settings.Fault(file, err.Error(), "set it to the path of the JSON file that the Management Console downloads for an "+
+				"API application (Keys → New)")
 		case client.Text != "" && client.Text != key.client:
 			settings.Fault(client, fmt.Sprintf("is not the client of %s, which is %q", file.Name, key.client), "remove it, or use the key of this client")
 		default:

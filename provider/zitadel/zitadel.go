@@ -213,16 +213,29 @@ func complete(id *gatehouse.Identity) error {
 
 // hints replace the guard's own advice about a reason with ZITADEL's settings.
 var hints = map[gatehouse.Reason]string{
-	"opaque":                   "create an application of the type API in the project, and set ZITADEL_CLIENT_ID and ZITADEL_CLIENT_SECRET to its credentials; clients that registered themselves have opaque tokens",
-	"encrypted":                "create an application of the type API in the project, and set ZITADEL_CLIENT_ID and ZITADEL_CLIENT_SECRET to its credentials; this form is that of ZITADEL's opaque tokens",
-	"inactive":                 "sign in again; if that does not help, check that the API application with whose credentials tokens are checked is in the project of ZITADEL_PROJECT_ID",
-	"wrong_type":               "send the access token; ID tokens of ZITADEL are signed with the same key but are not access tokens",
-	"missing_claim":            "sign in with a client; personal access tokens of ZITADEL name no client and are not accepted",
-	"wrong_issuer":             "compare ZITADEL_DOMAIN with the instance that the client signed in at; a custom domain is an issuer of its own",
-	"wrong_audience":           "have the client request the scopes that this server names, of which urn:zitadel:iam:org:project:id:…:aud writes the project into aud, and compare the project in it with ZITADEL_PROJECT_ID",
-	"machine_token":            "sign in as a user; if service accounts may call this server, set AllowMachines, and Person in the requirements of what only people may do",
-	"insufficient_scope":       "require a role in place of the scope: JWTs of ZITADEL have no scopes, and ZITADEL has no scopes of your own; for one of its own scopes, set IntrospectAll",
-	"insufficient_permission":  "give the user the role in the project (Management Console, the project → Authorizations), and have the client request the scopes that this server names, then sign in again",
-	"registration_unavailable": "turn on dynamic client registration, also without authentication (PUT /v2/settings/security), or register an application and enter its client ID in the client",
-	"unknown_key":              "sign in again; the token was signed by another instance, or by a key that the instance has removed",
+	"opaque": "create an application of the type API in the project, and set ZITADEL_CLIENT_ID " +
+		"and ZITADEL_CLIENT_SECRET to its credentials; clients that registered themselves have opaque tokens",
+	"encrypted": "create an application of the type API in the project, and set ZITADEL_CLIENT_ID " +
+		"and ZITADEL_CLIENT_SECRET to its credentials; this form is that of ZITADEL's opaque tokens",
+	"inactive": "sign in again; if that does not help, check that the API application with whose " +
+		"credentials tokens are checked is in the project of ZITADEL_PROJECT_ID",
+	"wrong_type": "send the access token; ID tokens of ZITADEL are signed with the same key but are " +
+		"not access tokens",
+	"missing_claim": "sign in with a client; personal access tokens of ZITADEL name no client and are " +
+		"not accepted",
+	"wrong_issuer": "compare ZITADEL_DOMAIN with the instance that the client signed in at; a custom " +
+		"domain is an issuer of its own",
+	"wrong_audience": "have the client request the scopes that this server names, of which " +
+		"urn:zitadel:iam:org:project:id:…:aud writes the project into aud, and compare the project in it with " +
+		"ZITADEL_PROJECT_ID",
+	"machine_token": "sign in as a user; if service accounts may call this server, set AllowMachines, " +
+		"and Person in the requirements of what only people may do",
+	"insufficient_scope": "require a role in place of the scope: JWTs of ZITADEL have no scopes, and ZITADEL " +
+		"has no scopes of your own; for one of its own scopes, set IntrospectAll",
+	"insufficient_permission": "give the user the role in the project (Management Console, the project → " +
+		"Authorizations), and have the client request the scopes that this server names, then sign in again",
+	"registration_unavailable": "turn on dynamic client registration, also without authentication (PUT " +
+		"/v2/settings/security), or register an application and enter its client ID in the client",
+	"unknown_key": "sign in again; the token was signed by another instance, or by a key that the " +
+		"instance has removed",
 }

@@ -1,15 +1,19 @@
 package zitadel
 
 import (
+	"context"
+	"encoding/json"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
 	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
 	"github.com/google/go-cmp/cmp"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 const (
@@ -119,6 +123,34 @@ func TestScopesAreAdded(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, p.ScopesSupported); diff != "" {
 		t.Errorf("ScopesSupported (-want +got):\n%s", diff)
+	}
+}
+
+// TestRequirements checks what can be required of a caller. A requirement that would reject every
+// caller is an error, and one for an organization makes clients ask for it.
+func TestRequirements(t *testing.T) {
+	t.Parallel()
+	p := New(Config{Domain: domain, ProjectID: project})
+	if p.OrganizationScope != OrganizationScope {
+		t.Errorf("OrganizationScope is %q, want %q", p.OrganizationScope, OrganizationScope)
+	}
+	for name, test := range map[string]struct {
+		requirement gatehouse.Requirement
+		wantFault   bool
+	}{
+		"role":         {gatehouse.Requirement{Tool: "notes", Roles: []string{"editor"}}, false},
+		"organization": {gatehouse.Requirement{Tool: "notes", Organization: true}, false},
+		"permission":   {gatehouse.Requirement{Tool: "notes", Permissions: []string{"notes:write"}}, true},
+	} {
+		guard, err := gatehouse.New(gatehouse.Config{
+			Resource: gatehousetest.VendorResource, Provider: p, Requirements: []gatehouse.Requirement{test.requirement},
+		})
+		if (err != nil) != test.wantFault {
+			t.Errorf("%s: fault %v, want one: %t", name, err, test.wantFault)
+		}
+		if err == nil {
+			guard.Close()
+		}
 	}
 }
 
@@ -247,7 +279,40 @@ func TestUser(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("there is no sample for %v", want)
 	}
-	if user, ok := UserOf(nil); ok {
-		t.Errorf("UserOf without a guard = %+v, true", user)
+}
+
+func TestUserOf(t *testing.T) {
+	t.Parallel()
+	requestOf := func(providerName string) *mcp.CallToolRequest {
+		p := New(Config{Domain: domain, ProjectID: project})
+		p.Name, p.OpaqueOnly = providerName, true
+		p.Introspect = func(context.Context, string) (json.RawMessage, error) {
+			return json.Marshal(map[string]any{
+				"active": true, "iss": p.Issuer, "exp": time.Now().Add(time.Hour).Unix(),
+				"sub": "383942323576245195", "aud": []string{client, project}, "client_id": client,
+			})
+		}
+		guard, err := gatehouse.New(gatehouse.Config{Resource: gatehousetest.VendorResource, Provider: p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer guard.Close()
+		info, err := guard.Verify(t.Context(), "token", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &mcp.CallToolRequest{Extra: &mcp.RequestExtra{TokenInfo: info}}
+	}
+	for name, test := range map[string]struct {
+		req  *mcp.CallToolRequest
+		want string
+	}{
+		"caller":           {requestOf(name), "383942323576245195"},
+		"another provider": {requestOf("another provider"), ""},
+		"no guard":         {&mcp.CallToolRequest{}, ""},
+	} {
+		if user, ok := UserOf(test.req); user.ID != test.want || ok != (test.want != "") {
+			t.Errorf("%s: UserOf = %+v, %t, want the ID %q", name, user, ok, test.want)
+		}
 	}
 }
