@@ -50,7 +50,7 @@ type Config struct {
 	// Permissions need no claim: Auth0 adds them if "Add Permissions in the Access Token" is on.
 	RolesClaim string
 
-	// ScopesSupported are the scopes that the server tells clients to request: permissions of the
+	// ScopesSupported are the scopes that the server asks clients to request: permissions of the
 	// API, and scopes of OpenID Connect. Empty means none. The scopes of
 	// [gatehouse.Config].Requirements are always added.
 	ScopesSupported []string
@@ -143,7 +143,8 @@ func complete(id *gatehouse.Identity) error {
 const (
 	exampleDomain = "tenant.eu.auth0.com"
 	// findDomain says where the domain is.
-	findDomain = `copy the domain from the Auth0 Dashboard (Applications → Applications → any application → Domain), like "` + exampleDomain + `"`
+	findDomain = "copy the domain from the Auth0 Dashboard (Applications → Applications → any application → Domain), " +
+		`like "` + exampleDomain + `"`
 )
 
 // parseDomain returns the domain that v is, or reports a fault.
@@ -200,6 +201,6 @@ var hints = map[gatehouse.Reason]string{
 	"registration_unavailable": `turn on "Dynamic Client Registration (DCR)" in the Auth0 Dashboard (Settings → Advanced)`,
 }
 
-const opaqueHint = `turn on "Resource Parameter Compatibility Profile" in the Auth0 Dashboard (Settings → Advanced), and check that there is an API ` +
-	"whose identifier is the URL of the server (Applications → APIs); without an API, Auth0 issues a token for its " +
-	"userinfo endpoint only"
+const opaqueHint = `turn on "Resource Parameter Compatibility Profile" in the Auth0 Dashboard (Settings → Advanced), ` +
+	"and check that there is an API whose identifier is the URL of the server (Applications → APIs); without an API, " +
+	"Auth0 issues a token for its userinfo endpoint only"

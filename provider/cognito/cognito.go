@@ -51,7 +51,7 @@ type Config struct {
 	// if another service accepts the same one, a token that was stolen there works here.
 	ClientIDs []string
 
-	// ResourceServer is the identifier of the resource server in the user pool that stands for the
+	// ResourceServer is the identifier of the resource server in the user pool that represents the
 	// MCP server: "https://mcp.example.com/mcp", or a name. A token without an audience then needs one
 	// of its scopes: "https://mcp.example.com/mcp/tools.read". In the environment it is
 	// COGNITO_RESOURCE_SERVER. Empty means that scopes bind nothing.
@@ -62,7 +62,7 @@ type Config struct {
 	// plan Essentials or Plus. ClientIDs and ResourceServer must then be empty.
 	RequireAudience bool
 
-	// ScopesSupported are the scopes that the server tells clients to request, in full. In the
+	// ScopesSupported are the scopes that the server asks clients to request, in full. In the
 	// environment they are COGNITO_SCOPES, separated by spaces. Empty means none: a client that
 	// requests none gets all scopes of its app client. The scopes of
 	// [gatehouse.Config].Requirements are always added.

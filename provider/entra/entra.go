@@ -71,7 +71,7 @@ type Config struct {
 	// AZURE_APP_ID_URI. Empty means "api://" and ClientID.
 	AppIDURI string
 
-	// ScopesSupported are the scopes that the server tells clients to request: those under Expose
+	// ScopesSupported are the scopes that the server asks clients to request: those under Expose
 	// an API, without AppIDURI: "Tools.Read". At least one is required, because a client that
 	// requests none gets a token for Microsoft Graph. In the environment they are AZURE_SCOPES,
 	// separated by spaces.
@@ -273,7 +273,8 @@ const apiScheme = "api://"
 // parseAppIDURI returns the Application ID URI that v is, or else the usual one of the client ID,
 // or reports a fault.
 func parseAppIDURI(r *setting.Reader, v setting.Value, clientID string) string {
-	const find = `copy it from the Microsoft Entra admin center (App registrations → the server → Expose an API), like "https://mcp.example.com/mcp"`
+	const find = "copy it from the Microsoft Entra admin center (App registrations → the server → Expose an API), " +
+		`like "https://mcp.example.com/mcp"`
 	uri := v.Text
 	if uri == "" {
 		return apiScheme + clientID

@@ -79,9 +79,10 @@ func TestSettings(t *testing.T) {
 			wantErr: tenantVariable + " is missing; copy the tenant ID",
 		},
 		{
-			name:    "common",
-			env:     map[string]string{tenantVariable: "common", clientVariable: client, scopesVariable: "Tools.Read"},
-			wantErr: tenantVariable + ` "common" accepts everyone with a Microsoft account; list the tenants whose users may sign in, in code: Tenants: []string{"` + tenant + `"}`,
+			name: "common",
+			env:  map[string]string{tenantVariable: "common", clientVariable: client, scopesVariable: "Tools.Read"},
+			wantErr: tenantVariable + ` "common" accepts everyone with a Microsoft account; ` +
+				`list the tenants whose users may sign in, in code: Tenants: []string{"` + tenant + `"}`,
 		},
 		{
 			name:    "organizations",
@@ -109,7 +110,7 @@ func TestSettings(t *testing.T) {
 			wantErr: `is a URL; write "` + tenant + `"`,
 		},
 		{
-			name:    "tenant that is no GUID",
+			name:    "tenant that is not a GUID",
 			config:  with(func(c *Config) { c.TenantID = "contoso" }),
 			wantErr: "is not the ID of a tenant",
 		},

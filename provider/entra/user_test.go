@@ -56,9 +56,12 @@ func TestUserOf(t *testing.T) {
 			want:   User{TenantID: tenant, Subject: "s", Username: "abeli@contoso.com"},
 		},
 		{
-			name:   "groups overage",
-			claims: token(map[string]any{"_claim_names": map[string]any{"groups": "src1"}, "_claim_sources": map[string]any{"src1": map[string]any{"endpoint": "x"}}}),
-			want:   User{TenantID: tenant, Subject: "s", GroupsOverage: true},
+			name: "groups overage",
+			claims: token(map[string]any{
+				"_claim_names":   map[string]any{"groups": "src1"},
+				"_claim_sources": map[string]any{"src1": map[string]any{"endpoint": "x"}},
+			}),
+			want: User{TenantID: tenant, Subject: "s", GroupsOverage: true},
 		},
 		{
 			name:   "groups overage of the implicit grant",
@@ -106,14 +109,18 @@ func TestUserOfAnotherProvider(t *testing.T) {
 
 // token returns the claims of a token of a user, with those of more.
 func token(more map[string]any) map[string]any {
-	claims := map[string]any{"sub": "s", "aud": client, "azp": "11112222-bbbb-3333-cccc-4444dddd5555", "scp": "Tools.Read", "ver": "2.0"}
+	claims := map[string]any{"sub": "s", "aud": client, "azp": "c", "scp": "Tools.Read", "ver": "2.0"}
 	maps.Copy(claims, more)
 	return claims
 }
 
 // The account of an agent is a user for Entra ID, but not a person.
 func TestAgentAccountIsAMachine(t *testing.T) {
-	for facets, want := range map[string]gatehouse.Kind{"3 9": gatehouse.KindUser, "3 9 13": gatehouse.KindMachine, "11 9": gatehouse.KindMachine} {
+	for facets, want := range map[string]gatehouse.Kind{
+		"3 9":    gatehouse.KindUser,
+		"3 9 13": gatehouse.KindMachine,
+		"11 9":   gatehouse.KindMachine,
+	} {
 		p := with(func(c *Config) { c.AllowMachines = true }).provider(setting.From(nil))
 		id, _ := gatehouse.IdentityOf(requestOf(t, p, token(map[string]any{"xms_sub_fct": facets})))
 		if id.Kind != want {

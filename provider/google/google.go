@@ -49,7 +49,7 @@ type Config struct {
 	// too.
 	ClientIDs []string
 
-	// ScopesSupported are the scopes that the server tells clients to request. Empty means openid,
+	// ScopesSupported are the scopes that the server asks clients to request. Empty means openid,
 	// without which a token does not say who the user is, and [EmailScope].
 	ScopesSupported []string
 

@@ -40,7 +40,8 @@ func ask(t *testing.T, r *responder, token string) (json.RawMessage, error) {
 	return info.introspect(t.Context(), token)
 }
 
-const validAnswer = `{"azp":"` + client + `","aud":"` + client + `","sub":"1","scope":"openid","exp":"%d","expires_in":"3488","access_type":"online"}`
+const validAnswer = `{"azp":"` + client + `","aud":"` + client + `","sub":"1","scope":"openid","exp":"%d",` +
+	`"expires_in":"3488","access_type":"online"}`
 
 func TestRequestHidesTheToken(t *testing.T) {
 	r := &responder{status: 200, body: fmt.Sprintf(validAnswer, time.Now().Add(time.Hour).Unix())}
@@ -110,7 +111,7 @@ func TestAnswersAboutTheToken(t *testing.T) {
 		{name: "no audience", status: 200, body: `{"sub":"1","exp":"2000000000"}`, wantErr: "has no aud"},
 		{name: "no expiry", status: 200, body: `{"aud":"a","sub":"1"}`, wantErr: "has neither exp nor expires_in"},
 		{
-			name:    "expiry that is no number",
+			name:    "expiry that is not a number",
 			status:  200,
 			body:    `{"aud":"a","exp":"soon","expires_in":"10"}`,
 			wantErr: "has neither exp nor expires_in",
@@ -141,6 +142,13 @@ func TestAnswersAboutTheToken(t *testing.T) {
 	}
 }
 
+// claimsWith returns the claims of an answer with nothing but these, and sub.
+func claimsWith(client, audience string, expiry float64) map[string]any {
+	return map[string]any{
+		"active": true, "iss": issuer, "client_id": client, "aud": audience, "sub": "1", "scope": "", "exp": expiry,
+	}
+}
+
 func TestClaims(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	tests := []struct {
@@ -148,8 +156,9 @@ func TestClaims(t *testing.T) {
 		want         map[string]any
 	}{
 		{
-			name:   "everything, with strings",
-			answer: `{"azp":"` + client + `","aud":"` + client + `","sub":"1","scope":"openid","exp":"1800003488","email":"u@example.com","email_verified":"true"}`,
+			name: "everything, with strings",
+			answer: `{"azp":"` + client + `","aud":"` + client + `","sub":"1","scope":"openid","exp":"1800003488",` +
+				`"email":"u@example.com","email_verified":"true"}`,
 			want: map[string]any{
 				"active": true, "iss": issuer, "client_id": client, "aud": client, "sub": "1", "scope": "openid", "exp": 1800003488.0,
 				"email": "u@example.com", "email_verified": true,
@@ -166,22 +175,22 @@ func TestClaims(t *testing.T) {
 		{
 			name:   "expires_in alone",
 			answer: `{"aud":"` + client + `","sub":"1","expires_in":"100"}`,
-			want:   map[string]any{"active": true, "iss": issuer, "client_id": client, "aud": client, "sub": "1", "scope": "", "exp": 1800000100.0},
+			want:   claimsWith(client, client, 1800000100.0),
 		},
 		{
 			name:   "expiry far away",
 			answer: `{"aud":"` + client + `","sub":"1","exp":"9999999999"}`,
-			want:   map[string]any{"active": true, "iss": issuer, "client_id": client, "aud": client, "sub": "1", "scope": "", "exp": 1800086400.0},
+			want:   claimsWith(client, client, 1800086400.0),
 		},
 		{
 			name:   "presented by another client",
 			answer: `{"azp":"other","aud":"` + client + `","sub":"1","exp":"1800003488"}`,
-			want:   map[string]any{"active": true, "iss": issuer, "client_id": "other", "aud": "other", "sub": "1", "scope": "", "exp": 1800003488.0},
+			want:   claimsWith("other", "other", 1800003488.0),
 		},
 		{
 			name:   "for another client",
 			answer: `{"azp":"` + client + `","aud":"other","sub":"1","exp":"1800003488"}`,
-			want:   map[string]any{"active": true, "iss": issuer, "client_id": client, "aud": "other", "sub": "1", "scope": "", "exp": 1800003488.0},
+			want:   claimsWith(client, "other", 1800003488.0),
 		},
 		{
 			name:   "an issuer in the answer is ignored",

@@ -56,7 +56,7 @@ type Config struct {
 	// such a claim (Security → API → the authorization server → Claims).
 	GroupsClaim string
 
-	// ScopesSupported are the scopes that the server tells clients to request. Empty means none. The
+	// ScopesSupported are the scopes that the server asks clients to request. Empty means none. The
 	// scopes of [gatehouse.Config].Requirements are always added.
 	ScopesSupported []string
 

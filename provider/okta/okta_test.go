@@ -34,9 +34,11 @@ func TestSettings(t *testing.T) {
 
 		{name: "nothing", wantErr: issuerVariable + " is missing; copy the issuer URI from the Okta Admin Console"},
 		{
-			name:    "org authorization server",
-			env:     map[string]string{issuerVariable: "https://acme.okta.com"},
-			wantErr: issuerVariable + ` "https://acme.okta.com" is the org authorization server, whose access tokens are for Okta alone and cannot protect an MCP server; write "https://acme.okta.com/oauth2/default", or`,
+			name: "org authorization server",
+			env:  map[string]string{issuerVariable: "https://acme.okta.com"},
+			wantErr: issuerVariable + ` "https://acme.okta.com" is the org authorization server, ` +
+				`whose access tokens are for Okta alone and cannot ` +
+				`protect an MCP server; write "https://acme.okta.com/oauth2/default", or`,
 		},
 		{
 			name:    "org with a slash",

@@ -48,7 +48,10 @@ func TestUserOf(t *testing.T) {
 				"sub": "joe.user@example.com", "uid": "00ujmkLgagxeRrAg20g3", "cid": "0oa1", "aud": resource,
 				"groups": []string{"Everyone"}, "email": "joe@example.com", "name": "Joe User",
 			},
-			want: User{ID: "00ujmkLgagxeRrAg20g3", Login: "joe.user@example.com", Email: "joe@example.com", Name: "Joe User", Groups: []string{"Everyone"}},
+			want: User{
+				ID: "00ujmkLgagxeRrAg20g3", Login: "joe.user@example.com", Email: "joe@example.com", Name: "Joe User",
+				Groups: []string{"Everyone"},
+			},
 		},
 		{
 			name:   "claims of another form",
