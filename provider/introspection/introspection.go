@@ -147,6 +147,15 @@ func (cfg *Config) validate() error {
 	if cfg.InsecureHTTP && !strings.HasPrefix(cfg.Endpoint, "http://") {
 		fault("InsecureHTTP", "", "has no effect, because Endpoint has no plain http", "remove it")
 	}
+	cfg.validateCredentials(fault)
+	if cfg.Lifetime < 0 || cfg.Lifetime > maxLifetime {
+		fault("Lifetime", cfg.Lifetime.String(), "is out of range", "use 0 to "+maxLifetime.String())
+	}
+	return errors.Join(faults...)
+}
+
+// validateCredentials checks that there is one way to authenticate.
+func (cfg *Config) validateCredentials(fault func(field, value, problem, fix string)) {
 	var ways []string
 	for _, way := range []struct {
 		name  string
@@ -168,15 +177,11 @@ func (cfg *Config) validate() error {
 	if cfg.Post && cfg.ClientSecret == "" {
 		fault("Post", "", "has no effect without ClientSecret", "remove it")
 	}
-	if cfg.Lifetime < 0 || cfg.Lifetime > maxLifetime {
-		fault("Lifetime", cfg.Lifetime.String(), "is out of range", "use 0 to "+maxLifetime.String())
-	}
 	if cfg.PrivateKey != nil {
 		if _, err := signingMethod(cfg.PrivateKey); err != nil {
 			fault("PrivateKey", "", "cannot be used: "+err.Error(), "use an RSA key of at least 2048 bits, an ECDSA key on P-256, or an Ed25519 key")
 		}
 	}
-	return errors.Join(faults...)
 }
 
 // introspector asks one endpoint.
