@@ -307,10 +307,10 @@ func wrongIssuer(got string, want []string) error {
 
 // checkClaims checks all other claims, once the signature is verified.
 func (v *Verifier) checkClaims(c *claims, now time.Time) error {
-	if err := v.checkRequired(c); err != nil {
+	if err := v.checkRejected(c); err != nil { // first: the kind says more than what it lacks
 		return err
 	}
-	if err := v.checkKind(c); err != nil {
+	if err := v.checkRequired(c); err != nil {
 		return err
 	}
 	if err := v.checkTimes(c, now); err != nil {
@@ -333,11 +333,20 @@ func (v *Verifier) checkRequired(c *claims) error {
 			}
 		}
 	}
+	for name, values := range v.RequiredValues {
+		value := c.others.get(name)
+		if value == "" {
+			return &Error{Reason: reason.MissingClaim, Claim: name}
+		}
+		if !slices.ContainsFunc(values, func(want string) bool { return matches(value, want) }) {
+			return &Error{Reason: reason.WrongClaim, Claim: name, Got: quote.String(value), Want: quote.OneOf(values)}
+		}
+	}
 	return nil
 }
 
-// checkKind checks the claims that distinguish access tokens from other tokens.
-func (r *Rules) checkKind(c *claims) error {
+// checkRejected rejects a token that a claim marks as one of another kind.
+func (r *Rules) checkRejected(c *claims) error {
 	for _, m := range c.others {
 		for value, kind := range r.RejectedClaims[m.name] {
 			if marks(m.value, value) {
@@ -349,15 +358,6 @@ func (r *Rules) checkKind(c *claims) error {
 					Kind:   kind,
 				}
 			}
-		}
-	}
-	for name, values := range r.RequiredValues {
-		value := c.others.get(name)
-		if value == "" {
-			return &Error{Reason: reason.MissingClaim, Claim: name}
-		}
-		if !slices.ContainsFunc(values, func(want string) bool { return matches(value, want) }) {
-			return &Error{Reason: reason.WrongClaim, Claim: name, Got: quote.String(value), Want: quote.OneOf(values)}
 		}
 	}
 	return nil
