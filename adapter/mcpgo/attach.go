@@ -13,14 +13,15 @@ import (
 // Adapter connects a server of mcp-go with a guard. Make one with [Attach]. Its methods declare
 // what a caller must have, where something is registered. It is safe for concurrent use.
 type Adapter struct {
-	guard *gatehouse.Guard
-	tasks taskOwners
+	server *server.MCPServer
+	guard  *gatehouse.Guard
+	tasks  taskOwners
 }
 
 // Attach makes s enforce the requirements of the guard on each message that it parsed, remove from
 // lists what the caller can never use, and mark lists and resources as private for caches.
 // The requirements are those of [gatehouse.Config.Requirements] and those that are declared
-// with the methods of [Adapter]. The handler of s must be inside [gatehouse.Guard.Wrap].
+// with the methods of [Adapter]. The guard must be around [Adapter.Handler].
 //
 // A rejected message gets the JSON-RPC error code -32600, which is the only one that mcp-go
 // allows there, and a fixed phrase. It is counted in [gatehouse.Stats]. Without a guard in
@@ -31,7 +32,7 @@ type Adapter struct {
 // Attach adds to the hooks and filters of s. Call it once, before s serves, and after everything
 // that replaces the hooks of s ([server.WithHooks]).
 func Attach(s *server.MCPServer, guard *gatehouse.Guard) *Adapter {
-	a := &Adapter{guard: guard}
+	a := &Adapter{server: s, guard: guard}
 	hooks := s.GetHooks()
 	if hooks == nil {
 		hooks = &server.Hooks{}

@@ -8,7 +8,7 @@
 //	mcpServer.AddTool(adapter.ProtectTool(mcp.NewTool("delete_note"), gatehouse.Require{
 //		Scopes: []string{"notes:write"},
 //	}), deleteNote)
-//	guard.Mount(mux, server.NewStreamableHTTPServer(mcpServer))
+//	guard.Mount(mux, adapter.Handler())
 //
 // Inside deleteNote, [IdentityOf] returns the caller.
 //

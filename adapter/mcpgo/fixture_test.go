@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,9 +54,10 @@ func newFixture(t *testing.T, options ...server.StreamableHTTPOption) *fixture {
 		if err != nil {
 			t.Fatal(err)
 		}
-		register(f.mcpServer, mcpgo.Attach(f.mcpServer, f.guard))
+		adapter := mcpgo.Attach(f.mcpServer, f.guard)
+		register(f.mcpServer, adapter)
 		mux := http.NewServeMux()
-		f.guard.Mount(mux, server.NewStreamableHTTPServer(f.mcpServer, options...))
+		f.guard.Mount(mux, adapter.Handler(options...))
 		return mux
 	}) + "/mcp"
 	return f
@@ -145,8 +147,8 @@ type answer struct {
 	body      string
 }
 
-// post sends a message. session may be empty.
-func (f *fixture) post(t *testing.T, token, session, message string) answer {
+// post sends a message. session may be empty. header are names and values of further headers.
+func (f *fixture) post(t *testing.T, token, session, message string, header ...string) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url, strings.NewReader(message))
 	if err != nil {
@@ -157,6 +159,9 @@ func (f *fixture) post(t *testing.T, token, session, message string) answer {
 	req.Header.Set("Accept", "application/json, text/event-stream")
 	if session != "" {
 		req.Header.Set("Mcp-Session-Id", session)
+	}
+	for pair := range slices.Chunk(header, 2) {
+		req.Header.Set(pair[0], pair[1])
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

@@ -62,7 +62,7 @@ func newHandler(origin string, provider gatehouse.Provider) (http.Handler, error
 	), teamNote)
 
 	mux := http.NewServeMux()
-	guard.Mount(mux, server.NewStreamableHTTPServer(mcpServer))
+	guard.Mount(mux, adapter.Handler())
 	return mux, nil
 }
 
