@@ -32,7 +32,7 @@ func (g *Guard) Middleware() mcp.Middleware {
 			if g.policy().none() {
 				return next(ctx, method, req)
 			}
-			if err := g.authorizeMCP(ctx, req); err != nil {
+			if err := g.authorizeMCP(ctx, method, req); err != nil {
 				return nil, err
 			}
 			result, err := next(ctx, method, req)
@@ -46,17 +46,19 @@ func (g *Guard) Middleware() mcp.Middleware {
 }
 
 // authorizeMCP is check 8 on a request that the MCP server parsed.
-func (g *Guard) authorizeMCP(ctx context.Context, req mcp.Request) error {
+func (g *Guard) authorizeMCP(ctx context.Context, method string, req mcp.Request) error {
 	ops := operationsOf(req)
 	if len(ops) == 0 {
 		return nil
 	}
 	c := callerOf(req)
 	if c == nil && slices.ContainsFunc(ops, g.policy().apply) {
+		g.auditor.rejectMCP(ctx, method, ops, nil, reason.NoCredentials)
 		return &jsonrpc.Error{Code: codeForbidden, Message: infoOf(reason.NoCredentials).Phrase}
 	}
 	if rejection := g.policy().authorize(ctx, g.verifiedOf(c), ops...); rejection != nil {
 		g.counters.reject(rejection.Reason)
+		g.auditor.rejectMCP(ctx, method, ops, c, rejection.Reason)
 		return &jsonrpc.Error{Code: codeForbidden, Message: infoOf(rejection.Reason).Phrase}
 	}
 	return nil
