@@ -336,11 +336,7 @@ func TestAuditIsOfTheGuard(t *testing.T) {
 		cfg.AuditSubjects = gatehouse.AuditSubjectsClear
 		cfg.AuditKey = make([]byte, 32)
 	})
-	handler, err := server.Handler()
-	if err != nil {
-		t.Fatal(err)
-	}
-	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "https://mcp.example.com/mcp", nil))
+	server.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "https://mcp.example.com/mcp", nil))
 	if len(events) != 1 || events[0].Reason != "no_credentials" || !strings.Contains(lines.String(), events[0].ID) {
 		t.Errorf("got events %+v and lines %q, want one of a request without a token", events, lines.String())
 	}
