@@ -100,6 +100,11 @@ func operationsIn(message jsontext.Value) ([]operation, error) {
 	if err := m.decode("method", &method); err != nil {
 		return nil, err
 	}
+	return operationsOfMembers(method, m)
+}
+
+// operationsOfMembers returns the operations of a message with the method.
+func operationsOfMembers(method string, m members) ([]operation, error) {
 	switch method {
 	case methodCallTool, methodGetPrompt:
 		return namedOperation(method, m, "name")

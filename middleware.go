@@ -31,7 +31,7 @@ func (g *Guard) Middleware() mcp.Middleware {
 			if g.policy().none() {
 				return next(ctx, method, req)
 			}
-			if err := g.authorizeMCP(ctx, req); err != nil {
+			if err := g.authorizeMCP(ctx, method, req); err != nil {
 				return nil, err
 			}
 			result, err := next(ctx, method, req)
@@ -45,12 +45,12 @@ func (g *Guard) Middleware() mcp.Middleware {
 }
 
 // authorizeMCP is check 8 on a request that the MCP server parsed.
-func (g *Guard) authorizeMCP(ctx context.Context, req mcp.Request) error {
+func (g *Guard) authorizeMCP(ctx context.Context, method string, req mcp.Request) error {
 	ops := operationsOf(req)
 	if len(ops) == 0 {
 		return nil
 	}
-	if rejection := g.authorizeParsed(ctx, callerOf(req), ops); rejection != nil {
+	if rejection := g.authorizeParsed(ctx, method, callerOf(req), ops); rejection != nil {
 		return &jsonrpc.Error{Code: codeForbidden, Message: infoOf(rejection.Reason).Phrase}
 	}
 	return nil

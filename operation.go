@@ -55,7 +55,10 @@ func (g *Guard) Authorize(r *http.Request, ops ...Operation) error {
 		}
 		parsed = append(parsed, op.operation)
 	}
-	if rejection := g.authorizeParsed(r.Context(), g.ownCaller(r), parsed); rejection != nil {
+	if len(parsed) == 0 {
+		return nil
+	}
+	if rejection := g.authorizeParsed(r.Context(), parsed[0].method, g.ownCaller(r), parsed); rejection != nil {
 		return &publicError{infoOf(rejection.Reason).Phrase, cmp.Or(rejection.Err, errNoCaller)}
 	}
 	return nil
@@ -78,16 +81,18 @@ func (g *Guard) ownCaller(r *http.Request) *caller {
 	return nil
 }
 
-// authorizeParsed is check 8 on the operations of a message that the MCP server parsed. c is
-// nil if the message did not come through the guard.
-func (g *Guard) authorizeParsed(ctx context.Context, c *caller, ops []operation) *Rejection {
+// authorizeParsed is check 8 on the operations of a message that the MCP server parsed, whose
+// JSON-RPC method is method. c is nil if the message did not come through the guard.
+func (g *Guard) authorizeParsed(ctx context.Context, method string, c *caller, ops []operation) *Rejection {
 	p := g.policy()
 	if c == nil && slices.ContainsFunc(ops, p.apply) {
+		g.auditor.rejectMCP(ctx, method, ops, nil, reason.NoCredentials)
 		return &Rejection{Reason: reason.NoCredentials}
 	}
 	rejection := p.authorize(ctx, g.verifiedOf(c), ops...)
 	if rejection != nil {
 		g.counters.reject(rejection.Reason)
+		g.auditor.rejectMCP(ctx, method, ops, c, rejection.Reason)
 	}
 	return rejection
 }
