@@ -220,8 +220,10 @@ type TokenRules struct {
 
 	// BoundClients and BoundScopePrefix bind tokens to this server if the provider never
 	// writes aud. The client of the token must be one of BoundClients. One of its scopes
-	// must begin with BoundScopePrefix and be longer. If both are set, both must hold.
-	// Audience must be [AudienceRequired].
+	// must be BoundScopePrefix and a name. The prefix must end with a separator, like
+	// "api://mcp/"; if that is a slash, the name has no slash, because it could otherwise be a
+	// scope of another server. If both are set, both must hold. Audience must be
+	// [AudienceRequired].
 	BoundClients     []string
 	BoundScopePrefix string
 
