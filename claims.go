@@ -121,6 +121,16 @@ func (p ClaimPath) text(claims map[string]string) (string, error) {
 	return text, nil
 }
 
+// isOff reports whether a member with the value, which is JSON, says that its name does not
+// apply: {"admin": false}.
+func isOff(value string) bool {
+	switch value {
+	case "false", "null", "0", `""`:
+		return true
+	}
+	return false
+}
+
 // list returns the items at the path: a string, an array of strings, or the names of an
 // object's members.
 func (p ClaimPath) list(claims map[string]string) ([]string, error) {
@@ -136,7 +146,9 @@ func (p ClaimPath) list(claims map[string]string) ([]string, error) {
 		items = []string{text}
 	case '{':
 		err = strictjson.Walk(value, func(m strictjson.Member) error {
-			items = append(items, strings.Clone(m.Name))
+			if !isOff(m.Value) {
+				items = append(items, strings.Clone(m.Name))
+			}
 			return nil
 		})
 	default:

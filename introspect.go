@@ -16,7 +16,7 @@ import (
 
 const (
 	// maxOpaque bounds an opaque token, in bytes, whatever TokenRules.MaxBytes is: it has no
-	// claims.
+	// claims. A JWT for a provider with OpaqueOnly has its own limit.
 	maxOpaque = 4 << 10
 	// maxIntrospections bounds the requests to the provider that run at the same time,
 	// since each unknown token causes one.
