@@ -50,7 +50,7 @@ type introspector struct {
 	flights     singleflight.Group
 	slots       chan struct{} // of unknown tokens
 	renewals    chan struct{} // of tokens that were accepted before
-	pausedUntil atomic.Int64 // in Unix nanoseconds
+	pausedUntil atomic.Int64  // in Unix nanoseconds
 }
 
 func newIntrospector(p Provider) *introspector {

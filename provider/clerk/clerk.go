@@ -25,6 +25,9 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
 )
 
+// name is the name of the provider, by which the functions of this package recognize its callers.
+const name = "Clerk"
+
 // OrganizationScope is the scope with which a user chooses an organization on
 // Clerk's consent page. The access token then contains the ID of the organization. A
 // requirement for an organization makes every client ask for it. A client that registers
@@ -91,7 +94,7 @@ func FromEnv() gatehouse.Provider { return New(Config{}) }
 // "https://verb-noun-42.clerk.accounts.dev".
 func Provider(frontendAPIURL string) gatehouse.Provider {
 	if frontendAPIURL == "" {
-		return gatehouse.Provider{Name: "Clerk", Err: missing("FrontendAPIURL")}
+		return gatehouse.Provider{Name: name, Err: missing("FrontendAPIURL")}
 	}
 	return New(Config{FrontendAPIURL: frontendAPIURL})
 }
@@ -101,7 +104,7 @@ func Provider(frontendAPIURL string) gatehouse.Provider {
 func New(cfg Config) gatehouse.Provider {
 	settings, err := env.Load(".")
 	if err != nil {
-		return gatehouse.Provider{Name: "Clerk", Err: err}
+		return gatehouse.Provider{Name: name, Err: err}
 	}
 	return cfg.provider(settings)
 }
@@ -110,7 +113,7 @@ func (cfg Config) provider(settings *env.Env) gatehouse.Provider {
 	issuer, err := cfg.issuer(settings)
 	backend, backendErr := cfg.backend(settings, issuer)
 	p := gatehouse.Provider{
-		Name:    "Clerk",
+		Name:    name,
 		Issuer:  issuer,
 		JWKSURL: issuer + "/.well-known/jwks.json",
 		Err:     errors.Join(err, backendErr),

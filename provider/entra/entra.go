@@ -39,7 +39,9 @@ const (
 
 	// issuerV2 and issuerV1 are the issuers of a tenant, by the version of the tokens.
 	issuerV2 = "https://login.microsoftonline.com/{tenantid}/v2.0"
-	issuerV1 = "https://sts.windows.net/{tenantid}/"
+	issuerV1 = issuerV1Host + "{tenantid}/"
+
+	issuerV1Host = "https://sts.windows.net/"
 
 	// PersonalAccounts is the tenant of personal Microsoft accounts.
 	PersonalAccounts = "9188040d-6c67-4c5b-b112-36a304b66dad"
@@ -159,6 +161,7 @@ const unscoped = "/"
 func complete(id *gatehouse.Identity) error {
 	var c struct {
 		TenantID      string `json:"tid"`
+		Version       string `json:"ver"`
 		SubjectFacets string `json:"xms_sub_fct"`
 	}
 	if err := id.Claims(&c); err != nil {
@@ -168,6 +171,8 @@ func complete(id *gatehouse.Identity) error {
 	switch {
 	case c.TenantID != "" && c.TenantID != tenant:
 		return fmt.Errorf("claim tid is %q, want the tenant of iss, %q", c.TenantID, tenant)
+	case strings.HasPrefix(id.Issuer, issuerV1Host) != (c.Version == "1.0"):
+		return fmt.Errorf("claim ver is %q, which is not the version of the tokens of iss", c.Version)
 	case id.ClientID == "":
 		return errors.New("claims azp and appid are missing, as in ID tokens")
 	}
