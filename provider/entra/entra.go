@@ -134,6 +134,11 @@ func (cfg Config) provider(r *setting.Reader) gatehouse.Provider {
 			Roles:  []gatehouse.ClaimPath{{"roles"}},
 		},
 	}
+	if strings.HasPrefix(appIDURI, apiScheme) {
+		p.Risks = []string{fmt.Sprintf("the Application ID URI is %q: Entra ID rejects the sign-in of MCP clients, which send the URL of "+
+			"the server as the resource parameter (AADSTS9010010); make the URL the Application ID URI (App registrations → the "+
+			"server → Expose an API), and set %s to it", appIDURI, appIDURIVariable)}
+	}
 	if cfg.AcceptV1 {
 		p.TokenIssuers = []string{issuerV2, issuerV1}
 		p.Tokens.RequiredClaims = nil // azp or appid: complete checks that there is a client
