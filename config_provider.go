@@ -181,7 +181,7 @@ func (p *Provider) validateClaims(field func(string) string, f *faults) {
 		}
 	}
 	if slices.Contains(p.Tokens.Audiences, p.Issuer) {
-		f.add(field("Tokens.Audiences"), p.Issuer, "is the issuer, which is no server", "write the name that the provider has for this server, such as an API identifier")
+		f.add(field("Tokens.Audiences"), p.Issuer, "is the issuer, which is not a server", "write the name that the provider has for this server, such as an API identifier")
 	}
 }
 

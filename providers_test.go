@@ -73,7 +73,7 @@ func TestProviderFaults(t *testing.T) {
 			`Provider.Tokens BoundScopePrefix is "api://mcp", which also begins the scopes of a server`},
 		{"claim path", func(p *gatehouse.Provider) { p.Claims.Roles = []gatehouse.ClaimPath{{"realm_access", ""}} }, `Provider.Claims.Roles has an empty name; remove it`},
 		{"issuer as audience", func(p *gatehouse.Provider) { p.Tokens.Audiences = []string{p.Issuer} },
-			`Provider.Tokens.Audiences "https://issuer.example.com" is the issuer, which is no server; write the name`},
+			`Provider.Tokens.Audiences "https://issuer.example.com" is the issuer, which is not a server; write the name`},
 		{"audiences", func(p *gatehouse.Provider) { p.Tokens.Audiences = []string{"api://default"} }, ""},
 		{"scope prefix", func(p *gatehouse.Provider) { p.ScopePrefix = "api://x /" }, `Provider.ScopePrefix "api://x /" is not the beginning of a scope`},
 		{"bound clients and any audience", func(p *gatehouse.Provider) {

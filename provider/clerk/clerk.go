@@ -72,7 +72,7 @@ type Config struct {
 	// whose aud names another server is rejected in both cases.
 	RequireAudience bool
 
-	// ScopesSupported are the scopes that the server tells clients to request. Empty
+	// ScopesSupported are the scopes that the server asks clients to request. Empty
 	// means profile and email, which every client has that registers without naming
 	// scopes. Clerk rejects requests for other scopes (invalid_scope). The scopes of
 	// [gatehouse.Config].Requirements, and [OrganizationScope] if one of them requires an

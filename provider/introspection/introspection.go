@@ -40,7 +40,7 @@ import (
 type Config struct {
 	_ [0]func()
 
-	// Issuer is the issuer identifier. An answer without iss is taken to be about a token of
+	// Issuer is the issuer identifier. An answer without iss is considered to be about a token of
 	// this issuer; one with another iss is rejected.
 	Issuer string
 
@@ -76,7 +76,7 @@ type Config struct {
 	Lifetime time.Duration
 
 	// InsecureHTTP accepts an Endpoint with plain http on another host than loopback, as in
-	// a private network of containers. Whoever can read that network gets the credentials
+	// a private network of containers. Anyone who can read that network gets the credentials
 	// of this server and the tokens of its users.
 	InsecureHTTP bool
 
