@@ -217,7 +217,9 @@ func (s *settings) validateRoutes(f *faults) {
 		for j, other := range s.providers[:i] {
 			for _, prefix := range p.OpaquePrefixes {
 				if slices.ContainsFunc(other.OpaquePrefixes, func(o string) bool { return strings.HasPrefix(o, prefix) || strings.HasPrefix(prefix, o) }) {
-					f.add(s.field(i, "OpaquePrefixes"), prefix, fmt.Sprintf("is also for tokens of Providers[%d]", j), "use prefixes that differ")
+					f.add(s.field(i, "OpaquePrefixes"), prefix, fmt.Sprintf("is also for tokens of Providers[%d]", j),
+						"use prefixes that differ; if both have the same, set Introspect and OpaquePrefixes of one of them to nil "+
+							"(RejectOpaque of clerk.Config)")
 				}
 			}
 		}

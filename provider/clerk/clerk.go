@@ -59,8 +59,13 @@ type Config struct {
 	// needed for opaque access tokens ("oat_…"), which Clerk's Backend API verifies, and for
 	// [Membership]. Empty means the environment variable CLERK_SECRET_KEY. Without either,
 	// opaque tokens are rejected. Of several instances on one server, only one can accept
-	// opaque tokens, because they do not show which instance they are from.
+	// opaque tokens; set RejectOpaque for the others.
 	SecretKey Secret
+
+	// RejectOpaque rejects opaque access tokens although there is a secret key, which is then
+	// for [Membership] alone. Opaque tokens do not show which instance they are from, so all
+	// but one of several instances on one server need it.
+	RejectOpaque bool
 
 	// BackendAPIURL is the origin of the Backend API. Empty means the environment
 	// variable CLERK_API_URL, or else https://api.clerk.com.
@@ -139,7 +144,10 @@ func (cfg Config) provider(settings *env.Env) gatehouse.Provider {
 		DangerouslySkipVerification: cfg.DangerouslySkipVerification,
 	}
 	if backend != nil {
-		p.Introspect, p.OpaquePrefixes, p.Backend = backend.introspect, []string{opaquePrefix}, backend
+		p.Backend = backend
+	}
+	if backend != nil && !cfg.RejectOpaque {
+		p.Introspect, p.OpaquePrefixes = backend.introspect, []string{opaquePrefix}
 		p.Hints = maps.Clone(hints)
 		p.Hints["opaque"] = `send the OAuth access token, which is a JWT or begins with "` + opaquePrefix + `"; ` +
 			`machine tokens ("mt_") and API keys ("ak_") of Clerk are not accepted`
