@@ -71,6 +71,34 @@ type Config struct {
 	// more scopes, and again by [Guard.Middleware] inside the MCP server.
 	Requirements []Requirement
 
+	// Default is what tools, prompts and resources require that have no requirement of their
+	// own. With it, a server is closed by default, except to those who meet it. The zero value
+	// requires a valid token and nothing else.
+	Default Require
+
+	// DenyUndeclared rejects every tool, prompt and resource without a requirement of its own,
+	// whoever calls it: a new one is closed until it is declared. Default must then be empty.
+	// Declare what needs no more than a valid token with Require.SignedIn.
+	DenyUndeclared bool
+
+	// ShowLocked keeps in lists what the caller can never use: what needs a role, a permission
+	// or an organization that the caller lacks. [Guard.Middleware] removes that from lists
+	// otherwise. What lacks only a scope is always listed.
+	ShowLocked bool
+
+	// OperationScopesOnly names in the answer to a missing scope only the scopes of the operation
+	// (MCP 2026-07-28, SEP-2350: the client keeps those that it has). The default names in addition
+	// those of the first challenge and those that the token has, because clients of earlier
+	// revisions request exactly what is named and would lose the others.
+	OperationScopesOnly bool
+
+	// ChallengeInResult answers a tools/call whose caller lacks a scope with status 200 and the
+	// result of a failed call, whose _meta has the member "mcp/www_authenticate" with the
+	// challenge, in place of status 403. ChatGPT reads that, and reacts to no 403; other clients
+	// react to the 403 only, so set it for an endpoint that serves ChatGPT alone. It does not
+	// apply to batches.
+	ChallengeInResult bool
+
 	// ImpliedScopes maps a scope to the narrower scopes that it includes: with
 	// {"notes:write": {"notes:read"}}, a token with notes:write may also do what
 	// requires notes:read. It is transitive.
@@ -219,6 +247,10 @@ func (cfg Config) validate() (*settings, error) {
 	for i, r := range cfg.Requirements {
 		r.validate(fmt.Sprintf("Requirements[%d]", i), s.providers, &f)
 	}
+	cfg.Default.validate("Default", s.providers, &f)
+	if cfg.DenyUndeclared && !cfg.Default.isZero() {
+		f.add("Default", "", "has no effect, because DenyUndeclared rejects what it is for", "remove one of the two")
+	}
 	if doc := cfg.ResourceDocumentation; doc != "" {
 		if u, err := url.Parse(doc); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 			f.add("ResourceDocumentation", doc, "is not an absolute URL", "set it to the address of a web page, or leave it empty")
@@ -299,10 +331,10 @@ func (s *settings) validateScopes(f *faults) {
 }
 
 // scopesOf returns the scopes that clients are asked to request at p.
-func (s *settings) scopesOf(p *Provider) []string {
+func (s *settings) scopesOf(p *Provider, declared []Requirement) []string {
 	scopes := union(s.RequiredScopes, p.ScopesSupported)
 	if p.ScopesFixedAtRegistration {
-		scopes = union(scopes, s.requirementScopes(p))
+		scopes = union(scopes, s.requirementScopes(p, declared))
 	}
 	return requestedScopes(p, scopes)
 }
@@ -312,15 +344,6 @@ func requestedScopes(p *Provider, scopes []string) []string {
 	var out []string
 	for _, scope := range scopes {
 		out = union(out, []string{p.requestedScope(scope)})
-	}
-	return out
-}
-
-// scopesSupported returns the scopes for the resource metadata: those of all providers.
-func (s *settings) scopesSupported() []string {
-	var out []string
-	for i := range s.providers {
-		out = union(out, s.scopesOf(&s.providers[i]))
 	}
 	return out
 }
@@ -335,21 +358,30 @@ func (s *settings) authorizationServers() []string {
 }
 
 // requirementScopes returns the scopes with which a caller of p meets all requirements.
-func (s *settings) requirementScopes(p *Provider) []string {
-	var scopes []string
-	for _, r := range s.Requirements {
-		scopes = union(scopes, r.Scopes)
-		if r.Organization && p.OrganizationScope != "" {
-			scopes = union(scopes, []string{p.OrganizationScope})
-		}
+func (s *settings) requirementScopes(p *Provider, declared []Requirement) []string {
+	scopes := s.Default.allScopes(p)
+	for _, r := range declared {
+		scopes = union(scopes, r.allScopes(p))
+	}
+	return scopes
+}
+
+// allScopes returns the scopes of r and of its alternatives.
+func (r *Require) allScopes(p *Provider) []string {
+	scopes := slices.Clone(r.Scopes)
+	if r.Organization && p.OrganizationScope != "" {
+		scopes = union(scopes, []string{p.OrganizationScope})
+	}
+	for i := range r.AnyOf {
+		scopes = union(scopes, r.AnyOf[i].allScopes(p))
 	}
 	return scopes
 }
 
 // scopesWarning says what p must allow so that clients can sign in with the scopes of the
 // requirements, if they cannot ask for more scopes later.
-func (s *settings) scopesWarning(p *Provider) string {
-	further := slices.DeleteFunc(s.requirementScopes(p), func(scope string) bool {
+func (s *settings) scopesWarning(p *Provider, declared []Requirement) string {
+	further := slices.DeleteFunc(s.requirementScopes(p, declared), func(scope string) bool {
 		return slices.Contains(p.ScopesSupported, scope)
 	})
 	if !p.ScopesFixedAtRegistration || len(further) == 0 {

@@ -15,7 +15,7 @@ func TestConfigReportsAllFaultsAtOnce(t *testing.T) {
 		Resource:       "mcp.example.com/mcp",
 		AllowedOrigins: []string{"app.example.com"},
 		Leeway:         time.Hour,
-		Requirements:   []gatehouse.Requirement{{Tool: "a", Prompt: "b", Scopes: []string{"x"}}},
+		Requirements:   []gatehouse.Requirement{{Tool: "a", Prompt: "b", Require: gatehouse.Require{Scopes: []string{"x"}}}},
 	})
 	var got []string
 	for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
@@ -56,7 +56,7 @@ func TestEmptyItems(t *testing.T) {
 		"": {RequiredScopes: []string{"a"}, AllowedOrigins: []string{"https://a.example"}, AllowedHosts: []string{"a"}},
 		"gatehouse: RequiredScopes has an empty scope; remove it":         {RequiredScopes: []string{""}},
 		"gatehouse: ImpliedScopes has an empty scope; remove it":          {ImpliedScopes: map[string][]string{"a": {""}}},
-		"gatehouse: Requirements[0].Scopes has an empty scope; remove it": {Requirements: []gatehouse.Requirement{{Tool: "t", Scopes: []string{""}}}},
+		"gatehouse: Requirements[0].Scopes has an empty scope; remove it": {Requirements: []gatehouse.Requirement{{Tool: "t", Require: gatehouse.Require{Scopes: []string{""}}}}},
 		"gatehouse: AllowedOrigins has an empty origin; remove it":        {AllowedOrigins: []string{""}},
 		"gatehouse: AllowedHeaders has an empty name; remove it":          {AllowedHeaders: []string{""}},
 		"gatehouse: AllowedHosts has an empty host; remove it":            {AllowedHosts: []string{""}},

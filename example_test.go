@@ -86,9 +86,9 @@ func ExampleRequirement() {
 		Resource: "https://mcp.example.com/mcp",
 		Provider: clerk.Provider("https://verb-noun-42.clerk.accounts.dev"),
 		Requirements: []gatehouse.Requirement{
-			{Tool: "hello", Scopes: []string{"notes:read"}},
-			{Tool: "purge", Organization: true},
-			{ResourceTemplate: "notes://{name}", Scopes: []string{"notes:read"}},
+			{Tool: "hello", Require: gatehouse.Require{Scopes: []string{"notes:read"}}},
+			{Tool: "purge", Require: gatehouse.Require{Organization: true}},
+			{ResourceTemplate: "notes://{name}", Require: gatehouse.Require{Scopes: []string{"notes:read"}}},
 		},
 	})
 	if err != nil {

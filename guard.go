@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,19 +51,20 @@ import (
 // [Reasons]. Details are sent to [Config.Logger] or [Config.OnReject] only.
 type Guard struct {
 	*settings
-	resources    []resource // the canonical one first
-	origin       string
-	endpoint     string    // path on which the server listens; empty for the root
-	issuers      []*issuer // at least one, in the order of the configuration
-	verifier     *verifier
-	sessions     *sessions
-	requests     *openRequests
-	requirements requirements
-	listings     listings
-	denials      denials
-	counters     counters
-	draining     atomic.Bool
-	limits       limits
+	resources     []resource // the canonical one first
+	origin        string
+	endpoint      string    // path on which the server listens; empty for the root
+	issuers       []*issuer // at least one, in the order of the configuration
+	verifier      *verifier
+	sessions      *sessions
+	requests      *openRequests
+	currentPolicy atomic.Pointer[policy]
+	declaring     sync.Mutex // held while currentPolicy is replaced
+	listings      listings
+	denials       denials
+	counters      counters
+	draining      atomic.Bool
+	limits        limits
 }
 
 // limits are the times that tests replace.
@@ -80,14 +82,13 @@ func New(cfg Config) (*Guard, error) {
 		return nil, err
 	}
 	g := &Guard{
-		settings:     s,
-		origin:       s.resourceURL.Scheme + "://" + s.resourceURL.Host,
-		endpoint:     s.localPath(),
-		requirements: newRequirements(s),
-		sessions:     newSessions(s),
-		requests:     newOpenRequests(s),
-		counters:     newCounters(),
-		limits:       limits{bodies: listen.DefaultBodyTimeouts, keepAlive: keepAliveInterval},
+		settings: s,
+		origin:   s.resourceURL.Scheme + "://" + s.resourceURL.Host,
+		endpoint: s.localPath(),
+		sessions: newSessions(s),
+		requests: newOpenRequests(s),
+		counters: newCounters(),
+		limits:   limits{bodies: listen.DefaultBodyTimeouts, keepAlive: keepAliveInterval},
 	}
 	var audiences []string
 	for _, alias := range wellknown.Aliases(s.resourceURL) {
@@ -108,6 +109,9 @@ func New(cfg Config) (*Guard, error) {
 		return nil, err
 	}
 	g.verifier = newVerifier(g)
+	if err := g.declare(s.Requirements...); err != nil {
+		return nil, err
+	}
 	return g, nil
 }
 
@@ -130,7 +134,7 @@ func (g *Guard) Warnings() []string {
 	for i := range g.settings.providers {
 		p := &g.settings.providers[i]
 		out = append(out, p.risks()...)
-		if w := g.scopesWarning(p); w != "" {
+		if w := g.scopesWarning(p, g.policy().declared); w != "" {
 			out = append(out, w)
 		}
 	}

@@ -28,7 +28,6 @@ type issuer struct {
 	jwt          *token.Verifier
 	keys         *keys.Set     // nil if Provider.SharedSecret or OpaqueOnly is set
 	introspector *introspector // nil if opaque tokens are rejected
-	scopes       []string      // sent in challenges to those who sign in here
 
 	loggedName      atomic.Pointer[string] // last name of the issuer that checkIssuer logged
 	registrationOff sync.Once              // the log line
@@ -48,7 +47,6 @@ func newIssuer(s *settings, index int, audiences []string) (*issuer, error) {
 		index:        index,
 		settings:     s,
 		introspector: newIntrospector(p),
-		scopes:       s.scopesOf(&p),
 		jwt: &token.Verifier{
 			Rules:        token.Rules(p.Tokens),
 			Issuers:      p.TokenIssuers,

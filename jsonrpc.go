@@ -21,6 +21,11 @@ type operation struct {
 	name   string // of the tool or prompt, or URI of the resource; empty for other methods
 }
 
+// isNamed reports whether op is one that a requirement can name.
+func (op operation) isNamed() bool {
+	return op.method == methodCallTool || op.method == methodGetPrompt || op.method == methodReadResource
+}
+
 // maxOperations bounds the messages of a batch (MCP 2025-03-26), and the operations in all of
 // them if requirements depend on those. A batch of 4 MiB has 130,000 notifications, for
 // which go-sdk 1.8 takes more than ten seconds.

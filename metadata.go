@@ -23,24 +23,11 @@ type resource struct {
 	url         string
 	host        string
 	metadataURL string
-	metadata    []byte
 }
 
-// newResource returns the resource under one of its names, with its metadata (RFC 9728 §2).
-// Empty members are omitted (§3.2).
+// newResource returns the resource under one of its names.
 func (s *settings) newResource(alias string) (resource, error) {
 	u, err := url.Parse(alias)
-	if err != nil {
-		return resource{}, err
-	}
-	metadata, err := json.Marshal(struct {
-		Resource               string   `json:"resource"`
-		AuthorizationServers   []string `json:"authorization_servers"`
-		ScopesSupported        []string `json:"scopes_supported,omitempty"`
-		BearerMethodsSupported []string `json:"bearer_methods_supported"`
-		ResourceName           string   `json:"resource_name,omitempty"`
-		ResourceDocumentation  string   `json:"resource_documentation,omitempty"`
-	}{alias, s.authorizationServers(), s.scopesSupported(), []string{"header"}, s.ResourceName, s.ResourceDocumentation})
 	if err != nil {
 		return resource{}, err
 	}
@@ -48,8 +35,20 @@ func (s *settings) newResource(alias string) (resource, error) {
 		url:         alias,
 		host:        plainHost(u.Scheme, u.Host),
 		metadataURL: u.Scheme + "://" + u.Host + wellknown.ProtectedResource(u),
-		metadata:    metadata,
 	}, nil
+}
+
+// resourceMetadata returns the metadata of the resource under one of its names (RFC 9728 §2).
+// Empty members are omitted (§3.2). scopes are those of all providers.
+func (s *settings) resourceMetadata(alias string, scopes [][]string) ([]byte, error) {
+	return json.Marshal(struct {
+		Resource               string   `json:"resource"`
+		AuthorizationServers   []string `json:"authorization_servers"`
+		ScopesSupported        []string `json:"scopes_supported,omitempty"`
+		BearerMethodsSupported []string `json:"bearer_methods_supported"`
+		ResourceName           string   `json:"resource_name,omitempty"`
+		ResourceDocumentation  string   `json:"resource_documentation,omitempty"`
+	}{alias, s.authorizationServers(), union(scopes...), []string{"header"}, s.ResourceName, s.ResourceDocumentation})
 }
 
 // audiences returns the values of aud that name the resource. For an endpoint at the root of
@@ -62,16 +61,11 @@ func (r *resource) audiences() []string {
 	return []string{r.url}
 }
 
-// resourceFor returns the resource whose host is the Host of r, or the canonical one if
-// there is none. The text of a request never becomes part of a URL.
-func (g *Guard) resourceFor(r *http.Request) *resource {
+// resourceFor returns the index of the resource whose host is the Host of r, or of the
+// canonical one if there is none. The text of a request never becomes part of a URL.
+func (g *Guard) resourceFor(r *http.Request) int {
 	host := plainHost(g.resourceURL.Scheme, r.Host)
-	for i := range g.resources {
-		if g.resources[i].host == host {
-			return &g.resources[i]
-		}
-	}
-	return &g.resources[0]
+	return max(slices.IndexFunc(g.resources, func(r resource) bool { return r.host == host }), 0)
 }
 
 // hostMetadataPaths are the paths of documents that exist once on a host.
@@ -121,7 +115,7 @@ func (g *Guard) MetadataHandler() http.Handler {
 		switch path := r.URL.Path; {
 		case path == wellknown.ProtectedResourcePath || slices.Contains(own, path):
 			h.Add("Vary", "Host")
-			writeDocument(w, r, g.resourceFor(r).metadata)
+			writeDocument(w, r, g.policy().metadata[g.resourceFor(r)])
 		case path == wellknown.AuthorizationServerPath:
 			passThrough(w, r, g.issuers[0].documents.authorizationServer)
 		case path == wellknown.OpenIDConfigurationPath:

@@ -28,11 +28,11 @@ const cacheScopePrivate = "private"
 func (g *Guard) Middleware() mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		next = g.endWithRequest(next)
-		if g.requirements.none() {
-			return next
-		}
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-			if err := g.authorizeMCP(req); err != nil {
+			if g.policy().none() {
+				return next(ctx, method, req)
+			}
+			if err := g.authorizeMCP(ctx, req); err != nil {
 				return nil, err
 			}
 			result, err := next(ctx, method, req)
@@ -46,16 +46,16 @@ func (g *Guard) Middleware() mcp.Middleware {
 }
 
 // authorizeMCP is check 8 on a request that the MCP server parsed.
-func (g *Guard) authorizeMCP(req mcp.Request) error {
+func (g *Guard) authorizeMCP(ctx context.Context, req mcp.Request) error {
 	ops := operationsOf(req)
 	if len(ops) == 0 {
 		return nil
 	}
 	c := callerOf(req)
-	if c == nil && slices.ContainsFunc(ops, g.requirements.apply) {
+	if c == nil && slices.ContainsFunc(ops, g.policy().apply) {
 		return &jsonrpc.Error{Code: codeForbidden, Message: infoOf(reason.NoCredentials).Phrase}
 	}
-	if rejection := g.requirements.authorize(g.verifiedOf(c), ops...); rejection != nil {
+	if rejection := g.policy().authorize(ctx, g.verifiedOf(c), ops...); rejection != nil {
 		g.counters.reject(rejection.Reason)
 		return &jsonrpc.Error{Code: codeForbidden, Message: infoOf(rejection.Reason).Phrase}
 	}
@@ -98,8 +98,10 @@ func operationsOf(req mcp.Request) []operation {
 // learn that it can ask for the scope.
 func (g *Guard) filterList(req mcp.Request, result mcp.Result) {
 	v := g.verifiedOf(callerOf(req))
+	p := g.policy()
 	hidden := func(method, name string) bool {
-		return g.requirements.missingPermission(v, operation{method, name}) != nil
+		_, err := p.neededFor(v, operation{method, name})
+		return err != nil && !g.ShowLocked
 	}
 	switch list := result.(type) {
 	case *mcp.ListToolsResult:

@@ -413,7 +413,7 @@ func TestSameIDsAtTwoProviders(t *testing.T) {
 		})
 	}
 	t.Run("role in the claim of the other provider", func(t *testing.T) {
-		m := newMixed(t, gatehouse.Requirement{Tool: "edit", Roles: []string{"editor"}})
+		m := newMixed(t, gatehouse.Requirement{Tool: "edit", Require: gatehouse.Require{Roles: []string{"editor"}}})
 		const call = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"edit","arguments":{}}}`
 		edit := func(token string) gatehouse.Reason {
 			reason, _ := m.reasonOf(t, request{header: with(bearer(token), "Content-Type", "application/json"), body: call})

@@ -171,7 +171,7 @@ func TestMachines(t *testing.T) {
 	is := newIssuer(t)
 	machine := is.token(resource, testissuer.Claim("sub", "client_1"), testissuer.Claim("client_id", "client_1"))
 	user := is.token(resource, testissuer.Claim("client_id", "client_1"))
-	person := []gatehouse.Requirement{{Tool: "write", Person: true}}
+	person := []gatehouse.Requirement{{Tool: "write", Require: gatehouse.Require{Person: true}}}
 	for _, test := range []struct {
 		name         string
 		token        string
@@ -271,7 +271,7 @@ func TestScopePrefix(t *testing.T) {
 	p.ScopePrefix, p.ScopesSupported = "api://0f5a/", []string{"read", "openid"}
 	cfg := gatehouse.Config{
 		Resource: resource, Provider: p, Logger: quiet(),
-		RequiredScopes: []string{"read"}, Requirements: []gatehouse.Requirement{{Tool: "write", Scopes: []string{"api://0f5a/write"}}},
+		RequiredScopes: []string{"read"}, Requirements: []gatehouse.Requirement{{Tool: "write", Require: gatehouse.Require{Scopes: []string{"api://0f5a/write"}}}},
 	}
 	guard, err := gatehouse.New(cfg)
 	if err != nil {
@@ -287,7 +287,7 @@ func TestScopePrefix(t *testing.T) {
 		{"read write", "write", 200, ""},
 		{"read", "other", 200, ""},
 		{"read", "write", 403, `scope="api://0f5a/read openid api://0f5a/write"`},
-		{"write", "other", 403, `scope="api://0f5a/read openid"`},
+		{"write", "other", 403, `scope="api://0f5a/read openid api://0f5a/write"`},
 		{"api://0f5a/read write", "write", 403, `scope="api://0f5a/read openid api://0f5a/write"`},
 	} {
 		resp := send(handler, request{header: bearer(is.token(resource, testissuer.Claim("scope", test.scope))), body: call(test.tool)})

@@ -19,6 +19,8 @@ const (
 	defaultRetryAfter = 5 * time.Second
 	// retryAfterTooMany is how long a client should wait that has too many sessions or streams.
 	retryAfterTooMany = time.Minute
+	// maxChallengedScopes bounds the scopes of a token that are repeated in a challenge.
+	maxChallengedScopes = 32
 	// maxLoggedText is the limit in bytes of each text of a request in the log. Anyone can
 	// send a path as long as the server's limit for headers.
 	maxLoggedText = 256
@@ -71,7 +73,11 @@ func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejecti
 	} else {
 		g.logRejection(r, rejection)
 	}
-	if c := g.challenge(r, rejection, info); c != "" {
+	c := g.challenge(r, rejection, info)
+	if g.ChallengeInResult && info.Reason == reason.InsufficientScope && writeChallengeResult(w, r, c, info) {
+		return
+	}
+	if c != "" {
 		w.Header().Set("WWW-Authenticate", c)
 	}
 	switch info.Status {
@@ -87,8 +93,8 @@ func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejecti
 // rejection that a different token would not fix.
 func (g *Guard) challenge(r *http.Request, rejection Rejection, info ReasonInfo) string {
 	c := challenge.Bearer{
-		ResourceMetadata: g.resourceFor(r).metadataURL,
-		Scopes:           g.issuerOf(rejection).scopes,
+		ResourceMetadata: g.resources[g.resourceFor(r)].metadataURL,
+		Scopes:           g.scopesFor(g.issuerOf(rejection)),
 		Error:            info.Code,
 		ErrorDescription: info.Phrase,
 	}
@@ -101,15 +107,24 @@ func (g *Guard) challenge(r *http.Request, rejection Rejection, info ReasonInfo)
 		}
 	case reason.CodeInvalidToken:
 	case reason.CodeInsufficientScope:
-		// All scopes that the operation needs, including those the token has: clients
-		// of 2025-11-25 request exactly these, and would lose the others.
 		if e := (*scopeError)(nil); errors.As(rejection.Err, &e) {
-			c.Scopes = union(c.Scopes, requestedScopes(&g.issuerOf(rejection).Provider, e.needed))
+			c.Scopes = g.challengeScopes(g.issuerOf(rejection), e)
 		}
 	default:
 		return ""
 	}
 	return c.String()
+}
+
+// challengeScopes returns the scopes for the answer to a caller of i who lacks some: those of
+// the operation, after those that the client must not lose; see [Config.OperationScopesOnly].
+func (g *Guard) challengeScopes(i *issuer, e *scopeError) []string {
+	needed := requestedScopes(&i.Provider, e.needed)
+	if g.OperationScopesOnly {
+		return needed
+	}
+	granted := e.granted[:min(len(e.granted), maxChallengedScopes)]
+	return union(g.scopesFor(i), requestedScopes(&i.Provider, granted), needed)
 }
 
 func (g *Guard) logRejection(r *http.Request, rejection Rejection) {

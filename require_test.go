@@ -23,11 +23,11 @@ func requirements(cfg *gatehouse.Config) {
 		return err
 	}
 	cfg.Requirements = []gatehouse.Requirement{
-		{Tool: "write", Scopes: []string{"notes:write"}},
-		{Tool: "purge", Scopes: []string{"notes:write"}, Roles: []string{"admin"}},
-		{Tool: "team", Organization: true},
-		{Prompt: "draft", Scopes: []string{"notes:draft"}},
-		{Resource: "notes://all", Scopes: []string{"notes:read"}},
+		{Tool: "write", Require: gatehouse.Require{Scopes: []string{"notes:write"}}},
+		{Tool: "purge", Require: gatehouse.Require{Scopes: []string{"notes:write"}, Roles: []string{"admin"}}},
+		{Tool: "team", Require: gatehouse.Require{Organization: true}},
+		{Prompt: "draft", Require: gatehouse.Require{Scopes: []string{"notes:draft"}}},
+		{Resource: "notes://all", Require: gatehouse.Require{Scopes: []string{"notes:read"}}},
 	}
 }
 
@@ -121,7 +121,7 @@ func TestImpliedScopes(t *testing.T) {
 	is := newIssuer(t)
 	handler := newGuard(t, is, func(cfg *gatehouse.Config) {
 		cfg.RequiredScopes = []string{"notes:read"}
-		cfg.Requirements = []gatehouse.Requirement{{Tool: "write", Scopes: []string{"notes:write"}}}
+		cfg.Requirements = []gatehouse.Requirement{{Tool: "write", Require: gatehouse.Require{Scopes: []string{"notes:write"}}}}
 		cfg.ImpliedScopes = map[string][]string{
 			"notes:admin": {"notes:write"},
 			"notes:write": {"notes:read"},
@@ -141,9 +141,9 @@ func TestImpliedScopes(t *testing.T) {
 		{"notes:read", "{}", ""},
 		{"notes:read", write, "notes:read profile email notes:write"},
 		{"profile", write, "notes:read profile email notes:write"}, // both at once
-		{"loop", "{}", "notes:read profile email"},
-		{"notes", "{}", "notes:read profile email"},
-		{"notes:administrator", "{}", "notes:read profile email"},
+		{"loop", "{}", "notes:read profile email loop"},
+		{"notes", "{}", "notes:read profile email notes"},
+		{"notes:administrator", "{}", "notes:read profile email notes:administrator"},
 	}
 	for _, test := range tests {
 		resp := send(handler, request{body: test.body, header: bearer(is.token(resource, testissuer.Claim("scope", test.scopes)))})

@@ -18,12 +18,12 @@ import (
 func resourceRequirements(cfg *gatehouse.Config) {
 	scopes := []string{"secret"}
 	cfg.Requirements = []gatehouse.Requirement{
-		{Resource: "notes://secret", Scopes: scopes},
-		{Resource: "https://example.com/a/secret", Scopes: scopes},
-		{Resource: "file:///data/secret", Scopes: scopes},
-		{Resource: "https://example.com/list?kind=secret", Scopes: scopes},
-		{ResourceTemplate: "notes://team/{name}", Scopes: scopes},
-		{ResourceTemplate: "https://example.com/t/{name}{?page}", Scopes: scopes},
+		{Resource: "notes://secret", Require: gatehouse.Require{Scopes: scopes}},
+		{Resource: "https://example.com/a/secret", Require: gatehouse.Require{Scopes: scopes}},
+		{Resource: "file:///data/secret", Require: gatehouse.Require{Scopes: scopes}},
+		{Resource: "https://example.com/list?kind=secret", Require: gatehouse.Require{Scopes: scopes}},
+		{ResourceTemplate: "notes://team/{name}", Require: gatehouse.Require{Scopes: scopes}},
+		{ResourceTemplate: "https://example.com/t/{name}{?page}", Require: gatehouse.Require{Scopes: scopes}},
 	}
 }
 
@@ -185,8 +185,8 @@ func FuzzResourceURI(f *testing.F) {
 	token := is.token(resource)
 	protect := func(cfg *gatehouse.Config) {
 		cfg.Requirements = []gatehouse.Requirement{
-			{Resource: "notes://secret", Scopes: []string{"s"}},
-			{ResourceTemplate: "notes://team/{name}", Scopes: []string{"s"}},
+			{Resource: "notes://secret", Require: gatehouse.Require{Scopes: []string{"s"}}},
+			{ResourceTemplate: "notes://team/{name}", Require: gatehouse.Require{Scopes: []string{"s"}}},
 		}
 	}
 	guarded, open := newGuard(f, is, protect), newGuard(f, is)
@@ -237,50 +237,50 @@ func TestRequirementFaults(t *testing.T) {
 		requirement gatehouse.Requirement
 		want        string // empty means that it is valid
 	}{
-		{"control", gatehouse.Requirement{ResourceTemplate: "notes://{name}", Scopes: scopes}, ""},
+		{"control", gatehouse.Requirement{ResourceTemplate: "notes://{name}", Require: gatehouse.Require{Scopes: scopes}}, ""},
 		{
 			"a template as Resource",
-			gatehouse.Requirement{Resource: "notes://{name}", Scopes: scopes},
+			gatehouse.Requirement{Resource: "notes://{name}", Require: gatehouse.Require{Scopes: scopes}},
 			`Requirements[0].Resource "notes://{name}" is a URI template; set ResourceTemplate instead of Resource`,
 		},
 		{
 			"not a template",
-			gatehouse.Requirement{ResourceTemplate: "notes://{name", Scopes: scopes},
+			gatehouse.Requirement{ResourceTemplate: "notes://{name", Require: gatehouse.Require{Scopes: scopes}},
 			`Requirements[0].ResourceTemplate "notes://{name" is not a URI template; write it like "notes://{name}" (RFC 6570)`,
 		},
 		{
 			"no variables",
-			gatehouse.Requirement{ResourceTemplate: "notes://name", Scopes: scopes},
+			gatehouse.Requirement{ResourceTemplate: "notes://name", Require: gatehouse.Require{Scopes: scopes}},
 			`Requirements[0].ResourceTemplate "notes://name" has no variables; set Resource instead of ResourceTemplate`,
 		},
 		{
 			"a long template",
-			gatehouse.Requirement{ResourceTemplate: long, Scopes: scopes},
+			gatehouse.Requirement{ResourceTemplate: long, Require: gatehouse.Require{Scopes: scopes}},
 			`Requirements[0].ResourceTemplate is 1211 bytes long, want at most 1024; use a shorter template`,
 		},
 		{
 			"two names",
-			gatehouse.Requirement{Tool: "a", Prompt: "b", Scopes: scopes},
+			gatehouse.Requirement{Tool: "a", Prompt: "b", Require: gatehouse.Require{Scopes: scopes}},
 			`Requirements[0] names tool "a" and prompt "b"; write one requirement for each of them`,
 		},
 		{
 			"requires nothing",
 			gatehouse.Requirement{Prompt: "b"},
-			`Requirements[0] requires nothing for prompt "b"; set Scopes, Roles, Permissions, Organization or Person, or remove the requirement`,
+			`Requirements[0] requires nothing for prompt "b"; set Scopes, Roles, Permissions, Organization, Person, AnyOf or Check, or remove the requirement; SignedIn says that a valid token is enough`,
 		},
 		{
 			"roles that no token has",
-			gatehouse.Requirement{Tool: "a", Roles: []string{"admin"}},
+			gatehouse.Requirement{Tool: "a", Require: gatehouse.Require{Roles: []string{"admin"}}},
 			`Requirements[0].Roles requires roles, which the access tokens of ` + is.URL() + ` never contain; ` + supply,
 		},
 		{
 			"permissions that no token has",
-			gatehouse.Requirement{Tool: "a", Permissions: []string{"p"}},
+			gatehouse.Requirement{Tool: "a", Require: gatehouse.Require{Permissions: []string{"p"}}},
 			`Requirements[0].Permissions requires permissions, which the access tokens of ` + is.URL() + ` never contain; ` + supply,
 		},
 		{
 			"an organization that no token has",
-			gatehouse.Requirement{Tool: "a", Organization: true},
+			gatehouse.Requirement{Tool: "a", Require: gatehouse.Require{Organization: true}},
 			`Requirements[0].Organization requires an organization, which the access tokens of ` + is.URL() + ` never contain; ` + supply,
 		},
 	}
@@ -305,7 +305,7 @@ func TestProviderThatCanSupplyRoles(t *testing.T) {
 		p.Complete = func(*gatehouse.Identity) error { return nil }
 		p.NoRoles = noRoles
 		_, err := gatehouse.New(gatehouse.Config{
-			Resource: resource, Provider: p, Requirements: []gatehouse.Requirement{{Tool: "a", Roles: []string{"admin"}}},
+			Resource: resource, Provider: p, Requirements: []gatehouse.Requirement{{Tool: "a", Require: gatehouse.Require{Roles: []string{"admin"}}}},
 		})
 		if (err != nil) != noRoles {
 			t.Errorf("NoRoles %v: got %v", noRoles, err)

@@ -47,7 +47,10 @@ func (g *Guard) UnlistedRequirements() []string {
 }
 
 func (g *Guard) describeRequirement(i int) string {
-	return fmt.Sprintf("Requirements[%d]: %s", i, g.Requirements[i].names()[0])
+	if i >= len(g.Requirements) {
+		return "declared with Protect: " + g.policy().declared[i].names()[0]
+	}
+	return fmt.Sprintf("Requirements[%d]: %s", i, g.policy().declared[i].names()[0])
 }
 
 // compareWithList notes which requirements the list names. With the last page of a list it
@@ -73,7 +76,7 @@ func (g *Guard) compareWithList(result mcp.Result, templates func() (list []*mcp
 		for _, resource := range list.Resources {
 			g.noteListedResource(resource.URI)
 		}
-		if list.NextCursor != "" || len(g.requirements.resources) == 0 || g.isReported(methodReadResource) {
+		if list.NextCursor != "" || len(g.policy().resources) == 0 || g.isReported(methodReadResource) {
 			return
 		}
 		all, complete := templates()
@@ -118,7 +121,7 @@ func (g *Guard) noteListed(name string, match func(Requirement) (string, bool)) 
 	l := &g.listings
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i, r := range g.Requirements {
+	for i, r := range g.policy().declared {
 		if l.listed[i] {
 			continue
 		}
@@ -162,7 +165,7 @@ func (g *Guard) reportUnlisted(method string, isKind func(Requirement) bool) {
 		l.reported = make(map[string]bool)
 	}
 	l.reported[method] = true
-	for i, r := range g.Requirements {
+	for i, r := range g.policy().declared {
 		if !isKind(r) || l.listed[i] {
 			continue
 		}

@@ -20,16 +20,16 @@ func TestUnlistedRequirements(t *testing.T) {
 	guard := newGuard(t, newIssuer(t), func(cfg *gatehouse.Config) {
 		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		cfg.Requirements = []gatehouse.Requirement{
-			{Tool: "wriet", Scopes: scopes},
-			{Tool: "write", Scopes: scopes},
-			{Tool: "unlike-any-other", Scopes: scopes},
-			{Prompt: "drafts", Scopes: scopes},
-			{Resource: "notes://all", Scopes: scopes},
-			{Resource: "notes://item/1", Scopes: scopes}, // served by the template
-			{Resource: "notes://al", Scopes: scopes},
-			{ResourceTemplate: "notes://item/{id}", Scopes: scopes},
-			{ResourceTemplate: "notes://{id}", Scopes: scopes}, // matches notes://all
-			{ResourceTemplate: "notes://itme/{id}", Scopes: scopes},
+			{Tool: "wriet", Require: gatehouse.Require{Scopes: scopes}},
+			{Tool: "write", Require: gatehouse.Require{Scopes: scopes}},
+			{Tool: "unlike-any-other", Require: gatehouse.Require{Scopes: scopes}},
+			{Prompt: "drafts", Require: gatehouse.Require{Scopes: scopes}},
+			{Resource: "notes://all", Require: gatehouse.Require{Scopes: scopes}},
+			{Resource: "notes://item/1", Require: gatehouse.Require{Scopes: scopes}}, // served by the template
+			{Resource: "notes://al", Require: gatehouse.Require{Scopes: scopes}},
+			{ResourceTemplate: "notes://item/{id}", Require: gatehouse.Require{Scopes: scopes}},
+			{ResourceTemplate: "notes://{id}", Require: gatehouse.Require{Scopes: scopes}}, // matches notes://all
+			{ResourceTemplate: "notes://itme/{id}", Require: gatehouse.Require{Scopes: scopes}},
 		}
 	})
 	session := connectTo(t, listingServer(guard))

@@ -28,9 +28,9 @@ const (
 var tools = []string{openTool, notesTool, bothTool, billingTool}
 
 var requirements = []gatehouse.Requirement{
-	{Tool: notesTool, Scopes: []string{"notes:write"}},
-	{Tool: bothTool, Scopes: []string{"notes:write", "notes:share"}},
-	{Tool: billingTool, Permissions: []string{"org:billing:manage"}},
+	{Tool: notesTool, Require: gatehouse.Require{Scopes: []string{"notes:write"}}},
+	{Tool: bothTool, Require: gatehouse.Require{Scopes: []string{"notes:write", "notes:share"}}},
+	{Tool: billingTool, Require: gatehouse.Require{Permissions: []string{"org:billing:manage"}}},
 }
 
 // Changes of a valid token.

@@ -120,7 +120,7 @@ func TestConnectStepsUp(t *testing.T) {
 	t.Parallel()
 	clerk := gatehousetest.Clerk(t)
 	url := start(t, clerk.Provider(), func(cfg *gatehouse.Config) {
-		cfg.Requirements = []gatehouse.Requirement{{Tool: "hello", Scopes: []string{"public_metadata"}}}
+		cfg.Requirements = []gatehouse.Requirement{{Tool: "hello", Require: gatehouse.Require{Scopes: []string{"public_metadata"}}}}
 	})
 	settings := clerk.Settings()
 	settings.DefaultScopes = append(settings.DefaultScopes, "public_metadata")

@@ -132,7 +132,7 @@ func ExampleClerkServer_Connect_stepUp() {
 	if err := clerk.SetSettings(settings); err != nil {
 		t.Fatal(err)
 	}
-	url := newServer(clerk, gatehouse.Requirement{Tool: "hello", Scopes: []string{"notes:write"}})
+	url := newServer(clerk, gatehouse.Requirement{Tool: "hello", Require: gatehouse.Require{Scopes: []string{"notes:write"}}})
 
 	// Without the scope, the call is rejected, and the challenge names the scope.
 	token := clerk.Token(t, url, gatehousetest.Person{})

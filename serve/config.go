@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -50,6 +51,9 @@ type Config struct {
 	RequiredScopes []string
 	ImpliedScopes  map[string][]string
 	Requirements   []gatehouse.Requirement
+	Default        gatehouse.Require
+	DenyUndeclared bool
+	ShowLocked     bool
 	AllowedOrigins []string
 	AllowedHeaders []string
 	AllowedHosts   []string
@@ -295,6 +299,9 @@ func (cfg Config) checkGuardAlone() error {
 		{"RequiredScopes", len(cfg.RequiredScopes) > 0},
 		{"ImpliedScopes", len(cfg.ImpliedScopes) > 0},
 		{"Requirements", len(cfg.Requirements) > 0},
+		{"Default", !reflect.ValueOf(cfg.Default).IsZero()},
+		{"DenyUndeclared", cfg.DenyUndeclared},
+		{"ShowLocked", cfg.ShowLocked},
 		{"AllowedOrigins", len(cfg.AllowedOrigins) > 0},
 		{"AllowedHeaders", len(cfg.AllowedHeaders) > 0},
 		{"AllowedHosts", len(cfg.AllowedHosts) > 0},
@@ -330,6 +337,9 @@ func (s *Server) newGuard(resource string) (*gatehouse.Guard, error) {
 		RequiredScopes: cfg.RequiredScopes,
 		ImpliedScopes:  cfg.ImpliedScopes,
 		Requirements:   cfg.Requirements,
+		Default:        cfg.Default,
+		DenyUndeclared: cfg.DenyUndeclared,
+		ShowLocked:     cfg.ShowLocked,
 		ResourceName:   cmp.Or(cfg.Title, cfg.Name),
 		AllowedOrigins: cfg.AllowedOrigins,
 		AllowedHeaders: cfg.AllowedHeaders,

@@ -70,8 +70,11 @@ type Server struct {
 	config   Config
 	resource *url.URL // nil if no URL is configured: it then follows from the listener
 	guard    *gatehouse.Guard
-	logger   *slog.Logger
-	bodies   listen.BodyTimeouts // of every path; tests replace it
+
+	protected []func(*gatehouse.Guard) // declares what ProtectTool and its relatives declared
+
+	logger *slog.Logger
+	bodies listen.BodyTimeouts // of every path; tests replace it
 
 	handler struct {
 		sync.Mutex
@@ -207,6 +210,9 @@ func (s *Server) bindURL(l net.Listener) error {
 	guard, err := s.newGuard(s.config.loopbackURL(addr.Port))
 	if err != nil {
 		return err
+	}
+	for _, declare := range s.protected {
+		declare(guard)
 	}
 	s.guard.Close()
 	s.guard = guard

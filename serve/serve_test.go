@@ -197,7 +197,7 @@ func TestSlashAndLoopbackNames(t *testing.T) {
 
 func TestStepUp(t *testing.T) {
 	server := start(t, func(cfg *serve.Config) {
-		cfg.Requirements = []gatehouse.Requirement{{Tool: "admin", Organization: true}}
+		cfg.Requirements = []gatehouse.Requirement{{Tool: "admin", Require: gatehouse.Require{Organization: true}}}
 	})
 	for _, version := range []string{"2026-07-28", "2025-11-25"} {
 		session := connect(t, server.URL(), version, signIn(t, "ada", "analytical-engines"))

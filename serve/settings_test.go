@@ -215,7 +215,7 @@ func TestGuardAlone(t *testing.T) {
 				URL:            "https://mcp.example.com",
 				RequiredScopes: []string{"a"},
 				ImpliedScopes:  map[string][]string{"a": {"b"}},
-				Requirements:   []gatehouse.Requirement{{Tool: "admin", Scopes: []string{"a"}}},
+				Requirements:   []gatehouse.Requirement{{Tool: "admin", Require: gatehouse.Require{Scopes: []string{"a"}}}},
 				AllowedOrigins: []string{"https://app.example.com"},
 				Revoked:        func(gatehouse.Identity) bool { return false },
 				KeyFile:        "keys.json",

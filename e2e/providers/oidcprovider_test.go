@@ -154,6 +154,18 @@ func withIntrospection(t *testing.T, issuer string, scopes ...string) gatehouse.
 	return provider
 }
 
+// TestOIDCProviderOpaqueOnly asks the server about every token. It does not answer about JWTs.
+func TestOIDCProviderOpaqueOnly(t *testing.T) {
+	e := newEndpoint(t)
+	issuer := startOIDCProvider(t, e, "opaque")
+	e.protect(t, introspection.New(introspection.Config{
+		Issuer: issuer, ClientID: "mcp-server", ClientSecret: "mcp-server-secret",
+	}, mcpScope), nil)
+	issued := issueAtOIDCProvider(t, e, issuer)
+	e.wantReason(t, issued["ada"].Access, "access token", "")
+	e.wantReason(t, issued["ada"].ID, "ID token", "inactive")
+}
+
 // TestOIDCProviderUnbound signs in at a server without resource indicators: its tokens name no
 // server, so they are rejected.
 func TestOIDCProviderUnbound(t *testing.T) {

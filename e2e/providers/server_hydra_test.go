@@ -360,7 +360,8 @@ func TestHydraTwice(t *testing.T) { eachHydra(t, testHydraTwice) }
 func testHydraTwice(t *testing.T, release hydraRelease) {
 	first, second := startHydra(t, release, hydraOpaque), startHydra(t, release, hydraJWT)
 	e := newEndpoint(t)
-	opaque, jwts := recipes.HydraOpaque(first.Issuer, first.admin, nil, hydraScope), recipes.HydraJWT(second.Issuer, hydraScope)
+	opaque := recipes.HydraOpaque(first.Issuer, first.admin, nil, hydraScope)
+	jwts := recipes.HydraJWT(second.Issuer, hydraScope)
 	opaque.Name, jwts.Name = "first", "second"
 	opaque.OpaquePrefixes = []string{hydraPrefix}
 	e.protect(t, gatehouse.Provider{}, func(cfg *gatehouse.Config) { cfg.Providers = []gatehouse.Provider{opaque, jwts} })
@@ -373,14 +374,16 @@ func testHydraTwice(t *testing.T, release hydraRelease) {
 	if got := e.whoamiWith(t, ofSecond.Access); got.Issuer != second.Issuer || got.Provider != "second" || got.Subject != hydraSubject {
 		t.Errorf("whoami: got %+v, want %s of %s", got, hydraSubject, second.Issuer)
 	}
+	firstForOther := first.signIn(t, clientOfFirst.oauthClient, otherResource)
+	secondForOther := second.signIn(t, clientOfSecond.oauthClient, otherResource)
 	e.wantReasons(t, []lookalike{
 		{"ID token of the first", ofFirst.ID, "wrong_issuer"},
 		{"ID token of the second", ofSecond.ID, "missing_claim"},
 		{"refresh token of the first", ofFirst.Refresh, "opaque"},
 		{"refresh token of the second", ofSecond.Refresh, "opaque"},
 		{"opaque token of the second", second.signIn(t, second.opaqueClient(t), e.URL).Access, "inactive"},
-		{"token of the first for another server", first.signIn(t, clientOfFirst.oauthClient, otherResource).Access, "wrong_audience"},
-		{"token of the second for another server", second.signIn(t, clientOfSecond.oauthClient, otherResource).Access, "wrong_audience"},
+		{"token of the first for another server", firstForOther.Access, "wrong_audience"},
+		{"token of the second for another server", secondForOther.Access, "wrong_audience"},
 		{"token of a machine of the first", first.machine(t, e.URL), "machine_token"},
 		{"token of a machine of the second", second.machine(t, e.URL), "machine_token"},
 	})

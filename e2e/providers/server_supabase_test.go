@@ -415,7 +415,8 @@ func TestSupabaseLegacy(t *testing.T) {
 	}
 
 	// Without the secret, the server is never ready, because the project publishes no key.
-	guard, err := gatehouse.New(gatehouse.Config{Resource: e.URL, Provider: supabaseprovider.New(s.config()), Logger: e.log.Logger()})
+	withoutSecret := supabaseprovider.New(s.config())
+	guard, err := gatehouse.New(gatehouse.Config{Resource: e.URL, Provider: withoutSecret, Logger: e.log.Logger()})
 	if err != nil {
 		t.Fatal(err)
 	}

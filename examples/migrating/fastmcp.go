@@ -16,15 +16,14 @@ func FastMCP(ctx context.Context) error {
 		Version:  "1.0.0",
 		URL:      "https://api.yourcompany.com/mcp",
 		Provider: gatehouse.OIDC("https://auth.yourcompany.com"),
-		Requirements: []gatehouse.Requirement{
-			{Tool: "delete_note", Scopes: []string{"notes:write"}},
-		},
 	})
 	if err != nil {
 		return err
 	}
 	mcp.AddTool(server.MCP, &mcp.Tool{Name: "whoami"}, whoami)
-	mcp.AddTool(server.MCP, &mcp.Tool{Name: "delete_note"}, deleteNote)
+	mcp.AddTool(server.MCP, server.ProtectTool(&mcp.Tool{Name: "delete_note"}, gatehouse.Require{
+		Scopes: []string{"notes:write"},
+	}), deleteNote)
 	return server.ListenAndServe(ctx)
 }
 

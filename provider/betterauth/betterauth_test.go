@@ -128,7 +128,7 @@ func TestOrganization(t *testing.T) {
 		_, err := gatehouse.New(gatehouse.Config{
 			Resource:     gatehousetest.VendorResource,
 			Provider:     New(Config{URL: server, OrganizationClaim: claim}),
-			Requirements: []gatehouse.Requirement{{Tool: "notes", Organization: true}},
+			Requirements: []gatehouse.Requirement{{Tool: "notes", Require: gatehouse.Require{Organization: true}}},
 		})
 		if (err != nil) != wantFault {
 			t.Errorf("with the claim %q: fault %v, want one: %t", claim, err, wantFault)

@@ -17,7 +17,7 @@ func ExampleNew() {
 			URL:               "https://auth.example.com/api/auth",
 			OrganizationClaim: "https://example.com/org",
 		}),
-		Requirements: []gatehouse.Requirement{{Tool: "publish", Roles: []string{"admin"}}},
+		Requirements: []gatehouse.Requirement{{Tool: "publish", Require: gatehouse.Require{Roles: []string{"admin"}}}},
 	})
 	if err != nil {
 		log.Fatal(err)

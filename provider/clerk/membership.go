@@ -119,7 +119,7 @@ func (b *backend) membership(ctx context.Context, id gatehouse.Identity) (Org, e
 		return m.result()
 	}
 	if left := time.Until(time.Unix(0, b.members.pausedUntil.Load())); left > 0 {
-		return Org{}, &profileError{ErrUnavailable, fmt.Errorf("Clerk asked for a pause, of which %s is left", left)}
+		return Org{}, &profileError{ErrUnavailable, fmt.Errorf("a pause that Clerk asked for ends in %s", left)}
 	}
 	// The request goes on if this caller leaves, because others may wait for it.
 	flight := b.members.flights.DoChan(key, func() (any, error) {

@@ -163,6 +163,15 @@ func (cfg *Config) validate() error {
 	if cfg.InsecureHTTP && !strings.HasPrefix(cfg.Endpoint, "http://") {
 		fault("InsecureHTTP", "", "has no effect, because Endpoint has no plain http", "remove it")
 	}
+	cfg.validateCredentials(fault)
+	if cfg.Lifetime < 0 || cfg.Lifetime > maxLifetime {
+		fault("Lifetime", cfg.Lifetime.String(), "is out of range", "use 0 to "+maxLifetime.String())
+	}
+	return errors.Join(faults...)
+}
+
+// validateCredentials checks that there is one way to authenticate.
+func (cfg *Config) validateCredentials(fault func(field, value, problem, fix string)) {
 	var ways []string
 	for _, way := range []struct {
 		name  string
@@ -184,15 +193,11 @@ func (cfg *Config) validate() error {
 	if cfg.Post && cfg.ClientSecret == "" {
 		fault("Post", "", "has no effect without ClientSecret", "remove it")
 	}
-	if cfg.Lifetime < 0 || cfg.Lifetime > maxLifetime {
-		fault("Lifetime", cfg.Lifetime.String(), "is out of range", "use 0 to "+maxLifetime.String())
-	}
 	if cfg.PrivateKey != nil {
 		if _, err := signingMethod(cfg.PrivateKey); err != nil {
 			fault("PrivateKey", "", "cannot be used: "+err.Error(), "use an RSA key of at least 2048 bits, an ECDSA key on P-256, or an Ed25519 key")
 		}
 	}
-	return errors.Join(faults...)
 }
 
 // introspector asks one endpoint.
@@ -230,10 +235,22 @@ func (i *introspector) introspect(ctx context.Context, token string) (json.RawMe
 		return nil, fmt.Errorf("the introspection endpoint rejects the client %q (status %d); check its secret or key, and that it may introspect tokens",
 			i.cfg.ClientID, status.Status)
 	}
+	if status != nil && isUnsupported(status.Body) {
+		return nil, fmt.Errorf("%w: the issuer does not introspect tokens of this type", gatehouse.ErrInactive)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("asking the introspection endpoint: %w", err)
 	}
 	return i.complete(answer, time.Now())
+}
+
+// isUnsupported reports whether an answer has the error code unsupported_token_type (RFC 7009
+// §2.2.1). An issuer of opaque tokens may answer so about a JWT, such as an ID token.
+func isUnsupported(answer []byte) bool {
+	var body struct {
+		Error string `json:"error"`
+	}
+	return json.Unmarshal(answer, &body) == nil && body.Error == "unsupported_token_type"
 }
 
 // complete adds what RFC 7662 §2.2 lets an answer leave out: iss, which can only be the

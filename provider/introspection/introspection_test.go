@@ -135,6 +135,8 @@ func TestAnswers(t *testing.T) {
 		{name: "two members", status: 200, body: `{"active":false,"active":true}`, wantError: "reading the introspection answer"},
 		{name: "not JSON", status: 200, body: `<html>`, wantError: "reading the introspection answer"},
 		{name: "too long", status: 200, body: `{"active":true,"x":"` + strings.Repeat("x", 512<<10) + `"}`, wantError: "longer than"},
+		{name: "unsupported type", status: 400, body: `{"error":"unsupported_token_type"}`, wantInactive: true},
+		{name: "another error", status: 400, body: `{"error":"invalid_request"}`, wantError: "status 400"},
 		{name: "wrong secret", status: 401, body: `{}`, wantError: `rejects the client "mcp server" (status 401)`},
 		{name: "forbidden", status: 403, body: `{}`, wantError: "(status 403)"},
 		{name: "redirect", status: 302, body: ``, wantError: "status 302"},

@@ -175,5 +175,5 @@ var hints = map[gatehouse.Reason]string{
 	"unknown_key":    "sign in again; the realm has removed the key, or the token is from another realm",
 
 	"insufficient_scope":      "create a client scope of that name, of the type Optional (Client scopes), which new clients may request; then have the client register again",
-	"insufficient_permission": "give the user the role (Users → … → Role mapping), and the client the client scope roles; the user must sign in again",
+	"insufficient_permission": "give the user the role (Users → … → Role mapping); a client that registered itself also needs a client scope with role mappers and the role on its Scope tab, named in ScopesSupported; then the user must sign in again",
 }

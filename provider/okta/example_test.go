@@ -17,7 +17,7 @@ func ExampleNew() {
 	guard, err := gatehouse.New(gatehouse.Config{
 		Resource:     "https://mcp.example.com/mcp",
 		Provider:     provider,
-		Requirements: []gatehouse.Requirement{{Tool: "delete_customer", Roles: []string{"Administrators"}}},
+		Requirements: []gatehouse.Requirement{{Tool: "delete_customer", Require: gatehouse.Require{Roles: []string{"Administrators"}}}},
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -136,7 +136,7 @@ func TestSettings(t *testing.T) {
 // TestRolesCannotBeRequiredWithoutClaims checks that a requirement for a role is an error if the
 // tokens have no roles.
 func TestRolesCannotBeRequiredWithoutClaims(t *testing.T) {
-	requirements := []gatehouse.Requirement{{Tool: "delete", Roles: []string{"admin"}}}
+	requirements := []gatehouse.Requirement{{Tool: "delete", Require: gatehouse.Require{Roles: []string{"admin"}}}}
 	for _, test := range []struct {
 		name    string
 		config  Config

@@ -19,7 +19,7 @@ func ExampleNew() {
 			ClientID:     "391190000000000001",
 			ClientSecret: "the secret of the application",
 		}),
-		Requirements: []gatehouse.Requirement{{Tool: "publish", Roles: []string{"editor"}}},
+		Requirements: []gatehouse.Requirement{{Tool: "publish", Require: gatehouse.Require{Roles: []string{"editor"}}}},
 	})
 	if err != nil {
 		log.Fatal(err)

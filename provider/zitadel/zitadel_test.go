@@ -150,9 +150,9 @@ func TestRequirements(t *testing.T) {
 		requirement gatehouse.Requirement
 		wantFault   bool
 	}{
-		"role":         {gatehouse.Requirement{Tool: "notes", Roles: []string{"editor"}}, false},
-		"organization": {gatehouse.Requirement{Tool: "notes", Organization: true}, false},
-		"permission":   {gatehouse.Requirement{Tool: "notes", Permissions: []string{"notes:write"}}, true},
+		"role":         {gatehouse.Requirement{Tool: "notes", Require: gatehouse.Require{Roles: []string{"editor"}}}, false},
+		"organization": {gatehouse.Requirement{Tool: "notes", Require: gatehouse.Require{Organization: true}}, false},
+		"permission":   {gatehouse.Requirement{Tool: "notes", Require: gatehouse.Require{Permissions: []string{"notes:write"}}}, true},
 	} {
 		guard, err := gatehouse.New(gatehouse.Config{
 			Resource: gatehousetest.VendorResource, Provider: p, Requirements: []gatehouse.Requirement{test.requirement},
