@@ -72,7 +72,7 @@ func TestRejectionIsOfItsProvider(t *testing.T) {
 	guard, err := gatehouse.New(gatehouse.Config{
 		Resource:     resource,
 		Providers:    providers,
-		Requirements: []gatehouse.Requirement{{Tool: "write", Scopes: []string{"write"}}},
+		Requirements: []gatehouse.Requirement{{Tool: "write", Require: gatehouse.Require{Scopes: []string{"write"}}}},
 		Revoked:      func(id gatehouse.Identity) bool { return id.Subject == "revoked" },
 		Logger:       quiet(),
 		OnReject:     func(_ *http.Request, r gatehouse.Rejection) { hint = r.Hint },
