@@ -2,8 +2,11 @@ package gatehouse
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
@@ -96,8 +99,8 @@ func (p ClaimPath) value(claims map[string]string) (string, error) {
 		if value == "" || strictjson.Kind(value) == 'n' {
 			return "", nil
 		}
-		members, err := strictjson.Members([]byte(value))
-		if err != nil {
+		var members map[string]jsontext.Value // of any number: only the token bounds it
+		if err := strictjson.Unmarshal([]byte(value), &members); err != nil {
 			return "", fmt.Errorf("claim %s: %w", p, err)
 		}
 		value = string(members[name])
@@ -145,12 +148,13 @@ func (p ClaimPath) list(claims map[string]string) ([]string, error) {
 		text, err = strictjson.Text(value)
 		items = []string{text}
 	case '{':
-		err = strictjson.Walk(value, func(m strictjson.Member) error {
-			if !isOff(m.Value) {
-				items = append(items, strings.Clone(m.Name))
+		var members map[string]jsontext.Value
+		err = strictjson.Unmarshal([]byte(value), &members)
+		for _, name := range slices.Sorted(maps.Keys(members)) {
+			if !isOff(string(members[name])) {
+				items = append(items, name)
 			}
-			return nil
-		})
+		}
 	default:
 		items, err = strictjson.Texts(value)
 	}

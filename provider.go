@@ -307,9 +307,10 @@ func (p Provider) eachTenant(issuers []string) []string {
 	return out
 }
 
-// requestedScope returns the scope as clients request it.
+// requestedScope returns the scope as clients request it. A scope that is a URI has no other
+// prefix.
 func (p *Provider) requestedScope(scope string) string {
-	if strings.HasPrefix(scope, p.ScopePrefix) || slices.Contains(openIDScopes, scope) {
+	if strings.HasPrefix(scope, p.ScopePrefix) || strings.Contains(scope, "://") || slices.Contains(openIDScopes, scope) {
 		return scope
 	}
 	return p.ScopePrefix + scope

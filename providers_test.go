@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -227,6 +228,9 @@ func TestClaimPaths(t *testing.T) {
 		{name: "URL", claim: "https://example.com/roles", value: []string{"a"}, roles: "a"},
 		{name: "one text", claim: "cognito:groups", value: "a b", roles: "a b"},
 		{name: "object", claim: "urn:zitadel:iam:org:project:roles", value: object{"a": object{"1": "x"}}, roles: "a"},
+		{name: "many members", claim: "urn:zitadel:iam:org:project:roles", value: manyMembers(200), roles: strings.Join(slices.Sorted(maps.Keys(manyMembers(200))), " ")},
+		{name: "many members on the way", claim: "realm_access", value: with200(object{"roles": []string{"a"}}), roles: "a"},
+		{name: "too many members", claim: "urn:zitadel:iam:org:project:roles", value: manyMembers(1025), want: "unusable_claims"},
 		{name: "object of switches", claim: "urn:zitadel:iam:org:project:roles",
 			value: object{"a": true, "b": false, "c": nil, "d": 0, "e": "", "f": object{}, "g": 1}, roles: "a f g"},
 		{name: "object of switches that are off", claim: "urn:zitadel:iam:org:project:roles", value: object{"admin": false}},
@@ -254,6 +258,20 @@ func TestClaimPaths(t *testing.T) {
 			t.Errorf("%s: got %q, roles %q, permissions %q, organization %q", test.name, why, id.Roles, id.Permissions, org)
 		}
 	}
+}
+
+func manyMembers(n int) map[string]any {
+	out := make(map[string]any, n)
+	for _, name := range manyTexts(n) {
+		out[name] = true
+	}
+	return out
+}
+
+func with200(members map[string]any) map[string]any {
+	out := manyMembers(200)
+	maps.Copy(out, members)
+	return out
 }
 
 func manyTexts(n int) []string {
@@ -288,6 +306,8 @@ func TestScopePrefix(t *testing.T) {
 		{"read", "other", 200, ""},
 		{"read", "write", 403, `scope="api://0f5a/read openid api://0f5a/write"`},
 		{"write", "other", 403, `scope="api://0f5a/read openid api://0f5a/write"`},
+		{"read api://other/write", "write", 403, `scope="api://0f5a/read openid api://other/write api://0f5a/write"`},
+		{"read write\topenid", "write", 403, `scope="api://0f5a/read openid api://0f5a/write"`},
 		{"api://0f5a/read write", "write", 403, `scope="api://0f5a/read openid api://0f5a/write"`},
 	} {
 		resp := send(handler, request{header: bearer(is.token(resource, testissuer.Claim("scope", test.scope))), body: call(test.tool)})
