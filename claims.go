@@ -2,8 +2,11 @@ package gatehouse
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
@@ -96,8 +99,8 @@ func (p ClaimPath) value(claims map[string]string) (string, error) {
 		if value == "" || strictjson.Kind(value) == 'n' {
 			return "", nil
 		}
-		members, err := strictjson.Members([]byte(value))
-		if err != nil {
+		var members map[string]jsontext.Value // of any number: only the token bounds it
+		if err := strictjson.Unmarshal([]byte(value), &members); err != nil {
 			return "", fmt.Errorf("claim %s: %w", p, err)
 		}
 		value = string(members[name])
@@ -121,6 +124,16 @@ func (p ClaimPath) text(claims map[string]string) (string, error) {
 	return text, nil
 }
 
+// isOff reports whether a member with the value, which is JSON, says that its name does not
+// apply: {"admin": false}.
+func isOff(value string) bool {
+	switch value {
+	case "false", "null", "0", `""`:
+		return true
+	}
+	return false
+}
+
 // list returns the items at the path: a string, an array of strings, or the names of an
 // object's members.
 func (p ClaimPath) list(claims map[string]string) ([]string, error) {
@@ -135,10 +148,13 @@ func (p ClaimPath) list(claims map[string]string) ([]string, error) {
 		text, err = strictjson.Text(value)
 		items = []string{text}
 	case '{':
-		err = strictjson.Walk(value, func(m strictjson.Member) error {
-			items = append(items, strings.Clone(m.Name))
-			return nil
-		})
+		var members map[string]jsontext.Value
+		err = strictjson.Unmarshal([]byte(value), &members)
+		for _, name := range slices.Sorted(maps.Keys(members)) {
+			if !isOff(string(members[name])) {
+				items = append(items, name)
+			}
+		}
 	default:
 		items, err = strictjson.Texts(value)
 	}

@@ -138,10 +138,20 @@ func (p *Provider) validateKeys(field func(string) string, f *faults) {
 		f.add(field("SharedSecret"), "", fmt.Sprintf("has %d bytes, want at least %d", n, token.MinSecret),
 			"use the secret of the provider as it is shown there; a shorter one can be guessed")
 	}
+	switch secret := string(p.SharedSecret); {
+	case strings.Contains(secret, "-----BEGIN ") || strings.HasPrefix(strings.TrimSpace(secret), "{"):
+		f.add(field("SharedSecret"), "", "is a key in PEM or JSON, and anyone who has a public key could make tokens with it",
+			"set PublicKeys to the public key, or SharedSecret to the secret of HS256")
+	case strings.TrimRight(secret, "\r\n") != secret:
+		f.add(field("SharedSecret"), "", "ends with a line break, which is hardly part of it", "remove it, with strings.TrimSpace for example")
+	}
 	if len(p.Tokens.Algorithms) > 0 {
 		f.add(field("Tokens.Algorithms"), strings.Join(p.Tokens.Algorithms, " "), "has no effect with SharedSecret", "remove it; the algorithm is HS256")
 	}
 }
+
+// jwtPrefix is how JWTs begin: {" in base64url.
+const jwtPrefix = "ey"
 
 func (p *Provider) validateOpaque(field func(string) string, f *faults) {
 	if p.OpaqueOnly && p.Introspect == nil {
@@ -150,8 +160,14 @@ func (p *Provider) validateOpaque(field func(string) string, f *faults) {
 	if len(p.OpaquePrefixes) > 0 && p.Introspect == nil {
 		f.add(field("OpaquePrefixes"), "", "is set without Introspect", "set Introspect, or remove the prefixes")
 	}
-	if slices.Contains(p.OpaquePrefixes, "") {
-		f.addEmpty(field("OpaquePrefixes"), "prefix")
+	for _, prefix := range p.OpaquePrefixes {
+		switch {
+		case prefix == "":
+			f.addEmpty(field("OpaquePrefixes"), "prefix")
+		case strings.HasPrefix(prefix, jwtPrefix) || strings.HasPrefix(jwtPrefix, prefix):
+			f.add(field("OpaquePrefixes"), prefix, "is how JWTs begin, so that those of every provider would be sent to this one",
+				"use a prefix of opaque tokens alone; set OpaqueOnly, and no prefix, if the provider must be asked about JWTs")
+		}
 	}
 }
 
@@ -165,7 +181,7 @@ func (p *Provider) validateClaims(field func(string) string, f *faults) {
 		}
 	}
 	if slices.Contains(p.Tokens.Audiences, p.Issuer) {
-		f.add(field("Tokens.Audiences"), p.Issuer, "is the issuer, which is no server", "write the name that the provider has for this server, such as an API identifier")
+		f.add(field("Tokens.Audiences"), p.Issuer, "is the issuer, which is not a server", "write the name that the provider has for this server, such as an API identifier")
 	}
 }
 
@@ -201,7 +217,9 @@ func (s *settings) validateRoutes(f *faults) {
 		for j, other := range s.providers[:i] {
 			for _, prefix := range p.OpaquePrefixes {
 				if slices.ContainsFunc(other.OpaquePrefixes, func(o string) bool { return strings.HasPrefix(o, prefix) || strings.HasPrefix(prefix, o) }) {
-					f.add(s.field(i, "OpaquePrefixes"), prefix, fmt.Sprintf("is also for tokens of Providers[%d]", j), "use prefixes that differ")
+					f.add(s.field(i, "OpaquePrefixes"), prefix, fmt.Sprintf("is also for tokens of Providers[%d]", j),
+						"use prefixes that differ; if both have the same, set Introspect and OpaquePrefixes of one of them to nil "+
+							"(RejectOpaque of clerk.Config)")
 				}
 			}
 		}

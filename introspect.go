@@ -16,11 +16,14 @@ import (
 
 const (
 	// maxOpaque bounds an opaque token, in bytes, whatever TokenRules.MaxBytes is: it has no
-	// claims.
+	// claims. A JWT for a provider with OpaqueOnly has its own limit.
 	maxOpaque = 4 << 10
-	// maxIntrospections bounds the requests to the provider that run at the same time,
-	// since each unknown token causes one.
+	// maxIntrospections bounds the requests to the provider about unknown tokens that run at
+	// the same time, since each of them causes one, and anyone can make them up.
 	maxIntrospections = 32
+	// maxRenewals bounds the requests about tokens that were accepted before. They are apart,
+	// so that a flood of unknown tokens does not lock out users who are signed in.
+	maxRenewals = 32
 	// introspectionTimeout bounds one request to the provider.
 	introspectionTimeout = 5 * time.Second
 	// introspectionAge is how long an answer that accepts a token is cached, and so how
@@ -45,8 +48,9 @@ type introspector struct {
 	accepted    tokenCache
 	rejected    tokenCache // separate, so that rejected tokens evict no accepted ones
 	flights     singleflight.Group
-	slots       chan struct{}
-	pausedUntil atomic.Int64 // in Unix nanoseconds
+	slots       chan struct{} // of unknown tokens
+	renewals    chan struct{} // of tokens that were accepted before
+	pausedUntil atomic.Int64  // in Unix nanoseconds
 }
 
 func newIntrospector(p Provider) *introspector {
@@ -58,6 +62,7 @@ func newIntrospector(p Provider) *introspector {
 		accepted:   newTokenCache(),
 		rejected:   newTokenCache(),
 		slots:      make(chan struct{}, maxIntrospections),
+		renewals:   make(chan struct{}, maxRenewals),
 	}
 }
 
@@ -79,8 +84,9 @@ var (
 // checkOpaque sets out to the caller that raw identifies, from a cache or from the provider.
 func (v *verifier) checkOpaque(ctx context.Context, from *issuer, raw string, key fingerprint, now time.Time, out *verified) *Rejection {
 	in := from.introspector
-	if e := in.accepted.get(key, now); e != nil {
-		out.read(e.record, from)
+	last := in.accepted.last(key)
+	if last != nil && now.Before(last.expires) {
+		out.read(last.record, from)
 		return nil
 	}
 	if e := in.rejected.get(key, now); e != nil {
@@ -89,12 +95,16 @@ func (v *verifier) checkOpaque(ctx context.Context, from *issuer, raw string, ke
 	if left := time.Unix(0, in.pausedUntil.Load()).Sub(now); left > 0 {
 		return &Rejection{Reason: reason.ProviderUnavailable, Err: &busyError{left, errPaused}, from: from}
 	}
+	slots := in.slots
+	if last != nil {
+		slots = in.renewals
+	}
 	// The request does not end with its first caller, since others may wait for it too.
 	flight := in.flights.DoChan(string(key[:]), func() (_ any, err error) {
 		defer recoverPanic(&err)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), introspectionTimeout)
 		defer cancel()
-		return v.introspect(ctx, from, raw, key), nil
+		return v.introspect(ctx, from, raw, key, slots), nil
 	})
 	select {
 	case result := <-flight:
@@ -129,12 +139,12 @@ type introspection struct {
 }
 
 // introspect asks the provider about a token and caches the answer, unless the provider is
-// unavailable.
-func (v *verifier) introspect(ctx context.Context, from *issuer, raw string, key fingerprint) *introspection {
+// unavailable. The request takes one of slots.
+func (v *verifier) introspect(ctx context.Context, from *issuer, raw string, key fingerprint, slots chan struct{}) *introspection {
 	in := from.introspector
 	select {
-	case in.slots <- struct{}{}:
-		defer func() { <-in.slots }()
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
 	default:
 		return unavailableAnswer(from, &busyError{busyRetryAfter, errBusy})
 	}
@@ -146,6 +156,7 @@ func (v *verifier) introspect(ctx context.Context, from *issuer, raw string, key
 	}
 	answer := &introspection{}
 	if answer.rejection = v.judge(from, claims, err, key, now, &answer.verified); answer.rejection != nil {
+		in.accepted.remove(key)
 		in.rejected.putRejection(key, answer.rejection, now.Add(rejectionAge))
 		return answer
 	}

@@ -215,7 +215,7 @@ func (g *Guard) open(r *http.Request, c *caller, kind messageKind, use *sessionU
 	c.request = o
 	if g.denials.match(&c.verified, time.Now()) {
 		g.requests.close(o)
-		return nil, nil, &Rejection{Reason: reason.Revoked, Err: errRevoked, Identity: c.identity}
+		return nil, nil, &Rejection{Reason: reason.Revoked, Err: errRevoked, Identity: c.identity, from: c.from}
 	}
 	return o, r, nil
 }

@@ -220,8 +220,10 @@ type TokenRules struct {
 
 	// BoundClients and BoundScopePrefix bind tokens to this server if the provider never
 	// writes aud. The client of the token must be one of BoundClients. One of its scopes
-	// must begin with BoundScopePrefix and be longer. If both are set, both must hold.
-	// Audience must be [AudienceRequired].
+	// must be BoundScopePrefix and a name. The prefix must end with a separator, like
+	// "api://mcp/"; if that is a slash, the name has no slash, because it could otherwise be a
+	// scope of another server. If both are set, both must hold. Audience must be
+	// [AudienceRequired].
 	BoundClients     []string
 	BoundScopePrefix string
 
@@ -256,8 +258,9 @@ type ClaimNames struct {
 // ClaimPath is the name of a claim, or the names on the way to a member in a claim, from the
 // outside in: {"realm_access", "roles"}. A name is not split: "cognito:groups" and
 // "https://example.com/roles" are one each. The value of a list may be a string, an array
-// of strings, or an object, whose member names are the items. Every other value rejects the
-// token with the reason unusable_claims; null and no value mean that there are none.
+// of strings, or an object, whose member names are the items, except those with the value false,
+// null, 0 or "". Every other value rejects the token with the reason unusable_claims; null and
+// no value mean that there are none.
 type ClaimPath []string
 
 // withDefaults returns r with the defaults of empty lists.
@@ -304,9 +307,10 @@ func (p Provider) eachTenant(issuers []string) []string {
 	return out
 }
 
-// requestedScope returns the scope as clients request it.
+// requestedScope returns the scope as clients request it. A scope that is a URI has no other
+// prefix.
 func (p *Provider) requestedScope(scope string) string {
-	if strings.HasPrefix(scope, p.ScopePrefix) || slices.Contains(openIDScopes, scope) {
+	if strings.HasPrefix(scope, p.ScopePrefix) || strings.Contains(scope, "://") || slices.Contains(openIDScopes, scope) {
 		return scope
 	}
 	return p.ScopePrefix + scope

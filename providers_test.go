@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -58,9 +59,22 @@ func TestProviderFaults(t *testing.T) {
 		{"opaque only without introspection", func(p *gatehouse.Provider) { p.OpaqueOnly = true }, `Provider.OpaqueOnly is set without Introspect`},
 		{"prefixes without introspection", func(p *gatehouse.Provider) { p.OpaquePrefixes = []string{"oat_"} }, `Provider.OpaquePrefixes is set without Introspect`},
 		{"empty prefix", func(p *gatehouse.Provider) { p.OpaquePrefixes, p.Introspect = []string{""}, introspect }, `Provider.OpaquePrefixes has an empty prefix; remove it`},
+		{"prefix of JWTs", func(p *gatehouse.Provider) { p.OpaquePrefixes, p.Introspect = []string{"eyJ"}, introspect },
+			`Provider.OpaquePrefixes "eyJ" is how JWTs begin`},
+		{"beginning of the prefix of JWTs", func(p *gatehouse.Provider) { p.OpaquePrefixes, p.Introspect = []string{"e"}, introspect },
+			`Provider.OpaquePrefixes "e" is how JWTs begin`},
+		{"public key as a secret", func(p *gatehouse.Provider) {
+			p.SharedSecret = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----"
+		}, "Provider.SharedSecret is a key in PEM or JSON"},
+		{"key set as a secret", func(p *gatehouse.Provider) { p.SharedSecret = `{"keys":[{"kty":"oct","k":"AAAAAAAAAAAAAAAA"}]}` },
+			"Provider.SharedSecret is a key in PEM or JSON"},
+		{"secret with a line break", func(p *gatehouse.Provider) { p.SharedSecret = secret + "\n" }, "Provider.SharedSecret ends with a line break"},
+		{"bound scope prefix", func(p *gatehouse.Provider) { p.Tokens.BoundScopePrefix = "api://mcp/" }, ""},
+		{"bound scope prefix without a separator", func(p *gatehouse.Provider) { p.Tokens.BoundScopePrefix = "api://mcp" },
+			`Provider.Tokens BoundScopePrefix is "api://mcp", which also begins the scopes of a server`},
 		{"claim path", func(p *gatehouse.Provider) { p.Claims.Roles = []gatehouse.ClaimPath{{"realm_access", ""}} }, `Provider.Claims.Roles has an empty name; remove it`},
 		{"issuer as audience", func(p *gatehouse.Provider) { p.Tokens.Audiences = []string{p.Issuer} },
-			`Provider.Tokens.Audiences "https://issuer.example.com" is the issuer, which is no server; write the name`},
+			`Provider.Tokens.Audiences "https://issuer.example.com" is the issuer, which is not a server; write the name`},
 		{"audiences", func(p *gatehouse.Provider) { p.Tokens.Audiences = []string{"api://default"} }, ""},
 		{"scope prefix", func(p *gatehouse.Provider) { p.ScopePrefix = "api://x /" }, `Provider.ScopePrefix "api://x /" is not the beginning of a scope`},
 		{"bound clients and any audience", func(p *gatehouse.Provider) {
@@ -214,6 +228,16 @@ func TestClaimPaths(t *testing.T) {
 		{name: "URL", claim: "https://example.com/roles", value: []string{"a"}, roles: "a"},
 		{name: "one text", claim: "cognito:groups", value: "a b", roles: "a b"},
 		{name: "object", claim: "urn:zitadel:iam:org:project:roles", value: object{"a": object{"1": "x"}}, roles: "a"},
+		{name: "many members", claim: "urn:zitadel:iam:org:project:roles", value: manyMembers(200), roles: strings.Join(slices.Sorted(maps.Keys(manyMembers(200))), " ")},
+		{name: "many members on the way", claim: "realm_access", value: with200(object{"roles": []string{"a"}}), roles: "a"},
+		{name: "too many members", claim: "urn:zitadel:iam:org:project:roles", value: manyMembers(1025), want: "unusable_claims"},
+		{name: "object of switches", claim: "urn:zitadel:iam:org:project:roles",
+			value: object{"a": true, "b": false, "c": nil, "d": 0, "e": "", "f": object{}, "g": 1}, roles: "a f g"},
+		{name: "object of switches that are off", claim: "urn:zitadel:iam:org:project:roles", value: object{"admin": false}},
+		{name: "another spelling of a nested name", claim: "realm_access", value: object{"Roles": []string{"admin"}}},
+		{name: "names of JavaScript objects", claim: "realm_access", value: object{"__proto__": object{"roles": []string{"admin"}}}},
+		{name: "list with a number", claim: "permissions", value: []any{"p", 1}, want: "unusable_claims"},
+		{name: "list in a list", claim: "permissions", value: []any{[]string{"p"}}, want: "unusable_claims"},
 		{name: "permissions", claim: "permissions", value: []string{"p"}, permissions: "p"},
 		{name: "organization", claim: "org", value: object{"id": "o1", "name": "Org"}, orgs: "o1 Org"},
 		{name: "name without organization", claim: "org", value: object{"name": "Org"}},
@@ -234,6 +258,20 @@ func TestClaimPaths(t *testing.T) {
 			t.Errorf("%s: got %q, roles %q, permissions %q, organization %q", test.name, why, id.Roles, id.Permissions, org)
 		}
 	}
+}
+
+func manyMembers(n int) map[string]any {
+	out := make(map[string]any, n)
+	for _, name := range manyTexts(n) {
+		out[name] = true
+	}
+	return out
+}
+
+func with200(members map[string]any) map[string]any {
+	out := manyMembers(200)
+	maps.Copy(out, members)
+	return out
 }
 
 func manyTexts(n int) []string {
@@ -268,6 +306,8 @@ func TestScopePrefix(t *testing.T) {
 		{"read", "other", 200, ""},
 		{"read", "write", 403, `scope="api://0f5a/read openid api://0f5a/write"`},
 		{"write", "other", 403, `scope="api://0f5a/read openid api://0f5a/write"`},
+		{"read api://other/write", "write", 403, `scope="api://0f5a/read openid api://other/write api://0f5a/write"`},
+		{"read write\topenid", "write", 403, `scope="api://0f5a/read openid api://0f5a/write"`},
 		{"api://0f5a/read write", "write", 403, `scope="api://0f5a/read openid api://0f5a/write"`},
 	} {
 		resp := send(handler, request{header: bearer(is.token(resource, testissuer.Claim("scope", test.scope))), body: call(test.tool)})

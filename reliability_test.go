@@ -569,6 +569,44 @@ func TestOpaqueTokens(t *testing.T) {
 			}
 		})
 	})
+	t.Run("a flood of unknown ones does not lock out users", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			o, handler := newIntrospection(t)
+			wantStatus(t, handler, "oat_user", 200)
+			time.Sleep(time.Minute) // the answer is no longer cached
+			var wg sync.WaitGroup
+			for i := range 500 {
+				wg.Go(func() { status(handler, fmt.Sprint("unknown_", i)) })
+			}
+			synctest.Wait()
+			wantStatus(t, handler, "oat_new", 503) // control: all requests about unknown tokens are in use
+			wantStatus(t, handler, "oat_user", 200)
+			wg.Wait()
+			if got := o.requests.Load(); got != 1+32+1 {
+				t.Errorf("%d requests, want 34", got)
+			}
+		})
+	})
+	t.Run("a token that is not active any more is unknown", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			o, handler := newIntrospection(t)
+			wantStatus(t, handler, "oat_user", 200)
+			time.Sleep(time.Minute)
+			inactive := fmt.Errorf("revoked: %w", gatehouse.ErrInactive)
+			o.err.Store(&inactive)
+			wantStatus(t, handler, "oat_user", 401)
+			o.err.Store(nil)
+			time.Sleep(10 * time.Second)
+			var wg sync.WaitGroup
+			for i := range 500 {
+				wg.Go(func() { status(handler, fmt.Sprint("unknown_", i)) })
+			}
+			synctest.Wait()
+			wantStatus(t, handler, "oat_user", 503)
+			wg.Wait()
+			wantStatus(t, handler, "oat_user", 200)
+		})
+	})
 	t.Run("429", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			o, handler := newIntrospection(t)

@@ -123,6 +123,15 @@ func (c tokenCache) get(key fingerprint, now time.Time) *cachedEntry {
 	return e
 }
 
+// last returns the entry for a token, even if it has expired, or nil.
+func (c tokenCache) last(key fingerprint) *cachedEntry {
+	e, _ := c.entries.GetIfPresent(key)
+	return e
+}
+
+// remove removes the entry for a token, if there is one.
+func (c tokenCache) remove(key fingerprint) { c.entries.Invalidate(key) }
+
 // put adds a verified token. The strings of v become parts of the record in the cache, so
 // that a caller who keeps them, such as a session, keeps no second copy of the claims.
 func (c tokenCache) put(key fingerprint, v *verified, generation uint64, expires time.Time) {

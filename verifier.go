@@ -2,6 +2,7 @@ package gatehouse
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"log/slog"
@@ -48,7 +49,14 @@ type verifier struct {
 
 	hits          atomic.Uint64
 	mu            sync.Mutex
-	warnedClients map[string]bool
+	warnedClients map[warnedClient]bool
+}
+
+// warnedClient is a client of one provider: two providers may use the same ID. It has the hash
+// of the ID, which may be as long as a token.
+type warnedClient struct {
+	from *issuer
+	id   [sha256.Size]byte
 }
 
 func newVerifier(g *Guard) *verifier {
@@ -58,7 +66,7 @@ func newVerifier(g *Guard) *verifier {
 		logger:        g.Logger,
 		tokens:        newTokenCache(),
 		toIssuer:      newIssuerTransport(g.HTTPClient),
-		warnedClients: make(map[string]bool),
+		warnedClients: make(map[warnedClient]bool),
 	}
 	var members []token.Member
 	for _, i := range g.issuers {
@@ -105,12 +113,16 @@ func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejec
 }
 
 // checkSize rejects a token that is longer than its provider allows. opaque is the provider
-// that is asked about it, or nil for a JWT.
+// that is asked about it, or nil for a JWT. A JWT that its provider is asked about has claims,
+// and so may be as long as other JWTs.
 func (v *verifier) checkSize(raw string, opaque *issuer) error {
-	if opaque != nil {
-		return token.CheckSize(raw, maxOpaque)
+	switch {
+	case opaque == nil:
+		return v.jwts.CheckSize(raw)
+	case opaque.OpaqueOnly && looksLikeJWT(raw):
+		return opaque.jwt.CheckSize(raw)
 	}
-	return v.jwts.CheckSize(raw)
+	return token.CheckSize(raw, maxOpaque)
 }
 
 // recall sets out to the result of an earlier verification, if it is still valid at now.
@@ -303,9 +315,10 @@ func retryAfter(err error) time.Duration {
 func (v *verifier) warnUnbound(from *issuer, clientID string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.warnedClients[clientID] || len(v.warnedClients) >= maxWarnedClients {
+	client := warnedClient{from, sha256.Sum256([]byte(clientID))}
+	if v.warnedClients[client] || len(v.warnedClients) >= maxWarnedClients {
 		return
 	}
-	v.warnedClients[strings.Clone(clientID)] = true // not a part of the claims
-	v.logger.Warn("token without audience accepted", "client", quote.Clip(clientID, maxLoggedText), "hint", from.Hints[reason.Unbound])
+	v.warnedClients[client] = true
+	v.logger.Warn("token without audience accepted", "provider", from.label(), "client", quote.Clip(clientID, maxLoggedText), "hint", from.Hints[reason.Unbound])
 }

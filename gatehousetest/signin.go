@@ -31,7 +31,7 @@ type Person struct {
 	// page. The scope user:org:read is requested with it. Empty means none.
 	Organization string
 
-	// Scopes are requested in addition to those that the server tells its clients to
+	// Scopes are requested in addition to those that the server asks its clients to
 	// request. With [ClerkServer.Token] they are the scopes of the token, and nil
 	// means profile and email.
 	Scopes []string

@@ -2,6 +2,7 @@ package token
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +36,23 @@ type claims struct {
 // parseClaims reads text, with the values of the claims that are called names. If it fails,
 // the claims hold what was read before.
 func parseClaims(text string, names []string) (claims, error) {
+	c, err := readClaims(text, names)
+	if err == nil {
+		err = c.checkSpelling(names)
+	}
+	return c, err
+}
+
+// checkSpelling returns an error if a claim is another spelling of one of names.
+func (c *claims) checkSpelling(names []string) error {
+	if err := c.others.checkSpelling(names); err != nil {
+		return malformed("payload", err)
+	}
+	return nil
+}
+
+// readClaims is parseClaims without the check of how the names are spelled.
+func readClaims(text string, names []string) (claims, error) {
 	c := claims{others: make(members, 0, len(names))}
 	var claimError error // about one claim, which the error names
 	err := strictjson.Walk(text, func(m strictjson.Member) error {
@@ -134,7 +152,7 @@ func (c *claims) has(name string) bool {
 		return strings.Trim(value, `" `) != ""
 	case '[':
 		items, err := strictjson.Texts(value)
-		return err == nil && len(items) > 0
+		return err == nil && slices.ContainsFunc(items, func(item string) bool { return item != "" })
 	}
 	return false
 }

@@ -28,6 +28,15 @@ type header struct {
 // parseHeader reads text, with the values of the parameters that are called names. If it
 // fails, the header holds what was read before.
 func parseHeader(text string, names []string) (header, error) {
+	h, err := readHeader(text, names)
+	if err == nil {
+		err = h.others.checkSpelling(names)
+	}
+	return h, err
+}
+
+// readHeader is parseHeader without the check of how the names are spelled.
+func readHeader(text string, names []string) (header, error) {
 	var h header
 	err := strictjson.Walk(text, func(m strictjson.Member) error {
 		known, err := h.set(m)

@@ -26,6 +26,8 @@ func rejectKinds(v *token.Verifier) {
 	v.RejectedClaims = map[string]map[string]string{"nonce": {"": "ID token"}, "typ": {"Refresh": "refresh token"}, "amr": {"otp": "step"}}
 }
 
+func requireGroups(v *token.Verifier) { v.RequiredClaims = []string{"groups"} }
+
 func ownAudiences(v *token.Verifier) { v.Rules.Audiences = []string{"api://default", "7f3c"} }
 
 func boundClients(v *token.Verifier) { v.BoundClients = []string{"dGd3hVEbAbMZNBbK"} }
@@ -62,7 +64,13 @@ func kindTests() []kindTest {
 		{"rejected value", valid.with("typ", "Refresh"), rejectKinds, reason.WrongType},
 		{"rejected value in a list", valid.with("amr", []string{"pwd", "otp"}), rejectKinds, reason.WrongType},
 		{"other values in a list", valid.with("amr", []string{"pwd"}), rejectKinds, ""},
+		{"rejected value in a list with a number", valid.with("amr", []any{1, "otp"}), rejectKinds, reason.WrongType},
+		{"other values in a list with a number", valid.with("amr", []any{1, "pwd"}), rejectKinds, ""},
+		{"rejected value with escapes in a list", valid.with("amr", raw(`["\u006ftp"]`)), rejectKinds, reason.WrongType},
 		{"rejected claim under another spelling", valid.with("NONCE", "n"), rejectKinds, reason.Malformed},
+
+		{"required list", valid.with("groups", []string{"", "a"}), requireGroups, ""},
+		{"required list of empty texts", valid.with("groups", []string{""}), requireGroups, reason.MissingClaim},
 
 		{"audience of the provider", valid.with("aud", "api://default"), ownAudiences, ""},
 		{"audience of the provider in a list", valid.with("aud", []string{"x", "7f3c"}), ownAudiences, ""},
@@ -86,6 +94,19 @@ func kindTests() []kindTest {
 		{"bound scope among others", scoped.with("scope", "openid https://mcp.example.com/mcp/read"), boundScopes, ""},
 		{"prefix alone", unbound.with("scope", "https://mcp.example.com/mcp/"), boundScopes, reason.WrongAudience},
 		{"scope of another resource", unbound.with("scope", "https://mcp.example.com/mcp2/read"), boundScopes, reason.WrongAudience},
+		{"scope of another resource whose name continues that of this one",
+			unbound.with("scope", "https://mcp.example.com/mcp/admin/read"), boundScopes, reason.WrongAudience},
+		{"scope with dot segments", unbound.with("scope", "https://mcp.example.com/mcp/../other/read"), boundScopes, reason.WrongAudience},
+		{"scope in another spelling", unbound.with("scope", "https://mcp.example.com/%6Dcp/read"), boundScopes, reason.WrongAudience},
+		{"scope in capitals", unbound.with("scope", "HTTPS://mcp.example.com/mcp/read"), boundScopes, reason.WrongAudience},
+		{"scope after a tab", unbound.with("scope", "openid\thttps://mcp.example.com/mcp/read"), boundScopes, reason.WrongAudience},
+		{"scope after a line break", unbound.with("scope", "openid\nhttps://mcp.example.com/mcp/read"), boundScopes, reason.WrongAudience},
+		{"scope in the middle of another", unbound.with("scope", "x:https://mcp.example.com/mcp/read"), boundScopes, reason.WrongAudience},
+		{"scope with a slash after a prefix without one", unbound.with("scope", "mcp:files/read"),
+			func(v *token.Verifier) { v.BoundScopePrefix = "mcp:" }, ""},
+		{"aud with an empty name", valid.with("aud", ""), boundScopes, reason.WrongAudience},
+		{"aud with an empty name in a list", valid.with("aud", []string{""}), boundScopes, reason.WrongAudience},
+		{"aud null", valid.with("aud", null), boundScopes, reason.Malformed},
 		{"no scope", unbound.with("scope", nil), boundScopes, reason.WrongAudience},
 		{"bound client and scope", scoped, boundByBoth, ""},
 		{"bound scope of another client", scoped.with("client_id", "other"), boundByBoth, reason.WrongAudience},
@@ -153,6 +174,9 @@ func TestClaimNames(t *testing.T) {
 		{"client is the subject", valid.with("azp", "user_3BJN08XElmDVNILqWw1IT4fXzUd"), names(nil, nil), result{"user_3BJN08XElmDVNILqWw1IT4fXzUd", []string{"a"}, true}, ""},
 		{"claim of a machine", valid.with("gty", "client-credentials"), machines, result{"azp", []string{"a"}, true}, ""},
 		{"claim of a machine in a list", valid.with("gty", []string{"x", "client-credentials"}), machines, result{"azp", []string{"a"}, true}, ""},
+		{"claim of a machine in a list with a number", valid.with("gty", []any{5, "client-credentials"}), machines,
+			result{"azp", []string{"a"}, true}, ""},
+		{"claim of a machine under another spelling", valid.with("GTY", "client-credentials"), machines, result{}, reason.Malformed},
 		{"another value of the claim", valid.with("gty", "password"), machines, result{"azp", []string{"a"}, false}, ""},
 		{"claim that only machines have", valid.with("clientHost", "10.0.0.7"), machines, result{"azp", []string{"a"}, true}, ""},
 		{"the same null", valid.with("clientHost", null), machines, result{"azp", []string{"a"}, false}, ""},

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/jose"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
@@ -89,7 +91,7 @@ type Rules struct {
 
 	// BoundClients and BoundScopePrefix bind a token without "aud" to this server: its
 	// client must be one of them, and one of its scopes must begin with the prefix and go
-	// on. If both are set, both must hold. An empty "aud" then counts as none.
+	// on; see isBoundScope. If both are set, both must hold. An empty "aud" then counts as none.
 	BoundClients     []string
 	BoundScopePrefix string
 
@@ -254,6 +256,10 @@ func (r *Rules) validateClaims(f *faults) {
 	if slices.Contains(r.BoundClients, "") {
 		f.add("BoundClients has an empty name")
 	}
+	if last, _ := utf8.DecodeLastRuneInString(r.BoundScopePrefix); unicode.IsLetter(last) || unicode.IsDigit(last) {
+		f.add(`BoundScopePrefix is %q, which also begins the scopes of a server whose name only begins in this way; `+
+			`end it with the separator, like %q`, r.BoundScopePrefix, r.BoundScopePrefix+"/")
+	}
 	if r.bindsWithoutAudience() && r.Audience == AudienceIfPresent {
 		f.add("BoundClients and BoundScopePrefix have no effect if Audience is AudienceIfPresent; use AudienceRequired")
 	}
@@ -352,7 +358,7 @@ func (r *Rules) checkRejected(c *claims) error {
 			if marks(m.value, value) {
 				return &Error{
 					Reason: reason.WrongType,
-					Claim:  m.name,
+					Claim:  strings.Clone(m.name),
 					Got:    quote.String(kind),
 					Want:   quote.String("access token"),
 					Kind:   kind,
@@ -424,10 +430,7 @@ func (r *Rules) checkBinding(c *claims) error {
 	if len(r.BoundClients) > 0 && !slices.Contains(r.BoundClients, c.client) {
 		return &Error{Reason: reason.WrongAudience, Claim: claimClient, Got: quote.String(c.client), Want: quote.OneOf(r.BoundClients)}
 	}
-	prefixed := func(scope string) bool {
-		return len(scope) > len(r.BoundScopePrefix) && strings.HasPrefix(scope, r.BoundScopePrefix)
-	}
-	if r.BoundScopePrefix != "" && !slices.ContainsFunc(c.scopes, prefixed) {
+	if r.BoundScopePrefix != "" && !slices.ContainsFunc(c.scopes, r.isBoundScope) {
 		return &Error{
 			Reason: reason.WrongAudience,
 			Claim:  claimScopes,
@@ -436,6 +439,15 @@ func (r *Rules) checkBinding(c *claims) error {
 		}
 	}
 	return nil
+}
+
+// isBoundScope reports whether scope is BoundScopePrefix and a name. After a prefix that ends
+// with a slash, the name has no slash: "https://mcp.example.com/mcp/admin/read" would
+// otherwise be a scope of "https://mcp.example.com/mcp", too, and not only of the server
+// "https://mcp.example.com/mcp/admin".
+func (r *Rules) isBoundScope(scope string) bool {
+	name, ok := strings.CutPrefix(scope, r.BoundScopePrefix)
+	return ok && name != "" && !(strings.HasSuffix(r.BoundScopePrefix, "/") && strings.Contains(name, "/"))
 }
 
 func (v *Verifier) wantedAudience() string {

@@ -20,7 +20,8 @@ type Set struct {
 	members  []Member
 	byIssuer map[string]int
 	issuers  []string
-	names    names
+	names    names   // of all members
+	own      []names // of each member
 	maxBytes int
 }
 
@@ -28,6 +29,9 @@ type Set struct {
 func NewSet(members ...Member) *Set {
 	s := &Set{members: members, byIssuer: make(map[string]int)}
 	for i, m := range members {
+		var own names
+		own.add(m.Verifier)
+		s.own = append(s.own, own)
 		s.names.add(m.Verifier)
 		s.maxBytes = max(s.maxBytes, m.maxBytes())
 		for _, issuer := range m.Issuers {
@@ -52,17 +56,17 @@ func (s *Set) Verify(ctx context.Context, raw string, now time.Time) (t *Token, 
 	if err != nil {
 		return nil, unknown, err
 	}
-	h, err := parseHeader(jws.header, s.names.header)
+	h, err := readHeader(jws.header, s.names.header)
 	if err != nil {
 		return nil, unknown, malformed("header", err)
 	}
 	only := len(s.members) == 1
 	if only { // the header can be checked first, which costs less than reading the claims
-		if err := s.members[0].checkHeader(&h); err != nil {
+		if err := s.checkHeader(0, &h); err != nil {
 			return nil, 0, err
 		}
 	}
-	c, err := parseClaims(jws.payload, s.names.claims)
+	c, err := readClaims(jws.payload, s.names.claims)
 	if err != nil {
 		return nil, unknown, err
 	}
@@ -78,12 +82,23 @@ func (s *Set) Verify(ctx context.Context, raw string, now time.Time) (t *Token, 
 		if err := m.CheckSize(raw); err != nil {
 			return nil, i, err
 		}
-		if err := m.checkHeader(&h); err != nil {
+		if err := s.checkHeader(i, &h); err != nil {
 			return nil, i, err
 		}
 	}
+	if err := c.checkSpelling(s.own[i].claims); err != nil {
+		return nil, i, err
+	}
 	t, err = m.verify(ctx, &jws, &h, &c, now)
 	return t, i, err
+}
+
+// checkHeader checks a header by the rules of the member i.
+func (s *Set) checkHeader(i int, h *header) error {
+	if err := h.others.checkSpelling(s.own[i].header); err != nil {
+		return malformed("header", err)
+	}
+	return s.members[i].checkHeader(h)
 }
 
 // verify checks a token whose issuer is one of m's, and whose header m accepts.

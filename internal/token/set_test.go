@@ -17,6 +17,8 @@ func TestSet(t *testing.T) {
 	first, second := strictVerifier(), strictVerifier()
 	second.Issuers, second.Types, second.RequiredClaims = []string{other}, []string{"JWT"}, nil
 	second.SubjectPrefix, second.MaxBytes = "", 1024
+	second.RejectedHeader = nil
+	first.MachineClaims = map[string][]string{"client_id_FIRST": {"machine"}}
 	var asked []string
 	keysOf := func(name string, keys ...crypto.PublicKey) token.Keys {
 		return keyFunc(func(context.Context, string, string, uint64) ([]crypto.PublicKey, uint64, error) {
@@ -50,6 +52,16 @@ func TestSet(t *testing.T) {
 		{"of the second without what the first requires", foreign.with("client_id", nil).signedBy("stranger"), 1, "", "second"},
 		{"too large for the second", foreign.with("x", string(long)).signedBy("stranger"), 1, reason.TooLarge, ""},
 		{"as large for the first", own.with("x", string(long)).sign(), 0, "", "first"},
+		{"of the second with a claim that the first spells in another way",
+			foreign.with("Client_ID_First", "x").signedBy("stranger"), 1, "", "second"},
+		{"of the second with a parameter that the first spells in another way",
+			foreign.withHeader("CAT", "x").signedBy("stranger"), 1, "", "second"},
+		{"of the first with a claim that it spells in another way", own.with("Client_ID_First", "x").sign(), 0, reason.Malformed, ""},
+		{"of the first with a parameter that it spells in another way", own.withHeader("CAT", "x").sign(), 0, reason.Malformed, ""},
+		{"of the second with a claim that it spells in another way",
+			foreign.with("CLIENT_ID", "x").signedBy("stranger"), 1, reason.Malformed, ""},
+		{"of the second in the spelling of the first",
+			foreign.with("client_id_FIRST", "x").signedBy("stranger"), 1, "", "second"},
 		{"of no provider", own.with("iss", "https://third.example").sign(), -1, reason.WrongIssuer, ""},
 		{"without an issuer", own.with("iss", nil).sign(), -1, reason.MissingClaim, ""},
 		{"malformed", "a.b.c", -1, reason.Malformed, ""},

@@ -218,7 +218,7 @@ func (s *signed) digest() []byte {
 const derOverhead = 9
 
 // asn1 returns the two halves of the signature (RFC 7518 §3.4) as an ECDSA-Sig-Value
-// (RFC 3279 §2.2.3), or nil if one of them is zero, which is no valid signature (FIPS
+// (RFC 3279 §2.2.3), or nil if one of them is zero, which is not a valid signature (FIPS
 // 186-5 §6.4.2). crypto/ecdsa reads that directly; from big.Int values it would first
 // write the same.
 func (s *signed) asn1() []byte {

@@ -25,6 +25,9 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
 )
 
+// name is the name of the provider, by which the functions of this package recognize its callers.
+const name = "Clerk"
+
 // OrganizationScope is the scope with which a user chooses an organization on
 // Clerk's consent page. The access token then contains the ID of the organization. A
 // requirement for an organization makes every client ask for it. A client that registers
@@ -56,8 +59,13 @@ type Config struct {
 	// needed for opaque access tokens ("oat_…"), which Clerk's Backend API verifies, and for
 	// [Membership]. Empty means the environment variable CLERK_SECRET_KEY. Without either,
 	// opaque tokens are rejected. Of several instances on one server, only one can accept
-	// opaque tokens, because they do not show which instance they are from.
+	// opaque tokens; set RejectOpaque for the others.
 	SecretKey Secret
+
+	// RejectOpaque rejects opaque access tokens although there is a secret key, which is then
+	// for [Membership] alone. Opaque tokens do not show which instance they are from, so all
+	// but one of several instances on one server need it.
+	RejectOpaque bool
 
 	// BackendAPIURL is the origin of the Backend API. Empty means the environment
 	// variable CLERK_API_URL, or else https://api.clerk.com.
@@ -69,7 +77,7 @@ type Config struct {
 	// whose aud names another server is rejected in both cases.
 	RequireAudience bool
 
-	// ScopesSupported are the scopes that the server tells clients to request. Empty
+	// ScopesSupported are the scopes that the server asks clients to request. Empty
 	// means profile and email, which every client has that registers without naming
 	// scopes. Clerk rejects requests for other scopes (invalid_scope). The scopes of
 	// [gatehouse.Config].Requirements, and [OrganizationScope] if one of them requires an
@@ -91,7 +99,7 @@ func FromEnv() gatehouse.Provider { return New(Config{}) }
 // "https://verb-noun-42.clerk.accounts.dev".
 func Provider(frontendAPIURL string) gatehouse.Provider {
 	if frontendAPIURL == "" {
-		return gatehouse.Provider{Name: "Clerk", Err: missing("FrontendAPIURL")}
+		return gatehouse.Provider{Name: name, Err: missing("FrontendAPIURL")}
 	}
 	return New(Config{FrontendAPIURL: frontendAPIURL})
 }
@@ -101,7 +109,7 @@ func Provider(frontendAPIURL string) gatehouse.Provider {
 func New(cfg Config) gatehouse.Provider {
 	settings, err := env.Load(".")
 	if err != nil {
-		return gatehouse.Provider{Name: "Clerk", Err: err}
+		return gatehouse.Provider{Name: name, Err: err}
 	}
 	return cfg.provider(settings)
 }
@@ -110,7 +118,7 @@ func (cfg Config) provider(settings *env.Env) gatehouse.Provider {
 	issuer, err := cfg.issuer(settings)
 	backend, backendErr := cfg.backend(settings, issuer)
 	p := gatehouse.Provider{
-		Name:    "Clerk",
+		Name:    name,
 		Issuer:  issuer,
 		JWKSURL: issuer + "/.well-known/jwks.json",
 		Err:     errors.Join(err, backendErr),
@@ -136,7 +144,10 @@ func (cfg Config) provider(settings *env.Env) gatehouse.Provider {
 		DangerouslySkipVerification: cfg.DangerouslySkipVerification,
 	}
 	if backend != nil {
-		p.Introspect, p.OpaquePrefixes, p.Backend = backend.introspect, []string{opaquePrefix}, backend
+		p.Backend = backend
+	}
+	if backend != nil && !cfg.RejectOpaque {
+		p.Introspect, p.OpaquePrefixes = backend.introspect, []string{opaquePrefix}
 		p.Hints = maps.Clone(hints)
 		p.Hints["opaque"] = `send the OAuth access token, which is a JWT or begins with "` + opaquePrefix + `"; ` +
 			`machine tokens ("mt_") and API keys ("ak_") of Clerk are not accepted`

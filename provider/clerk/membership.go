@@ -97,7 +97,7 @@ func (o *Org) size() int {
 // details, so that a tool can return it; they are in the log if the error is logged with
 // [log/slog].
 func Membership(ctx context.Context, req mcp.Request) (Org, error) {
-	id, ok := gatehouse.IdentityOf(req)
+	id, ok := identityOf(req)
 	if !ok {
 		return Org{}, ErrNotSignedIn
 	}

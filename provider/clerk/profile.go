@@ -60,7 +60,7 @@ type cachedProfile struct {
 // that expired less than the guard's leeway ago. See [TokenRejected] for an answer that makes
 // clients refresh their token.
 func Profile(ctx context.Context, req mcp.Request) (User, error) {
-	id, ok := gatehouse.IdentityOf(req)
+	id, ok := identityOf(req)
 	if !ok {
 		return User{}, ErrNotSignedIn
 	}

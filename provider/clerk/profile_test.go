@@ -118,6 +118,21 @@ func TestUserOf(t *testing.T) {
 	if !ok || user.ID == "" || user.Email != "" || user.Name != "" {
 		t.Errorf("UserOf = %+v, %v; want only the ID, as in Clerk's access tokens", user, ok)
 	}
+	// The caller of another provider is not a user of Clerk, and its token is sent nowhere.
+	other := clerk.Provider(in.Issuer())
+	other.Name = "Another provider"
+	if req, err = call(t, other, mint(t, in, accessToken("profile", "email"))); err != nil {
+		t.Fatal(err)
+	}
+	if user, ok := clerk.UserOf(req); ok || !cmp.Equal(user, clerk.User{}) {
+		t.Errorf("UserOf a caller of another provider = %+v, %v", user, ok)
+	}
+	if user, err := clerk.Profile(t.Context(), req); !errors.Is(err, clerk.ErrNotSignedIn) || !cmp.Equal(user, clerk.User{}) {
+		t.Errorf("Profile of a caller of another provider = %+v, %v, want ErrNotSignedIn", user, err)
+	}
+	if _, err := clerk.Membership(t.Context(), req); !errors.Is(err, clerk.ErrNotSignedIn) {
+		t.Errorf("Membership of a caller of another provider = %v, want ErrNotSignedIn", err)
+	}
 	for _, req := range []*mcp.CallToolRequest{{}, {Extra: &mcp.RequestExtra{}}, {Extra: &mcp.RequestExtra{TokenInfo: &auth.TokenInfo{UserID: "forged"}}}} {
 		if user, ok := clerk.UserOf(req); ok || !cmp.Equal(user, clerk.User{}) {
 			t.Errorf("UserOf without a guard = %+v, %v", user, ok)

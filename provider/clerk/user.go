@@ -36,13 +36,22 @@ type Org struct {
 
 // UserOf returns the user as the caller's access token describes it: the ID and what
 // else the token contains. ok is false if the request did not come through a guard,
-// as on stdio and in-memory transports.
+// as on stdio and in-memory transports, or if the caller signed in with another provider.
 func UserOf(req mcp.Request) (user User, ok bool) {
-	id, ok := gatehouse.IdentityOf(req)
+	id, ok := identityOf(req)
 	if !ok {
 		return User{}, false
 	}
 	return userOf(id), true
+}
+
+// identityOf returns the caller, if it signed in with Clerk.
+func identityOf(req mcp.Request) (id gatehouse.Identity, ok bool) {
+	id, ok = gatehouse.IdentityOf(req)
+	if !ok || id.Provider != name {
+		return gatehouse.Identity{}, false
+	}
+	return id, true
 }
 
 func userOf(id gatehouse.Identity) User {

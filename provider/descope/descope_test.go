@@ -72,6 +72,11 @@ func TestSettings(t *testing.T) {
 			wantErrs: []string{"is not a Discovery URL; copy the Discovery URL"},
 		},
 		{
+			name:     "origin with a slash",
+			config:   Config{DiscoveryURL: "https://api.descope.com/"},
+			wantErrs: []string{"is not a Discovery URL; copy the Discovery URL"},
+		},
+		{
 			name:     "without a server",
 			config:   Config{DiscoveryURL: "https://api.descope.com/v1/apps/agentic/" + projectExample},
 			wantErrs: []string{"does not name an MCP server"},

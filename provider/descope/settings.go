@@ -74,6 +74,9 @@ func parseDiscoveryURL(r *setting.Reader, v setting.Value) (s server, ok bool) {
 		r.Fault(v, "is the ID of a project", "write "+projectIDVariable+"="+v.Text+" and "+serverIDVariable)
 		return server{}, false
 	}
+	if strings.Contains(v.Text, "://") && !strings.Contains(v.Text, appsPath) {
+		return reject("is not a Discovery URL")
+	}
 	issuer, ok := wellknown.IssuerOf(v.Text)
 	if !ok {
 		issuer = r.NoSlash(v, baseExample+agenticPath+"P…/MS…")

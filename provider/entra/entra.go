@@ -39,7 +39,9 @@ const (
 
 	// issuerV2 and issuerV1 are the issuers of a tenant, by the version of the tokens.
 	issuerV2 = "https://login.microsoftonline.com/{tenantid}/v2.0"
-	issuerV1 = "https://sts.windows.net/{tenantid}/"
+	issuerV1 = issuerV1Host + "{tenantid}/"
+
+	issuerV1Host = "https://sts.windows.net/"
 
 	// PersonalAccounts is the tenant of personal Microsoft accounts.
 	PersonalAccounts = "9188040d-6c67-4c5b-b112-36a304b66dad"
@@ -132,6 +134,11 @@ func (cfg Config) provider(r *setting.Reader) gatehouse.Provider {
 			Roles:  []gatehouse.ClaimPath{{"roles"}},
 		},
 	}
+	if strings.HasPrefix(appIDURI, apiScheme) {
+		p.Risks = []string{fmt.Sprintf("the Application ID URI is %q: Entra ID rejects the sign-in of MCP clients, which send the URL of "+
+			"the server as the resource parameter (AADSTS9010010); make the URL the Application ID URI (App registrations → the "+
+			"server → Expose an API), and set %s to it", appIDURI, appIDURIVariable)}
+	}
 	if cfg.AcceptV1 {
 		p.TokenIssuers = []string{issuerV2, issuerV1}
 		p.Tokens.RequiredClaims = nil // azp or appid: complete checks that there is a client
@@ -159,6 +166,7 @@ const unscoped = "/"
 func complete(id *gatehouse.Identity) error {
 	var c struct {
 		TenantID      string `json:"tid"`
+		Version       string `json:"ver"`
 		SubjectFacets string `json:"xms_sub_fct"`
 	}
 	if err := id.Claims(&c); err != nil {
@@ -168,6 +176,8 @@ func complete(id *gatehouse.Identity) error {
 	switch {
 	case c.TenantID != "" && c.TenantID != tenant:
 		return fmt.Errorf("claim tid is %q, want the tenant of iss, %q", c.TenantID, tenant)
+	case strings.HasPrefix(id.Issuer, issuerV1Host) != (c.Version == "1.0"):
+		return fmt.Errorf("claim ver is %q, which is not the version of the tokens of iss", c.Version)
 	case id.ClientID == "":
 		return errors.New("claims azp and appid are missing, as in ID tokens")
 	}

@@ -217,6 +217,16 @@ func TestHintsAreForReasons(t *testing.T) {
 	}
 }
 
+// An Application ID URI with which Entra ID rejects the sign-in of MCP clients is named at start.
+func TestApplicationIDURIIsNamed(t *testing.T) {
+	for uri, want := range map[string]string{resource: "", "": "AADSTS9010010", "api://mcp": "AADSTS9010010"} {
+		p := with(func(c *Config) { c.AppIDURI = uri }).provider(setting.From(nil))
+		if got := strings.Join(p.Risks, "\n"); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("AppIDURI %q: got risks %q, want %q in them", uri, got, want)
+		}
+	}
+}
+
 // TestTokens checks the recorded tokens of the vendor, and those that look like them.
 func TestTokens(t *testing.T) {
 	for file, cfg := range map[string]Config{

@@ -20,6 +20,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -39,7 +40,7 @@ import (
 type Config struct {
 	_ [0]func()
 
-	// Issuer is the issuer identifier. An answer without iss is taken to be about a token of
+	// Issuer is the issuer identifier. An answer without iss is considered to be about a token of
 	// this issuer; one with another iss is rejected.
 	Issuer string
 
@@ -75,7 +76,7 @@ type Config struct {
 	Lifetime time.Duration
 
 	// InsecureHTTP accepts an Endpoint with plain http on another host than loopback, as in
-	// a private network of containers. Whoever can read that network gets the credentials
+	// a private network of containers. Anyone who can read that network gets the credentials
 	// of this server and the tokens of its users.
 	InsecureHTTP bool
 
@@ -87,11 +88,26 @@ type Config struct {
 // maxLifetime bounds Config.Lifetime.
 const maxLifetime = 30 * 24 * time.Hour
 
+// otherTokens are the claims with which issuers mark an answer about a token that is not an
+// access token: Ory Hydra (token_use), Keycloak (typ) and others (token_type).
+var otherTokens = map[string]map[string]string{
+	"token_use":  {"refresh_token": "refresh token", "refresh": "refresh token", "id_token": "ID token", "id": "ID token"},
+	"token_type": {"refresh_token": "refresh token", "id_token": "ID token"},
+	"typ":        {"Refresh": "refresh token", "Offline": "offline token", "ID": "ID token", "Logout": "logout token"},
+}
+
 // New returns a provider that introspects every access token of the issuer. scopesSupported
-// becomes [gatehouse.Provider.ScopesSupported].
+// becomes [gatehouse.Provider.ScopesSupported]. An answer is rejected if token_use, token_type
+// or typ says that it is about a refresh token or an ID token. If the endpoint describes such
+// tokens without a mark, add a rule that distinguishes them, such as RequiredValues.
 func New(cfg Config, scopesSupported ...string) gatehouse.Provider {
 	introspect, err := Func(cfg)
+	rejected := make(map[string]map[string]string, len(otherTokens))
+	for name, kinds := range otherTokens {
+		rejected[name] = maps.Clone(kinds)
+	}
 	return gatehouse.Provider{
+		Tokens:          gatehouse.TokenRules{RejectedClaims: rejected},
 		Name:            cfg.Issuer,
 		Issuer:          cfg.Issuer,
 		Introspect:      introspect,
@@ -106,7 +122,7 @@ func New(cfg Config, scopesSupported ...string) gatehouse.Provider {
 //
 // The claims are the answer of the endpoint as it is, with iss and exp if it lacks them; the
 // guard checks them by the rules of the provider. If the endpoint also answers about refresh
-// tokens, the rules must tell them from access tokens: {"token_use": {"access_token"}} in
+// tokens, the rules must distinguish them from access tokens: {"token_use": {"access_token"}} in
 // RequiredValues for Ory Hydra, for example.
 func Func(cfg Config) (func(ctx context.Context, token string) (json.RawMessage, error), error) {
 	if err := cfg.validate(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -294,6 +295,41 @@ func TestGuard(t *testing.T) {
 		info, err := guard.Verify(t.Context(), raw, nil)
 		if err != nil || info.UserID != s.URL+"|user_1" {
 			t.Errorf("%s: got %+v, %v", raw, info, err)
+		}
+	}
+	for i, test := range []struct {
+		member string
+		want   gatehouse.Reason
+	}{
+		{`"token_use":"access_token"`, ""},
+		{`"token_use":"refresh_token"`, "wrong_type"},
+		{`"token_type":"Bearer"`, ""},
+		{`"token_type":"refresh_token"`, "wrong_type"},
+		{`"typ":"Bearer"`, ""},
+		{`"typ":"Refresh"`, "wrong_type"},
+		{`"typ":"Offline"`, "wrong_type"},
+		{`"typ":"ID"`, "wrong_type"},
+		{`"sub":null`, "malformed"},
+		{`"aud":"https://other.example.com"`, "wrong_audience"},
+		{`"iss":"https://other.example.com"`, "wrong_issuer"},
+		{`"active":"true"`, "inactive"},
+		{`"active":1`, "inactive"},
+		{`"active":null`, "inactive"},
+		{`"cnf":{"jkt":"x"}`, "sender_constrained"},
+		{`"exp":1`, "expired"},
+	} {
+		name, _, _ := strings.Cut(test.member, ":")
+		members := []string{test.member}
+		for _, member := range []string{`"active":true`, `"sub":"user_1"`, `"client_id":"c"`, `"aud":"https://mcp.example.com/mcp"`, `"exp":4102444800`} {
+			if !strings.HasPrefix(member, name+":") {
+				members = append(members, member)
+			}
+		}
+		s.body = "{" + strings.Join(members, ",") + "}"
+		var rejected *gatehouse.TokenError
+		_, err := guard.Verify(t.Context(), fmt.Sprint("token-", i), nil)
+		if got := errors.As(err, &rejected); got != (test.want != "") || got && rejected.Reason != test.want || !got && err != nil {
+			t.Errorf("%s: got %v, want reason %q", test.member, err, test.want)
 		}
 	}
 	s.body = `{"active":false}`

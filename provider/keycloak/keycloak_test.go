@@ -43,6 +43,22 @@ func TestSettings(t *testing.T) {
 		},
 
 		{
+			name:       "host that begins with admin",
+			config:     Config{ServerURL: "https://admin.example.com/administration", Realm: "demo"},
+			wantIssuer: "https://admin.example.com/administration/realms/demo",
+		},
+
+		{
+			name:     "admin console below a path",
+			config:   Config{ServerURL: server + "/auth/admin/master/console/", Realm: "demo"},
+			wantErrs: []string{`is the address of the admin console; write "` + server + `/auth"`},
+		},
+		{
+			name:     "admin console without a slash",
+			config:   Config{ServerURL: server + "/admin", Realm: "demo"},
+			wantErrs: []string{`is the address of the admin console; write "` + server + `"`},
+		},
+		{
 			name: "nothing",
 			wantErrs: []string{
 				serverURLVariable + ` is missing; set it to the URL of Keycloak, like "https://sso.example.com"`,

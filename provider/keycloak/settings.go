@@ -16,11 +16,23 @@ func serverURL(r *setting.Reader, v setting.Value) string {
 		r.Fault(v, "is the URL of a realm", lines(before, after))
 		return ""
 	}
-	if before, _, ok := strings.Cut(v.Text, "/admin"); ok {
-		r.Fault(v, "is the address of the admin console", fmt.Sprintf("write %q", before))
-		return ""
+	if origin, path, ok := origin(v.Text); ok {
+		if before, _, ok := strings.Cut(path+"/", "/admin/"); ok {
+			r.Fault(v, "is the address of the admin console", fmt.Sprintf("write %q", origin+before))
+			return ""
+		}
 	}
 	return r.NoSlash(v, serverURLExample)
+}
+
+// origin splits a URL before its path.
+func origin(address string) (origin, path string, ok bool) {
+	scheme, rest, ok := strings.Cut(address, "://")
+	if !ok {
+		return "", "", false
+	}
+	host, path, _ := strings.Cut(rest, "/")
+	return scheme + "://" + host, "/" + path, true
 }
 
 // realmName returns the name of the realm that v is, or reports what to write instead.

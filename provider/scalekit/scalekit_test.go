@@ -85,7 +85,7 @@ func TestSettings(t *testing.T) {
 		{
 			name: "slash",
 			cfg:  Config{EnvironmentURL: environment + "/", ResourceID: resource},
-			want: `EnvironmentURL "https://acme.scalekit.dev/" has a path; write "https://acme.scalekit.dev"`,
+			want: `EnvironmentURL "https://acme.scalekit.dev/" ends with a slash, which is not part of it; write "https://acme.scalekit.dev"`,
 		},
 		{
 			name: "no scheme",

@@ -17,6 +17,7 @@ package supabase
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
@@ -115,6 +116,12 @@ func (cfg Config) provider(r *setting.Reader) gatehouse.Provider {
 	if p.SharedSecret != "" {
 		p.Tokens.Algorithms = nil // it is HS256 then
 		p.Risks = append(p.Risks, secretRisk)
+	}
+	for _, path := range cfg.Roles {
+		if len(path) > 0 && path[0] == "user_metadata" {
+			r.Fault(setting.Value{Name: "Roles", Text: strings.Join(path, " > ")}, "is in user_metadata, which users change themselves",
+				"write roles into app_metadata, and name them there")
+		}
 	}
 	return r.Finish(p)
 }

@@ -42,6 +42,16 @@ func TestSettings(t *testing.T) {
 			wantIssuer: urlExample + "/auth/v1",
 		},
 
+		{
+			name:       "roles of app_metadata",
+			config:     Config{ProjectID: projectExample, Roles: []gatehouse.ClaimPath{{"app_metadata", "roles"}}},
+			wantIssuer: urlExample + "/auth/v1",
+		},
+		{
+			name:     "roles of user_metadata",
+			config:   Config{ProjectID: projectExample, Roles: []gatehouse.ClaimPath{{"user_metadata", "roles"}}},
+			wantErrs: []string{`Roles "user_metadata > roles" is in user_metadata, which users change themselves; write roles into app_metadata`},
+		},
 		{name: "nothing", wantErrs: []string{projectIDVariable + " is missing; copy the ID of the project"}},
 		{
 			name:     "URL as the ID",

@@ -179,6 +179,7 @@ func (cfg Config) project(settings *setting.Reader) string {
 	v := settings.Require(fix, "ProjectID", cfg.ProjectID, projectVariable)
 	if v.Text != "" && !projectID.MatchString(v.Text) {
 		settings.Fault(v, "is not the ID of a project", fix)
+		return ""
 	}
 	return v.Text
 }

@@ -100,6 +100,18 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// A fault of the project is not also one of the scopes, which contain it.
+func TestFaultOfTheProjectIsReportedOnce(t *testing.T) {
+	t.Parallel()
+	_, err := gatehouse.New(gatehouse.Config{
+		Resource: "https://mcp.example.com/mcp",
+		Provider: Config{Domain: domain, ProjectID: "My project"}.provider(setting.From(nil)),
+	})
+	if err == nil || strings.Count(err.Error(), "gatehouse: ") != 1 {
+		t.Errorf("got %v, want one fault", err)
+	}
+}
+
 // checkFault checks the text of the fault in the settings of p.
 func checkFault(t *testing.T, p gatehouse.Provider, want string) {
 	t.Helper()

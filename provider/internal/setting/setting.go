@@ -177,7 +177,11 @@ func (r *Reader) Origin(v Value, example string) string {
 		return ""
 	}
 	if u, err := url.Parse(text); err == nil && u.Path != "" {
-		r.Fault(v, "has a path", fmt.Sprintf("write %q", u.Scheme+"://"+u.Host))
+		problem := "has a path"
+		if u.Path == "/" {
+			problem = "ends with a slash, which is not part of it"
+		}
+		r.Fault(v, problem, fmt.Sprintf("write %q", u.Scheme+"://"+u.Host))
 		return ""
 	}
 	return text

@@ -69,7 +69,7 @@ func TestFaults(t *testing.T) {
 		{"slash at the end", noSlash, "https://issuer.example.com/x/", `ends with a slash, which is not part of it; write "https://issuer.example.com/x"`},
 		{"origin", origin, "https://issuer.example.com", ""},
 		{"origin with a path", origin, "https://issuer.example.com/x", `has a path; write "https://issuer.example.com"`},
-		{"origin with a slash", origin, "https://issuer.example.com/", `has a path; write "https://issuer.example.com"`},
+		{"origin with a slash", origin, "https://issuer.example.com/", `ends with a slash, which is not part of it; write "https://issuer.example.com"`},
 	} {
 		r := setting.From(nil)
 		got := test.check(r, setting.Value{Text: test.text, Name: "Field"})
