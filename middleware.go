@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -51,14 +50,7 @@ func (g *Guard) authorizeMCP(ctx context.Context, method string, req mcp.Request
 	if len(ops) == 0 {
 		return nil
 	}
-	c := callerOf(req)
-	if c == nil && slices.ContainsFunc(ops, g.policy().apply) {
-		g.auditor.rejectMCP(ctx, method, ops, nil, reason.NoCredentials)
-		return &jsonrpc.Error{Code: codeForbidden, Message: infoOf(reason.NoCredentials).Phrase}
-	}
-	if rejection := g.policy().authorize(ctx, g.verifiedOf(c), ops...); rejection != nil {
-		g.counters.reject(rejection.Reason)
-		g.auditor.rejectMCP(ctx, method, ops, c, rejection.Reason)
+	if rejection := g.authorizeParsed(ctx, method, callerOf(req), ops); rejection != nil {
 		return &jsonrpc.Error{Code: codeForbidden, Message: infoOf(rejection.Reason).Phrase}
 	}
 	return nil
@@ -99,12 +91,8 @@ func operationsOf(req mcp.Request) []operation {
 // for. What lacks only a scope stays in the list, because otherwise a client would never
 // learn that it can ask for the scope.
 func (g *Guard) filterList(req mcp.Request, result mcp.Result) {
-	v := g.verifiedOf(callerOf(req))
-	p := g.policy()
-	hidden := func(method, name string) bool {
-		_, err := p.neededFor(v, operation{method, name})
-		return err != nil && !g.ShowLocked
-	}
+	c := callerOf(req)
+	hidden := func(method, name string) bool { return !g.lists(c, operation{method, name}) }
 	switch list := result.(type) {
 	case *mcp.ListToolsResult:
 		list.Tools = without(list.Tools, func(t *mcp.Tool) bool { return hidden(methodCallTool, t.Name) })
