@@ -55,10 +55,11 @@ func (g *Guard) Authorize(r *http.Request, ops ...Operation) error {
 		}
 		parsed = append(parsed, op.operation)
 	}
-	if len(parsed) == 0 {
-		return nil
+	method := "" // of a message whose operations no requirement can name
+	if len(parsed) > 0 {
+		method = parsed[0].method
 	}
-	if rejection := g.authorizeParsed(r.Context(), parsed[0].method, g.ownCaller(r), parsed); rejection != nil {
+	if rejection := g.authorizeParsed(r.Context(), method, g.ownCaller(r), parsed); rejection != nil {
 		return &publicError{infoOf(rejection.Reason).Phrase, cmp.Or(rejection.Err, errNoCaller)}
 	}
 	return nil
