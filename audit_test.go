@@ -503,14 +503,15 @@ func (failingHandler) Handle(context.Context, slog.Record) error {
 // A hook or handler that fails changes no decision and no answer.
 func TestAuditFailures(t *testing.T) {
 	is := newIssuer(t)
+	failing := failingHandler{slog.DiscardHandler} // which discards every level
 	panics := func(context.Context, gatehouse.AuditEvent) { panic("of the hook: " + auditKey) }
 	for name, test := range map[string]struct {
 		configure func(*gatehouse.Config)
 		want      string // in the line about the first failure
 	}{
-		"hook":            {func(cfg *gatehouse.Config) { cfg.Audit = panics }, "it panicked with a string"},
-		"handler":         {func(cfg *gatehouse.Config) { cfg.AuditLogger = slog.New(failingHandler{slog.DiscardHandler}) }, ""},
-		"handler, closed": {func(cfg *gatehouse.Config) { cfg.AuditLogger = slog.New(enabled{failingHandler{slog.DiscardHandler}}) }, "the disk is full"},
+		"hook":         {func(cfg *gatehouse.Config) { cfg.Audit = panics }, "it panicked with a string"},
+		"handler, off": {func(cfg *gatehouse.Config) { cfg.AuditLogger = slog.New(failing) }, ""},
+		"handler":      {func(cfg *gatehouse.Config) { cfg.AuditLogger = slog.New(enabled{failing}) }, "the disk is full"},
 	} {
 		var lines bytes.Buffer
 		guard := newGuard(t, is, test.configure, func(cfg *gatehouse.Config) {
@@ -534,8 +535,9 @@ func TestAuditFailures(t *testing.T) {
 		if test.want == "" {
 			failed, logged = 0, 0
 		}
-		if n := guard.Stats().AuditFailed; n != failed || strings.Count(lines.String(), "\n") != logged || !strings.Contains(lines.String(), test.want) {
-			t.Errorf("%s: got %d failed, want %d, and log %q, want one line with %q", name, n, failed, lines.String(), test.want)
+		got := lines.String()
+		if n := guard.Stats().AuditFailed; n != failed || strings.Count(got, "\n") != logged || !strings.Contains(got, test.want) {
+			t.Errorf("%s: got %d failed, want %d, and log %q, want one line with %q", name, n, failed, got, test.want)
 		}
 		if strings.Contains(lines.String(), auditKey) {
 			t.Errorf("%s: the log has the value of the panic: %s", name, lines.String())
@@ -564,14 +566,31 @@ func TestAuditOutcome(t *testing.T) {
 		ended   string
 		status  int
 	}{
-		"control":       {"POST", func(w http.ResponseWriter, _ *http.Request, _ run) { w.WriteHeader(202) }, "", 202},
-		"nothing sent":  {"POST", func(http.ResponseWriter, *http.Request, run) {}, "", 200},
-		"an error":      {"POST", func(w http.ResponseWriter, _ *http.Request, _ run) { http.Error(w, "no", 500) }, "", 500},
-		"denied":        {"POST", func(_ http.ResponseWriter, r *http.Request, run run) { deny(run); wait(r) }, "revoked", 401},
-		"denied, begun": {"POST", func(w http.ResponseWriter, r *http.Request, run run) { w.WriteHeader(200); deny(run); wait(r) }, "revoked", 200},
-		"the client":    {"POST", func(_ http.ResponseWriter, r *http.Request, run run) { run.cancel(); wait(r) }, "client", 200},
-		"a panic":       {"POST", func(http.ResponseWriter, *http.Request, run) { panic("of the handler") }, "panic", 0},
-		"shutdown":      {"GET", func(_ http.ResponseWriter, r *http.Request, run run) { run.guard.Shutdown(r.Context()); wait(r) }, "shutdown", 503},
+		"control":      {"POST", func(w http.ResponseWriter, _ *http.Request, _ run) { w.WriteHeader(202) }, "", 202},
+		"nothing sent": {"POST", func(http.ResponseWriter, *http.Request, run) {}, "", 200},
+		"an error":     {"POST", func(w http.ResponseWriter, _ *http.Request, _ run) { http.Error(w, "no", 500) }, "", 500},
+		"denied":       {"POST", func(_ http.ResponseWriter, r *http.Request, run run) { deny(run); wait(r) }, "revoked", 401},
+		"denied, begun": {
+			"POST",
+			func(w http.ResponseWriter, r *http.Request, run run) {
+				w.WriteHeader(200)
+				deny(run)
+				wait(r)
+			},
+			"revoked",
+			200,
+		},
+		"the client": {"POST", func(_ http.ResponseWriter, r *http.Request, run run) { run.cancel(); wait(r) }, "client", 200},
+		"a panic":    {"POST", func(http.ResponseWriter, *http.Request, run) { panic("of the handler") }, "panic", 0},
+		"shutdown": {
+			"GET",
+			func(_ http.ResponseWriter, r *http.Request, run run) {
+				run.guard.Shutdown(r.Context())
+				wait(r)
+			},
+			"shutdown",
+			503,
+		},
 		"shutdown, open": {"GET", func(w http.ResponseWriter, r *http.Request, run run) {
 			w.WriteHeader(200)
 			run.guard.Shutdown(r.Context())
@@ -711,14 +730,32 @@ func TestAuditSettings(t *testing.T) {
 		set  func(*gatehouse.Config)
 		want string // beginning of the fault; empty for none
 	}{
-		"none":                     {func(*gatehouse.Config) {}, ""},
-		"logger":                   {func(c *gatehouse.Config) { c.AuditLogger = logger }, ""},
-		"key":                      {func(c *gatehouse.Config) { c.AuditLogger, c.AuditKey = logger, gatehouse.AuditKey(auditKey[:32]) }, ""},
-		"short key":                {func(c *gatehouse.Config) { c.AuditLogger, c.AuditKey = logger, gatehouse.AuditKey(auditKey[:31]) }, "AuditKey has 31 bytes, want at least 32; set it"},
-		"key without an audit":     {func(c *gatehouse.Config) { c.AuditKey = gatehouse.AuditKey(auditKey) }, "AuditKey has no effect, because there is no audit; set Audit"},
-		"clear":                    {func(c *gatehouse.Config) { c.AuditLogger, c.AuditSubjects = logger, gatehouse.AuditSubjectsClear }, ""},
-		"clear without an audit":   {func(c *gatehouse.Config) { c.AuditSubjects = gatehouse.AuditSubjectsClear }, "AuditSubjects has no effect, because there is no audit; set Audit"},
-		"another way of a subject": {func(c *gatehouse.Config) { c.AuditLogger, c.AuditSubjects = logger, 2 }, `AuditSubjects "2" is not a way to name the caller; use`},
+		"none":   {func(*gatehouse.Config) {}, ""},
+		"logger": {func(c *gatehouse.Config) { c.AuditLogger = logger }, ""},
+		"key": {
+			func(c *gatehouse.Config) { c.AuditLogger, c.AuditKey = logger, gatehouse.AuditKey(auditKey[:32]) },
+			"",
+		},
+		"short key": {
+			func(c *gatehouse.Config) { c.AuditLogger, c.AuditKey = logger, gatehouse.AuditKey(auditKey[:31]) },
+			"AuditKey has 31 bytes, want at least 32; set it",
+		},
+		"key without an audit": {
+			func(c *gatehouse.Config) { c.AuditKey = gatehouse.AuditKey(auditKey) },
+			"AuditKey has no effect, because there is no audit; set Audit",
+		},
+		"clear": {
+			func(c *gatehouse.Config) { c.AuditLogger, c.AuditSubjects = logger, gatehouse.AuditSubjectsClear },
+			"",
+		},
+		"clear without an audit": {
+			func(c *gatehouse.Config) { c.AuditSubjects = gatehouse.AuditSubjectsClear },
+			"AuditSubjects has no effect, because there is no audit; set Audit",
+		},
+		"another way of a subject": {
+			func(c *gatehouse.Config) { c.AuditLogger, c.AuditSubjects = logger, 2 },
+			`AuditSubjects "2" is not a way to name the caller; use`,
+		},
 	} {
 		cfg := gatehouse.Config{Resource: resource, Provider: gatehouse.OIDC("https://issuer.example.com")}
 		test.set(&cfg)
@@ -784,7 +821,7 @@ func TestSubjectHash(t *testing.T) {
 		}
 		hashes[hash] = strings.Join(pair[:], "|")
 	}
-	if key.SubjectHash("a", "b") != key.SubjectHash("a", "b") {
+	if again := key.SubjectHash("a", "bc"); hashes[again] != "a|bc" {
 		t.Error("the hash of one caller differs between two calls")
 	}
 }
