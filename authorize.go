@@ -159,21 +159,25 @@ func (r *Require) callCheck(ctx context.Context, id Identity) (err error) {
 
 // authorize is check 8: it returns a rejection if c lacks something for the operations in
 // the body. Headers that name the method are not used: servers compare them with the body
-// in the newest MCP revision only.
+// in the newest MCP revision only. The body counts with every HTTP method, because a handler
+// may read it although MCP sends messages with POST only.
 func (g *Guard) authorize(r *http.Request, c *caller) *Rejection {
 	reqs := &g.policy().requirements
-	if r.Method != http.MethodPost || r.Body == nil || r.Body == http.NoBody {
-		return reqs.authorize(r.Context(), &c.verified)
-	}
 	body, rejection := readBody(r, c)
 	if rejection != nil {
 		return rejection
+	}
+	if r.Body == nil || r.Body == http.NoBody || len(body) == 0 && r.Method != http.MethodPost {
+		return reqs.authorize(r.Context(), &c.verified)
 	}
 	if reqs.none() {
 		if isBatch(body) && errors.Is(checkBatchLength(body), errTooManyOperations) {
 			return &Rejection{Reason: reason.BodyTooLarge, Err: errTooManyOperations, Identity: c.identity}
 		}
 		return reqs.authorize(r.Context(), &c.verified)
+	}
+	if err := checkEncoding(r.Header); err != nil {
+		return &Rejection{Reason: reason.BodyMalformed, Err: err, Identity: c.identity}
 	}
 	ops, err := operations(body)
 	if errors.Is(err, errTooManyOperations) {

@@ -136,7 +136,9 @@ func (p ClaimPath) list(claims map[string]string) ([]string, error) {
 		items = []string{text}
 	case '{':
 		err = strictjson.Walk(value, func(m strictjson.Member) error {
-			items = append(items, strings.Clone(m.Name))
+			if m.Value != "false" && m.Value != "null" {
+				items = append(items, strings.Clone(m.Name))
+			}
 			return nil
 		})
 	default:

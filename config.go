@@ -229,6 +229,8 @@ type settings struct {
 func (cfg Config) validate() (*settings, error) {
 	var f faults
 	s := &settings{Config: cfg}
+	s.Default = cfg.Default.clone()
+	s.RequiredScopes = slices.Clone(cfg.RequiredScopes)
 
 	if cfg.Resource == "" {
 		f.add("Resource", "", "is missing", `set it to the public URL of the MCP endpoint, like "https://mcp.example.com/mcp"`)

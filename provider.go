@@ -256,7 +256,8 @@ type ClaimNames struct {
 // ClaimPath is the name of a claim, or the names on the way to a member in a claim, from the
 // outside in: {"realm_access", "roles"}. A name is not split: "cognito:groups" and
 // "https://example.com/roles" are one each. The value of a list may be a string, an array
-// of strings, or an object, whose member names are the items. Every other value rejects the
+// of strings, or an object, whose member names are the items, without members that are false or
+// null. Every other value rejects the
 // token with the reason unusable_claims; null and no value mean that there are none.
 type ClaimPath []string
 

@@ -214,6 +214,7 @@ func TestClaimPaths(t *testing.T) {
 		{name: "URL", claim: "https://example.com/roles", value: []string{"a"}, roles: "a"},
 		{name: "one text", claim: "cognito:groups", value: "a b", roles: "a b"},
 		{name: "object", claim: "urn:zitadel:iam:org:project:roles", value: object{"a": object{"1": "x"}}, roles: "a"},
+		{name: "object with a false", claim: "cognito:groups", value: object{"a": false, "b": true, "c": nil}, roles: "b"},
 		{name: "permissions", claim: "permissions", value: []string{"p"}, permissions: "p"},
 		{name: "organization", claim: "org", value: object{"id": "o1", "name": "Org"}, orgs: "o1 Org"},
 		{name: "name without organization", claim: "org", value: object{"name": "Org"}},
