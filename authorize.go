@@ -110,7 +110,7 @@ func (reqs *requirements) authorize(ctx context.Context, v *verified, ops ...ope
 // something that a scope would not provide.
 func (reqs *requirements) neededFor(v *verified, op operation) ([]string, error) {
 	all := reqs.of(op)
-	if len(all) == 0 && reqs.denyUndeclared && op.isNamed() {
+	if len(all) == 0 && reqs.denyUndeclared && op.isCovered() {
 		return nil, fmt.Errorf("%s %s has no requirement, and Config.DenyUndeclared is set", op.method, quote.String(op.name))
 	}
 	var needed []string

@@ -32,7 +32,7 @@ func (g *Guard) Middleware() mcp.Middleware {
 			if g.policy().none() {
 				return next(ctx, method, req)
 			}
-			if err := g.authorizeMCP(ctx, req); err != nil {
+			if err := g.authorizeMCP(ctx, method, req); err != nil {
 				return nil, err
 			}
 			result, err := next(ctx, method, req)
@@ -46,8 +46,11 @@ func (g *Guard) Middleware() mcp.Middleware {
 }
 
 // authorizeMCP is check 8 on a request that the MCP server parsed.
-func (g *Guard) authorizeMCP(ctx context.Context, req mcp.Request) error {
+func (g *Guard) authorizeMCP(ctx context.Context, method string, req mcp.Request) error {
 	ops := operationsOf(req)
+	if op := (operation{method: method}); len(ops) == 0 && g.policy().apply(op) {
+		ops = append(ops, op)
+	}
 	if len(ops) == 0 {
 		return nil
 	}

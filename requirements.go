@@ -116,7 +116,7 @@ func (reqs *requirements) none() bool {
 
 // of returns the requirements for op: those that name it, or else the default.
 func (reqs *requirements) of(op operation) []Requirement {
-	if named := reqs.naming(op); len(named) > 0 || !op.isNamed() {
+	if named := reqs.naming(op); len(named) > 0 || !op.isCovered() {
 		return named
 	}
 	return reqs.undeclared
@@ -179,7 +179,7 @@ func broaderScopes(implied map[string][]string) map[string][]string {
 // apply reports whether op needs a caller: whether there is a requirement for it, or it is
 // rejected because there is none.
 func (reqs *requirements) apply(op operation) bool {
-	return len(reqs.of(op)) > 0 || reqs.denyUndeclared && op.isNamed()
+	return len(reqs.of(op)) > 0 || reqs.denyUndeclared && op.isCovered()
 }
 
 // hasScope reports whether the token has the scope or one that implies it.
