@@ -72,7 +72,8 @@ var layers = map[string]int{
 	"cmd/gatehouse/internal/signin":      10,
 	"cmd/gatehouse":                      11,
 
-	"conformance": 10, // tests only
+	"conformance":        10, // tests only
+	"conformance/bypass": 10, // tests only
 
 	"examples/auth0":        10,
 	"examples/betterauth":   10,

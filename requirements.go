@@ -128,12 +128,23 @@ func (reqs *requirements) naming(op operation) []Requirement {
 		return reqs.byOperation[op]
 	}
 	var out []Requirement
+	var forms []string // of the text of a template, to which those of overlapping templates apply
+	if reqs.isTemplate(op.name) {
+		forms, _ = uriForms(op.name, true)
+	}
 	for i := range reqs.resources {
-		if reqs.resources[i].matches(op.name) {
+		if r := &reqs.resources[i]; r.matches(op.name) || forms != nil && r.reachedBy(forms) {
 			out = append(out, reqs.resources[i].Requirement)
 		}
 	}
 	return out
+}
+
+// isTemplate reports whether text is the text of a template that a requirement names, as in
+// completions.
+func (reqs *requirements) isTemplate(text string) bool {
+	return strings.IndexByte(text, '{') >= 0 &&
+		slices.ContainsFunc(reqs.resources, func(r resourceRequirement) bool { return r.ResourceTemplate == text })
 }
 
 // checkSpelling returns an error if op names a resource in a spelling that may reach
@@ -143,7 +154,7 @@ func (reqs *requirements) checkSpelling(ops []operation) error {
 		return nil
 	}
 	for _, op := range ops {
-		if op.method != methodReadResource {
+		if op.method != methodReadResource || reqs.isTemplate(op.name) {
 			continue
 		}
 		forms, ok := uriForms(op.name, true)
