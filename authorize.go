@@ -13,6 +13,8 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
+var errNoOrganization = errors.New("requires an active organization")
+
 // missingPermission returns an error if id is of the wrong kind, or lacks a role, a permission
 // or an organization. A missing organization is not an error if the client can ask for the
 // scope with which a user chooses one.
@@ -22,7 +24,7 @@ func (r *Require) missingPermission(id *Identity, organizationScope string) erro
 	}
 	canAsk := organizationScope != "" && !id.HasScope(organizationScope)
 	if r.Organization && id.Organization.ID == "" && !canAsk {
-		return errors.New("requires an active organization")
+		return errNoOrganization
 	}
 	for _, role := range r.Roles {
 		if !slices.Contains(id.Roles, role) && id.Organization.Role != role {
@@ -96,7 +98,11 @@ func (reqs *requirements) authorize(ctx context.Context, v *verified, ops ...ope
 	for _, op := range ops {
 		scopes, err := reqs.neededFor(v, op)
 		if err != nil {
-			return &Rejection{Reason: reason.InsufficientPermission, Err: err, Identity: *id}
+			why := reason.InsufficientPermission
+			if errors.Is(err, errNoOrganization) {
+				why = reason.NoOrganization
+			}
+			return &Rejection{Reason: why, Err: err, Identity: *id}
 		}
 		needed = union(needed, scopes)
 	}
