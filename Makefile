@@ -2,7 +2,7 @@ GO ?= go
 FUZZTIME ?= 30s
 
 help: ## list the targets
-	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 test: ## the tests of both modules, which need nothing set up
 	$(GO) test work
 race: ## the same, under the race detector and in random order
@@ -10,6 +10,7 @@ race: ## the same, under the race detector and in random order
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
 	$(GO) vet work
+	$(GO) vet -tags e2e,official,providers,sources work
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./... ./cmd/gatehouse/...
 vuln: ## known vulnerabilities; needs vuln.go.dev
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@latest ./... ./cmd/gatehouse/...
@@ -27,6 +28,8 @@ e2e: ## real clients over real sockets; needs Node 20, Python 3.11 and Chromium,
 	$(GO) test -tags e2e -count=1 -timeout 20m ./e2e/...
 providers: ## real authorization servers, signed into; needs Java 17, Maven, Node 20 and Python 3.11, installs the rest
 	$(GO) test -tags providers -count=1 -timeout 40m ./e2e/providers/...
+providers-sources: ## the same and servers that are built from a Git clone: Hydra v26, Dex, Supabase Auth; needs Git and PostgreSQL too
+	$(GO) test -tags providers,sources -count=1 -timeout 60m ./e2e/providers/...
 official: ## the official MCP conformance suite against a guarded server; needs npm
 	$(GO) test -tags official -count=1 -timeout 15m ./conformance/official/...
 golden: ## rewrite generated documentation and golden files
@@ -34,4 +37,4 @@ golden: ## rewrite generated documentation and golden files
 tidy: ## go mod tidy in every module
 	scripts/tidy
 
-.PHONY: help test race lint vuln fuzz bench bench-packages bench-upstream oracles e2e providers official golden tidy
+.PHONY: help test race lint vuln fuzz bench bench-packages bench-upstream oracles e2e providers providers-sources official golden tidy

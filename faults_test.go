@@ -10,11 +10,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
+	"github.com/gatehouse-mcp/gatehouse/internal/testlog"
 	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
 )
 
@@ -169,6 +171,40 @@ func TestIssuerWithAnotherName(t *testing.T) {
 	}
 }
 
+// Most issuers have only one of the two metadata documents. That is not worth a warning, and
+// an issuer with neither of them is.
+func TestOneMetadataDocumentIsEnough(t *testing.T) {
+	const both, none = "openid-configuration oauth-authorization-server", ""
+	for _, published := range []string{both, "openid-configuration", "oauth-authorization-server", none} {
+		var url string
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			name, metadata := strings.CutPrefix(r.URL.Path, "/.well-known/")
+			switch {
+			case !metadata:
+				io.WriteString(w, testissuer.JWKS(testissuer.NewKey(keyID)))
+			case slices.Contains(strings.Fields(published), name):
+				io.WriteString(w, `{"issuer":"`+url+`","jwks_uri":"`+url+`/keys"}`)
+			default:
+				http.NotFound(w, r)
+			}
+		}))
+		url = server.URL
+		var log testlog.Buffer
+		guard := newGuard(t, newIssuer(t), func(cfg *gatehouse.Config) {
+			cfg.Provider = gatehouse.OIDC(url)
+			cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		})
+		err := guard.Ready(t.Context())
+		for _, path := range []string{"oauth-authorization-server", "openid-configuration"} {
+			send(guard.MetadataHandler(), request{method: "GET", target: "/.well-known/" + path})
+		}
+		if warned := strings.Contains(log.String(), "level=WARN"); (err != nil) != (published == none) || warned != (published == none) {
+			t.Errorf("issuer that publishes %q: Ready: %v; log:\n%s", published, err, log.String())
+		}
+		server.Close()
+	}
+}
+
 // The hint about a type fits a provider that writes JWT into its access tokens.
 func TestHintsFitTheProvider(t *testing.T) {
 	is := newIssuer(t)
@@ -190,6 +226,37 @@ func TestHintsFitTheProvider(t *testing.T) {
 			cfg.OnReject = func(_ *http.Request, r gatehouse.Rejection) { got = r }
 		}).Wrap(behind)
 		send(handler, request{header: bearer(is.token(resource, testissuer.Header("typ", test.typ)))})
+		if got.Reason != "wrong_type" || !strings.HasPrefix(got.Hint, test.want) {
+			t.Errorf("%s: got %s and hint %q, want %q", test.name, got.Reason, got.Hint, test.want)
+		}
+	}
+}
+
+// A token that a rule marks as one of another kind has nothing to do with TokenRules.Types.
+func TestHintsAboutMarkedTokens(t *testing.T) {
+	is := newIssuer(t)
+	const marked = "have the client send its access token: this token is marked as "
+	const control = `typ is "JWT"; if your provider writes access tokens like that, set TokenRules.Types`
+	for _, test := range []struct {
+		name string
+		mint testissuer.Change
+		want string
+	}{
+		{"control: typ", testissuer.Header("typ", "JWT"), control},
+		{"a claim", testissuer.Claim("nonce", "n"), marked + `"ID token"`},
+		{"a claim that is also a header parameter", testissuer.Claim("typ", "Refresh"), marked + `"refresh token"`},
+		{"a header parameter", testissuer.Header("cat", "session"), marked + `"session token"`},
+	} {
+		var got gatehouse.Rejection
+		handler := newGuard(t, is, func(cfg *gatehouse.Config) {
+			cfg.Provider.Tokens.RejectedHeader = map[string]map[string]string{"cat": {"session": "session token"}}
+			cfg.Provider.Tokens.RejectedClaims = map[string]map[string]string{
+				"nonce": {"": "ID token"},
+				"typ":   {"Refresh": "refresh token"},
+			}
+			cfg.OnReject = func(_ *http.Request, r gatehouse.Rejection) { got = r }
+		}).Wrap(behind)
+		send(handler, request{header: bearer(is.token(resource, test.mint))})
 		if got.Reason != "wrong_type" || !strings.HasPrefix(got.Hint, test.want) {
 			t.Errorf("%s: got %s and hint %q, want %q", test.name, got.Reason, got.Hint, test.want)
 		}

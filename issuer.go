@@ -137,12 +137,24 @@ func (i *issuer) close() {
 func (i *issuer) openDocuments() error {
 	as, err1 := wellknown.AuthorizationServer(i.Issuer)
 	oidc, err2 := wellknown.OpenIDConfiguration(i.Issuer)
-	i.documents = documents{authorizationServer: i.openDocument(as), openIDConfiguration: i.openDocument(oidc)}
+	d := &i.documents
+	*d = documents{
+		authorizationServer: i.openDocument(as, func() *remote.Document { return d.openIDConfiguration }),
+		openIDConfiguration: i.openDocument(oidc, func() *remote.Document { return d.authorizationServer }),
+	}
 	return errors.Join(err1, err2)
 }
 
-func (i *issuer) openDocument(url string) *remote.Document {
-	return remote.New(remote.Config{URL: url, Client: i.settings.HTTPClient, Logger: i.settings.Logger, Accept: i.checkIssuer})
+// openDocument returns the document at the URL. Most issuers have only one of the two
+// documents; other returns the other one.
+func (i *issuer) openDocument(url string, other func() *remote.Document) *remote.Document {
+	return remote.New(remote.Config{
+		URL:    url,
+		Client: i.settings.HTTPClient,
+		Logger: i.settings.Logger,
+		Accept: i.checkIssuer,
+		Other:  other,
+	})
 }
 
 // checkIssuer rejects a document of another issuer (RFC 8414 §3.3).

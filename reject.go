@@ -159,10 +159,23 @@ func (g *Guard) hint(info ReasonInfo, rejection Rejection) string {
 	if hint := g.issuerOf(rejection).Hints[info.Reason]; hint != "" {
 		return hint
 	}
-	if rejected := (*TokenError)(nil); info.Reason == reason.WrongType && errors.As(rejection.Err, &rejected) && rejected.Claim == "typ" {
+	rejected := (*TokenError)(nil)
+	switch {
+	case info.Reason != reason.WrongType || !errors.As(rejection.Err, &rejected):
+		return info.Do
+	case rejected.kind != "":
+		return kindHint(rejected.kind)
+	case rejected.Claim == "typ":
 		return typeHint(rejected.Got)
 	}
 	return info.Do
+}
+
+// kindHint is the hint about a token that TokenRules.RejectedHeader or
+// TokenRules.RejectedClaims marks as one of another kind. The kind is in words.
+func kindHint(kind string) string {
+	return "have the client send its access token: this token is marked as " + quote.String(kind) +
+		"; if your provider marks access tokens like that, change RejectedHeader or RejectedClaims of TokenRules"
 }
 
 // typeHint is the hint about a token whose header parameter typ is not accepted. Only the

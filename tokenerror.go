@@ -9,6 +9,7 @@ type TokenError struct {
 	Claim  string // claim or header parameter; empty if the reason is not about one
 	Got    string // its value, shortened; empty if the value is secret or there is none
 	Want   string // the expected value; may be empty
+	kind   string // in words, if TokenRules.RejectedHeader or RejectedClaims marked the token
 	err    error
 }
 

@@ -277,7 +277,14 @@ func rejectionOf(err error, from *issuer) *Rejection {
 	return &Rejection{
 		from:   from,
 		Reason: fault.Reason,
-		Err:    &TokenError{Reason: fault.Reason, Claim: fault.Claim, Got: fault.Got, Want: fault.Want, err: err},
+		Err: &TokenError{
+			Reason: fault.Reason,
+			Claim:  fault.Claim,
+			Got:    fault.Got,
+			Want:   fault.Want,
+			kind:   fault.Kind,
+			err:    err,
+		},
 	}
 }
 

@@ -1458,6 +1458,12 @@ func TestCallTokenResponses(t *testing.T) {
 			body:        `{"access_token":"t","token_type":"DPoP"}`,
 			wantErr:     `but token_type is "DPoP", want "Bearer"`,
 		},
+		{
+			name:        "refresh token that is not a string",
+			contentType: "application/json",
+			body:        `{"access_token":"t","token_type":"Bearer","refresh_token":{}}`,
+			wantErr:     "but the refresh token is an object, want a string",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -196,8 +196,9 @@ var infos = []Info{
 		Status: http.StatusUnauthorized,
 		Code:   CodeInvalidToken,
 		Phrase: "this kind of token is not accepted",
-		When:   "typ or another header parameter marks a different kind of token, such as an ID token or a session token",
-		Do:     "compare typ in the detail with what the provider writes into access tokens, and set TokenRules.Types; otherwise have the client send its access token",
+		When:   "typ, another header parameter or a claim marks a different kind of token, such as an ID token or a session token",
+		Do: "have the client send its access token; if your provider writes access tokens like that, correct TokenRules: Types if the " +
+			"detail has the token's typ, and otherwise RejectedHeader or RejectedClaims",
 	},
 	{
 		Reason: WrongIssuer,

@@ -67,6 +67,11 @@ type Config struct {
 	// only the access control of its folder protects it.
 	File string
 
+	// Other, if set, returns the document that an issuer can publish in place of this one.
+	// An issuer needs only one of the two: status 404 of this one is logged at Debug, unless
+	// the other does not exist either. Each of the two must name the other.
+	Other func() *Document
+
 	// Logger receives one line when the document becomes unavailable and one when it
 	// is available again. Nil discards them. An error of Accept or Locate with a method
 	// Logged() bool that returns true is logged at Debug only.
@@ -95,6 +100,7 @@ type Document struct {
 	firstUse   sync.Once
 
 	current atomic.Pointer[Copy]
+	absent  atomic.Bool   // whether the newest fetch ended with status 404
 	started atomic.Uint64 // fetches; the number of the newest
 
 	// From its first use until Close, a document has either a running fetch or a

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 )
@@ -117,6 +118,7 @@ func (d *Document) succeed(f *runningFetch, c Copy, refreshAfter time.Duration) 
 		d.log.Info("document is available again", "failures", d.failuresInSeries)
 	}
 	d.current.Store(&c)
+	d.absent.Store(false)
 	d.lastErr, d.failuresInSeries = nil, 0
 	d.endFetch(f, d.cfg.MinInterval, refreshAfter)
 	f.copy = c
@@ -126,6 +128,7 @@ func (d *Document) succeed(f *runningFetch, c Copy, refreshAfter time.Duration) 
 func (d *Document) fail(f *runningFetch, err *FetchError) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.absent.Store(err.Class == NotFound) // before logFailure reads that of the other document
 	d.logFailure(err)
 	d.lastErr = err
 	d.failuresInSeries++
@@ -136,15 +139,18 @@ func (d *Document) fail(f *runningFetch, err *FetchError) {
 	close(f.done)
 }
 
-// logFailure logs at Warn when the failure class changes, and at Debug otherwise or if the
-// error says that it is logged already.
+// logFailure logs at Warn when the failure class changes. It logs at Debug otherwise, if the
+// error says that it is logged already, or if the issuer need not have the document.
 func (d *Document) logFailure(err *FetchError) {
-	log := d.log.Debug
 	var logged interface{ Logged() bool }
-	if (d.lastErr == nil || d.lastErr.Class != err.Class) && !(errors.As(err.Err, &logged) && logged.Logged()) {
-		log = d.log.Warn
+	level := slog.LevelWarn
+	switch {
+	case d.lastErr != nil && d.lastErr.Class == err.Class,
+		errors.As(err.Err, &logged) && logged.Logged(),
+		err.Class == NotFound && d.cfg.Other != nil && !d.cfg.Other().absent.Load():
+		level = slog.LevelDebug
 	}
-	log("document is unavailable", "class", err.Class, "error", err)
+	d.log.Log(d.ctx, level, "document is unavailable", "class", err.Class, "error", err)
 }
 
 // endFetch ends f. The next fetch may begin once interval has passed since f began,

@@ -13,6 +13,7 @@ type Error struct {
 	Claim  string // the claim or header parameter at fault; empty if it is the token as a whole
 	Got    string // the token's value, as text for people: quoted and shortened by package quote
 	Want   string // the accepted values, as text for people
+	Kind   string // the kind of token in words, if Rules.RejectedHeader or Rules.RejectedClaims marked it
 	Err    error  // more detail, or nil
 }
 

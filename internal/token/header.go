@@ -96,7 +96,7 @@ func (v *Verifier) checkHeader(h *header) error {
 	case err != nil:
 		return err
 	case kind != "":
-		return &Error{Reason: reason.WrongType, Claim: "typ", Got: quote.String(kind), Want: quote.String("access token")}
+		return &Error{Reason: reason.WrongType, Claim: "typ", Got: quote.String(kind), Want: quote.String("access token"), Kind: kind}
 	case !r.acceptsType(h.typ):
 		return &Error{Reason: reason.WrongType, Claim: "typ", Got: quote.String(h.typ), Want: quote.OneOf(r.Types)}
 	}

@@ -350,7 +350,13 @@ func (r *Rules) checkRejected(c *claims) error {
 	for _, m := range c.others {
 		for value, kind := range r.RejectedClaims[m.name] {
 			if marks(m.value, value) {
-				return &Error{Reason: reason.WrongType, Claim: m.name, Got: quote.String(kind), Want: quote.String("access token")}
+				return &Error{
+					Reason: reason.WrongType,
+					Claim:  m.name,
+					Got:    quote.String(kind),
+					Want:   quote.String("access token"),
+					Kind:   kind,
+				}
 			}
 		}
 	}

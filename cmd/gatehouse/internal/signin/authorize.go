@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 
@@ -48,6 +49,21 @@ func (c *Client) fetchCode(ctx context.Context, a *attempt, authURL string) (*au
 	c.ui.Step("got the authorization code")
 	c.ui.Begin("exchanging the code for a token")
 	return &auth.AuthorizationResult{Code: string(response.code), State: response.state, Iss: response.iss}, nil
+}
+
+// withScopesInOrder returns an authorization URL with its scopes in the order of inOrder.
+// The go-sdk collects them in a map, so that their order changes from run to run.
+func withScopesInOrder(authURL string, wanted []string) string {
+	endpoint, query, _ := strings.Cut(authURL, "?")
+	pairs := strings.Split(query, "&")
+	for i, pair := range pairs {
+		value, ok := strings.CutPrefix(pair, "scope=")
+		scope, err := url.QueryUnescape(value)
+		if ok && err == nil {
+			pairs[i] = "scope=" + url.QueryEscape(strings.Join(inOrder(strings.Fields(scope), wanted), " "))
+		}
+	}
+	return endpoint + "?" + strings.Join(pairs, "&")
 }
 
 // checkClient returns errUnknownClient if the authorization server does not know the

@@ -303,7 +303,7 @@ func (c *Client) signInOnce(ctx context.Context, a *attempt) error {
 		PreregisteredClient: credentials,
 		RedirectURL:         a.callback.redirectURI,
 		AuthorizationCodeFetcher: func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
-			return c.fetchCode(ctx, a, args.URL)
+			return c.fetchCode(ctx, a, withScopesInOrder(args.URL, wanted))
 		},
 		ScopeFilter:         func([]string) []string { return wanted },
 		RequestRefreshToken: true,
@@ -313,7 +313,7 @@ func (c *Client) signInOnce(ctx context.Context, a *attempt) error {
 		NewTokenSource: func(_ context.Context, config *oauth2.Config, token *oauth2.Token) (oauth2.TokenSource, error) {
 			saved.TokenEndpoint = config.Endpoint.TokenURL
 			saved.TokenEndpointStyle = int(config.Endpoint.AuthStyle)
-			saved.Tokens = newTokens(token, strings.Join(config.Scopes, " "))
+			saved.Tokens = newTokens(token, strings.Join(inOrder(config.Scopes, wanted), " "))
 			source = c.newTokenSource(saved)
 			return source, nil
 		},

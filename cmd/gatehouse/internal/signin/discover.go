@@ -60,7 +60,7 @@ func (c *Client) serverMetadata(ctx context.Context, issuer string) (*oauthex.Au
 	var asked []string
 	for _, metadataURL := range wellknown.Candidates(issuer) {
 		asked = append(asked, metadataURL)
-		metadata, err := oauthex.GetAuthServerMeta(ctx, metadataURL, issuer, c.http)
+		metadata, err := oauthex.GetAuthServerMeta(ctx, metadataURL, issuer, serverDocument.client(c.http))
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -125,7 +125,8 @@ func (c *Client) resourceMetadata(ctx context.Context, challengeURL string) (*oa
 		if candidate.metadataURL == "" {
 			continue
 		}
-		metadata, err := oauthex.GetProtectedResourceMetadata(ctx, candidate.metadataURL, candidate.resource, c.http)
+		metadata, err := oauthex.GetProtectedResourceMetadata(
+			ctx, candidate.metadataURL, candidate.resource, resourceDocument.client(c.http))
 		if err == nil {
 			return metadata, checkResourceMetadata(metadata, candidate.metadataURL)
 		}

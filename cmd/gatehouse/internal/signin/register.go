@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -41,7 +42,7 @@ func (c *Client) register(ctx context.Context, a *attempt) error {
 	if len(scopes) > 0 && slices.Contains(metadata.ScopesSupported, offlineAccess) {
 		scopes = union(scopes, []string{offlineAccess})
 	}
-	registered, err := oauthex.RegisterClient(ctx, metadata.RegistrationEndpoint, &oauthex.ClientRegistrationMetadata{
+	registered, err := c.requestRegistration(ctx, metadata.RegistrationEndpoint, &oauthex.ClientRegistrationMetadata{
 		RedirectURIs:            []string{a.callback.redirectURI},
 		TokenEndpointAuthMethod: authMethod(metadata.TokenEndpointAuthMethodsSupported),
 		GrantTypes:              []string{"authorization_code", "refresh_token"},
@@ -51,15 +52,15 @@ func (c *Client) register(ctx context.Context, a *attempt) error {
 		SoftwareID:              "github.com/gatehouse-mcp/gatehouse/cmd/gatehouse",
 		SoftwareVersion:         c.config.Version,
 		ApplicationType:         "native",
-	}, c.http)
+	})
 	if err != nil {
 		return c.explainRegistration(err, metadata.Issuer)
 	}
 	a.saved.Client = savedsignin.Client{
-		ID:          registered.ClientID,
-		Secret:      savedsignin.Secret(registered.ClientSecret),
+		ID:          registered.clientID,
+		Secret:      registered.clientSecret,
 		RedirectURI: a.callback.redirectURI,
-		Scope:       registered.Scope,
+		Scope:       registered.scope,
 		Registered:  true,
 	}
 	a.newClient = true
@@ -111,7 +112,12 @@ func (c *Client) explainRegistration(err error, issuer string) error {
 				"--client-id",
 			"%q rejects the client registration: %s", issuer, rejection)
 	}
+	if unsent := (*url.Error)(nil); errors.As(err, &unsent) {
+		return failure.New(
+			"check that the authorization server is running, and try again",
+			"registering a client at %q: %w", issuer, err)
+	}
 	return failure.New(
 		"register a client by hand and pass --client-id",
-		"%q answers the client registration in another form than RFC 7591 section 3.2.1 defines", issuer)
+		"%q answers the client registration in another form than RFC 7591 section 3.2.1 defines: %w", issuer, err)
 }

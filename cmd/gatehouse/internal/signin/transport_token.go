@@ -16,12 +16,13 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
+	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 )
 
 // tokenTransport is an [http.RoundTripper] for the token endpoint. A success response
 // without a token is an error that says what the response is. An expires_in that is not an
 // integer, which package oauth2 rejects, is rounded down: RFC 6749 section 5.1 asks for a
-// number.
+// number. Members of an error response are removed from a success response.
 type tokenTransport struct{ next http.RoundTripper }
 
 // tokenClient returns a copy of base for requests to the token endpoint.
@@ -84,42 +85,56 @@ func checkTokenType(raw json.RawMessage) string {
 	return ""
 }
 
-// normalizeTokenJSON returns the body with an expires_in that is an integer, or what is
-// wrong with the body. It does not quote values, which may be secrets.
+// normalizeTokenJSON returns the body with an expires_in that is an integer and without the
+// members of an error response, or what is wrong with the body. It does not quote values,
+// which may be secrets.
 func normalizeTokenJSON(body []byte) (normalized []byte, problem string) {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(body, &members) != nil || members == nil {
 		return nil, "the body is not a JSON object"
 	}
-	if _, ok := members["error"]; ok {
+	if raw, ok := members["error"]; ok && string(raw) != "null" {
 		return body, "" // some servers answer 200 with an error
 	}
-	var token string
+	var token, refresh string
 	if json.Unmarshal(members["access_token"], &token) != nil || token == "" {
 		return nil, "the body has no access_token"
+	}
+	if raw := members["refresh_token"]; len(raw) > 0 && json.Unmarshal(raw, &refresh) != nil {
+		return nil, fmt.Sprintf("the refresh token is %s, want a string", strictjson.Describe(string(raw)))
 	}
 	if problem := checkTokenType(members["token_type"]); problem != "" {
 		return nil, problem
 	}
-	raw := string(members["expires_in"])
-	if raw == "" || raw == "null" {
-		return body, ""
+	if raw := string(members["expires_in"]); raw != "" && raw != "null" {
+		seconds, problem := wholeSeconds(raw)
+		if problem != "" {
+			return nil, problem
+		}
+		members["expires_in"] = json.RawMessage(seconds)
 	}
+	for _, name := range []string{"error", "error_description", "error_uri"} { // package oauth2 reads them
+		delete(members, name)
+	}
+	normalized, err := json.Marshal(members)
+	if err != nil {
+		return nil, "the body is not a JSON object"
+	}
+	return normalized, ""
+}
+
+// wholeSeconds returns an expires_in as an integer, or what is wrong with it.
+func wholeSeconds(raw string) (seconds, problem string) {
 	if _, err := strconv.ParseInt(raw, 10, 64); err == nil {
-		return body, ""
+		return raw, ""
 	}
 	text := raw
 	if unquoted, err := strconv.Unquote(raw); err == nil {
 		text = unquoted // at least one provider sends a string
 	}
-	seconds, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsNaN(seconds) || seconds < 0 {
-		return nil, fmt.Sprintf("expires_in is %s, want a number of seconds", quote.String(text))
+	number, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(number) || number < 0 {
+		return "", fmt.Sprintf("expires_in is %s, want a number of seconds", quote.String(text))
 	}
-	members["expires_in"] = json.RawMessage(strconv.FormatInt(int64(min(seconds, math.MaxInt32)), 10))
-	normalized, err = json.Marshal(members)
-	if err != nil {
-		return nil, "the body is not a JSON object"
-	}
-	return normalized, ""
+	return strconv.FormatInt(int64(min(number, math.MaxInt32)), 10), ""
 }

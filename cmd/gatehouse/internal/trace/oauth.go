@@ -8,20 +8,26 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/modelcontextprotocol/go-sdk/oauthex"
 )
 
-// oauthDocument has the members that are shown of the JSON documents of a sign-in.
+// oauthDocument has the members that are shown of the JSON documents of a sign-in. Others
+// may have any form.
 type oauthDocument struct {
-	oauthex.ProtectedResourceMetadata
-	Issuer       string `json:"issuer"`
-	Registration string `json:"registration_endpoint"`
-	Token        string `json:"token_endpoint"`
-	Revocation   string `json:"revocation_endpoint"`
-	ClientID     string `json:"client_id"`
-	Scope        string `json:"scope"`
-	ExpiresIn    any    `json:"expires_in"` // a number; some servers send a string
+	Resource             string   `json:"resource"`
+	AuthorizationServers []string `json:"authorization_servers"`
+	Issuer               string   `json:"issuer"`
+	Registration         string   `json:"registration_endpoint"`
+	Token                string   `json:"token_endpoint"`
+	Revocation           string   `json:"revocation_endpoint"`
+	ClientID             string   `json:"client_id"`
+	Scope                any      `json:"scope"`      // a string; some servers send an array
+	ExpiresIn            any      `json:"expires_in"` // a number; some servers send a string
+}
+
+// scope returns the scope, or "" if it is not a string.
+func (d *oauthDocument) scope() string {
+	scope, _ := d.Scope.(string)
+	return scope
 }
 
 // recordOAuth reports an exchange with an endpoint of the sign-in.
@@ -48,13 +54,13 @@ func (t *Transport) recordOAuth(role Role, req *http.Request, resp *http.Respons
 	case RoleServerMetadata:
 		t.step("read the authorization server metadata %s: issuer %s", where, doc.Issuer)
 	case RoleRegistration:
-		t.step("registered client %s%s", doc.ClientID, IfSet(" (scope %q)", SortedScope(doc.Scope)))
+		t.step("registered client %s%s", doc.ClientID, IfSet(" (scope %q)", SortedScope(doc.scope())))
 	case RoleToken:
 		action := "exchanged the code for an access token"
 		if grantType(req) == "refresh_token" {
 			action = "refreshed the access token"
 		}
-		t.step("%s (%s)", action, JoinNonEmpty(", ", IfSet("scope %q", SortedScope(doc.Scope)), lifetime(doc.ExpiresIn)))
+		t.step("%s (%s)", action, JoinNonEmpty(", ", IfSet("scope %q", SortedScope(doc.scope())), lifetime(doc.ExpiresIn)))
 	case RoleRevocation:
 		t.step("revoked a token at %s: %d", where, resp.StatusCode)
 	}

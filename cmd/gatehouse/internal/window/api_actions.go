@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
@@ -95,16 +96,38 @@ func (w *Window) changeSettings(c settingsChange) (any, error) {
 	assign(&s.ClientIDMetadataDocumentsAdvertised, c.ClientIDMetadataDocumentsAdvertised)
 	assign(&s.ClientIDMetadataDocumentsOnlyAllowPreRegisteredClients, c.OnlyAllowPreRegisteredClients)
 	assign(&s.ClientIDMetadataDocumentsBlockImplicitlyAllowedClients, c.BlockImplicitlyAllowedClients)
+	removed := w.organizationScopeRemoved
 	if c.OrganizationsEnabled != nil {
-		s.OrganizationsDisabled = !*c.OrganizationsEnabled
+		s, removed = withOrganizations(s, *c.OrganizationsEnabled, removed)
 	}
-	assign(&s.DefaultScopes, c.DefaultScopes)
+	if c.DefaultScopes != nil {
+		s.DefaultScopes, removed = *c.DefaultScopes, false
+	}
 	assign(&s.CustomScopes, c.CustomScopes)
 	if err := w.clerk.SetSettings(s); err != nil {
 		return nil, err
 	}
+	w.organizationScopeRemoved = removed
 	w.journal.stateChanged()
 	return map[string]any{"settings": settingsOf(s)}, nil
+}
+
+// withOrganizations returns s with organizations turned on or off. Without organizations,
+// their scope does not exist and cannot be a default scope. It is removed with them, and
+// added again with them if removed reports that it was removed so.
+func withOrganizations(s localclerk.Settings, enabled, removed bool) (_ localclerk.Settings, nowRemoved bool) {
+	s.OrganizationsDisabled = !enabled
+	isDefault := slices.Contains(s.DefaultScopes, localclerk.ScopeOrganization)
+	switch {
+	case !enabled && isDefault:
+		s.DefaultScopes = slices.DeleteFunc(slices.Clone(s.DefaultScopes), func(scope string) bool {
+			return scope == localclerk.ScopeOrganization
+		})
+		return s, true
+	case enabled && removed && !isDefault:
+		s.DefaultScopes = append(slices.Clone(s.DefaultScopes), localclerk.ScopeOrganization)
+	}
+	return s, removed && !enabled
 }
 
 // assign sets *to to *from, unless from is nil.

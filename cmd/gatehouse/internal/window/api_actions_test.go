@@ -96,6 +96,97 @@ func TestSettingsChangeOneByOne(t *testing.T) {
 	}
 }
 
+// TestOrganizationsSwitch sends the switch Organizations, and other changes before it is
+// turned on again, to a local Clerk whose default scopes contain that of organizations.
+func TestOrganizationsSwitch(t *testing.T) {
+	t.Parallel()
+	const off, on = `{"organizations_enabled":false}`, `{"organizations_enabled":true}`
+	for _, test := range []struct {
+		name         string
+		defaults     []string
+		changes      []string
+		wantScopes   []string
+		wantDisabled bool
+		wantStatus   int // of the last change; 0 means 200
+	}{
+		{name: "control", defaults: []string{"email", "user:org:read"}, wantScopes: []string{"email", "user:org:read"}},
+		{
+			name:         "off",
+			defaults:     []string{"email", "user:org:read"},
+			changes:      []string{off},
+			wantScopes:   []string{"email"},
+			wantDisabled: true,
+		},
+		{
+			name:         "off, the only scope",
+			defaults:     []string{"user:org:read"},
+			changes:      []string{off},
+			wantScopes:   []string{},
+			wantDisabled: true,
+		},
+		{
+			name:       "off twice and on",
+			defaults:   []string{"email", "user:org:read"},
+			changes:    []string{off, off, on},
+			wantScopes: []string{"email", "user:org:read"},
+		},
+		{
+			name:       "off and on, without the scope",
+			defaults:   []string{"email"},
+			changes:    []string{off, on},
+			wantScopes: []string{"email"},
+		},
+		{name: "off and on, with the defaults of Clerk", changes: []string{off, on}},
+		{
+			name:       "other default scopes meanwhile",
+			defaults:   []string{"email", "user:org:read"},
+			changes:    []string{off, `{"default_scopes":["profile"]}`, on},
+			wantScopes: []string{"profile"},
+		},
+		{
+			name:         "the scope meanwhile",
+			defaults:     []string{"email", "user:org:read"},
+			changes:      []string{off, `{"default_scopes":["user:org:read"]}`},
+			wantScopes:   []string{"email"},
+			wantDisabled: true,
+			wantStatus:   http.StatusBadRequest,
+		},
+		{
+			name:       "off with another change that is invalid",
+			defaults:   []string{"email", "user:org:read"},
+			changes:    []string{`{"organizations_enabled":false,"custom_scopes":[" "]}`},
+			wantScopes: []string{"email", "user:org:read"},
+			wantStatus: http.StatusBadRequest,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, nil)
+			s := localclerk.DefaultSettings()
+			s.DefaultScopes = test.defaults
+			if err := r.clerk.SetSettings(s); err != nil {
+				t.Fatal(err)
+			}
+			status := http.StatusOK
+			for i, change := range test.changes {
+				resp, body := postJSON(t, r.page.URL+Path+"api/settings", change)
+				status = resp.StatusCode
+				if i < len(test.changes)-1 && status != http.StatusOK {
+					t.Fatalf("%s: got %d %s", change, status, body)
+				}
+			}
+			if want := max(test.wantStatus, http.StatusOK); status != want {
+				t.Errorf("got status %d, want %d", status, want)
+			}
+			got := r.clerk.Settings()
+			if diff := cmp.Diff(test.wantScopes, got.DefaultScopes); diff != "" || got.OrganizationsDisabled != test.wantDisabled {
+				t.Errorf("organizations disabled: %t, want %t; default scopes (-want +got):\n%s",
+					got.OrganizationsDisabled, test.wantDisabled, diff)
+			}
+		})
+	}
+}
+
 func TestFaultsChange(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)

@@ -41,6 +41,10 @@ type Window struct {
 	done    chan struct{} // closed when Follow returns
 
 	changing sync.Mutex // held while settings or faults are read, changed and written
+
+	// organizationScopeRemoved reports that turning organizations off removed their scope
+	// from the default scopes. It is guarded by changing.
+	organizationScopeRemoved bool
 }
 
 // New returns a window. It shows events of the local Clerk once [Window.Follow] runs, and
