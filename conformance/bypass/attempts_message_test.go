@@ -28,13 +28,13 @@ var messageAttempts = []attempt{
 	likeDelete("Messages", "the member `method` twice", malformed, replacing(`"method":"tools/call"`, `"method":"tools/list","method":"tools/call"`)),
 	likeDelete("Messages", "the member `params` twice", malformed, replacing(`"params":{`, `"params":{"name":"open"},"params":{`)),
 	{
-		group: "Messages", name: "`name` of an open tool, and `Name` of the protected one", want: "200", reaches: "tool open",
+		group: "Messages", name: "`name` of an open tool, and `Name` of the protected one", want: malformed,
 		send:    call("open", weak, replacing(`"name":"open"`, `"name":"open","Name":"delete"`)),
 		control: call("delete", strong), controlRuns: "tool delete",
 	},
-	sameWithScope("Messages", "`name` of the protected tool, and `Name` of an open one", lacksScope, replacing(nameOnly, nameOnly+`,"Name":"open"`)),
+	likeDelete("Messages", "`name` of the protected tool, and `Name` of an open one", malformed, replacing(nameOnly, nameOnly+`,"Name":"open"`)),
 	{
-		group: "Messages", name: "`method` that lists, and `Method` that calls", want: "200",
+		group: "Messages", name: "`method` that lists, and `Method` that calls", want: malformed,
 		send:    rpc("tools/list", object{"name": "delete"}, weak, replacing(`"method":`, `"Method":"tools/call","method":`)),
 		control: call("delete", strong), controlRuns: "tool delete",
 	},
