@@ -13,6 +13,8 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
+var errNoOrganization = errors.New("requires an active organization")
+
 // missingPermission returns an error if id is of the wrong kind, or lacks a role, a permission
 // or an organization. A missing organization is not an error if the client can ask for the
 // scope with which a user chooses one.
@@ -22,7 +24,7 @@ func (r *Require) missingPermission(id *Identity, organizationScope string) erro
 	}
 	canAsk := organizationScope != "" && !id.HasScope(organizationScope)
 	if r.Organization && id.Organization.ID == "" && !canAsk {
-		return errors.New("requires an active organization")
+		return errNoOrganization
 	}
 	for _, role := range r.Roles {
 		if !slices.Contains(id.Roles, role) && id.Organization.Role != role {
@@ -96,7 +98,11 @@ func (reqs *requirements) authorize(ctx context.Context, v *verified, ops ...ope
 	for _, op := range ops {
 		scopes, err := reqs.neededFor(v, op)
 		if err != nil {
-			return &Rejection{Reason: reason.InsufficientPermission, Err: err, Identity: *id}
+			why := reason.InsufficientPermission
+			if errors.Is(err, errNoOrganization) {
+				why = reason.NoOrganization
+			}
+			return &Rejection{Reason: why, Err: err, Identity: *id}
 		}
 		needed = union(needed, scopes)
 	}
@@ -110,7 +116,7 @@ func (reqs *requirements) authorize(ctx context.Context, v *verified, ops ...ope
 // something that a scope would not provide.
 func (reqs *requirements) neededFor(v *verified, op operation) ([]string, error) {
 	all := reqs.of(op)
-	if len(all) == 0 && reqs.denyUndeclared && op.isNamed() {
+	if len(all) == 0 && reqs.denyUndeclared && op.isCovered() {
 		return nil, fmt.Errorf("%s %s has no requirement, and Config.DenyUndeclared is set", op.method, quote.String(op.name))
 	}
 	var needed []string
@@ -159,21 +165,25 @@ func (r *Require) callCheck(ctx context.Context, id Identity) (err error) {
 
 // authorize is check 8: it returns a rejection if c lacks something for the operations in
 // the body. Headers that name the method are not used: servers compare them with the body
-// in the newest MCP revision only.
+// in the newest MCP revision only. The body counts with every HTTP method, because a handler
+// may read it although MCP sends messages with POST only.
 func (g *Guard) authorize(r *http.Request, c *caller) *Rejection {
 	reqs := &g.policy().requirements
-	if r.Method != http.MethodPost || r.Body == nil || r.Body == http.NoBody {
-		return reqs.authorize(r.Context(), &c.verified)
-	}
 	body, rejection := readBody(r, c)
 	if rejection != nil {
 		return rejection
+	}
+	if r.Body == nil || r.Body == http.NoBody || len(body) == 0 && r.Method != http.MethodPost {
+		return reqs.authorize(r.Context(), &c.verified)
 	}
 	if reqs.none() {
 		if isBatch(body) && errors.Is(checkBatchLength(body), errTooManyOperations) {
 			return &Rejection{Reason: reason.BodyTooLarge, Err: errTooManyOperations, Identity: c.identity}
 		}
 		return reqs.authorize(r.Context(), &c.verified)
+	}
+	if err := checkEncoding(r.Header); err != nil {
+		return &Rejection{Reason: reason.BodyMalformed, Err: err, Identity: c.identity}
 	}
 	ops, err := operations(body)
 	if errors.Is(err, errTooManyOperations) {

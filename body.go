@@ -3,10 +3,14 @@ package gatehouse
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"mime"
 	"net/http"
+	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
@@ -21,6 +25,30 @@ func limitBody(w http.ResponseWriter, r *http.Request, timeouts listen.BodyTimeo
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	}
 	return limited
+}
+
+// checkEncoding returns an error if the body is compressed, or is said to be text in another
+// encoding than UTF-8. A server that decodes it would read another message than the guard,
+// for which the body is JSON in UTF-8 (RFC 8259 §8.1).
+func checkEncoding(h http.Header) error {
+	for _, coding := range h.Values("Content-Encoding") {
+		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+			return fmt.Errorf("content encoding %s, want none", quote.String(coding))
+		}
+	}
+	for _, value := range h.Values("Content-Type") {
+		if !strings.Contains(value, ";") {
+			continue
+		}
+		_, params, err := mime.ParseMediaType(value)
+		if err != nil {
+			return errors.New("the Content-Type cannot be parsed")
+		}
+		if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "utf8") {
+			return fmt.Errorf("charset %s, want utf-8", quote.String(charset))
+		}
+	}
+	return nil
 }
 
 // bufferedBody is a body that was read and can be read again.

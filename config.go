@@ -74,12 +74,14 @@ type Config struct {
 
 	// Default is what tools, prompts and resources require that have no requirement of their
 	// own. With it, a server is closed by default, except to those who meet it. The zero value
-	// requires a valid token and nothing else.
+	// requires a valid token and nothing else. It also holds for methods that are not of MCP or
+	// that Gatehouse does not know, such as custom methods of go-sdk and tasks/result.
 	Default Require
 
 	// DenyUndeclared rejects every tool, prompt and resource without a requirement of its own,
 	// whoever calls it: a new one is closed until it is declared. Default must then be empty.
-	// Declare what needs no more than a valid token with Require.SignedIn.
+	// Declare what needs no more than a valid token with Require.SignedIn. Methods that Gatehouse
+	// does not know are rejected too; see Default.
 	DenyUndeclared bool
 
 	// ShowLocked keeps in lists what the caller can never use: what needs a role, a permission
@@ -254,6 +256,8 @@ type settings struct {
 func (cfg Config) validate() (*settings, error) {
 	var f faults
 	s := &settings{Config: cfg}
+	s.Default = cfg.Default.clone()
+	s.RequiredScopes = slices.Clone(cfg.RequiredScopes)
 
 	if cfg.Resource == "" {
 		f.add("Resource", "", "is missing", `set it to the public URL of the MCP endpoint, like "https://mcp.example.com/mcp"`)

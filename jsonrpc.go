@@ -3,6 +3,7 @@ package gatehouse
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
@@ -25,6 +26,20 @@ type operation struct {
 // isNamed reports whether op is one that a requirement can name.
 func (op operation) isNamed() bool {
 	return op.method == methodCallTool || op.method == methodGetPrompt || op.method == methodReadResource
+}
+
+// openMethods are the methods of MCP, besides notifications, that no requirement covers: they
+// open a session, list names, or end something.
+var openMethods = []string{
+	methodInitialize, "ping", "server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list",
+	"resources/unsubscribe", "completion/complete", methodListen, "logging/setLevel",
+}
+
+// isCovered reports whether op needs a requirement on a server that is closed by default: if
+// it is a tool, prompt or resource, or has a method that this package does not know. Such a
+// method may be an extension, or fetch the result of a tool (tasks/result).
+func (op operation) isCovered() bool {
+	return op.isNamed() || !slices.Contains(openMethods, op.method) && !strings.HasPrefix(op.method, "notifications/")
 }
 
 // maxOperations bounds the messages of a batch (MCP 2025-03-26), and the operations in all of
@@ -181,7 +196,9 @@ func completeOperations(message members) ([]operation, error) {
 	return completionOf(kind, name, uri), nil
 }
 
-// completionOf returns the operation of a reference in completion/complete.
+// completionOf returns the operation of a reference in completion/complete. A reference of
+// another kind counts as everything that it may refer to: go-sdk rejects it, but other
+// servers may not.
 func completionOf(kind, name, uri string) []operation {
 	switch kind {
 	case "ref/prompt":
@@ -189,7 +206,14 @@ func completionOf(kind, name, uri string) []operation {
 	case "ref/resource":
 		return []operation{{methodReadResource, uri}}
 	}
-	return nil
+	var ops []operation
+	if name != "" {
+		ops = append(ops, operation{methodGetPrompt, name})
+	}
+	if uri != "" {
+		ops = append(ops, operation{methodReadResource, uri})
+	}
+	return ops
 }
 
 // members are the members of a JSON object.

@@ -47,6 +47,9 @@ func (g *Guard) Middleware() mcp.Middleware {
 // authorizeMCP is check 8 on a request that the MCP server parsed.
 func (g *Guard) authorizeMCP(ctx context.Context, method string, req mcp.Request) error {
 	ops := operationsOf(req)
+	if op := (operation{method: method}); len(ops) == 0 && g.policy().apply(op) {
+		ops = append(ops, op)
+	}
 	if len(ops) == 0 {
 		return nil
 	}

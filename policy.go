@@ -18,6 +18,10 @@ func (g *Guard) policy() *policy { return g.currentPolicy.Load() }
 func (g *Guard) declare(added ...Requirement) error {
 	g.declaring.Lock()
 	defer g.declaring.Unlock()
+	added = slices.Clone(added)
+	for i := range added {
+		added[i].Require = added[i].Require.clone()
+	}
 	declared := added
 	if old := g.currentPolicy.Load(); old != nil {
 		declared = slices.Concat(old.declared, added)

@@ -104,6 +104,9 @@ func TestProtectFaults(t *testing.T) {
 		{"alternatives in an alternative", func(g *gatehouse.Guard) {
 			g.ProtectTool(&mcp.Tool{Name: "a"}, gatehouse.Require{AnyOf: []gatehouse.Require{{AnyOf: []gatehouse.Require{{Person: true}}}}})
 		}, "ProtectTool.AnyOf[0].AnyOf is in an alternative"},
+		{"no alternatives", func(g *gatehouse.Guard) {
+			g.ProtectTool(&mcp.Tool{Name: "a"}, gatehouse.Require{Scopes: []string{"s"}, AnyOf: []gatehouse.Require{}})
+		}, "ProtectTool.AnyOf has no alternatives, so that no one meets it"},
 		{"signed in and more", func(g *gatehouse.Guard) {
 			g.ProtectTool(&mcp.Tool{Name: "a"}, gatehouse.Require{SignedIn: true, Scopes: []string{"s"}})
 		}, "ProtectTool.SignedIn is set in addition to other fields"},
@@ -158,6 +161,14 @@ func TestUndeclared(t *testing.T) {
 		{"denied, declared", closed, user, call("open"), ""},
 		{"denied, declared with a scope", closed, user, call("write"), "insufficient_scope"},
 		{"denied, name in another case", closed, admin, call("Open"), "insufficient_permission"},
+		{"default, unknown method", byDefault, user, `{"method":"acme/delete"}`, "insufficient_scope"},
+		{"default met, unknown method", byDefault, admin, `{"method":"acme/delete"}`, ""},
+		{"default, result of a task", byDefault, user, `{"method":"tasks/result","params":{"taskId":"1"}}`, "insufficient_scope"},
+		{"default, unknown notification", byDefault, user, `{"method":"notifications/acme"}`, ""},
+		{"default, unknown kind of reference", byDefault, user, `{"method":"completion/complete","params":{"ref":{"type":"ref/x","uri":"notes://new"}}}`, "insufficient_scope"},
+		{"open server, unknown method", func(*gatehouse.Config) {}, user, `{"method":"acme/delete"}`, ""},
+		{"denied, unknown method", closed, admin, `{"method":"acme/delete"}`, "insufficient_permission"},
+		{"denied, listing", closed, user, `{"method":"tools/list"}`, ""},
 		{"denied, body that is not JSON", closed, admin, "x", "body_malformed"},
 	} {
 		guard := newGuard(t, is, test.configure)
@@ -332,4 +343,92 @@ func TestChallengeInResult(t *testing.T) {
 	if resp := send(handler, request{body: call("write")}); resp.StatusCode != 401 {
 		t.Errorf("without a token: got status %d, want 401", resp.StatusCode)
 	}
+}
+
+// TestBodyOfEveryMethod checks that a body is authorized with every HTTP method, since a handler
+// may read it, and that a request without one is not.
+func TestBodyOfEveryMethod(t *testing.T) {
+	is := newIssuer(t)
+	guard := newGuard(t, is)
+	guard.ProtectTool(&mcp.Tool{Name: "write"}, gatehouse.Require{Scopes: []string{"notes:write"}})
+	handler := guard.Wrap(behind)
+	for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete, "QUERY"} {
+		for body, want := range map[string]int{call("write"): 403, call("read"): 200, "x": 400} {
+			if resp := send(handler, request{method: method, body: body, header: bearer(is.token(resource))}); resp.StatusCode != want {
+				t.Errorf("%s with body %s: got status %d, want %d", method, body, resp.StatusCode, want)
+			}
+		}
+		if resp := send(handler, request{method: method, header: bearer(is.token(resource))}); method != http.MethodPost && resp.StatusCode != 200 {
+			t.Errorf("%s without a body: got status %d, want 200", method, resp.StatusCode)
+		}
+	}
+}
+
+// TestBodyEncoding checks that a body is rejected that a server may decode into another message.
+func TestBodyEncoding(t *testing.T) {
+	is := newIssuer(t)
+	guard := newGuard(t, is)
+	open := newGuard(t, is)
+	guard.ProtectTool(&mcp.Tool{Name: "write"}, gatehouse.Require{Scopes: []string{"notes:write"}})
+	for _, test := range []struct {
+		name, value string
+		want        int
+	}{
+		{"Content-Type", "application/json", 200},
+		{"Content-Type", "application/json; charset=UTF-8", 200},
+		{"Content-Type", "application/json; charset=\"utf-8\"", 200},
+		{"Content-Type", "application/json; charset=utf-7", 400},
+		{"Content-Type", "application/json; charset=utf-8; charset=utf-7", 400},
+		{"Content-Type", "application/json; charset", 400},
+		{"Content-Encoding", "identity", 200},
+		{"Content-Encoding", "gzip", 400},
+		{"Content-Encoding", "identity, br", 400},
+	} {
+		header := bearer(is.token(resource))
+		header.Set(test.name, test.value)
+		if resp := send(guard.Wrap(behind), request{body: call("read"), header: header}); resp.StatusCode != test.want {
+			t.Errorf("%s %s: got status %d, want %d", test.name, test.value, resp.StatusCode, test.want)
+		}
+		if resp := send(open.Wrap(behind), request{body: call("read"), header: header}); resp.StatusCode != 200 {
+			t.Errorf("%s %s without requirements: got status %d, want 200", test.name, test.value, resp.StatusCode)
+		}
+	}
+}
+
+// A list that changes after it was passed to the guard changes no requirement.
+func TestRequirementsAreCopied(t *testing.T) {
+	is := newIssuer(t)
+	lists := [][]string{{"s"}, {"s"}, {"s"}, {"s"}}
+	alternatives := []gatehouse.Require{{Scopes: lists[1]}}
+	guard := newGuard(t, is, func(cfg *gatehouse.Config) {
+		cfg.Requirements = []gatehouse.Requirement{{Tool: "named", Require: gatehouse.Require{Scopes: lists[2]}}}
+		cfg.Default = gatehouse.Require{Scopes: lists[3]}
+	})
+	guard.ProtectTool(&mcp.Tool{Name: "all"}, gatehouse.Require{Scopes: lists[0]})
+	guard.ProtectTool(&mcp.Tool{Name: "any"}, gatehouse.Require{AnyOf: alternatives})
+	for _, list := range lists {
+		list[0] = "profile"
+	}
+	alternatives[0] = gatehouse.Require{Person: true}
+	for _, tool := range []string{"all", "any", "named", "other"} {
+		wantAnswer(t, tool, guard, is.token(resource), call(tool), "insufficient_scope", "")
+		wantAnswer(t, tool+" with the scope", guard, is.token(resource, scopeClaim("s")), call(tool), "", "")
+	}
+}
+
+// The text of a template, which completions name, is not another spelling of a template that
+// overlaps with it, and what both require applies.
+func TestCompletionOfOverlappingTemplates(t *testing.T) {
+	is := newIssuer(t)
+	guard := newGuard(t, is)
+	guard.ProtectResourceTemplate(&mcp.ResourceTemplate{URITemplate: "notes://team/{name}"}, gatehouse.Require{Scopes: []string{"team"}})
+	guard.ProtectResourceTemplate(&mcp.ResourceTemplate{URITemplate: "notes://{+path}"}, gatehouse.Require{Scopes: []string{"notes"}})
+	body := `{"method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"notes://team/{name}"}}}`
+	for scopes, want := range map[string]gatehouse.Reason{
+		"": "insufficient_scope", "team": "insufficient_scope", "notes": "insufficient_scope", "team notes": "",
+	} {
+		wantAnswer(t, "with "+scopes, guard, is.token(resource, scopeClaim(scopes)), body, want, "")
+	}
+	other := strings.Replace(body, "{name}", "{NAME}", 1)
+	wantAnswer(t, "another template", guard, is.token(resource, scopeClaim("team notes")), other, "resource_spelling", "")
 }

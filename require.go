@@ -28,7 +28,7 @@ type Require struct {
 	SignedIn bool
 
 	// AnyOf are alternatives, of which the caller must meet at least one, in addition to the
-	// fields above. An alternative has no alternatives of its own. If each one lacks something
+	// fields above. Nil means that there are none; a list without alternatives is an error. An alternative has no alternatives of its own. If each one lacks something
 	// and one of them lacks only scopes, clients are asked for those.
 	AnyOf []Require
 
@@ -42,12 +42,23 @@ type Require struct {
 	Check func(ctx context.Context, id Identity) error
 }
 
+// clone returns a copy of r that shares no list with it, so that changes to a list that the
+// caller still has change no requirement.
+func (r Require) clone() Require {
+	r.Scopes, r.Roles, r.Permissions = slices.Clone(r.Scopes), slices.Clone(r.Roles), slices.Clone(r.Permissions)
+	r.AnyOf = slices.Clone(r.AnyOf)
+	for i := range r.AnyOf {
+		r.AnyOf[i] = r.AnyOf[i].clone()
+	}
+	return r
+}
+
 // isZero reports whether r says nothing.
 func (r *Require) isZero() bool { return !r.SignedIn && r.isMet() }
 
 // isMet reports whether every caller with a valid token meets r.
 func (r *Require) isMet() bool {
-	return len(r.Scopes)+len(r.Roles)+len(r.Permissions)+len(r.AnyOf) == 0 && !r.Organization && !r.Person && r.Check == nil
+	return r.AnyOf == nil && len(r.Scopes)+len(r.Roles)+len(r.Permissions) == 0 && !r.Organization && !r.Person && r.Check == nil
 }
 
 // Requirement is what a caller must have to use one tool, prompt, resource or resource
@@ -136,6 +147,9 @@ func (r *Require) validate(field string, providers []Provider, f *faults) {
 		}
 	}
 	r.validateSupply(field, providers, f)
+	if r.AnyOf != nil && len(r.AnyOf) == 0 {
+		f.add(field+".AnyOf", "", "has no alternatives, so that no one meets it", "write an alternative, or leave AnyOf nil")
+	}
 	for i := range r.AnyOf {
 		alternative, name := &r.AnyOf[i], fmt.Sprintf("%s.AnyOf[%d]", field, i)
 		if alternative.isMet() {

@@ -116,7 +116,7 @@ func (reqs *requirements) none() bool {
 
 // of returns the requirements for op: those that name it, or else the default.
 func (reqs *requirements) of(op operation) []Requirement {
-	if named := reqs.naming(op); len(named) > 0 || !op.isNamed() {
+	if named := reqs.naming(op); len(named) > 0 || !op.isCovered() {
 		return named
 	}
 	return reqs.undeclared
@@ -128,12 +128,23 @@ func (reqs *requirements) naming(op operation) []Requirement {
 		return reqs.byOperation[op]
 	}
 	var out []Requirement
+	var forms []string // of the text of a template, to which those of overlapping templates apply
+	if reqs.isTemplate(op.name) {
+		forms, _ = uriForms(op.name, true)
+	}
 	for i := range reqs.resources {
-		if reqs.resources[i].matches(op.name) {
+		if r := &reqs.resources[i]; r.matches(op.name) || forms != nil && r.reachedBy(forms) {
 			out = append(out, reqs.resources[i].Requirement)
 		}
 	}
 	return out
+}
+
+// isTemplate reports whether text is the text of a template that a requirement names, as in
+// completions.
+func (reqs *requirements) isTemplate(text string) bool {
+	return strings.IndexByte(text, '{') >= 0 &&
+		slices.ContainsFunc(reqs.resources, func(r resourceRequirement) bool { return r.ResourceTemplate == text })
 }
 
 // checkSpelling returns an error if op names a resource in a spelling that may reach
@@ -143,7 +154,7 @@ func (reqs *requirements) checkSpelling(ops []operation) error {
 		return nil
 	}
 	for _, op := range ops {
-		if op.method != methodReadResource {
+		if op.method != methodReadResource || reqs.isTemplate(op.name) {
 			continue
 		}
 		forms, ok := uriForms(op.name, true)
@@ -179,7 +190,7 @@ func broaderScopes(implied map[string][]string) map[string][]string {
 // apply reports whether op needs a caller: whether there is a requirement for it, or it is
 // rejected because there is none.
 func (reqs *requirements) apply(op operation) bool {
-	return len(reqs.of(op)) > 0 || reqs.denyUndeclared && op.isNamed()
+	return len(reqs.of(op)) > 0 || reqs.denyUndeclared && op.isCovered()
 }
 
 // hasScope reports whether the token has the scope or one that implies it.

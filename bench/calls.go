@@ -26,6 +26,7 @@ type server struct {
 
 const (
 	openName   = "go-sdk, no guard"
+	guardName  = "the same behind the guard"
 	mcpgoName  = "mcp-go + golang-jwt + keyfunc"
 	tunedName  = "go-sdk, no guard, GOGC=400"
 	serveLimit = 1.20
@@ -37,7 +38,8 @@ var tuned = []string{"GOGC=400"}
 // measured are the servers in the order of the table. The first is the base.
 var measured = []server{
 	{role: "go-sdk", name: openName, open: true},
-	{role: "guard", name: "the same behind the guard", seenLimit: 1.15, newLimit: 1.35},
+	{role: "guard", name: guardName, seenLimit: 1.15, newLimit: 1.35},
+	{role: "guard+require", name: "the same with a requirement", base: guardName, seenLimit: 1.05},
 	{role: "serve", name: "serve", seenLimit: serveLimit},
 	{role: "go-sdk+keyfunc", name: "go-sdk + golang-jwt + keyfunc"},
 	{role: "go-sdk", name: tunedName, open: true, environment: tuned},

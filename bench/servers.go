@@ -23,6 +23,7 @@ import (
 var roles = map[string]func(l net.Listener, issuer string) error{
 	"go-sdk":         serveOpen,
 	"guard":          serveGuard,
+	"guard+require":  serveGuardRequire,
 	"serve":          serveFramework,
 	"go-sdk+keyfunc": serveLibrary,
 	"mcp-go+keyfunc": serveMCPGo,
@@ -94,10 +95,22 @@ func newClerkGuard(issuer string) (*gatehouse.Guard, error) {
 
 // serveGuard is serveOpen behind the guard.
 func serveGuard(l net.Listener, issuer string) error {
+	return serveGuarded(l, issuer, func(*gatehouse.Guard) {})
+}
+
+// serveGuardRequire is serveGuard with a requirement for the tool.
+func serveGuardRequire(l net.Listener, issuer string) error {
+	return serveGuarded(l, issuer, func(guard *gatehouse.Guard) {
+		guard.ProtectTool(&mcp.Tool{Name: "whoami"}, gatehouse.Require{Scopes: []string{"profile"}, Person: true})
+	})
+}
+
+func serveGuarded(l net.Listener, issuer string, declare func(*gatehouse.Guard)) error {
 	guard, err := newClerkGuard(issuer)
 	if err != nil {
 		return err
 	}
+	declare(guard)
 	s := newMCPServer(describeIdentity)
 	s.AddReceivingMiddleware(guard.Middleware())
 	mux := http.NewServeMux()

@@ -1,11 +1,11 @@
-// A tool that reads the organization that the user chose while signing in.
+// A tool that works in the organization that the user chose while signing in.
 //
 //	go run ./cmd/gatehouse dev -- go run ./examples/organization
 //
 // Clerk puts the ID of the organization into an access token if Organizations are
 // enabled, the client has the scope user:org:read, and the user picks an organization on
-// the consent page. This server tells clients to request that scope. Add it to the
-// default scopes of the Clerk instance first: otherwise Clerk answers invalid_scope to
+// the consent page. The requirement of the tool makes clients request that scope. Add it to
+// the default scopes of the Clerk instance first: otherwise Clerk answers invalid_scope to
 // clients that registered without it.
 package main
 
@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
 	"github.com/gatehouse-mcp/gatehouse/reply"
 	"github.com/gatehouse-mcp/gatehouse/serve"
@@ -27,21 +28,27 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	server, err := serve.New(serve.Config{
-		Name:    "organization",
-		Version: "1.0.0",
-		Provider: clerk.New(clerk.Config{
-			ScopesSupported: []string{"profile", "email", clerk.OrganizationScope},
-		}),
-		Revoked: clerk.TokenRejected, // a token that Clerk rejects gets 401, so that the client refreshes it
+	server, err := newServer(serve.Config{
+		Provider: clerk.FromEnv(),
+		Revoked:  clerk.TokenRejected, // a token that Clerk rejects gets 401, so that the client refreshes it
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	mcp.AddTool(server.MCP, &mcp.Tool{Name: "get-organization-info", Description: "Get the active organization"}, organization)
 	if err := server.ListenAndServe(ctx); err != nil {
 		log.Fatal(err)
 	}
+}
+
+func newServer(cfg serve.Config) (*serve.Server, error) {
+	cfg.Name, cfg.Version = "organization", "1.0.0"
+	server, err := serve.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	tool := &mcp.Tool{Name: "get-organization-info", Description: "Get the active organization"}
+	mcp.AddTool(server.MCP, server.ProtectTool(tool, gatehouse.Require{Organization: true}), organization)
+	return server, nil
 }
 
 func organization(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
@@ -49,9 +56,6 @@ func organization(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*m
 	if err != nil {
 		slog.Warn("get-organization-info", "error", err)
 		return nil, nil, err
-	}
-	if user.Org.ID == "" {
-		return reply.Error("No active organization. Select one in Clerk first."), nil, nil
 	}
 	return reply.Object(map[string]any{
 		"org_id":   user.Org.ID,

@@ -48,6 +48,7 @@ const (
 	ProviderUnavailable    Reason = "provider_unavailable"
 	InsufficientScope      Reason = "insufficient_scope"
 	InsufficientPermission Reason = "insufficient_permission"
+	NoOrganization         Reason = "no_organization"
 	ResourceSpelling       Reason = "resource_spelling"
 	SessionOfAnotherUser   Reason = "session_of_another_user"
 	TooManySessions        Reason = "too_many_sessions"
@@ -348,8 +349,17 @@ var infos = []Info{
 		Status: http.StatusForbidden,
 		Code:   CodeForbidden,
 		Phrase: "you are not allowed to do this",
-		When:   "the user lacks a role, a permission or an active organization",
-		Do:     "give the user the role, permission or organization at the provider, if this should be allowed",
+		When:   "the user lacks a role or a permission, is a machine, or was rejected by a function of the server",
+		Do:     "give the user the role or permission at the provider, if this should be allowed",
+	},
+	{
+		Reason: NoOrganization,
+		Status: http.StatusForbidden,
+		Code:   CodeForbidden,
+		Phrase: "no active organization; sign in again and choose one",
+		When: "the operation requires an organization, and the token is for none, although the client need not ask for another scope: " +
+			"the user chose none, or the provider has no scope for it",
+		Do: "have the user sign in again and choose an organization, or add the user to one at the provider",
 	},
 	{
 		Reason: ResourceSpelling,

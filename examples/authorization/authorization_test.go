@@ -1,0 +1,45 @@
+package authorization
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse"
+)
+
+// The declarations of the guide are valid for a provider whose tokens have roles, permissions
+// and organizations.
+func TestDeclarations(t *testing.T) {
+	provider := gatehouse.OIDC("https://issuer.example.com")
+	provider.Claims = gatehouse.ClaimNames{
+		Roles:        []gatehouse.ClaimPath{{"roles"}},
+		Permissions:  []gatehouse.ClaimPath{{"permissions"}},
+		Organization: gatehouse.ClaimPath{"org_id"},
+	}
+	server, err := closedByDefault(provider)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"alternatives", "check"} {
+		r := alternatives()
+		if name == "check" {
+			r = check(func(context.Context, string) (bool, error) { return true, nil })
+			if err := r.Check(t.Context(), gatehouse.Identity{}); err == nil {
+				t.Error("a suspended organization was accepted")
+			}
+		}
+		_, err := gatehouse.New(gatehouse.Config{Resource: "http://localhost:3000/mcp", Provider: provider, Default: r})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := forGateways("http://localhost:3000/mcp", provider); err != nil {
+		t.Error(err)
+	}
+	broken := check(func(context.Context, string) (bool, error) { return false, errors.New("no database") })
+	if err := broken.Check(t.Context(), gatehouse.Identity{}); err == nil {
+		t.Error("a check that could not decide accepted")
+	}
+	_ = server
+}
