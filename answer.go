@@ -38,6 +38,7 @@ type answerWriter struct {
 
 	mu        sync.Mutex
 	status    int         // 0 until the header is sent
+	replaced  bool        // whether the answer is that of replace
 	comments  *time.Timer // nil if there are none
 	lastWrite time.Time
 	tail      string // the last bytes written
@@ -138,6 +139,7 @@ func (w *answerWriter) replace(answer func()) {
 		h.Del(name)
 	}
 	answer()
+	w.replaced = true
 	w.status = http.StatusServiceUnavailable // the session neither opened nor ended
 }
 

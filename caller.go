@@ -60,7 +60,7 @@ func (g *Guard) verifyToken(ctx context.Context, raw string) (*caller, *Rejectio
 		return nil, rejection
 	}
 	if g.revoked(&c.verified) {
-		return nil, &Rejection{Reason: reason.Revoked, Err: errRevoked, from: c.from}
+		return nil, &Rejection{Reason: reason.Revoked, Err: errRevoked, Identity: c.identity, from: c.from}
 	}
 	return c, nil
 }

@@ -2,6 +2,7 @@ package gatehouse
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -181,6 +182,30 @@ type Config struct {
 	// written. It replaces the line in Logger. It must be safe for concurrent use
 	// and return quickly.
 	OnReject func(*http.Request, Rejection)
+
+	// Audit, if not nil, is called with an event for each decision about a request: for a
+	// rejected one before it is answered, for an allowed one when its answer has ended. It
+	// runs in the goroutine of the request and must return quickly; the answer to an allowed
+	// request is complete for the client only then. It must be safe for concurrent use. The
+	// context has the values of the request and does not end with it. If it panics, the
+	// decision stands, [Stats] counts the event in AuditFailed, and Logger gets a line about
+	// the first one. Events of callers without a valid token are limited to 100 a second.
+	// Preflight requests, documents, the landing page and [Guard.Verify] have no events. See
+	// docs/audit.md.
+	Audit func(context.Context, AuditEvent)
+
+	// AuditLogger, if not nil, receives one line at the level info for each event. It is
+	// independent of Audit: both may be set. An error or a panic of its handler is treated
+	// as a panic of Audit is.
+	AuditLogger *slog.Logger
+
+	// AuditSubjects says how events name the caller. The zero value is a keyed hash.
+	AuditSubjects AuditSubjects
+
+	// AuditKey is the key of the hashes of subjects and session IDs in events: at least 32
+	// random bytes, kept secret. With the same key, a caller has the same hash in all
+	// replicas and after a restart. Empty means a random key for each process.
+	AuditKey AuditKey
 }
 
 // ConfigError is one fault in a configuration. [New] returns all faults, joined by
@@ -268,6 +293,7 @@ func (cfg Config) validate() (*settings, error) {
 	s.Leeway = cmp.Or(cfg.Leeway, DefaultLeeway)
 	s.validateKeyFile(&f)
 	s.validateSessions(&f)
+	s.validateAudit(&f)
 	if s.Logger == nil {
 		s.Logger = slog.Default()
 	}

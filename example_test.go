@@ -2,10 +2,13 @@ package gatehouse_test
 
 import (
 	"context"
+	"expvar"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
@@ -199,4 +202,36 @@ func ExampleConfig_localPath() {
 	}
 	fmt.Println(guard.MetadataPaths()[0])
 	// Output: /.well-known/oauth-protected-resource/tools/mcp
+}
+
+// Audit events are lines of JSON of their own, and denials go to a hook, too.
+func ExampleConfig_audit() {
+	events := os.Stderr // or a file that a collector reads
+	guard, err := gatehouse.New(gatehouse.Config{
+		Resource: "https://mcp.example.com/mcp",
+		Provider: clerk.Provider("https://verb-noun-42.clerk.accounts.dev"),
+
+		AuditLogger: slog.New(slog.NewJSONHandler(events, nil)),
+		AuditKey:    gatehouse.AuditKey(os.Getenv("AUDIT_KEY")), // of: openssl rand -base64 32
+		Audit: func(_ context.Context, e gatehouse.AuditEvent) {
+			if e.Decision == gatehouse.AuditDeny {
+				denials.Add(string(e.Reason), 1)
+			}
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer guard.Close()
+	mux := http.NewServeMux()
+	guard.Mount(mux, newHandler(newServer()))
+}
+
+var denials = expvar.NewMap("denials")
+
+// A key gives the hash of one user, to find that user's events.
+func ExampleAuditKey_SubjectHash() {
+	key := gatehouse.AuditKey("the key of the server, of 32 or more bytes")
+	fmt.Println(key.SubjectHash("https://verb-noun-42.clerk.accounts.dev", "user_2x4K"))
+	// Output: 8Ry4zdzU28T06qtpt9KZ1g
 }

@@ -2,10 +2,13 @@ package gatehouse
 
 import (
 	"encoding/base64"
+	"net/http"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
 // Denials is a deny list without a guard.
@@ -133,4 +136,18 @@ func Cached(id Identity, claims, sessionID string, bound bool, notBefore time.Ti
 		panic("the principal changed")
 	}
 	return out.identity, payload, out.sessionID, out.bound, out.notBefore
+}
+
+// DisabledAuditAllocations returns the allocations of the calls that a request makes if there
+// is no audit.
+func DisabledAuditAllocations() float64 {
+	var a *auditor
+	r, o, answer := &http.Request{}, &openRequest{}, &answerWriter{}
+	rejection := Rejection{Reason: reason.Expired}
+	return testing.AllocsPerRun(100, func() {
+		a.reject(r, rejection, http.StatusUnauthorized)
+		a.rejectMCP(r.Context(), methodCallTool, nil, nil, reason.NoCredentials)
+		o.audit = a.begin(r, o.caller)
+		a.finish(r, o, answer, true)
+	})
 }

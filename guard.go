@@ -63,6 +63,7 @@ type Guard struct {
 	listings      listings
 	denials       denials
 	counters      counters
+	auditor       *auditor // nil if there is no audit
 	draining      atomic.Bool
 	limits        limits
 }
@@ -88,6 +89,7 @@ func New(cfg Config) (*Guard, error) {
 		sessions: newSessions(s),
 		requests: newOpenRequests(s),
 		counters: newCounters(),
+		auditor:  newAuditor(s),
 		limits:   limits{bodies: listen.DefaultBodyTimeouts, keepAlive: keepAliveInterval},
 	}
 	var audiences []string
@@ -143,7 +145,7 @@ func (g *Guard) Warnings() []string {
 			out = append(out, "pages of every web origin may call the endpoint (AllowedOrigins)")
 		}
 	}
-	return out
+	return append(out, g.auditor.warnings()...)
 }
 
 // SessionTimeout returns how long a session may be idle before it is no longer counted; see
@@ -224,9 +226,11 @@ func (g *Guard) Wrap(handler http.Handler) http.Handler {
 // serve calls handler for an admitted request.
 func (g *Guard) serve(handler http.Handler, w http.ResponseWriter, r *http.Request, o *openRequest) {
 	answer := newAnswerWriter(w, o, g.limits.keepAlive)
+	returned := false
 	defer func() {
 		answer.finish()
 		o.session.finish(r.Method, answer.status)
+		g.auditor.finish(r, o, answer, returned)
 		g.requests.close(o)
 	}()
 	defer answer.unblockWhenEnded()()
@@ -236,6 +240,7 @@ func (g *Guard) serve(handler http.Handler, w http.ResponseWriter, r *http.Reque
 		go g.watch(o, done)
 	}
 	handler.ServeHTTP(answer, withCaller(r, o))
+	returned = true
 	if why := o.endedBy(); why != nil {
 		answer.replace(func() { g.answerEnded(w, r, o, why) })
 	}
@@ -244,7 +249,7 @@ func (g *Guard) serve(handler http.Handler, w http.ResponseWriter, r *http.Reque
 // answerEnded answers a request that the guard has ended before an answer was sent.
 func (g *Guard) answerEnded(w http.ResponseWriter, r *http.Request, o *openRequest, why *endError) {
 	if why.reason != "" {
-		g.reject(w, r, Rejection{Reason: why.reason, Err: why, Identity: o.caller.identity})
+		g.reject(w, r, Rejection{Reason: why.reason, Err: why, Identity: o.caller.identity, letThrough: true})
 		return
 	}
 	setRetryAfter(w.Header(), nil)
@@ -282,6 +287,7 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request) (*openRequest, *ht
 		return nil, nil
 	}
 	g.counters.accept(o.caller)
+	o.audit = g.auditor.begin(r, o.caller)
 	return o, admitted
 }
 

@@ -3,6 +3,7 @@ package gatehouse
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 	"github.com/go-json-experiment/json/jsontext"
@@ -34,9 +35,9 @@ const maxOperations = 256
 var errTooManyOperations = fmt.Errorf("more than %d messages or operations in one body", maxOperations)
 
 // operations returns the operations of a JSON-RPC message or batch. It must not read
-// another method or name than the server behind the guard does. So member names are
-// compared exactly, as go-sdk does (encoding/json would read "Method" as "method"), and
-// text on which readers disagree is an error, such as a member that appears twice.
+// another method or name than the server behind the guard does. So text on which readers
+// disagree is an error: a member that appears twice, or "Method", which go-sdk ignores and
+// encoding/json reads as "method".
 func operations(body []byte) ([]operation, error) {
 	messages, err := messagesOf(body)
 	if err != nil {
@@ -99,6 +100,11 @@ func operationsIn(message jsontext.Value) ([]operation, error) {
 	if err := m.decode("method", &method); err != nil {
 		return nil, err
 	}
+	return operationsOfMembers(method, m)
+}
+
+// operationsOfMembers returns the operations of a message with the method.
+func operationsOfMembers(method string, m members) ([]operation, error) {
 	switch method {
 	case methodCallTool, methodGetPrompt:
 		return namedOperation(method, m, "name")
@@ -192,7 +198,28 @@ type members map[string]jsontext.Value
 // membersOf reads the names of object strictly and leaves its values alone: what a caller
 // passes to a tool does not decide about access, and models write duplicate names and half
 // surrogate pairs into it.
-func membersOf(object jsontext.Value) (members, error) { return strictjson.MembersShallow(object) }
+//
+// A name that differs from one of those in readMembers only in case, or in Unicode folding, is an
+// error: mcp-go, and what else uses encoding/json, takes it for that member.
+func membersOf(object jsontext.Value) (members, error) {
+	m, err := strictjson.MembersShallow(object)
+	if err != nil {
+		return nil, err
+	}
+	for name := range m {
+		for _, read := range readMembers {
+			if name != read && strings.EqualFold(name, read) {
+				return nil, fmt.Errorf("member %q is written %q", read, name)
+			}
+		}
+	}
+	return m, nil
+}
+
+// readMembers are the members that decide which operation a message is.
+var readMembers = []string{
+	"jsonrpc", "id", "method", "params", "result", "error", "name", "uri", "ref", "type", "notifications", "resourceSubscriptions",
+}
 
 // absent reports whether there is no member of that name, or it is null.
 func (m members) absent(name string) bool { return m[name] == nil || m[name].Kind() == 'n' }

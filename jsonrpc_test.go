@@ -25,12 +25,20 @@ func TestOperationsOfAMessage(t *testing.T) {
 		return `{"method":"subscriptions/listen","params":{"notifications":{` + notifications + `}}}`
 	}
 	runRequirementTests(t, []requirementTest{
-		needsScopes("member of another case", "notes:write",
+		rejected("member of another case", "body_malformed",
 			`{"method":"tools/call","Method":"ping","params":{"name":"write"}}`),
-		needsScopes("params of another case", "notes:write",
+		rejected("params of another case", "body_malformed",
 			`{"method":"tools/call","params":{"name":"write"},"Params":{"name":"read"}}`),
-		needsScopes("name of another case", "notes:write",
+		rejected("name of another case", "body_malformed",
 			`{"method":"tools/call","params":{"name":"write","NAME":"read"}}`),
+		rejected("only a method of another case", "body_malformed", `{"Method":"tools/call","params":{"name":"write"}}`),
+		rejected("an open name and a protected one of another case", "body_malformed",
+			`{"method":"tools/call","params":{"name":"read","NAME":"write"}}`),
+		rejected("params that fold to params", "body_malformed",
+			`{"method":"tools/call","params":{"name":"read"},"paramſ":{"name":"write"}}`),
+		rejected("a reference of another case", "body_malformed",
+			`{"method":"completion/complete","params":{"Ref":{"type":"ref/prompt","name":"draft"}}}`),
+		allowed("an argument of another case", `{"method":"tools/call","params":{"name":"read","arguments":{"Name":"write"}}}`),
 		needsScopes("a URI next to the name", "notes:write",
 			`{"method":"tools/call","params":{"name":"write","uri":"x"}}`),
 		rejected("two names", "body_malformed", `{"method":"tools/call","params":{"name":"write","name":"read"}}`),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -32,7 +31,7 @@ func (g *Guard) Middleware() mcp.Middleware {
 			if g.policy().none() {
 				return next(ctx, method, req)
 			}
-			if err := g.authorizeMCP(ctx, req); err != nil {
+			if err := g.authorizeMCP(ctx, method, req); err != nil {
 				return nil, err
 			}
 			result, err := next(ctx, method, req)
@@ -46,17 +45,12 @@ func (g *Guard) Middleware() mcp.Middleware {
 }
 
 // authorizeMCP is check 8 on a request that the MCP server parsed.
-func (g *Guard) authorizeMCP(ctx context.Context, req mcp.Request) error {
+func (g *Guard) authorizeMCP(ctx context.Context, method string, req mcp.Request) error {
 	ops := operationsOf(req)
 	if len(ops) == 0 {
 		return nil
 	}
-	c := callerOf(req)
-	if c == nil && slices.ContainsFunc(ops, g.policy().apply) {
-		return &jsonrpc.Error{Code: codeForbidden, Message: infoOf(reason.NoCredentials).Phrase}
-	}
-	if rejection := g.policy().authorize(ctx, g.verifiedOf(c), ops...); rejection != nil {
-		g.counters.reject(rejection.Reason)
+	if rejection := g.authorizeParsed(ctx, method, callerOf(req), ops); rejection != nil {
 		return &jsonrpc.Error{Code: codeForbidden, Message: infoOf(rejection.Reason).Phrase}
 	}
 	return nil
@@ -97,12 +91,8 @@ func operationsOf(req mcp.Request) []operation {
 // for. What lacks only a scope stays in the list, because otherwise a client would never
 // learn that it can ask for the scope.
 func (g *Guard) filterList(req mcp.Request, result mcp.Result) {
-	v := g.verifiedOf(callerOf(req))
-	p := g.policy()
-	hidden := func(method, name string) bool {
-		_, err := p.neededFor(v, operation{method, name})
-		return err != nil && !g.ShowLocked
-	}
+	c := callerOf(req)
+	hidden := func(method, name string) bool { return !g.lists(c, operation{method, name}) }
 	switch list := result.(type) {
 	case *mcp.ListToolsResult:
 		list.Tools = without(list.Tools, func(t *mcp.Tool) bool { return hidden(methodCallTool, t.Name) })

@@ -42,6 +42,7 @@ type openRequest struct {
 	opens   bool // whether its answer may open a session
 	opening bool // whether it has one message, which opens a session if the server accepts it
 	session *sessionUse
+	audit   *AuditEvent // of the request, as far as it is known when it is let through; nil if there is no audit
 
 	// ended is done when the guard ends the request, with an *endError as its cause. It is
 	// not done when the client leaves: calls of the older revisions then run on.
@@ -214,7 +215,7 @@ func (g *Guard) open(r *http.Request, c *caller, kind messageKind, use *sessionU
 	c.request = o
 	if g.denials.match(&c.verified, time.Now()) {
 		g.requests.close(o)
-		return nil, nil, &Rejection{Reason: reason.Revoked, Err: errRevoked, from: c.from}
+		return nil, nil, &Rejection{Reason: reason.Revoked, Err: errRevoked, Identity: c.identity, from: c.from}
 	}
 	return o, r, nil
 }

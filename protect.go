@@ -45,6 +45,11 @@ func (g *Guard) ProtectResourceTemplate(template *mcp.ResourceTemplate, r Requir
 	return template
 }
 
+// Protect declares a requirement by its name, in addition to those of [Config.Requirements].
+// It is for adapters to MCP servers other than those of go-sdk: their functions take what the
+// server registers, so that the name is written once. It panics as [Guard.ProtectTool] does.
+func (g *Guard) Protect(r Requirement) { g.protect("Protect", r) }
+
 // protect declares r. method is that of Guard, for faults.
 func (g *Guard) protect(method string, r Requirement) {
 	var f faults

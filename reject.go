@@ -42,7 +42,8 @@ type Rejection struct {
 	// Identity is the caller. It is zero if the token was missing or invalid.
 	Identity Identity
 
-	from *issuer // that the token is from; nil if it is not known
+	from       *issuer // that the token is from; nil if it is not known
+	letThrough bool    // whether the request had passed all checks: its audit event is that of its end
 }
 
 // LogValue returns the reason and, if known, the details, the caller and the hint. Their
@@ -75,8 +76,10 @@ func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejecti
 	}
 	c := g.challenge(r, rejection, info)
 	if g.ChallengeInResult && info.Reason == reason.InsufficientScope && writeChallengeResult(w, r, c, info) {
+		g.auditor.reject(r, rejection, http.StatusOK)
 		return
 	}
+	g.auditor.reject(r, rejection, info.Status)
 	if c != "" {
 		w.Header().Set("WWW-Authenticate", c)
 	}

@@ -28,6 +28,12 @@ type Stats struct {
 	// Keys is the state of the provider's signing keys. For several providers, it has the
 	// sums, and the greatest age.
 	Keys KeyStats
+	// AuditDropped counts the audit events that were dropped because there were too many of
+	// callers without a valid token; see [Config.Audit].
+	AuditDropped uint64
+	// AuditFailed counts the audit events that [Config.Audit] or [Config.AuditLogger] failed
+	// to take: it panicked, or returned an error.
+	AuditFailed uint64
 	// IssuerKeys are the states by issuer. A provider without public keys is absent.
 	IssuerKeys map[string]KeyStats
 }
@@ -57,6 +63,7 @@ func (g *Guard) Stats() Stats {
 			out.Rejected[info.Reason] = n
 		}
 	}
+	out.AuditDropped, out.AuditFailed = g.auditor.stats()
 	out.IssuerKeys = make(map[string]KeyStats, len(g.issuers))
 	for _, i := range g.issuers {
 		if i.keys == nil {

@@ -150,6 +150,7 @@ func TestWindow(t *testing.T) {
 		{"sign-in with an organization", testWindowSignIn},
 		{"denied", testWindowDenied},
 		{"dynamic registration off", testWindowRegistrationOff},
+		{"organizations off", testWindowOrganizationsOff},
 		{"scope that the client does not hold", testWindowInvalidScope},
 		{"minted token of the wrong kind", testWindowTokenOfTheWrongKind},
 		{"outage", testWindowOutage},
@@ -231,6 +232,19 @@ func testWindowRegistrationOff(t *testing.T, o *windowUser) {
 	o.open(map[string]any{})
 	o.do("press", map[string]any{"role": "switch", "name": setting})
 	o.do("waitForSwitch", map[string]any{"name": setting, "on": true})
+}
+
+// testWindowOrganizationsOff turns organizations off, and on again. Without them, their scope does
+// not exist. It is a default scope, and the server asks for it.
+func testWindowOrganizationsOff(t *testing.T, o *windowUser) {
+	const setting = "Organizations"
+	o.do("press", map[string]any{"role": "switch", "name": setting, "result": setting + " is now off"})
+	o.do("waitForSwitch", map[string]any{"name": setting, "on": false})
+	o.wantEnd(o.call("--user", "grace"), 1, "does not support the scope 'user:org:read'")
+	o.headline("stopped at registration")
+	o.do("press", map[string]any{"role": "switch", "name": setting, "result": setting + " is now on"})
+	o.do("waitForSwitch", map[string]any{"name": setting, "on": true})
+	o.wantEnd(o.call("--user", "grace"), 0, "Grace Hopper")
 }
 
 func testWindowInvalidScope(t *testing.T, o *windowUser) {

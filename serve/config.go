@@ -2,6 +2,7 @@ package serve
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -59,6 +60,13 @@ type Config struct {
 	AllowedHosts   []string
 	Revoked        func(gatehouse.Identity) bool
 	KeyFile        string
+
+	// These are settings of the guard's audit events; see [gatehouse.Config] and
+	// docs/audit.md. Events are independent of Logger.
+	Audit         func(context.Context, gatehouse.AuditEvent)
+	AuditLogger   *slog.Logger
+	AuditSubjects gatehouse.AuditSubjects
+	AuditKey      gatehouse.AuditKey
 
 	// SessionKey is the secret key of session IDs; see [gatehouse.Config] and
 	// docs/replicas.md. Empty means the environment variable MCP_SESSION_KEY, a text of at
@@ -307,6 +315,10 @@ func (cfg Config) checkGuardAlone() error {
 		{"AllowedHosts", len(cfg.AllowedHosts) > 0},
 		{"Revoked", cfg.Revoked != nil},
 		{"KeyFile", cfg.KeyFile != ""},
+		{"Audit", cfg.Audit != nil},
+		{"AuditLogger", cfg.AuditLogger != nil},
+		{"AuditSubjects", cfg.AuditSubjects != gatehouse.AuditSubjectsHashed},
+		{"AuditKey", len(cfg.AuditKey) > 0},
 		{"LandingTools", len(cfg.LandingTools) > 0 && !cfg.NoLandingPage}, // checkLandingTools reports both together
 		{"SessionKey", len(cfg.SessionKey) > 0},
 		{"MaxSessions", cfg.MaxSessions != 0},
@@ -347,6 +359,11 @@ func (s *Server) newGuard(resource string) (*gatehouse.Guard, error) {
 		LocalPath:      s.guardLocalPath(),
 		Revoked:        cfg.Revoked,
 		KeyFile:        cfg.KeyFile,
+
+		Audit:         cfg.Audit,
+		AuditLogger:   cfg.AuditLogger,
+		AuditSubjects: cfg.AuditSubjects,
+		AuditKey:      cfg.AuditKey,
 
 		SessionKey:         cfg.SessionKey,
 		MaxSessions:        cfg.MaxSessions,

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -322,5 +323,24 @@ func TestLogOfTheOperation(t *testing.T) {
 	}
 	if strings.Contains(log, `"operation":"claimed`) {
 		t.Errorf("the log has a claim as an operation:\n%s", log)
+	}
+}
+
+// The settings of the audit are those of the guard.
+func TestAuditIsOfTheGuard(t *testing.T) {
+	var events []gatehouse.AuditEvent
+	var lines strings.Builder
+	server := newServer(t, func(cfg *serve.Config) {
+		cfg.Audit = func(_ context.Context, e gatehouse.AuditEvent) { events = append(events, e) }
+		cfg.AuditLogger = slog.New(slog.NewJSONHandler(&lines, nil))
+		cfg.AuditSubjects = gatehouse.AuditSubjectsClear
+		cfg.AuditKey = make([]byte, 32)
+	})
+	server.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "https://mcp.example.com/mcp", nil))
+	if len(events) != 1 || events[0].Reason != "no_credentials" || !strings.Contains(lines.String(), events[0].ID) {
+		t.Errorf("got events %+v and lines %q, want one of a request without a token", events, lines.String())
+	}
+	if warnings := strings.Join(server.Guard().Warnings(), " "); strings.Contains(warnings, "AuditKey") {
+		t.Errorf("got warnings %q, want none about the key, which is set", warnings)
 	}
 }

@@ -1,8 +1,10 @@
 package serve
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http/httptest"
 	"strconv"
@@ -207,6 +209,16 @@ func TestGuardAlone(t *testing.T) {
 		wantErr string
 	}{
 		{name: "control", config: Config{NoLandingPage: true}},
+		{
+			name: "audit",
+			config: Config{
+				Audit:         func(context.Context, gatehouse.AuditEvent) {},
+				AuditLogger:   slog.Default(),
+				AuditSubjects: gatehouse.AuditSubjectsClear,
+				AuditKey:      make([]byte, 32),
+			},
+			wantErr: "to Audit, AuditLogger, AuditSubjects, AuditKey;",
+		},
 		{name: "provider", config: Config{Provider: provider}, wantErr: "Guard is set in addition to Provider; set these"},
 		{
 			name: "everything",

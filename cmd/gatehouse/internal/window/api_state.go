@@ -143,7 +143,7 @@ var settings = []struct {
 		name:  "organizations_enabled",
 		label: "Organizations",
 		on:    "Users can choose an organization on the consent page.",
-		off:   "Users cannot choose an organization, and clients cannot request user:org:read.",
+		off:   "Users cannot choose an organization. Clients of a server that asks for user:org:read stop at registration.",
 		value: func(s localclerk.Settings) any { return !s.OrganizationsDisabled },
 	},
 	{
