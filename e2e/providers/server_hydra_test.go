@@ -276,7 +276,7 @@ func testHydraOpaque(t *testing.T, release hydraRelease) {
 		{"access token", mine.Access, ""},
 		{"access token after a refresh", client.refresh(t, h.signIn(t, client.oauthClient, e.URL)).Access, ""},
 		{"ID token", mine.ID, "inactive"},
-		{"refresh token", mine.Refresh, "wrong_claim"},
+		{"refresh token", mine.Refresh, "wrong_type"},
 		{"token for another server", h.signIn(t, client.oauthClient, otherResource).Access, "wrong_audience"},
 		{"token without a resource", h.signIn(t, client.oauthClient).Access, "wrong_audience"},
 		{"token of a machine", machine, "machine_token"},
