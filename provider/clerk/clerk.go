@@ -186,7 +186,8 @@ var hints = map[gatehouse.Reason]string{
 	"wrong_issuer":             "compare the Frontend API URL of the server with the instance that the client signed in at; development and production instances differ",
 	"wrong_subject":            "sign in as a user; machine tokens of Clerk are not accepted",
 	"insufficient_scope":       `add the scope to the default scopes for dynamic clients (Clerk Dashboard, Configure → OAuth applications → Settings, or default_scopes of PATCH /v1/instance/oauth_application_settings), then have the client register again: a client of Clerk cannot ask for a scope that it did not register with`,
-	"insufficient_permission":  "have the user choose an organization on Clerk's consent page; if there is none to choose, turn on Organizations in the Clerk Dashboard (Configure → Organizations)",
+	"insufficient_permission":  "give the caller what the requirement demands; Clerk's access tokens have no roles and no permissions, see clerk.Membership",
+	"no_organization":          "have the user choose an organization on Clerk's consent page; if there is none to choose, turn on Organizations in the Clerk Dashboard (Configure → Organizations)",
 	"registration_unavailable": `turn on "Dynamic client registration" in the Clerk Dashboard (Configure → OAuth applications → Settings)`,
 	"unknown_key":              "sign in again; the token was signed by another Clerk instance, or by a key that the instance has removed",
 }

@@ -133,6 +133,7 @@ var hints = map[gatehouse.Reason]string{
 	"opaque":         "send the access token; refresh tokens and API keys of WorkOS are not access tokens",
 
 	"insufficient_scope":       "AuthKit has no scopes but openid, profile, email and offline_access; require an organization, or check roles in the tool",
-	"insufficient_permission":  "have the user choose an organization when signing in",
+	"insufficient_permission":  "give the user the role or the permission in the organization; then sign in again",
+	"no_organization":          "have the user choose an organization when signing in",
 	"registration_unavailable": "turn on Dynamic Client Registration or Client ID Metadata Document in the WorkOS Dashboard (Connect → Configuration)",
 }

@@ -102,7 +102,7 @@ var causes = []cause{
 	{[]reason.Reason{reason.Revoked}, nil, tokenDenied},
 	{[]reason.Reason{reason.ProviderUnavailable}, nil, clerkUnavailable},
 	{[]reason.Reason{reason.InsufficientScope}, hasScopeChallenge, scopeMissing},
-	{[]reason.Reason{reason.InsufficientPermission}, nil, permissionMissing},
+	{[]reason.Reason{reason.InsufficientPermission, reason.NoOrganization}, nil, permissionMissing},
 }
 
 // kindReasons are the reasons with which the guard may reject a token of another kind,

@@ -140,7 +140,7 @@ func TestReasonWithToken(t *testing.T) {
 		{
 			name:    "missing permission",
 			reason:  reason.InsufficientPermission,
-			wantWhy: "The user lacks a role, a permission or an active organization.",
+			wantWhy: "The user lacks a role or a permission, is a machine, or was rejected by a function of the server.",
 			wantDo:  forbidden.do,
 		},
 		{
