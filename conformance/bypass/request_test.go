@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -133,10 +132,6 @@ func (w *world) call(t *testing.T, era, token, tool string) request {
 	return w.post(t, era, token, "tools/call", object{"name": tool, "arguments": object{}})
 }
 
-func (w *world) readResource(t *testing.T, era, token, uri string) request {
-	return w.post(t, era, token, "resources/read", object{"uri": uri})
-}
-
 // answer is the response to a request.
 type answer struct {
 	status int
@@ -201,24 +196,6 @@ func (w *world) send(t *testing.T, q request) answer {
 	text, err := io.ReadAll(resp.Body)
 	a.body, a.err = string(text), err
 	return a
-}
-
-// sendRaw sends text over a connection of its own, and returns the status line of the answer.
-func (w *world) sendRaw(t *testing.T, text string) string {
-	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(w.base, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := io.WriteString(conn, text); err != nil {
-		t.Fatal(err)
-	}
-	line := make([]byte, len("HTTP/1.1 400"))
-	if _, err := io.ReadFull(conn, line); err != nil {
-		t.Fatal(err)
-	}
-	return string(line)
 }
 
 // messages returns the JSON-RPC messages in the answer: those of a batch, of the events of a

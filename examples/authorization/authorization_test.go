@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/mark3labs/mcp-go/mcp"
 )
 
 // The declarations of the guide are valid for a provider whose tokens have roles, permissions
@@ -21,6 +22,12 @@ func TestDeclarations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	deleteDocument = func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+		return nil, nil, nil
+	}
+	readDocument = func(context.Context, *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) { return nil, nil }
+	draft = func(context.Context, *mcp.GetPromptRequest) (*mcp.GetPromptResult, error) { return nil, nil }
+	declare(server)
 	for _, name := range []string{"alternatives", "check"} {
 		r := alternatives()
 		if name == "check" {
