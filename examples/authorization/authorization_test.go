@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
-	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 // The declarations of the guide are valid for a provider whose tokens have roles, permissions
