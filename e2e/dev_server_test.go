@@ -5,12 +5,14 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -95,23 +97,33 @@ func (dev *devServer) requests() []exchange {
 	})
 }
 
-// freePort returns a port that is free on both loopback addresses.
+const (
+	// firstPort and portCount are the ports that freePort chooses from. They are below those
+	// that systems give to outgoing connections and to listeners on port 0, of which there are
+	// many while the tests run: one of these could take a port before the program that it is
+	// for listens on it.
+	firstPort = 20_000
+	portCount = 10_000
+)
+
+// nextPort is the offset of the port that freePort tries next. It begins anywhere, so that two
+// runs on one machine seldom meet.
+var nextPort = func() *atomic.Int64 {
+	var n atomic.Int64
+	n.Store(rand.Int64N(portCount))
+	return &n
+}()
+
+// freePort returns a port that is free on both loopback addresses. It returns each port once.
 func freePort(t testing.TB) int {
 	t.Helper()
-	const tries = 50
-	for range tries {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		free := portIsFree(port, "::1")
-		l.Close()
-		if free {
+	for range portCount {
+		port := firstPort + int(nextPort.Add(1)%portCount)
+		if portIsFree(port, "127.0.0.1", "::1") {
 			return port
 		}
 	}
-	t.Fatalf("no port was free on both loopback addresses in %d tries", tries)
+	t.Fatalf("no port from %d to %d is free on both loopback addresses", firstPort, firstPort+portCount-1)
 	return 0
 }
 

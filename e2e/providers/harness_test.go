@@ -31,6 +31,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -40,6 +41,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -173,15 +175,34 @@ func tail(file string) string {
 	return string(text)
 }
 
-// freePort returns a TCP port of 127.0.0.1 that no one listens on.
+const (
+	// firstPort and portCount are the ports that freePort chooses from. They are below those
+	// that systems give to outgoing connections and to listeners on port 0: one of these could
+	// take a port before the server that it is for listens on it.
+	firstPort = 30_000
+	portCount = 2_700
+)
+
+// nextPort is the offset of the port that freePort tries next. It begins anywhere, so that two
+// runs on one machine seldom meet.
+var nextPort = func() *atomic.Int64 {
+	var n atomic.Int64
+	n.Store(rand.Int64N(portCount))
+	return &n
+}()
+
+// freePort returns a TCP port of 127.0.0.1 that no one listens on. It returns each port once.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range portCount {
+		port := strconv.Itoa(firstPort + int(nextPort.Add(1)%portCount))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	t.Fatalf("no port from %d to %d is free", firstPort, firstPort+portCount-1)
+	return ""
 }
 
 // within returns a context that ends after d.
