@@ -139,6 +139,27 @@ func TestProviders(t *testing.T) {
 	}
 }
 
+// TestHints checks that every hint of a provider is for a reason that exists, and says more than
+// the guard's own advice.
+func TestHints(t *testing.T) {
+	t.Parallel()
+	advice := make(map[gatehouse.Reason]string)
+	for _, info := range gatehouse.Reasons() {
+		advice[info.Reason] = info.Do
+	}
+	for _, vendor := range vendors {
+		p := vendor.provider(vendor.load(t))
+		if len(p.Hints) == 0 {
+			t.Errorf("%s: there are no hints", vendor.file)
+		}
+		for reason, hint := range p.Hints {
+			if own, ok := advice[reason]; !ok || hint == "" || hint == own {
+				t.Errorf("%s: the hint for %q is %q, and the guard's own advice is %q (exists: %t)", vendor.file, reason, hint, own, ok)
+			}
+		}
+	}
+}
+
 // TestEveryFileIsTested checks that no samples are forgotten in vendors.
 func TestEveryFileIsTested(t *testing.T) {
 	t.Parallel()

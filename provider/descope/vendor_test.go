@@ -3,7 +3,6 @@ package descope
 import (
 	"testing"
 
-	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
 	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
 	"github.com/google/go-cmp/cmp"
@@ -95,18 +94,5 @@ func TestUser(t *testing.T) {
 	}
 	if user, ok := UserOf(&mcp.CallToolRequest{}); ok {
 		t.Errorf("the caller of a request without a guard is %+v", user)
-	}
-}
-
-// TestHints checks that every hint is for a reason that exists.
-func TestHints(t *testing.T) {
-	known := make(map[gatehouse.Reason]bool)
-	for _, info := range gatehouse.Reasons() {
-		known[info.Reason] = true
-	}
-	for reason := range hints {
-		if !known[reason] {
-			t.Errorf("hint for %q, which is not a reason", reason)
-		}
 	}
 }

@@ -209,14 +209,6 @@ func TestScopesAreRequestedWithTheURI(t *testing.T) {
 	}
 }
 
-func TestHintsAreForReasons(t *testing.T) {
-	for reason := range hints {
-		if !slices.ContainsFunc(gatehouse.Reasons(), func(info gatehouse.ReasonInfo) bool { return info.Reason == reason }) {
-			t.Errorf("there is a hint for %q, which is not a reason", reason)
-		}
-	}
-}
-
 // An Application ID URI with which Entra ID rejects the sign-in of MCP clients is named at start.
 func TestApplicationIDURIIsNamed(t *testing.T) {
 	for uri, want := range map[string]string{resource: "", "": "AADSTS9010010", "api://mcp": "AADSTS9010010"} {

@@ -1,7 +1,6 @@
 package google
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
@@ -81,14 +80,6 @@ func TestClientsAreARisk(t *testing.T) {
 	p := Config{ClientIDs: []string{client}}.provider(setting.From(nil))
 	if len(p.Risks) != 1 || !strings.Contains(p.Risks[0], client) {
 		t.Errorf("risks %q, want one that names the client", p.Risks)
-	}
-}
-
-func TestHintsAreForReasons(t *testing.T) {
-	for reason := range hints {
-		if !slices.ContainsFunc(gatehouse.Reasons(), func(info gatehouse.ReasonInfo) bool { return info.Reason == reason }) {
-			t.Errorf("there is a hint for %q, which is not a reason", reason)
-		}
 	}
 }
 

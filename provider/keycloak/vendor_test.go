@@ -3,7 +3,6 @@ package keycloak
 import (
 	"testing"
 
-	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
 	"github.com/gatehouse-mcp/gatehouse/provider/internal/setting"
 	"github.com/google/go-cmp/cmp"
@@ -131,19 +130,6 @@ func TestOrganizationForms(t *testing.T) {
 		}
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
-		}
-	}
-}
-
-// TestHints checks that every hint is for a reason that exists.
-func TestHints(t *testing.T) {
-	known := make(map[gatehouse.Reason]bool)
-	for _, info := range gatehouse.Reasons() {
-		known[info.Reason] = true
-	}
-	for reason := range hints {
-		if !known[reason] {
-			t.Errorf("hint for %q, which is not a reason", reason)
 		}
 	}
 }

@@ -126,16 +126,3 @@ func TestUser(t *testing.T) {
 		t.Errorf("the caller of a request without a guard is %+v", user)
 	}
 }
-
-// TestHints checks that every hint is for a reason that exists.
-func TestHints(t *testing.T) {
-	known := make(map[gatehouse.Reason]bool)
-	for _, info := range gatehouse.Reasons() {
-		known[info.Reason] = true
-	}
-	for reason := range hints {
-		if !known[reason] {
-			t.Errorf("hint for %q, which is not a reason", reason)
-		}
-	}
-}

@@ -166,21 +166,6 @@ func TestRequirements(t *testing.T) {
 	}
 }
 
-// TestHints checks that every hint is for a reason that exists and that its advice differs from
-// the guard's own.
-func TestHints(t *testing.T) {
-	t.Parallel()
-	advice := map[gatehouse.Reason]string{}
-	for _, info := range gatehouse.Reasons() {
-		advice[info.Reason] = info.Do
-	}
-	for reason, hint := range hints {
-		if own, ok := advice[reason]; !ok || hint == "" || hint == own {
-			t.Errorf("hint for %q is %q, and the guard's own advice is %q (exists: %t)", reason, hint, own, ok)
-		}
-	}
-}
-
 // TestPackageComment checks that the package comment has the variables that are read.
 func TestPackageComment(t *testing.T) {
 	t.Parallel()
