@@ -16,14 +16,12 @@ import (
 var errNoOrganization = errors.New("requires an active organization")
 
 // missingPermission returns an error if id is of the wrong kind, or lacks a role, a permission
-// or an organization. A missing organization is not an error if the client can ask for the
-// scope with which a user chooses one.
-func (r *Require) missingPermission(id *Identity, organizationScope string) error {
+// or an organization. A missing organization is not an error if the client can ask for one.
+func (r *Require) missingPermission(id *Identity, canAskForOrganization bool) error {
 	if r.Person && id.Kind != KindUser {
 		return errors.New("requires a user, and the caller is a machine")
 	}
-	canAsk := organizationScope != "" && !id.HasScope(organizationScope)
-	if r.Organization && id.Organization.ID == "" && !canAsk {
+	if r.Organization && id.Organization.ID == "" && !canAskForOrganization {
 		return errNoOrganization
 	}
 	for _, role := range r.Roles {
@@ -49,12 +47,17 @@ func (e *scopeError) Error() string {
 // needs returns the scopes that r needs of the caller, including those of the alternative that
 // it can meet, or an error if the caller lacks something that a scope would not provide.
 func (reqs *requirements) needs(v *verified, r *Require) ([]string, error) {
-	if err := r.missingPermission(&v.identity, v.from.OrganizationScope); err != nil {
+	// A client that has the scope with which a user chooses an organization has asked already.
+	// This is the same look at the token as for the scopes below, so that a caller without an
+	// organization always lacks either the scope or a permission.
+	scope := v.from.OrganizationScope
+	canAsk := scope != "" && !reqs.hasScope(v, scope)
+	if err := r.missingPermission(&v.identity, canAsk); err != nil {
 		return nil, err
 	}
 	scopes := r.Scopes
 	if r.Organization && v.identity.Organization.ID == "" {
-		scopes = union(scopes, []string{v.from.OrganizationScope})
+		scopes = union(scopes, []string{scope})
 	}
 	if len(r.AnyOf) == 0 {
 		return scopes, nil

@@ -432,3 +432,23 @@ func TestCompletionOfOverlappingTemplates(t *testing.T) {
 	other := strings.Replace(body, "{name}", "{NAME}", 1)
 	wantAnswer(t, "another template", guard, is.token(resource, scopeClaim("team notes")), other, "resource_spelling", "")
 }
+
+// A caller without an organization is rejected, also if a scope of the token implies the one with
+// which a user chooses an organization.
+func TestOrganizationWithImpliedScope(t *testing.T) {
+	is := newIssuer(t)
+	guard := newGuard(t, is, withRoles, func(cfg *gatehouse.Config) {
+		cfg.Provider.OrganizationScope = "org:read"
+		cfg.ImpliedScopes = map[string][]string{"admin": {"org:read"}}
+	})
+	organization := gatehouse.Require{Organization: true}
+	guard.ProtectTool(&mcp.Tool{Name: "team"}, organization)
+	guard.ProtectTool(&mcp.Tool{Name: "either"}, gatehouse.Require{AnyOf: []gatehouse.Require{organization}})
+	member := testissuer.Claim("org_id", "org_1")
+	for _, tool := range []string{"team", "either"} {
+		wantAnswer(t, tool+", member", guard, is.token(resource, scopeClaim("admin"), member), call(tool), "", "")
+		wantAnswer(t, tool+", no scope", guard, is.token(resource, scopeClaim("profile")), call(tool), "insufficient_scope", "org:read")
+		wantAnswer(t, tool+", scope", guard, is.token(resource, scopeClaim("org:read")), call(tool), "no_organization", "")
+		wantAnswer(t, tool+", implied scope", guard, is.token(resource, scopeClaim("admin")), call(tool), "no_organization", "")
+	}
+}
