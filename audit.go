@@ -98,12 +98,12 @@ func (s *settings) validateAudit(f *faults) {
 	if s.Audit != nil || s.AuditLogger != nil {
 		return
 	}
-	const fix = "set Audit or AuditLogger in addition, or remove it"
+	const fix = "set one of them in addition, or remove it"
 	if len(s.AuditKey) > 0 {
-		f.add("AuditKey", "", "has no effect, because there is no audit", fix)
+		f.add("AuditKey", "", "has no effect without Audit or AuditLogger", fix)
 	}
 	if s.AuditSubjects != AuditSubjectsHashed {
-		f.add("AuditSubjects", "", "has no effect, because there is no audit", fix)
+		f.add("AuditSubjects", "", "has no effect without Audit or AuditLogger", fix)
 	}
 }
 

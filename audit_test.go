@@ -742,7 +742,7 @@ func TestAuditSettings(t *testing.T) {
 		},
 		"key without an audit": {
 			func(c *gatehouse.Config) { c.AuditKey = gatehouse.AuditKey(auditKey) },
-			"AuditKey has no effect, because there is no audit; set Audit",
+			"AuditKey has no effect without Audit or AuditLogger; set one",
 		},
 		"clear": {
 			func(c *gatehouse.Config) { c.AuditLogger, c.AuditSubjects = logger, gatehouse.AuditSubjectsClear },
@@ -750,7 +750,7 @@ func TestAuditSettings(t *testing.T) {
 		},
 		"clear without an audit": {
 			func(c *gatehouse.Config) { c.AuditSubjects = gatehouse.AuditSubjectsClear },
-			"AuditSubjects has no effect, because there is no audit; set Audit",
+			"AuditSubjects has no effect without Audit or AuditLogger; set one",
 		},
 		"another way of a subject": {
 			func(c *gatehouse.Config) { c.AuditLogger, c.AuditSubjects = logger, 2 },

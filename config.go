@@ -79,7 +79,7 @@ type Config struct {
 	Default Require
 
 	// DenyUndeclared rejects every tool, prompt and resource without a requirement of its own,
-	// whoever calls it: a new one is closed until it is declared. Default must then be empty.
+	// for every caller: a new one is closed until it is declared. Default must then be empty.
 	// Declare what needs no more than a valid token with Require.SignedIn. Methods that Gatehouse
 	// does not know are rejected too; see Default.
 	DenyUndeclared bool

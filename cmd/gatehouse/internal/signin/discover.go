@@ -79,7 +79,7 @@ func (c *Client) serverMetadata(ctx context.Context, issuer string) (*oauthex.Au
 // metadataHint says what to do about metadata of the issuer that cannot be used.
 func (c *Client) metadataHint(issuer string) string {
 	switch c.config.Transport.Issuer() {
-	case "": // there is no document
+	case "": // the server has no such document
 		return "the MCP server names it as its authorization server: check that it is running, and that the MCP server's " +
 			"configuration has the right issuer"
 	case issuer:
