@@ -1,6 +1,7 @@
 package window
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -324,7 +325,7 @@ func FuzzRedact(f *testing.F) {
 // FuzzRedactMember hides a secret in a JSON member that only its name marks, in any
 // surroundings: cut off, malformed, or in a string.
 func FuzzRedactMember(f *testing.F) {
-	for _, member := range []string{`"access_token"`, `"access\u005ftoken"`, `"Client_Secret"`, `"refreshToken"`, `"PASSWORD"`} {
+	for _, member := range []string{`"access_token"`, `"\token"`, `"access\u005ftoken"`, `"Client_Secret"`, `"refreshToken"`, `"PASSWORD"`} {
 		for _, before := range []string{`{`, `{"a":1,`, `[{"a":{},`, `{"a":"`, `{"a":[1,2}`, "data: {", `x {`, "\xff{"} {
 			f.Add(before, member, `}`, false)
 			f.Add(before, member, ``, true)
@@ -334,7 +335,10 @@ func FuzzRedactMember(f *testing.F) {
 		if secretName := `"` + strings.Trim(name, `"`) + `"`; secretName != name || len(name) > 40 {
 			return
 		}
-		decoded := strings.ReplaceAll(strings.Trim(name, `"`), `\u005f`, "_")
+		var decoded string // \t and the like are escapes: "\token" names "oken" after a tab
+		if err := json.Unmarshal([]byte(name), &decoded); err != nil {
+			decoded = strings.Trim(name, `"`)
+		}
 		if !isSecretName(decoded) {
 			return
 		}
