@@ -277,6 +277,10 @@ func (cfg Config) validate() (*settings, error) {
 		r.validate(fmt.Sprintf("Requirements[%d]", i), s.providers, &f)
 	}
 	cfg.Default.validate("Default", s.providers, &f)
+	if cfg.Default.Public {
+		f.add("Default.Public", "", "would let callers without a token use everything that has no requirement, also what is added later",
+			"set Public where a tool, prompt, resource or template is registered")
+	}
 	if cfg.DenyUndeclared && !cfg.Default.isZero() {
 		f.add("Default", "", "has no effect, because DenyUndeclared rejects what it is for", "remove one of the two")
 	}

@@ -3,6 +3,7 @@ package gatehouse
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -46,17 +47,27 @@ func (g *Guard) Middleware() mcp.Middleware {
 
 // authorizeMCP is check 8 on a request that the MCP server parsed.
 func (g *Guard) authorizeMCP(ctx context.Context, method string, req mcp.Request) error {
+	c := callerOf(req)
+	if c == nil && arrivedByHTTP(req) && g.policy().public {
+		c = g.newAnonymous(time.Now())
+	}
 	ops := operationsOf(req)
-	if op := (operation{method: method}); len(ops) == 0 && g.policy().apply(op) {
+	if op := (operation{method: method}); len(ops) == 0 && (g.policy().apply(op) || c != nil && c.anonymous && op.isCovered()) {
 		ops = append(ops, op)
 	}
 	if len(ops) == 0 {
 		return nil
 	}
-	if rejection := g.authorizeParsed(ctx, method, callerOf(req), ops); rejection != nil {
+	if rejection := g.authorizeParsed(ctx, method, c, ops); rejection != nil {
 		return &jsonrpc.Error{Code: codeForbidden, Message: infoOf(rejection.Reason).Phrase}
 	}
 	return nil
+}
+
+// arrivedByHTTP reports whether req arrived by HTTP, and not on stdio or in memory.
+func arrivedByHTTP(req mcp.Request) bool {
+	extra := req.GetExtra()
+	return extra != nil && extra.Header != nil
 }
 
 // verifiedOf returns the token of c. Without a caller, it is one that has nothing.
