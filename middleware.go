@@ -2,6 +2,7 @@ package gatehouse
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -29,7 +30,7 @@ func (g *Guard) Middleware() mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		next = g.endWithRequest(next)
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-			if g.policy().none() {
+			if g.policy().none() && !g.SecuritySchemes {
 				return next(ctx, method, req)
 			}
 			if err := g.authorizeMCP(ctx, method, req); err != nil {
@@ -59,7 +60,15 @@ func (g *Guard) authorizeMCP(ctx context.Context, method string, req mcp.Request
 		return nil
 	}
 	if rejection := g.authorizeParsed(ctx, method, c, ops); rejection != nil {
-		return &jsonrpc.Error{Code: codeForbidden, Message: infoOf(rejection.Reason).Phrase}
+		code, message, data := codeForbidden, infoOf(rejection.Reason).Phrase, (*denialData)(nil)
+		if g.DraftStructuredDenials {
+			code, message, data = denialOf(rejection)
+		}
+		err := &jsonrpc.Error{Code: int64(code), Message: message}
+		if data != nil {
+			err.Data, _ = json.Marshal(data)
+		}
+		return err
 	}
 	return nil
 }
@@ -110,6 +119,9 @@ func (g *Guard) filterList(req mcp.Request, result mcp.Result) {
 	switch list := result.(type) {
 	case *mcp.ListToolsResult:
 		list.Tools = without(list.Tools, func(t *mcp.Tool) bool { return hidden(methodCallTool, t.Name) })
+		if g.SecuritySchemes {
+			list.Tools = g.withSecuritySchemes(c, list.Tools)
+		}
 		list.CacheScope = cacheScopePrivate
 	case *mcp.ListPromptsResult:
 		list.Prompts = without(list.Prompts, func(p *mcp.Prompt) bool { return hidden(methodGetPrompt, p.Name) })
