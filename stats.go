@@ -91,7 +91,7 @@ func newCounters() counters {
 
 func (c *counters) accept(by *caller) {
 	c.accepted.Add(1)
-	if !by.bound {
+	if !by.bound && !by.anonymous {
 		c.unbound.Add(1)
 	}
 }
