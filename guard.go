@@ -311,11 +311,17 @@ func (g *Guard) admitCaller(r *http.Request) (*openRequest, *http.Request, *Reje
 	kind := kindOf(r, body)
 	use, rejection := g.sessions.admit(r, c, kind)
 	if rejection != nil {
-		return nil, nil, rejection
+		return nil, nil, c.askedToSignIn(rejection)
+	}
+	if use.takenOver {
+		g.requests.end(errEndedBySignIn, func(o *openRequest) bool {
+			return o.stream && o.caller.anonymous && o.session.seal == use.seal
+		})
 	}
 	o, admitted, rejection := g.open(r, c, kind, use)
 	if rejection != nil {
-		use.finish(r.Method, infoOf(rejection.Reason).Status)
+		rejection = c.askedToSignIn(rejection)
+		use.finish(r.Method, http.StatusServiceUnavailable) // the session neither opened nor ended
 	}
 	return o, admitted, rejection
 }
