@@ -33,7 +33,8 @@ type nearName struct {
 // UnlistedRequirements describes each requirement whose tool, prompt, resource or resource
 // template was not in the MCP server's own list, as in `Requirements[0]: tool "wriet"`. Such
 // a name is usually misspelt, and then the requirement protects nothing. It is known once
-// [Guard.Middleware] has seen a list, and logged at that time.
+// [Guard.Middleware] has seen a list, or [Guard.CompareWithLists] was called, and logged at
+// that time. [Stats] has the number.
 func (g *Guard) UnlistedRequirements() []string {
 	g.listings.mu.Lock()
 	defer g.listings.mu.Unlock()
@@ -53,6 +54,44 @@ func (g *Guard) describeRequirement(i int) string {
 	return fmt.Sprintf("Requirements[%d]: %s", i, g.policy().declared[i].names()[0])
 }
 
+// Lists are the names that an MCP server has, for [Guard.CompareWithLists]. A list must be
+// complete, and not filtered by the caller. Nil means that it is not known, and an empty list
+// that the server has none.
+type Lists struct {
+	Tools, Prompts    []string
+	Resources         []string // URIs
+	ResourceTemplates []string // texts of the templates
+}
+
+// CompareWithLists finds the requirements whose name is not in the server's lists, and logs each
+// of them once; see [Guard.UnlistedRequirements]. It is for adapters to MCP servers other than
+// those of go-sdk, and for gateways. Requirements for resources are compared if both lists of
+// resources are known, since a template may serve a resource that is not listed. It is safe for
+// concurrent use.
+func (g *Guard) CompareWithLists(lists Lists) {
+	for _, name := range lists.Tools {
+		g.noteListedTool(name)
+	}
+	for _, name := range lists.Prompts {
+		g.noteListedPrompt(name)
+	}
+	for _, uri := range lists.Resources {
+		g.noteListedResource(uri)
+	}
+	for _, text := range lists.ResourceTemplates {
+		g.noteListedTemplate(text)
+	}
+	if lists.Tools != nil {
+		g.reportUnlisted(methodCallTool)
+	}
+	if lists.Prompts != nil {
+		g.reportUnlisted(methodGetPrompt)
+	}
+	if lists.Resources != nil && lists.ResourceTemplates != nil {
+		g.reportUnlisted(methodReadResource)
+	}
+}
+
 // compareWithList notes which requirements the list names. With the last page of a list it
 // logs those that no page named. templates returns the complete list of resource templates,
 // which may serve resources that the server does not list.
@@ -60,17 +99,17 @@ func (g *Guard) compareWithList(result mcp.Result, templates func() (list []*mcp
 	switch list := result.(type) {
 	case *mcp.ListToolsResult:
 		for _, tool := range list.Tools {
-			g.noteListed(tool.Name, func(r Requirement) (string, bool) { return r.Tool, r.Tool == tool.Name })
+			g.noteListedTool(tool.Name)
 		}
 		if list.NextCursor == "" {
-			g.reportUnlisted(methodCallTool, func(r Requirement) bool { return r.Tool != "" })
+			g.reportUnlisted(methodCallTool)
 		}
 	case *mcp.ListPromptsResult:
 		for _, prompt := range list.Prompts {
-			g.noteListed(prompt.Name, func(r Requirement) (string, bool) { return r.Prompt, r.Prompt == prompt.Name })
+			g.noteListedPrompt(prompt.Name)
 		}
 		if list.NextCursor == "" {
-			g.reportUnlisted(methodGetPrompt, func(r Requirement) bool { return r.Prompt != "" })
+			g.reportUnlisted(methodGetPrompt)
 		}
 	case *mcp.ListResourcesResult:
 		for _, resource := range list.Resources {
@@ -84,9 +123,17 @@ func (g *Guard) compareWithList(result mcp.Result, templates func() (list []*mcp
 			g.noteListedTemplate(template.URITemplate)
 		}
 		if complete {
-			g.reportUnlisted(methodReadResource, func(r Requirement) bool { return r.Resource+r.ResourceTemplate != "" })
+			g.reportUnlisted(methodReadResource)
 		}
 	}
+}
+
+func (g *Guard) noteListedTool(name string) {
+	g.noteListed(name, func(r Requirement) (string, bool) { return r.Tool, r.Tool == name })
+}
+
+func (g *Guard) noteListedPrompt(name string) {
+	g.noteListed(name, func(r Requirement) (string, bool) { return r.Prompt, r.Prompt == name })
 }
 
 // noteListedResource notes the requirements that name the URI or match it.
@@ -152,9 +199,9 @@ func (g *Guard) isReported(method string) bool {
 	return g.listings.reported[method]
 }
 
-// reportUnlisted logs, once for each kind of list, the requirements of the kind that the
-// list does not have.
-func (g *Guard) reportUnlisted(method string, isKind func(Requirement) bool) {
+// reportUnlisted logs, once for each kind of list, the requirements for the method that the list
+// does not have.
+func (g *Guard) reportUnlisted(method string) {
 	l := &g.listings
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -166,7 +213,7 @@ func (g *Guard) reportUnlisted(method string, isKind func(Requirement) bool) {
 	}
 	l.reported[method] = true
 	for i, r := range g.policy().declared {
-		if !isKind(r) || l.listed[i] {
+		if r.operation().method != method || l.listed[i] || slices.Contains(l.unlisted, i) {
 			continue
 		}
 		l.unlisted = append(l.unlisted, i)
@@ -174,8 +221,16 @@ func (g *Guard) reportUnlisted(method string, isKind func(Requirement) bool) {
 		if near, found := l.nearest[i]; found {
 			attrs = append(attrs, "nearest", quote.Clip(near.name, quote.MaxBytes))
 		}
-		g.Logger.Warn("a requirement protects nothing: the server does not list its name", attrs...)
+		g.Logger.Error("a requirement protects nothing: the server does not list its name", attrs...)
 	}
+}
+
+// compareAgain makes the next lists be compared with the requirements, because there are more of
+// them now.
+func (l *listings) compareAgain() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reported = nil
 }
 
 // templatesOf returns a function that lists the resource templates for the caller of req.

@@ -68,9 +68,76 @@ func TestUnlistedRequirements(t *testing.T) {
 		t.Fatalf("got %d lines, want %d:\n%s", len(lines), len(want), log.String())
 	}
 	for i, nearest := range []string{"write", "", "draft", "notes://all", "notes://item/{id}"} {
-		if got := lines[i]; !strings.Contains(got, "level=WARN") || strings.Contains(got, "nearest=") != (nearest != "") ||
+		if got := lines[i]; !strings.Contains(got, "level=ERROR") || strings.Contains(got, "nearest=") != (nearest != "") ||
 			!strings.HasSuffix(got, nearest) {
 			t.Errorf("line %d is %s, want it to end in %q", i, got, nearest)
+		}
+	}
+}
+
+// A requirement that is declared after a list was seen is compared with the next one.
+func TestUnlistedRequirementThatIsDeclaredLater(t *testing.T) {
+	guard := newGuard(t, newIssuer(t))
+	session := connectTo(t, listingServer(guard))
+	require := gatehouse.Require{Scopes: []string{"s"}}
+	guard.ProtectPrompt(&mcp.Prompt{Name: "draft"}, require)
+	want := ""
+	for _, name := range []string{"drafts", "darft"} {
+		guard.ProtectPrompt(&mcp.Prompt{Name: name}, require)
+		if _, err := session.ListPrompts(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		want += `declared with Protect: prompt "` + name + `" `
+		if got := strings.Join(guard.UnlistedRequirements(), " ") + " "; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	if got := guard.Stats().UnlistedRequirements; got != 2 {
+		t.Errorf("Stats: got %d, want 2", got)
+	}
+}
+
+// Adapters compare the lists of other servers.
+func TestCompareWithLists(t *testing.T) {
+	require := gatehouse.Require{Scopes: []string{"s"}}
+	for _, test := range []struct {
+		name  string
+		lists gatehouse.Lists
+		want  string
+	}{
+		{"nothing is known", gatehouse.Lists{}, ""},
+		{"tools", gatehouse.Lists{Tools: []string{"write"}}, `tool "wriet"`},
+		{"no tools", gatehouse.Lists{Tools: []string{}}, `tool "write" tool "wriet"`},
+		{"prompts", gatehouse.Lists{Prompts: []string{"draft"}}, ``},
+		{"other prompts", gatehouse.Lists{Prompts: []string{"x"}}, `prompt "draft"`},
+		{"resources alone", gatehouse.Lists{Resources: []string{}}, ""},
+		{"templates alone", gatehouse.Lists{ResourceTemplates: []string{}}, ""},
+		{"no resources", gatehouse.Lists{Resources: []string{}, ResourceTemplates: []string{}}, `resource "notes://item/1" resource template "notes://{id}"`},
+		{
+			"a template for both", gatehouse.Lists{Resources: []string{}, ResourceTemplates: []string{"notes://item/{n}"}},
+			`resource template "notes://{id}"`,
+		},
+		{
+			"a resource that the template matches",
+			gatehouse.Lists{Resources: []string{"notes://all", "notes://item/1"}, ResourceTemplates: []string{}}, "",
+		},
+	} {
+		guard := newGuard(t, newIssuer(t), func(cfg *gatehouse.Config) {
+			for _, r := range []gatehouse.Requirement{
+				{Tool: "write"}, {Tool: "wriet"}, {Prompt: "draft"}, {Resource: "notes://item/1"}, {ResourceTemplate: "notes://{id}"},
+			} {
+				r.Require = require
+				cfg.Requirements = append(cfg.Requirements, r)
+			}
+		})
+		guard.CompareWithLists(test.lists)
+		guard.CompareWithLists(test.lists)
+		var got []string
+		for _, name := range guard.UnlistedRequirements() {
+			got = append(got, name[strings.Index(name, ": ")+2:])
+		}
+		if joined := strings.Join(got, " "); joined != test.want {
+			t.Errorf("%s: got %s, want %s", test.name, joined, test.want)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package mcpgo
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/gatehouse-mcp/gatehouse"
@@ -14,9 +15,11 @@ import (
 // templates are removed from each page.
 func (a *Adapter) filterLists(s *server.MCPServer, hooks *server.Hooks) {
 	server.WithToolFilter(func(ctx context.Context, tools []mcp.Tool) []mcp.Tool {
+		a.guard.CompareWithLists(gatehouse.Lists{Tools: namesOf(tools, func(t mcp.Tool) string { return t.Name })})
 		return listed(ctx, a, tools, func(t mcp.Tool) gatehouse.Operation { return gatehouse.ToolOperation(t.Name) })
 	})(s)
 	server.WithPromptFilter(func(ctx context.Context, prompts []mcp.Prompt) []mcp.Prompt {
+		a.guard.CompareWithLists(gatehouse.Lists{Prompts: namesOf(prompts, func(p mcp.Prompt) string { return p.Name })})
 		return listed(ctx, a, prompts, func(p mcp.Prompt) gatehouse.Operation { return gatehouse.PromptOperation(p.Name) })
 	})(s)
 	hooks.AddAfterListResources(func(ctx context.Context, _ any, _ *mcp.ListResourcesRequest, list *mcp.ListResourcesResult) {
@@ -25,8 +28,14 @@ func (a *Adapter) filterLists(s *server.MCPServer, hooks *server.Hooks) {
 		})
 		setPrivate(ctx, &list.CacheableResult)
 	})
-	hooks.AddAfterListResourceTemplates(func(ctx context.Context, _ any, _ *mcp.ListResourceTemplatesRequest,
+	hooks.AddAfterListResourceTemplates(func(ctx context.Context, _ any, r *mcp.ListResourceTemplatesRequest,
 		list *mcp.ListResourceTemplatesResult) {
+		if r.Params.Cursor == "" && list.NextCursor == "" { // the whole list; mcp-go has no other way to get it
+			a.guard.CompareWithLists(gatehouse.Lists{
+				Resources:         slices.AppendSeq([]string{}, maps.Keys(s.ListResources())),
+				ResourceTemplates: namesOf(list.ResourceTemplates, templateText),
+			})
+		}
 		list.ResourceTemplates = listed(ctx, a, list.ResourceTemplates, func(t mcp.ResourceTemplate) gatehouse.Operation {
 			return gatehouse.ResourceOperation(templateText(t))
 		})
@@ -47,6 +56,15 @@ func (a *Adapter) filterLists(s *server.MCPServer, hooks *server.Hooks) {
 func listed[T any](ctx context.Context, a *Adapter, list []T, operation func(T) gatehouse.Operation) []T {
 	r := httpRequest(ctx)
 	return slices.DeleteFunc(slices.Clone(list), func(item T) bool { return !a.guard.Lists(r, operation(item)) })
+}
+
+// namesOf returns the names of what the server has, never nil.
+func namesOf[T any](list []T, name func(T) string) []string {
+	names := make([]string, 0, len(list))
+	for _, item := range list {
+		names = append(names, name(item))
+	}
+	return names
 }
 
 // setPrivate marks a result that depends on the caller, so that shared caches do not store it
