@@ -20,7 +20,8 @@ type listings struct {
 	mu       sync.Mutex
 	listed   map[int]bool // by index of Config.Requirements
 	nearest  map[int]nearName
-	reported map[string]bool // by method of the list
+	reported map[string]bool // by method of the operation
+	complete map[string]bool // by method of the list: whether its last page was seen
 	unlisted []int           // requirements that a complete list did not have
 }
 
@@ -33,7 +34,7 @@ type nearName struct {
 // UnlistedRequirements describes each requirement whose tool, prompt, resource or resource
 // template was not in the MCP server's own list, as in `Requirements[0]: tool "wriet"`. Such
 // a name is usually misspelt, and then the requirement protects nothing. It is known once
-// [Guard.Middleware] has seen a list, or [Guard.CompareWithLists] was called, and logged at
+// [Guard.Middleware] has seen a list, or [Guard.NoteListed] was called, and logged at
 // that time. [Stats] has the number.
 func (g *Guard) UnlistedRequirements() []string {
 	g.listings.mu.Lock()
@@ -54,42 +55,47 @@ func (g *Guard) describeRequirement(i int) string {
 	return fmt.Sprintf("Requirements[%d]: %s", i, g.policy().declared[i].names()[0])
 }
 
-// Lists are the names that an MCP server has, for [Guard.CompareWithLists]. A list must be
-// complete, and not filtered by the caller. Nil means that it is not known, and an empty list
-// that the server has none.
-type Lists struct {
-	Tools, Prompts    []string
-	Resources         []string // URIs
-	ResourceTemplates []string // texts of the templates
-}
-
-// CompareWithLists finds the requirements whose name is not in the server's lists, and logs each
-// of them once; see [Guard.UnlistedRequirements]. It is for adapters to MCP servers other than
-// those of go-sdk, and for gateways. Requirements for resources are compared if both lists of
-// resources are known, since a template may serve a resource that is not listed. It is safe for
-// concurrent use.
-func (g *Guard) CompareWithLists(lists Lists) {
-	for _, name := range lists.Tools {
-		g.noteListedTool(name)
+// NoteListed records names that the MCP server lists, so that requirements whose name it does
+// not list are logged; see [Guard.UnlistedRequirements]. It is for adapters to MCP servers other
+// than those of go-sdk, for which [Guard.Middleware] does it. method is that of the list:
+// "tools/list", "prompts/list", "resources/list" (URIs) or "resources/templates/list" (the text
+// of the templates). names are those of one page, before anything was removed from it, and last
+// says whether it is the last page. Requirements for resources and templates are compared once
+// both lists were recorded. NoteListed is safe for concurrent use.
+func (g *Guard) NoteListed(method string, names []string, last bool) {
+	for _, name := range names {
+		switch method {
+		case methodListTools:
+			g.noteListed(name, func(r Requirement) (string, bool) { return r.Tool, r.Tool == name })
+		case methodListPrompts:
+			g.noteListed(name, func(r Requirement) (string, bool) { return r.Prompt, r.Prompt == name })
+		case methodListResources:
+			g.noteListedResource(name)
+		case methodListTemplates:
+			g.noteListedTemplate(name)
+		}
 	}
-	for _, name := range lists.Prompts {
-		g.noteListedPrompt(name)
-	}
-	for _, uri := range lists.Resources {
-		g.noteListedResource(uri)
-	}
-	for _, text := range lists.ResourceTemplates {
-		g.noteListedTemplate(text)
-	}
-	if lists.Tools != nil {
+	switch {
+	case !last:
+	case method == methodListTools:
 		g.reportUnlisted(methodCallTool)
-	}
-	if lists.Prompts != nil {
+	case method == methodListPrompts:
 		g.reportUnlisted(methodGetPrompt)
-	}
-	if lists.Resources != nil && lists.ResourceTemplates != nil {
+	case g.completeLists(method):
 		g.reportUnlisted(methodReadResource)
 	}
+}
+
+// completeLists records that the last page of the list was seen. It reports whether that is so
+// for both lists that have resources.
+func (g *Guard) completeLists(method string) bool {
+	g.listings.mu.Lock()
+	defer g.listings.mu.Unlock()
+	if g.listings.complete == nil {
+		g.listings.complete = make(map[string]bool)
+	}
+	g.listings.complete[method] = true
+	return g.listings.complete[methodListResources] && g.listings.complete[methodListTemplates]
 }
 
 // compareWithList notes which requirements the list names. With the last page of a list it
@@ -98,42 +104,27 @@ func (g *Guard) CompareWithLists(lists Lists) {
 func (g *Guard) compareWithList(result mcp.Result, templates func() (list []*mcp.ResourceTemplate, complete bool)) {
 	switch list := result.(type) {
 	case *mcp.ListToolsResult:
-		for _, tool := range list.Tools {
-			g.noteListedTool(tool.Name)
-		}
-		if list.NextCursor == "" {
-			g.reportUnlisted(methodCallTool)
-		}
+		g.NoteListed(methodListTools, namesOf(list.Tools, func(t *mcp.Tool) string { return t.Name }), list.NextCursor == "")
 	case *mcp.ListPromptsResult:
-		for _, prompt := range list.Prompts {
-			g.noteListedPrompt(prompt.Name)
-		}
-		if list.NextCursor == "" {
-			g.reportUnlisted(methodGetPrompt)
-		}
+		g.NoteListed(methodListPrompts, namesOf(list.Prompts, func(p *mcp.Prompt) string { return p.Name }), list.NextCursor == "")
 	case *mcp.ListResourcesResult:
-		for _, resource := range list.Resources {
-			g.noteListedResource(resource.URI)
-		}
-		if list.NextCursor != "" || len(g.policy().resources) == 0 || g.isReported(methodReadResource) {
+		last := list.NextCursor == ""
+		g.NoteListed(methodListResources, namesOf(list.Resources, func(r *mcp.Resource) string { return r.URI }), last)
+		if !last || len(g.policy().resources) == 0 || g.isReported(methodReadResource) {
 			return
 		}
 		all, complete := templates()
-		for _, template := range all {
-			g.noteListedTemplate(template.URITemplate)
-		}
-		if complete {
-			g.reportUnlisted(methodReadResource)
-		}
+		g.NoteListed(methodListTemplates, namesOf(all, func(t *mcp.ResourceTemplate) string { return t.URITemplate }), complete)
 	}
 }
 
-func (g *Guard) noteListedTool(name string) {
-	g.noteListed(name, func(r Requirement) (string, bool) { return r.Tool, r.Tool == name })
-}
-
-func (g *Guard) noteListedPrompt(name string) {
-	g.noteListed(name, func(r Requirement) (string, bool) { return r.Prompt, r.Prompt == name })
+// namesOf returns the name of each item.
+func namesOf[T any](items []T, name func(T) string) []string {
+	names := make([]string, 0, len(items))
+	for _, item := range items {
+		names = append(names, name(item))
+	}
+	return names
 }
 
 // noteListedResource notes the requirements that name the URI or match it.
@@ -230,7 +221,7 @@ func (g *Guard) reportUnlisted(method string) {
 func (l *listings) compareAgain() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.reported = nil
+	l.reported, l.complete = nil, nil
 }
 
 // templatesOf returns a function that lists the resource templates for the caller of req.

@@ -97,30 +97,42 @@ func TestUnlistedRequirementThatIsDeclaredLater(t *testing.T) {
 	}
 }
 
-// Adapters compare the lists of other servers.
-func TestCompareWithLists(t *testing.T) {
+// Adapters and gateways report the lists of other servers, page by page.
+func TestNoteListed(t *testing.T) {
 	require := gatehouse.Require{Scopes: []string{"s"}}
+	type page struct {
+		method string
+		names  []string
+		last   bool
+	}
 	for _, test := range []struct {
 		name  string
-		lists gatehouse.Lists
+		pages []page
 		want  string
 	}{
-		{"nothing is known", gatehouse.Lists{}, ""},
-		{"tools", gatehouse.Lists{Tools: []string{"write"}}, `tool "wriet"`},
-		{"no tools", gatehouse.Lists{Tools: []string{}}, `tool "write" tool "wriet"`},
-		{"prompts", gatehouse.Lists{Prompts: []string{"draft"}}, ``},
-		{"other prompts", gatehouse.Lists{Prompts: []string{"x"}}, `prompt "draft"`},
-		{"resources alone", gatehouse.Lists{Resources: []string{}}, ""},
-		{"templates alone", gatehouse.Lists{ResourceTemplates: []string{}}, ""},
-		{"no resources", gatehouse.Lists{Resources: []string{}, ResourceTemplates: []string{}}, `resource "notes://item/1" resource template "notes://{id}"`},
+		{"nothing", nil, ""},
+		{"tools", []page{{"tools/list", []string{"write"}, true}}, `tool "wriet"`},
+		{"no tools", []page{{"tools/list", nil, true}}, `tool "write" tool "wriet"`},
+		{"two pages", []page{{"tools/list", []string{"write"}, false}, {"tools/list", []string{"x"}, true}}, `tool "wriet"`},
+		{"the first of two pages", []page{{"tools/list", []string{"x"}, false}}, ""},
+		{"prompts", []page{{"prompts/list", []string{"draft"}, true}}, ""},
+		{"other prompts", []page{{"prompts/list", []string{"x"}, true}}, `prompt "draft"`},
+		{"resources alone", []page{{"resources/list", nil, true}}, ""},
+		{"templates alone", []page{{"resources/templates/list", nil, true}}, ""},
 		{
-			"a template for both", gatehouse.Lists{Resources: []string{}, ResourceTemplates: []string{"notes://item/{n}"}},
+			"neither resources nor templates", []page{{"resources/list", nil, true}, {"resources/templates/list", nil, true}},
+			`resource "notes://item/1" resource template "notes://{id}"`,
+		},
+		{
+			"a template for the resource",
+			[]page{{"resources/templates/list", []string{"notes://item/{n}"}, true}, {"resources/list", nil, true}},
 			`resource template "notes://{id}"`,
 		},
 		{
 			"a resource that the template matches",
-			gatehouse.Lists{Resources: []string{"notes://all", "notes://item/1"}, ResourceTemplates: []string{}}, "",
+			[]page{{"resources/list", []string{"notes://all", "notes://item/1"}, true}, {"resources/templates/list", nil, true}}, "",
 		},
+		{"another method", []page{{"tools/call", []string{"x"}, true}}, ""},
 	} {
 		guard := newGuard(t, newIssuer(t), func(cfg *gatehouse.Config) {
 			for _, r := range []gatehouse.Requirement{
@@ -130,8 +142,11 @@ func TestCompareWithLists(t *testing.T) {
 				cfg.Requirements = append(cfg.Requirements, r)
 			}
 		})
-		guard.CompareWithLists(test.lists)
-		guard.CompareWithLists(test.lists)
+		for range 2 { // the second time changes nothing
+			for _, p := range test.pages {
+				guard.NoteListed(p.method, p.names, p.last)
+			}
+		}
 		var got []string
 		for _, name := range guard.UnlistedRequirements() {
 			got = append(got, name[strings.Index(name, ": ")+2:])
