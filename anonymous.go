@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 const (
@@ -33,6 +35,7 @@ var (
 	errAnonymousSession    = errors.New("the session was opened without a token, and is not known here, or belongs to a user who has " +
 		"signed in since")
 	errAnonymousSpelling = errors.New("another spelling of the URI is not public")
+	errAnonymousTask     = errors.New("the call asks for a task, whose result needs a token")
 	errNotMessage        = errors.New("a message is neither a request nor a response")
 )
 
@@ -87,25 +90,46 @@ func (c *caller) askedToSignIn(rejection *Rejection) *Rejection {
 // few messages.
 func checkAnonymousBody(body []byte) error {
 	messages, err := messagesOf(body)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if len(messages) == 0 {
+	case len(messages) == 0:
 		return errNotMessage
-	}
-	if len(messages) > maxAnonymousOperations {
+	case len(messages) > maxAnonymousOperations:
 		return errAnonymousOperations
 	}
 	for _, message := range messages {
-		m, err := membersOf(message)
-		if err != nil {
+		if err := checkAnonymousMessage(message); err != nil {
 			return err
-		}
-		if m["method"] == nil && (m["id"] == nil || m["result"] == nil && m["error"] == nil) {
-			return errNotMessage
 		}
 	}
 	return nil
+}
+
+// checkAnonymousMessage returns an error if the message is neither a request nor a response, or if
+// it asks for a task. A server holds the results of tasks for as long as the client asks for, and
+// a caller without a token can fetch none.
+func checkAnonymousMessage(message jsontext.Value) error {
+	m, err := membersOf(message)
+	if err != nil {
+		return err
+	}
+	if m["method"] == nil {
+		if m["id"] == nil || m["result"] == nil && m["error"] == nil {
+			return errNotMessage
+		}
+		return nil
+	}
+	if m.absent("params") {
+		return nil
+	}
+	params, err := m.object("params")
+	for name, value := range params {
+		if strings.EqualFold(name, "task") && value.Kind() != 'n' {
+			return errAnonymousTask
+		}
+	}
+	return err
 }
 
 // authorizeCaller is authorize for c, which may be nil.
@@ -145,9 +169,9 @@ func (reqs *requirements) isPublicInAllSpellings(uri string) bool {
 	}
 	forms, ok := uriForms(uri, false)
 	return ok && !slices.ContainsFunc(forms, func(form string) bool {
-		return !slices.ContainsFunc(reqs.resources, func(r resourceRequirement) bool {
-			return r.Public && (r.reachedBy([]string{form}) || r.reachedBy([]string{form + "/"}))
-		})
+		// A form has no slash at its end, and none or two before its path, whatever uri has.
+		same := []string{form, form + "/", strings.Replace(form, "://", ":///", 1), strings.Replace(form, "://", ":", 1)}
+		return !slices.ContainsFunc(reqs.resources, func(r resourceRequirement) bool { return r.Public && r.reachedBy(same) })
 	})
 }
 

@@ -179,7 +179,7 @@ func isPlainURI(uri string) bool {
 	if i := strings.Index(base, "://"); i >= 0 {
 		base = base[i+len("://"):]
 	}
-	segments := strings.Split(strings.TrimSuffix(base, "/"), "/")
+	segments := strings.Split(strings.TrimSuffix(strings.TrimPrefix(base, "/"), "/"), "/")
 	return !slices.ContainsFunc(segments, func(s string) bool { return s == "." || s == ".." || s == "" })
 }
 

@@ -80,6 +80,49 @@ func TestStructuredDenials(t *testing.T) {
 			status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
 		},
 		{
+			name: "a page without a host", require: checked(&gatehouse.DraftRemediation{URL: "https://:443/approve"}),
+			status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
+		},
+		{
+			name: "a page with a password", require: checked(&gatehouse.DraftRemediation{URL: "https://a:b@a.example/approve"}),
+			status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
+		},
+		{
+			name: "a page with a line break", require: checked(&gatehouse.DraftRemediation{URL: "https://a.example/\r\nSet-Cookie: a=b"}),
+			status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
+		},
+		{
+			// A variable that was never set is an error that is not nil.
+			name: "a remediation that is nil", require: checked((*gatehouse.DraftRemediation)(nil)),
+			status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
+		},
+		{
+			name: "a nil remediation in another error", require: checked(fmt.Errorf("wrapped: %w", (*gatehouse.DraftRemediation)(nil))),
+			status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
+		},
+		{
+			name: "an error that is for the log", require: checked(&gatehouse.DraftRemediation{Err: errors.New("database password")}),
+			status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
+		},
+		{
+			name: "authorization details with a name twice", require: checked(&gatehouse.DraftRemediation{
+				AuthorizationDetails: json.RawMessage(`[{"type":"a","type":"b"}]`),
+			}),
+			status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
+		},
+		{
+			name: "authorization details without a type", require: checked(&gatehouse.DraftRemediation{
+				AuthorizationDetails: json.RawMessage(`[{"type":"a"},{"actions":["read"]}]`),
+			}),
+			status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
+		},
+		{
+			name: "authorization details, nested", status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
+			require: checked(&gatehouse.DraftRemediation{
+				AuthorizationDetails: json.RawMessage(`[{"type":"a","b":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + "}]"),
+			}),
+		},
+		{
 			name: "authorization details", require: checked(&gatehouse.DraftRemediation{Message: "Pay.", AuthorizationDetails: details}),
 			status: 403, challenge: "insufficient_authorization_details", code: -32040, message: "Pay.", hints: "oauth_authorization_details",
 		},
@@ -97,7 +140,7 @@ func TestStructuredDenials(t *testing.T) {
 		resp := send(guard.Wrap(behind), request{body: call("a"), header: bearer(is.token(resource))})
 		var got denial
 		text := body(t, resp)
-		if err := json.Unmarshal([]byte(text), &got); err != nil {
+		if err := json.Unmarshal([]byte(text), &got); err != nil || strings.Contains(text, "password") {
 			t.Errorf("%s: got %s, %v", test.name, text, err)
 		}
 		var hints, url string
