@@ -397,3 +397,112 @@ func TestListsCompileNoTemplates(t *testing.T) {
 		t.Errorf("got %v allocations for 50 templates, and %v for one", many, one)
 	}
 }
+
+// A caller that one guard let in without a token is not let in by another, whether they are next to
+// each other or one around the other. What each of them says about the caller is checked by the
+// functions for adapters, too.
+func TestSeveralGuardsOfWhichOneIsPublic(t *testing.T) {
+	is := newIssuer(t)
+	key := func(cfg *gatehouse.Config) { cfg.SessionKey = []byte(strings.Repeat("k", 32)) }
+	public, closed := newGuard(t, is, publicRequirements, key), newGuard(t, is, requirements, key)
+	inner := &sessionHandler{}
+	mux := http.NewServeMux()
+	mux.Handle("/public", public.Wrap(inner))
+	mux.Handle("/closed", closed.Wrap(inner))
+	mux.Handle("/inside", public.Wrap(closed.Wrap(inner)))
+	mux.Handle("/around", closed.Wrap(public.Wrap(inner)))
+	session := openWithoutToken(t, public.Wrap(inner)).session
+	for path, allowed := range map[string]bool{"/public": true, "/closed": false, "/inside": false, "/around": false} {
+		for name, rq := range map[string]request{
+			"a call":                 {target: path, body: call("open")},
+			"a session":              {target: path, body: initializeBody},
+			"a session of the first": {target: path, body: pingBody, header: http.Header{"Mcp-Session-Id": {session}}},
+		} {
+			if allowed {
+				wantOK(t, path+", "+name, send(mux, rq))
+			} else {
+				wantSignIn(t, path+", "+name, send(mux, rq))
+			}
+		}
+	}
+	called := false
+	handler := public.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		called = true
+		for name, want := range map[string]struct{ public, publicLists, closed, closedLists bool }{
+			"open":  {true, true, true, true}, // the other guard has no requirement for it
+			"other": {false, true, true, true},
+			"write": {false, true, false, true},
+			"purge": {false, false, false, false},
+		} {
+			op := gatehouse.ToolOperation(name)
+			got := struct{ public, publicLists, closed, closedLists bool }{
+				public.Authorize(r, op) == nil, public.Lists(r, op), closed.Authorize(r, op) == nil, closed.Lists(r, op),
+			}
+			if got != want {
+				t.Errorf("%s: got %+v, want %+v", name, got, want)
+			}
+		}
+		if err := public.Authorize(r, gatehouse.ToolOperation("open"), gatehouse.ToolOperation("write")); err == nil {
+			t.Error("a public tool and another one were allowed")
+		}
+		if err := public.Authorize(r, gatehouse.Operation{}); err == nil {
+			t.Error("the zero value was allowed")
+		}
+	}))
+	wantOK(t, "the call", send(handler, request{body: call("open")}))
+	if !called {
+		t.Error("the handler was not called")
+	}
+}
+
+// A denial and Config.Revoked are about tokens, so they do not match callers without one.
+func TestDenialsAndCallersWithoutAToken(t *testing.T) {
+	is := newIssuer(t)
+	guard := newGuard(t, is, publicRequirements, func(cfg *gatehouse.Config) {
+		cfg.Revoked = func(id gatehouse.Identity) bool { return id.Subject == "" || id.Subject == "eve" }
+	})
+	for _, d := range []gatehouse.Denial{{Subject: "user_1"}, {ClientID: "c"}, {TokenID: "t"}, {SessionID: "s"}} {
+		d.Until = time.Now().Add(time.Hour)
+		if err := guard.Deny(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	handler := guard.Wrap(behind)
+	wantOK(t, "without a token", send(handler, request{body: call("open")}))
+	for _, subject := range []string{"user_1", "eve"} {
+		resp := send(handler, request{body: call("open"), header: bearer(is.token(resource, testissuer.Claim("sub", subject)))})
+		if resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s: got status %d, want 401", subject, resp.StatusCode)
+		}
+	}
+}
+
+// Functions about the caller say that there is none.
+func TestFunctionsAboutACallerWithoutAToken(t *testing.T) {
+	is := newIssuer(t)
+	guard := newGuard(t, is, publicRequirements)
+	server := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, nil)
+	called := false
+	mcp.AddTool(server, &mcp.Tool{Name: "open"}, func(_ context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+		called = true
+		if id, ok := gatehouse.IdentityOf(req); ok {
+			t.Errorf("got identity %v", id)
+		}
+		if p, ok := gatehouse.ProviderOf(req); ok {
+			t.Errorf("got provider %s", p.Name)
+		}
+		if client, ok := gatehouse.IssuerClient(req); ok {
+			t.Errorf("got client %v", client)
+		}
+		return &mcp.CallToolResult{}, nil, nil
+	})
+	server.AddReceivingMiddleware(guard.Middleware())
+	handler := guard.Wrap(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
+		&mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true, DisableLocalhostProtection: true}))
+	resp := send(handler, request{body: call("open"), header: http.Header{
+		"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "Mcp-Protocol-Version": {"2025-11-25"},
+	}})
+	if text := body(t, resp); resp.StatusCode != http.StatusOK || !called {
+		t.Errorf("got status %d %s, called: %t", resp.StatusCode, text, called)
+	}
+}
