@@ -40,7 +40,7 @@ import (
 //     although requirements depend on it, is answered with 400.
 //  9. The session was opened by another principal, or the session ID was not issued here:
 //     404, as for any unknown session. The user, or the server, has too many open sessions
-//     or streams: 429.
+//     or streams: 429. A caller without a token is asked to sign in instead.
 //
 // A stream without an end of its own (GET, subscriptions/listen) ends when its token
 // expires. [Guard.Deny] ends the streams and calls of the tokens that it matches, and

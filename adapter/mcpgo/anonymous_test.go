@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/gatehouse-mcp/gatehouse"
-	"github.com/gatehouse-mcp/gatehouse/adapter/mcpgo"
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 )
@@ -75,8 +74,8 @@ func TestCallersWithoutAToken(t *testing.T) {
 // A session that was opened without a token belongs to the user who signs in in it.
 func TestSessionWithoutAToken(t *testing.T) {
 	f := newFixture(t)
-	adapter := mcpgo.Attach(server.NewMCPServer("other", "1.0.0"), f.guard)
-	f.mcpServer.AddTool(adapter.ProtectTool(mcp.NewTool("public"), gatehouse.Require{Public: true}), whoami)
+	f.mcpServer.AddTool(mcp.NewTool("public"), whoami)
+	f.guard.Protect(gatehouse.Requirement{Tool: "public", Require: gatehouse.Require{Public: true}})
 	session := f.withoutToken(t, "", message("initialize",
 		`{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}`)).session
 	ada, bob := f.token(t, "ada", nil, nil), f.token(t, "grace", nil, nil)
