@@ -506,3 +506,19 @@ func TestFunctionsAboutACallerWithoutAToken(t *testing.T) {
 		t.Errorf("got status %d %s, called: %t", resp.StatusCode, text, called)
 	}
 }
+
+// A stream without a token that is opened while a user signs in in the session is rejected, too.
+func TestStreamThatIsOpenedDuringTheSignIn(t *testing.T) {
+	is := newIssuer(t)
+	guard := newGuard(t, is, publicRequirements)
+	handler := guard.Wrap(&sessionHandler{})
+	for principal, want := range map[string]gatehouse.Reason{"": "", "https://issuer.example.com|ada": "session_of_another_user"} {
+		r := request{method: http.MethodGet}.make()
+		if got := guard.OpenLate(r, openWithoutToken(t, handler).session, principal); got != want {
+			t.Errorf("%q: got %q, want %q", principal, got, want)
+		}
+		if n := guard.Stats().Streams; n != 0 {
+			t.Errorf("%q: %d streams are open", principal, n)
+		}
+	}
+}

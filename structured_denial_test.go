@@ -236,3 +236,55 @@ func TestChallengeInResultWithoutAToken(t *testing.T) {
 		}
 	}
 }
+
+// Check is asked twice, and may change its mind in between: the second answer decides, and says what
+// would help.
+func TestCheckThatChangesItsMind(t *testing.T) {
+	is := newIssuer(t)
+	guard := newGuard(t, is, func(cfg *gatehouse.Config) { cfg.DraftStructuredDenials, cfg.ChallengeInResult = true, true })
+	var answers []error // of the next calls; nil when there are none
+	server := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, nil)
+	ran := 0
+	mcp.AddTool(server, guard.ProtectTool(&mcp.Tool{Name: "a"}, gatehouse.Require{Check: func(context.Context, gatehouse.Identity) error {
+		if len(answers) == 0 {
+			return nil
+		}
+		err := answers[0]
+		answers = answers[1:]
+		return err
+	}}), func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+		ran++
+		return &mcp.CallToolResult{}, nil, nil
+	})
+	server.AddReceivingMiddleware(guard.Middleware())
+	handler := guard.Wrap(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
+		&mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true, DisableLocalhostProtection: true}))
+	page := &gatehouse.DraftRemediation{Message: "Approve it.", URL: "https://a.example/approve"}
+	details := &gatehouse.DraftRemediation{AuthorizationDetails: json.RawMessage(`[{"type":"a"}]`)}
+	for _, test := range []struct {
+		name      string
+		answers   []error
+		status    int
+		code      int // of the JSON-RPC error; 0 means that the tool runs
+		challenge bool
+	}{
+		{"allowed", nil, 200, 0, false},
+		{"rejected at once", []error{page}, 200, -32042, false},
+		{"rejected later", []error{nil, page}, 200, -32042, false},
+		{"rejected at once, with details", []error{details}, 403, -32040, true},
+		{"rejected later, with details", []error{nil, details}, 200, -32040, false},
+		{"rejected later, with a nil remediation", []error{nil, (*gatehouse.DraftRemediation)(nil)}, 200, -32040, false},
+	} {
+		answers, ran = test.answers, 0
+		resp := send(handler, request{body: call("a"), header: http.Header{
+			"Authorization": bearer(is.token(resource))["Authorization"], "Content-Type": {"application/json"},
+			"Accept": {"application/json, text/event-stream"}, "Mcp-Protocol-Version": {"2025-11-25"},
+		}})
+		var got denial
+		text := body(t, resp)
+		if err := json.Unmarshal([]byte(text), &got); err != nil || resp.StatusCode != test.status || got.Error.Code != test.code ||
+			(ran == 1) != (test.code == 0) || (resp.Header.Get("WWW-Authenticate") != "") != test.challenge {
+			t.Errorf("%s: got status %d %s, %v; the tool ran %d times", test.name, resp.StatusCode, text, err, ran)
+		}
+	}
+}

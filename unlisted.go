@@ -145,15 +145,18 @@ func (g *Guard) noteListedResource(uri string) {
 // noteListedTemplate notes the requirements that name the template, or a resource that it
 // serves.
 func (g *Guard) noteListedTemplate(text string) {
-	template, err := uritemplate.New(text)
-	if err != nil {
-		return
-	}
+	matches := sync.OnceValue(func() func(string) bool { // compiled only if a requirement may need it
+		template, err := uritemplate.New(text)
+		if err != nil {
+			return func(string) bool { return false }
+		}
+		return template.Regexp().MatchString
+	})
 	g.noteListed(text, func(r Requirement) (string, bool) {
 		if r.ResourceTemplate != "" {
 			return r.ResourceTemplate, r.ResourceTemplate == text
 		}
-		return "", r.Resource != "" && template.Regexp().MatchString(r.Resource)
+		return "", r.Resource != "" && matches()(r.Resource)
 	})
 }
 
