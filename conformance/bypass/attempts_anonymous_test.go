@@ -46,9 +46,6 @@ const publicName = `"name":"public"`
 
 func inStyles(a attempt, in ...style) attempt { a.in = in; return a }
 
-// withStyles says how the answer differs in some styles.
-func (a attempt) withStyles(by map[style]string) attempt { a.by = by; return a }
-
 var anonymousAttempts = []attempt{
 	noTokenCall("a protected tool", signIn),
 	noTokenCall("HTTP/2", signIn, func(q request) request { q.http2 = true; return q }),
