@@ -31,6 +31,7 @@ type fixture struct {
 	server *serve.Server
 	store  *store
 	url    string
+	era    string // revision of MCP that clients use; empty means the newest
 }
 
 func start(t *testing.T) *fixture {
@@ -75,7 +76,15 @@ type user struct {
 
 func (f *fixture) signIn(t *testing.T, who gatehousetest.Person) user {
 	t.Helper()
-	return user{t, f.clerk.Connect(t, f.url, who)}
+	client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil)
+	session, err := client.Connect(t.Context(), &mcp.StreamableClientTransport{
+		Endpoint: f.url, HTTPClient: f.clerk.SignIn(t, f.url, who),
+	}, &mcp.ClientSessionOptions{ProtocolVersion: f.era})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { session.Close() })
+	return user{t, session}
 }
 
 // try calls a tool and returns its output, or the text of its error.

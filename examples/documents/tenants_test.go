@@ -12,34 +12,19 @@ import (
 // Each operation with the ID of a document answers as if it did not exist, unless the caller is in the
 // organization of the document. The control is a member of that organization.
 func TestOtherTenantsDocumentDoesNotExist(t *testing.T) {
-	f := start(t)
-	author, outsider := f.signIn(t, grace), f.signIn(t, alan)
-	operations := map[string]func(user, Document) string{
-		"read_document": func(u user, d Document) string { return u.try("read_document", readInput{d.ID}, &Document{}) },
-		"list_documents": func(u user, d Document) string {
-			return u.try("list_documents", listInput{After: d.ID}, &listOutput{})
-		},
-		"search_documents": func(u user, d Document) string {
-			return u.try("search_documents", searchInput{Words: "plan", After: d.ID}, &listOutput{})
-		},
-		"update_document": func(u user, d Document) string {
-			title := "changed"
-			return u.try("update_document", updateInput{ID: d.ID, Version: d.Version, Title: &title}, &Document{})
-		},
-		"share_document": func(u user, d Document) string {
-			return u.try("share_document", shareInput{d.ID, d.Version, false}, &Document{})
-		},
-		"delete_document": func(u user, d Document) string {
-			return u.try("delete_document", deleteInput{d.ID, d.Version}, &deleteOutput{})
-		},
-		"the resource": func(u user, d Document) string {
-			return problem(u.session.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: documentURIPrefix + d.ID}))
-		},
-		"the prompt": func(u user, d Document) string {
-			return problem(u.session.GetPrompt(t.Context(), &mcp.GetPromptParams{Name: "review_document", Arguments: map[string]string{"id": d.ID}}))
-		},
+	for _, era := range []string{"2026-07-28", "2025-11-25"} { // without sessions, and with them
+		t.Run(era, func(t *testing.T) { testOtherTenantsDocument(t, era) })
 	}
-	for name, operation := range operations {
+}
+
+func testOtherTenantsDocument(t *testing.T, era string) {
+	f := start(t)
+	f.era = era
+	author, outsider := f.signIn(t, grace), f.signIn(t, alan)
+	if got := outsider.session.InitializeResult().ProtocolVersion; got != era {
+		t.Fatalf("got revision %s, want %s", got, era)
+	}
+	for name, operation := range documentOperations {
 		document := author.createShared("plan")
 		if got := operation(outsider, document); !strings.Contains(strings.ToLower(got), "no such document") && !strings.Contains(got, "not found") {
 			t.Errorf("%s, from another organization: got %q, want that the document does not exist", name, got)
@@ -64,6 +49,34 @@ func TestOtherTenantsDocumentDoesNotExist(t *testing.T) {
 	if len(found.Documents) > 0 {
 		t.Errorf("alan found %+v, want nothing", found.Documents)
 	}
+}
+
+// documentOperations is every operation that names a document, each as a call that its author may do. It returns
+// the text of the error.
+var documentOperations = map[string]func(user, Document) string{
+	"read_document": func(u user, d Document) string { return u.try("read_document", readInput{d.ID}, &Document{}) },
+	"list_documents": func(u user, d Document) string {
+		return u.try("list_documents", listInput{After: d.ID}, &listOutput{})
+	},
+	"search_documents": func(u user, d Document) string {
+		return u.try("search_documents", searchInput{Words: "plan", After: d.ID}, &listOutput{})
+	},
+	"update_document": func(u user, d Document) string {
+		title := "changed"
+		return u.try("update_document", updateInput{ID: d.ID, Version: d.Version, Title: &title}, &Document{})
+	},
+	"share_document": func(u user, d Document) string {
+		return u.try("share_document", shareInput{d.ID, d.Version, false}, &Document{})
+	},
+	"delete_document": func(u user, d Document) string {
+		return u.try("delete_document", deleteInput{d.ID, d.Version}, &deleteOutput{})
+	},
+	"the resource": func(u user, d Document) string {
+		return problem(u.session.ReadResource(u.t.Context(), &mcp.ReadResourceParams{URI: documentURIPrefix + d.ID}))
+	},
+	"the prompt": func(u user, d Document) string {
+		return problem(u.session.GetPrompt(u.t.Context(), &mcp.GetPromptParams{Name: "review_document", Arguments: map[string]string{"id": d.ID}}))
+	},
 }
 
 func problem[T any](_ T, err error) string {
