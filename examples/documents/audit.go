@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
-	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -73,7 +72,8 @@ func (c call) auditEvents(ctx context.Context, after string) (page []gatehouse.A
 	query, args := "SELECT event FROM audit_events WHERE tenant = ?", []any{c.tenant}
 	if after != "" {
 		var number int64
-		err := c.store.db.QueryRowContext(ctx, "SELECT number FROM audit_events WHERE tenant = ? AND id = ?", c.tenant, after).Scan(&number)
+		row := c.store.db.QueryRowContext(ctx, "SELECT number FROM audit_events WHERE tenant = ? AND id = ?", c.tenant, after)
+		err := row.Scan(&number)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil, false, errForModel("there is no event %q any more; start again without after", after)
 		} else if err != nil {
@@ -99,12 +99,12 @@ func (c call) auditEvents(ctx context.Context, after string) (page []gatehouse.A
 
 // addAuditTool adds the tool for admins. The role is part of its requirement, so a call of anyone else is rejected before
 // it reaches the tool, and is an event itself.
-func (d *documentServer) addAuditTool(provider gatehouse.Provider) {
+func (d *documentServer) addAuditTool() {
 	addTool(d, &mcp.Tool{
 		Name: "list_audit_events", Description: "List who used the tools in the organization, newest first; for its admins",
 		Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true},
 	}, gatehouse.Require{
-		Scopes: []string{scopeRead}, Person: true, Organization: true, Check: clerk.HasRole(provider, roleAdmin),
+		Scopes: []string{scopeRead}, Person: true, Organization: true, Check: d.isAdmin,
 	}, listAuditEvents)
 }
 
@@ -134,7 +134,7 @@ func listAuditEvents(ctx context.Context, c call, in auditInput) (auditOutput, e
 	}
 	out := auditOutput{Events: []auditLine{}}
 	for _, e := range page {
-		line := auditLine{Time: e.Time, Decision: e.Decision, Reason: string(e.Reason), User: e.Subject, Client: e.ClientID, Operations: []string{}}
+		line := auditLine{e.Time, e.Decision, string(e.Reason), e.Subject, e.ClientID, []string{}}
 		for _, op := range e.Operations {
 			line.Operations = append(line.Operations, op.Method+" "+op.Name)
 		}

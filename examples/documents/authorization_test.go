@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
+	"github.com/gatehouse-mcp/gatehouse/localclerk"
 	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"golang.org/x/oauth2"
@@ -34,7 +34,8 @@ func TestScopes(t *testing.T) {
 	call := func(tool, arguments string) [2]string {
 		return [2]string{"tools/call", `{"name":"` + tool + `","arguments":` + arguments + `}`}
 	}
-	withID := `{"id":"` + id + `","version":1}`
+	onlyID := `{"id":"` + id + `"}`
+	withID := `{"id":"` + id + `","version":1,"title":"new"}`
 	for _, test := range []struct {
 		message [2]string
 		token   string
@@ -43,21 +44,23 @@ func TestScopes(t *testing.T) {
 		{call("get_workspace", `{}`), none, ""},
 		{call("list_documents", `{}`), none, scopeRead},
 		{call("search_documents", `{"words":"x"}`), none, scopeRead},
-		{call("read_document", withID), none, scopeRead},
+		{call("read_document", onlyID), none, scopeRead},
 		{call("list_audit_events", `{}`), none, scopeRead},
 		{[2]string{"resources/read", `{"uri":"` + documentURIPrefix + id + `"}`}, none, scopeRead},
 		{[2]string{"prompts/get", `{"name":"review_document","arguments":{"id":"` + id + `"}}`}, none, scopeRead},
-		{call("read_document", withID), reads, ""},
+		{call("read_document", onlyID), reads, ""},
 		{call("create_document", `{"title":"a","text":"b"}`), reads, scopeWrite},
 		{call("update_document", withID), reads, scopeWrite},
 		{call("share_document", withID), reads, scopeWrite},
 		{call("delete_document", withID), reads, scopeWrite},
-		{call("read_document", withID), writes, ""},
+		{call("read_document", onlyID), writes, ""},
 		{call("create_document", `{"title":"a","text":"b"}`), writes, ""},
+		{call("update_document", withID), writes, ""},
 	} {
 		status, challenge, body := f.post(t, test.token, test.message[0], test.message[1])
-		asked := status == http.StatusForbidden && strings.Contains(challenge, `error="insufficient_scope"`) && strings.Contains(challenge, test.want)
-		if test.want == "" && status != http.StatusOK || test.want != "" && !asked {
+		done := status == http.StatusOK && !strings.Contains(body, `"isError":true`) && !strings.Contains(body, `"error"`)
+		asked := status == http.StatusForbidden && strings.Contains(challenge, `error="insufficient_scope"`)
+		if test.want == "" && !done || test.want != "" && (!asked || !strings.Contains(challenge, test.want)) {
 			t.Errorf("%s, without scope %q: got status %d, challenge %q, body %s", test.message, test.want, status, challenge, body)
 		}
 	}
@@ -156,7 +159,7 @@ func TestSuspendedUnknown(t *testing.T) {
 	f := start(t)
 	token := f.clerk.Token(t, f.url, gatehousetest.Person{User: "grace", Scopes: []string{scopeWrite}})
 	const params = `{"name":"create_document","arguments":{"title":"a","text":"b"}}`
-	if status, _, body := f.post(t, token, "tools/call", params); status != http.StatusOK {
+	if status, _, body := f.post(t, token, "tools/call", params); status != http.StatusOK || !strings.Contains(body, `"version":1`) {
 		t.Fatalf("control: got status %d: %s", status, body)
 	}
 	f.store.Close()
@@ -164,10 +167,56 @@ func TestSuspendedUnknown(t *testing.T) {
 	if status != http.StatusServiceUnavailable || challenge != "" || strings.Contains(body, "sql") {
 		t.Errorf("got status %d, challenge %q, body %s", status, challenge, body)
 	}
-	var undecided interface{ RetryAfter() time.Duration }
-	d := &documentServer{f.server, f.store}
-	if err := d.checkNotSuspended(t.Context(), gatehouse.Identity{}); !errors.As(err, &undecided) {
-		t.Errorf("got %v, want an error with RetryAfter", err)
+}
+
+// Who was removed from the organization loses access, although the token says otherwise. It takes at most the minute for
+// which package clerk keeps a membership; here, the removed member has not called anything before.
+func TestRemovedMember(t *testing.T) {
+	f := start(t)
+	member := f.signIn(t, ada).createShared("plan")
+	organizations := f.clerk.Organizations()
+	organizations[0].Members = slices.DeleteFunc(slices.Clone(organizations[0].Members), func(m localclerk.Membership) bool {
+		return m.User == f.clerk.Users()[1].ID // grace
+	})
+	removed := grace
+	removed.Scopes = []string{scopeWrite, clerk.OrganizationScope}
+	token := f.clerk.Token(t, f.url, removed)
+	if err := f.clerk.SetUsers(f.clerk.Users(), organizations); err != nil {
+		t.Fatal(err)
+	}
+	for _, message := range [][2]string{
+		{"tools/call", `{"name":"read_document","arguments":{"id":"` + member.ID + `"}}`},
+		{"tools/call", `{"name":"create_document","arguments":{"title":"a","text":"b"}}`},
+		{"tools/call", `{"name":"list_audit_events"}`},
+		{"resources/read", `{"uri":"` + documentURIPrefix + member.ID + `"}`},
+		{"prompts/get", `{"name":"review_document","arguments":{"id":"` + member.ID + `"}}`},
+	} {
+		if status, _, body := f.post(t, token, message[0], message[1]); status != http.StatusForbidden {
+			t.Errorf("%s %s: got status %d, want 403: %s", message[0], message[1], status, body)
+		}
+	}
+	status, _, body := f.post(t, token, "tools/call", `{"name":"get_workspace"}`)
+	if status != http.StatusOK || !strings.Contains(body, "not a member") {
+		t.Errorf("get_workspace: got status %d, body %s", status, body)
+	}
+}
+
+// While Clerk does not answer, a member gets 503, and a user without an organization is not affected.
+func TestMembershipUnknown(t *testing.T) {
+	f := start(t)
+	scopes := []string{scopeRead, clerk.OrganizationScope}
+	member := f.clerk.Token(t, f.url, gatehousetest.Person{User: "grace", Organization: grace.Organization, Scopes: scopes})
+	alone := f.clerk.Token(t, f.url, gatehousetest.Person{User: "katherine", Scopes: scopes})
+	if status, _, body := f.post(t, alone, "tools/call", `{"name":"list_documents","arguments":{}}`); status != http.StatusOK {
+		t.Fatalf("control: got status %d: %s", status, body)
+	}
+	if err := f.clerk.SetFaults(localclerk.Faults{Status: 503, Paths: []string{"/v1/"}}); err != nil {
+		t.Fatal(err)
+	}
+	for token, want := range map[string]int{member: http.StatusServiceUnavailable, alone: http.StatusOK} {
+		if status, challenge, body := f.post(t, token, "tools/call", `{"name":"list_documents","arguments":{}}`); status != want || challenge != "" {
+			t.Errorf("got status %d, want %d: %s", status, want, body)
+		}
 	}
 }
 

@@ -35,9 +35,9 @@ type Document struct {
 }
 
 // documents are the documents of one workspace, as one user sees them. All queries about
-// documents are methods of it, and begin with the conditions of visible: so none is about
-// another tenant, and a document that the user may not see is the same as one that does not
-// exist.
+// documents are methods of it and have its tenant, so none is about another one. Those that
+// read a document have the conditions of visible: one that the user may not see is the same
+// as one that does not exist.
 type documents struct {
 	store *store
 	workspace
@@ -139,7 +139,8 @@ func (d documents) create(ctx context.Context, title, text string) (Document, er
 		if n >= maxDocuments {
 			return errForModel("the workspace has %d documents, which is the limit; ask the user which ones to delete", n)
 		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO documents (tenant, id, author, title, text, created, updated) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		_, err := tx.ExecContext(ctx, `INSERT INTO documents (tenant, id, author, title, text, created, updated)
+			VALUES (?, ?, ?, ?, ?, ?, ?)`,
 			d.tenant, document.ID, document.Author, title, text, now.UnixMilli(), now.UnixMilli())
 		return err
 	})
@@ -159,7 +160,8 @@ func (d documents) change(ctx context.Context, id string, version int, f func(*D
 		}
 		document.Version++
 		document.Updated = time.Now().UTC().Truncate(time.Millisecond)
-		_, err = tx.ExecContext(ctx, "UPDATE documents SET title = ?, text = ?, shared = ?, version = ?, updated = ? WHERE tenant = ? AND id = ?",
+		_, err = tx.ExecContext(ctx, `UPDATE documents SET title = ?, text = ?, shared = ?, version = ?, updated = ?
+			WHERE tenant = ? AND id = ?`,
 			document.Title, document.Text, document.Shared, document.Version, document.Updated.UnixMilli(), d.tenant, id)
 		return err
 	})
@@ -180,7 +182,8 @@ func (d documents) delete(ctx context.Context, id string, version int) error {
 func (d documents) getVersion(ctx context.Context, tx *sql.Tx, id string, version int) (Document, error) {
 	document, err := d.get(ctx, tx, id)
 	if err == nil && document.Version != version {
-		err = errForModel("the document has version %d and not %d, so it was changed; read it again, and decide again", document.Version, version)
+		err = errForModel("the document has version %d and not %d, so it was changed; read it again, and decide again",
+			document.Version, version)
 	}
 	return document, err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -164,17 +165,37 @@ func (f *fixture) wantDenied(t *testing.T, who gatehousetest.Person, want, tool 
 	}
 }
 
-// post sends one message with a token, as a client that does not step up.
+// post sends one message with a token, as a client that does not step up, and returns the answer.
 func (f *fixture) post(t *testing.T, token, method, params string) (status int, challenge, body string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url,
-		strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":`+params+`}`))
+	var members map[string]any
+	if err := json.Unmarshal([]byte(params), &members); err != nil {
+		t.Fatal(err)
+	}
+	const revision = "2026-07-28"
+	members["_meta"] = map[string]any{
+		"io.modelcontextprotocol/protocolVersion":    revision,
+		"io.modelcontextprotocol/clientInfo":         map[string]string{"name": "test", "version": "1"},
+		"io.modelcontextprotocol/clientCapabilities": map[string]any{},
+	}
+	message, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": members})
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json, text/event-stream")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url, bytes.NewReader(message))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, ok := members["name"].(string)
+	if !ok {
+		name = members["uri"].(string)
+	}
+	for header, value := range map[string]string{
+		"Authorization": "Bearer " + token, "Content-Type": "application/json", "Accept": "application/json, text/event-stream",
+		"Mcp-Protocol-Version": revision, "Mcp-Method": method, "Mcp-Name": name,
+	} {
+		req.Header.Set(header, value)
+	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -64,9 +64,14 @@ func newServer(cfg serve.Config, store *store, readOnly bool) (*serve.Server, er
 	if err != nil {
 		return nil, err
 	}
-	d := &documentServer{server, store}
+	d := &documentServer{
+		Server:   server,
+		store:    store,
+		isMember: clerk.IsMember(cfg.Provider),
+		isAdmin:  clerk.HasRole(cfg.Provider, roleAdmin),
+	}
 	d.addReadingTools()
-	d.addAuditTool(cfg.Provider)
+	d.addAuditTool()
 	d.addResources()
 	if !readOnly {
 		d.addWritingTools()

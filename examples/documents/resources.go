@@ -58,5 +58,6 @@ func (d *documentServer) contents(ctx context.Context, req mcp.Request, id strin
 	if err != nil {
 		return nil, forModel(ctx, "reading a resource", err)
 	}
-	return &mcp.ResourceContents{URI: documentURIPrefix + document.ID, MIMEType: markdown, Text: "# " + document.Title + "\n\n" + document.Text}, nil
+	text := "# " + document.Title + "\n\n" + document.Text
+	return &mcp.ResourceContents{URI: documentURIPrefix + document.ID, MIMEType: markdown, Text: text}, nil
 }

@@ -38,7 +38,8 @@ func openStore(ctx context.Context, path string) (*store, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	if err := s.migrate(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the database %q: %w; set DOCUMENTS_DB to a file in a folder that exists", path, err), db.Close())
+		err = fmt.Errorf("opening the database %q: %w; set DOCUMENTS_DB to a file in a folder that exists", path, err)
+		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
 }

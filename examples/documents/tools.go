@@ -22,23 +22,25 @@ const (
 // documentServer declares the tools, resources and prompts.
 type documentServer struct {
 	*serve.Server
-	store *store
+	store    *store
+	isMember func(context.Context, gatehouse.Identity) error
+	isAdmin  func(context.Context, gatehouse.Identity) error
 }
 
 // reading and writing are what the caller needs. Machines are rejected: an author is a person.
 func (d *documentServer) reading() gatehouse.Require {
-	return gatehouse.Require{Scopes: []string{scopeRead}, Person: true}
+	return gatehouse.Require{Scopes: []string{scopeRead}, Person: true, Check: d.checkMember}
 }
 
 func (d *documentServer) writing() gatehouse.Require {
-	return gatehouse.Require{Scopes: []string{scopeWrite}, Person: true, Check: d.checkNotSuspended}
+	return gatehouse.Require{Scopes: []string{scopeWrite}, Person: true, Check: d.checkWriter}
 }
 
 func (d *documentServer) addReadingTools() {
 	readOnly := &mcp.ToolAnnotations{ReadOnlyHint: true}
 	addTool(d, &mcp.Tool{
 		Name: "get_workspace", Description: "Say whose documents the other tools see", Annotations: readOnly,
-	}, gatehouse.Require{SignedIn: true}, getWorkspace)
+	}, gatehouse.Require{SignedIn: true}, getWorkspace) // open to everyone who is signed in
 	addTool(d, &mcp.Tool{
 		Name: "list_documents", Description: "List the documents of the workspace, newest first, without their texts", Annotations: readOnly,
 	}, d.reading(), listDocuments)
@@ -73,8 +75,20 @@ func (d *documentServer) addWritingTools() {
 	}, sharing, shareDocument)
 }
 
-// checkNotSuspended is a Check of requirements. If the database does not answer, the caller gets 503.
-func (d *documentServer) checkNotSuspended(ctx context.Context, id gatehouse.Identity) error {
+// checkMember rejects those who were removed from the organization. Their tokens say otherwise until they expire, which
+// can take a day. While Clerk does not answer, members get 503; without this check, they could go on reading.
+func (d *documentServer) checkMember(ctx context.Context, id gatehouse.Identity) error {
+	if id.Organization.ID == "" {
+		return nil // the workspace of the user alone
+	}
+	return d.isMember(ctx, id)
+}
+
+// checkWriter rejects, in addition, everyone in a suspended workspace.
+func (d *documentServer) checkWriter(ctx context.Context, id gatehouse.Identity) error {
+	if err := d.checkMember(ctx, id); err != nil {
+		return err
+	}
 	suspended, err := d.store.suspended(ctx, workspaceOf(id).tenant)
 	if err != nil {
 		return undecidedError{err}
@@ -85,7 +99,7 @@ func (d *documentServer) checkNotSuspended(ctx context.Context, id gatehouse.Ide
 	return nil
 }
 
-// undecidedError is the error of a Check that could not decide.
+// undecidedError is the error of a check that could not decide, because the database does not answer. The caller gets 503.
 type undecidedError struct{ error }
 
 func (undecidedError) RetryAfter() time.Duration { return 5 * time.Second }

@@ -41,9 +41,9 @@ func (t *tools) deleteNote(ctx context.Context, req *mcp.CallToolRequest, in not
 				Message:         fmt.Sprintf("Delete the note %q?", in.ID),
 				RequestedSchema: &jsonschema.Schema{Type: "object"}, // yes or no, without fields
 			}},
-			RequestState: t.states.seal(id.Principal(), "delete_note", in.ID),
+			RequestState: t.states.seal(id, "delete_note", in.ID),
 		}, nil, nil
-	case !t.states.isValid(req.Params.RequestState, id.Principal(), "delete_note", in.ID):
+	case !t.states.isValid(req.Params.RequestState, id, "delete_note", in.ID):
 		return reply.Error("this answer is to another question, or it came too late; call the tool again without it"), nil, nil
 	case answer.Action != "accept":
 		return reply.Text("the user does not want that; the note was not deleted"), nil, nil

@@ -268,25 +268,31 @@ func TestConfirmation(t *testing.T) {
 func TestAnswerToAnotherQuestion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStates()
-		state := s.seal("ada", "delete_note", "todo")
-		for name, valid := range map[string]bool{
-			"control":         s.isValid(state, "ada", "delete_note", "todo"),
-			"another user":    !s.isValid(state, "grace", "delete_note", "todo"),
-			"another note":    !s.isValid(state, "ada", "delete_note", "welcome"),
-			"another tool":    !s.isValid(state, "ada", "share_note", "todo"),
-			"other words":     !s.isValid(state, "ada", "delete_notetodo"),
-			"another key":     !newStates().isValid(state, "ada", "delete_note", "todo"),
-			"no state":        !s.isValid("", "ada", "delete_note", "todo"),
-			"not base64":      !s.isValid("%"+state, "ada", "delete_note", "todo"),
-			"a later expiry":  !s.isValid("B"+state[1:], "ada", "delete_note", "todo"),
-			"with more bytes": !s.isValid(state+"AAAA", "ada", "delete_note", "todo"),
+		ada := gatehouse.Identity{Issuer: "https://a.example.com", Subject: "ada", ClientID: "c"}
+		other, otherIssuer, otherClient := ada, ada, ada
+		other.Subject, otherIssuer.Issuer, otherClient.ClientID = "grace", "https://b.example.com", "d"
+		state := s.seal(ada, "delete_note", "todo")
+		later := s.sign(time.Now().Add(time.Hour), ada, []string{"share_note", "todo"})
+		for name, test := range map[string]struct{ got, want bool }{
+			"control":         {s.isValid(state, ada, "delete_note", "todo"), true},
+			"another user":    {s.isValid(state, other, "delete_note", "todo"), false},
+			"another issuer":  {s.isValid(state, otherIssuer, "delete_note", "todo"), false},
+			"another client":  {s.isValid(state, otherClient, "delete_note", "todo"), false},
+			"another note":    {s.isValid(state, ada, "delete_note", "welcome"), false},
+			"another tool":    {s.isValid(state, ada, "share_note", "todo"), false},
+			"joined words":    {s.isValid(state, ada, "delete_notetodo"), false},
+			"another key":     {newStates().isValid(state, ada, "delete_note", "todo"), false},
+			"no state":        {s.isValid("", ada, "delete_note", "todo"), false},
+			"not base64":      {s.isValid("%"+state, ada, "delete_note", "todo"), false},
+			"a later expiry":  {s.isValid(later[:10]+state[10:], ada, "delete_note", "todo"), false},
+			"with more bytes": {s.isValid(state+"AAAA", ada, "delete_note", "todo"), false},
 		} {
-			if !valid {
-				t.Errorf("%s: isValid returned the opposite", name)
+			if test.got != test.want {
+				t.Errorf("%s: got %v, want %v", name, test.got, test.want)
 			}
 		}
 		time.Sleep(stateLifetime)
-		if s.isValid(state, "ada", "delete_note", "todo") {
+		if s.isValid(state, ada, "delete_note", "todo") {
 			t.Error("an expired state is valid")
 		}
 	})

@@ -25,14 +25,32 @@ const unavailableRetryAfter = 5 * time.Second
 // [*gatehouse.ConfigError] if provider has no secret key, because no caller could then be
 // accepted. It does not report other faults of provider, which gatehouse.New returns.
 func HasRole(provider gatehouse.Provider, role string) func(context.Context, gatehouse.Identity) error {
-	b, ok := provider.Backend.(*backend)
-	switch {
-	case role == "":
+	if role == "" {
 		panic(&gatehouse.ConfigError{Field: "role of clerk.HasRole", Problem: "is empty", Fix: `name a role of the organization, like "org:admin"`})
-	case !ok && provider.Err == nil:
+	}
+	return membershipCheck(provider, "clerk.HasRole", func(org Org) error {
+		if org.Role != role {
+			return fmt.Errorf("requires role %q, and the caller has %q", role, org.Role)
+		}
+		return nil
+	})
+}
+
+// IsMember is like [HasRole] and accepts callers with every role: those who are still members
+// of the organization that their token is for. Without it, a user who was removed from an
+// organization keeps access until the token expires, which is a day at Clerk.
+func IsMember(provider gatehouse.Provider) func(context.Context, gatehouse.Identity) error {
+	return membershipCheck(provider, "clerk.IsMember", func(Org) error { return nil })
+}
+
+// membershipCheck returns a check of members for whom accept returns nil. function is the name of the exported function,
+// for faults.
+func membershipCheck(provider gatehouse.Provider, function string, accept func(Org) error) func(context.Context, gatehouse.Identity) error {
+	b, ok := provider.Backend.(*backend)
+	if !ok && provider.Err == nil {
 		panic(&gatehouse.ConfigError{
-			Field:   "provider of clerk.HasRole",
-			Problem: "has no secret key of Clerk, so it cannot ask for roles",
+			Field:   "provider of " + function,
+			Problem: "has no secret key of Clerk, so it cannot ask for memberships",
 			Fix:     "set " + secretKeyVariable + ", or SecretKey of clerk.Config",
 		})
 	}
@@ -46,15 +64,14 @@ func HasRole(provider gatehouse.Provider, role string) func(context.Context, gat
 			return ErrNoOrganization
 		}
 		org, err := b.membership(ctx, id)
+		var unavailable *profileError
 		switch {
-		case errors.Is(err, ErrUnavailable):
-			return &undecidedError{err}
+		case errors.As(err, &unavailable):
+			return &undecidedError{fmt.Errorf("%w: %w", unavailable.kind, unavailable.detail)} // the text is for the log only
 		case err != nil:
 			return err
-		case org.Role != role:
-			return fmt.Errorf("requires role %q, and the caller has %q", role, org.Role)
 		}
-		return nil
+		return accept(org)
 	}
 }
 

@@ -1,6 +1,7 @@
 package clerk_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -47,6 +48,12 @@ func TestHasRole(t *testing.T) {
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %q", test.name, err, test.want)
 		}
+		// Every role is that of a member.
+		isAboutRole := strings.Contains(test.want, "org:")
+		err = clerk.IsMember(p)(t.Context(), test.id)
+		if (err == nil) != (test.want == "" || isAboutRole) || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("IsMember, %s: got %v, want %q", test.name, err, test.want)
+		}
 	}
 }
 
@@ -65,37 +72,48 @@ func TestHasRoleUndecided(t *testing.T) {
 	if !errors.Is(err, clerk.ErrUnavailable) || !errors.As(err, &undecided) || undecided.RetryAfter() <= 0 {
 		t.Errorf("got %v, want %v with RetryAfter", err, clerk.ErrUnavailable)
 	}
+	if err == nil || !strings.Contains(err.Error(), "500") {
+		t.Errorf("got %v, which is for the log, want the status of Clerk's answer in it", err)
+	}
 }
 
-// A check that no caller could meet is a fault at start.
-func TestHasRoleFaults(t *testing.T) {
-	valid := clerk.New(clerk.Config{FrontendAPIURL: "https://verb-noun-42.clerk.accounts.dev", SecretKey: secretKey})
+// A check that no caller could meet is a fault at start. Faults of the provider itself are for gatehouse.New.
+func TestMembershipCheckFaults(t *testing.T) {
+	const url = "https://verb-noun-42.clerk.accounts.dev"
+	hasRole := func(role string) func(gatehouse.Provider) check {
+		return func(p gatehouse.Provider) check { return clerk.HasRole(p, role) }
+	}
+	isMember := func(p gatehouse.Provider) check { return clerk.IsMember(p) }
 	for _, test := range []struct {
-		name     string
-		provider gatehouse.Provider
-		role     string
-		want     string // the field of the fault; empty for none
+		name      string
+		newCheck  func(gatehouse.Provider) check
+		provider  gatehouse.Provider
+		wantField string // of the fault; empty for none
 	}{
-		{"control", valid, "org:admin", ""},
-		{"no role", valid, "", "role of clerk.HasRole"},
-		{"no secret key", clerk.Provider("https://verb-noun-42.clerk.accounts.dev"), "org:admin", "provider of clerk.HasRole"},
-		{"another provider", gatehouse.OIDC("https://issuer.example.com"), "org:admin", "provider of clerk.HasRole"},
-		{"a fault that New returns", clerk.Provider(""), "org:admin", ""},
+		{"HasRole", hasRole("org:admin"), clerk.New(clerk.Config{FrontendAPIURL: url, SecretKey: secretKey}), ""},
+		{"IsMember", isMember, clerk.New(clerk.Config{FrontendAPIURL: url, SecretKey: secretKey}), ""},
+		{"no role", hasRole(""), clerk.New(clerk.Config{FrontendAPIURL: url, SecretKey: secretKey}), "role of clerk.HasRole"},
+		{"HasRole, no secret key", hasRole("org:admin"), clerk.Provider(url), "provider of clerk.HasRole"},
+		{"IsMember, no secret key", isMember, clerk.Provider(url), "provider of clerk.IsMember"},
+		{"another vendor", isMember, gatehouse.OIDC("https://issuer.example.com"), "provider of clerk.IsMember"},
+		{"no URL", isMember, clerk.Provider(""), ""},
 	} {
 		func() {
 			defer func() {
 				fault, _ := recover().(*gatehouse.ConfigError)
-				if got := field(fault); got != test.want {
-					t.Errorf("%s: got a fault of %q, want %q", test.name, got, test.want)
+				if got := field(fault); got != test.wantField {
+					t.Errorf("%s: got a fault of %q, want %q", test.name, got, test.wantField)
 				}
 			}()
-			check := clerk.HasRole(test.provider, test.role)
-			if test.provider.Err != nil && check(t.Context(), gatehouse.Identity{}) == nil {
-				t.Errorf("%s: the check accepted a caller", test.name)
+			if err := test.newCheck(test.provider)(t.Context(), gatehouse.Identity{}); err == nil {
+				t.Errorf("%s: the check accepted a request without a caller", test.name)
 			}
 		}()
 	}
 }
+
+// check is a function for [gatehouse.Require].Check.
+type check = func(context.Context, gatehouse.Identity) error
 
 func field(fault *gatehouse.ConfigError) string {
 	if fault == nil {
