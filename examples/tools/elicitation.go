@@ -6,7 +6,6 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/reply"
-	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -39,7 +38,7 @@ func (t *tools) deleteNote(ctx context.Context, req *mcp.CallToolRequest, in not
 		return &mcp.CallToolResult{
 			InputRequests: mcp.InputRequestMap{"confirm": &mcp.ElicitParams{
 				Message:         fmt.Sprintf("Delete the note %q?", in.ID),
-				RequestedSchema: &jsonschema.Schema{Type: "object"}, // yes or no, without fields
+				RequestedSchema: map[string]any{"type": "object", "properties": map[string]any{}}, // yes or no, without fields
 			}},
 			RequestState: t.states.seal(id, "delete_note", in.ID),
 		}, nil, nil
