@@ -169,7 +169,7 @@ func TestSuspendedUnknown(t *testing.T) {
 	}
 }
 
-// Who was removed from the organization loses access, although the token says otherwise. It takes at most the minute for
+// A user who was removed from the organization loses access, although the token says otherwise. It takes at most the minute for
 // which package clerk keeps a membership; here, the removed member has not called anything before.
 func TestRemovedMember(t *testing.T) {
 	f := start(t)

@@ -53,8 +53,8 @@ func (l *links) begin(principal string) (address, id string, err error) {
 	return l.page + "?" + url.Values{"id": {id}}.Encode(), id, nil
 }
 
-// finish is for the page. principal is who is signed in at the page, by a sign-in of its own: whoever started
-// the link can send it to someone else, whose calendar would then be connected to the wrong user.
+// finish is for the page. principal is the user who is signed in at the page, by a sign-in of its own: the user who
+// called the tool can send the link to someone else, whose calendar would then be connected to the wrong user.
 func (l *links) finish(id, principal string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

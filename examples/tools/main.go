@@ -2,10 +2,11 @@
 // and other APIs. The guide docs/tools.md is made of it.
 //
 //	go run ./cmd/gatehouse dev -- go run ./examples/tools
+//
+// The tool list_invoices needs an API at BILLING_URL, and its key in BILLING_KEY.
 package main
 
 import (
-	"cmp"
 	"context"
 	"log"
 	"net/http"
@@ -47,7 +48,7 @@ func newTools() *tools {
 		states: newStates(),
 		links:  newLinks("https://www.example.com/connect-calendar"),
 		billing: &billing{
-			url:    cmp.Or(os.Getenv("BILLING_URL"), "https://billing.example.com"),
+			url:    os.Getenv("BILLING_URL"),
 			key:    gatehouse.Secret(os.Getenv("BILLING_KEY")),
 			client: &http.Client{Timeout: 5 * time.Second},
 		},
@@ -73,7 +74,9 @@ func newServer(cfg serve.Config, t *tools) (*serve.Server, error) {
 	add(server, "delete_note", "Delete a note after the user has agreed", person, t.deleteNote)
 	add(server, "connect_calendar", "Let the user connect a calendar in the browser", person, t.connectCalendar)
 	add(server, "get_email", "Ask the identity provider for the user's email address", person, getEmail)
-	add(server, "list_invoices", "List the user's invoices of the billing system", person, t.listInvoices)
+	if t.billing.key != "" {
+		add(server, "list_invoices", "List the user's invoices of the billing system", person, t.listInvoices)
+	}
 	t.addResources(server)
 	return server, nil
 }

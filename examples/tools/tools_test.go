@@ -35,6 +35,7 @@ func start(t *testing.T) *fixture {
 	t.Helper()
 	f := &fixture{clerk: gatehousetest.Clerk(t), tools: newTools()}
 	f.tools.index = func(context.Context, int) error { return nil }
+	f.tools.billing.key = "key of the server"
 	f.url = gatehousetest.Serve(t, func(origin string) http.Handler {
 		var err error
 		f.server, err = newServer(serve.Config{URL: origin, Provider: f.clerk.Provider(), Logger: slog.New(slog.DiscardHandler)}, f.tools)
@@ -253,8 +254,8 @@ func TestConfirmation(t *testing.T) {
 			if isError || !strings.Contains(text, test.want) || len(asked) != 1 || !strings.Contains(asked[0].Message, `"todo"`) {
 				t.Errorf("%s: got %q, %v after %d questions", test.action, text, isError, len(asked))
 			}
-			if _, gone := call(t, session, "read_note", noteInput{"todo"}); gone != test.deleted {
-				t.Errorf("%s: deleted is %v, want %v", test.action, gone, test.deleted)
+			if _, missing := call(t, session, "read_note", noteInput{"todo"}); missing != test.deleted {
+				t.Errorf("%s: deleted is %v, want %v", test.action, missing, test.deleted)
 			}
 		}
 		text, isError := call(t, f.connect(t, era, "grace", nil), "delete_note", noteInput{"todo"})
@@ -309,7 +310,7 @@ func TestForgedAnswer(t *testing.T) {
 	if err != nil || !result.IsError || !strings.Contains(result.Content[0].(*mcp.TextContent).Text, "another question") {
 		t.Errorf("got %+v, %v", result, err)
 	}
-	if _, gone := call(t, session, "read_note", noteInput{"todo"}); gone {
+	if _, missing := call(t, session, "read_note", noteInput{"todo"}); missing {
 		t.Error("the note was deleted")
 	}
 }
@@ -389,7 +390,7 @@ func TestOtherAPIs(t *testing.T) {
 			fmt.Fprint(w, answer)
 		}))
 		defer upstream.Close()
-		f.tools.billing = &billing{url: upstream.URL, key: "key of the server", client: upstream.Client()}
+		f.tools.billing.url = upstream.URL
 		session := f.connect(t, era, "ada", nil)
 		if text, isError := call(t, session, "get_email", nil); isError || text != "ada@example.com" {
 			t.Errorf("get_email: got %q, %v", text, isError)
