@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -154,6 +155,18 @@ func TestErrorsDoNotLeak(t *testing.T) {
 			t.Errorf("%s: got the error %q, want %q", name, got, errInternal)
 		}
 	}
+}
+
+// A panic in a tool is an error of that call, and the process goes on.
+func TestPanic(t *testing.T) {
+	f := start(t)
+	panics := func(context.Context, call, noInput) (noInput, error) { panic("secret") }
+	addTool(&documentServer{Server: f.server, store: f.store}, &mcp.Tool{Name: "panic"}, gatehouse.Require{SignedIn: true}, panics)
+	u := f.signIn(t, grace)
+	if got := u.try("panic", noInput{}, &noInput{}); !strings.Contains(got, errInternal.Error()) || strings.Contains(got, "secret") {
+		t.Errorf("got %q, want %q", got, errInternal)
+	}
+	u.create("control")
 }
 
 // Queries end with the context of the request.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
@@ -11,13 +10,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-const (
-	scopeRead  = "documents:read"
-	scopeWrite = "documents:write" // includes documents:read; see main.go
-	roleAdmin  = "org:admin"
-
-	callTimeout = 10 * time.Second
-)
+const callTimeout = 10 * time.Second
 
 // documentServer declares the tools, resources and prompts.
 type documentServer struct {
@@ -25,15 +18,6 @@ type documentServer struct {
 	store    *store
 	isMember func(context.Context, gatehouse.Identity) error
 	isAdmin  func(context.Context, gatehouse.Identity) error
-}
-
-// reading and writing are what the caller needs. Machines are rejected: an author is a person.
-func (d *documentServer) reading() gatehouse.Require {
-	return gatehouse.Require{Scopes: []string{scopeRead}, Person: true, Check: d.checkMember}
-}
-
-func (d *documentServer) writing() gatehouse.Require {
-	return gatehouse.Require{Scopes: []string{scopeWrite}, Person: true, Check: d.checkWriter}
 }
 
 func (d *documentServer) addReadingTools() {
@@ -71,38 +55,9 @@ func (d *documentServer) addWritingTools() {
 	sharing.Organization = true // there is no one to share with otherwise
 	addTool(d, &mcp.Tool{
 		Name: "share_document", Description: "Let all members of the organization see and change a document of one's own, or stop that",
-		Annotations: &mcp.ToolAnnotations{DestructiveHint: &no, IdempotentHint: true},
+		Annotations: &mcp.ToolAnnotations{DestructiveHint: &no},
 	}, sharing, shareDocument)
 }
-
-// checkMember rejects those who were removed from the organization. Their tokens say otherwise until they expire, which
-// can take a day. While Clerk does not answer, members get 503; without this check, they could go on reading.
-func (d *documentServer) checkMember(ctx context.Context, id gatehouse.Identity) error {
-	if id.Organization.ID == "" {
-		return nil // the workspace of the user alone
-	}
-	return d.isMember(ctx, id)
-}
-
-// checkWriter rejects, in addition, everyone in a suspended workspace.
-func (d *documentServer) checkWriter(ctx context.Context, id gatehouse.Identity) error {
-	if err := d.checkMember(ctx, id); err != nil {
-		return err
-	}
-	suspended, err := d.store.suspended(ctx, workspaceOf(id).tenant)
-	if err != nil {
-		return undecidedError{err}
-	}
-	if suspended {
-		return errors.New("the workspace is suspended")
-	}
-	return nil
-}
-
-// undecidedError is the error of a check that could not decide, because the database does not answer. The caller gets 503.
-type undecidedError struct{ error }
-
-func (undecidedError) RetryAfter() time.Duration { return 5 * time.Second }
 
 // call is one call of a tool. The embedded documents are those of the caller.
 type call struct {

@@ -26,7 +26,11 @@ const unavailableRetryAfter = 5 * time.Second
 // accepted. It does not report other faults of provider, which gatehouse.New returns.
 func HasRole(provider gatehouse.Provider, role string) func(context.Context, gatehouse.Identity) error {
 	if role == "" {
-		panic(&gatehouse.ConfigError{Field: "role of clerk.HasRole", Problem: "is empty", Fix: `name a role of the organization, like "org:admin"`})
+		panic(&gatehouse.ConfigError{
+			Field:   "role of clerk.HasRole",
+			Problem: "is empty",
+			Fix:     `name a role of the organization, like "org:admin"`,
+		})
 	}
 	return membershipCheck(provider, "clerk.HasRole", func(org Org) error {
 		if org.Role != role {
@@ -45,7 +49,9 @@ func IsMember(provider gatehouse.Provider) func(context.Context, gatehouse.Ident
 
 // membershipCheck returns a check of members for whom accept returns nil. function is the name of the exported function,
 // for faults.
-func membershipCheck(provider gatehouse.Provider, function string, accept func(Org) error) func(context.Context, gatehouse.Identity) error {
+func membershipCheck(
+	provider gatehouse.Provider, function string, accept func(Org) error,
+) func(context.Context, gatehouse.Identity) error {
 	b, ok := provider.Backend.(*backend)
 	if !ok && provider.Err == nil {
 		panic(&gatehouse.ConfigError{
