@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
 	"github.com/gatehouse-mcp/gatehouse/serve"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"golang.org/x/oauth2"
 )
 
 // eras are the revisions of MCP with the two kinds of transport: without sessions, and with them.
@@ -29,22 +31,32 @@ type fixture struct {
 	tools  *tools
 	server *serve.Server
 	url    string
+	left   chan string // the tool of a call whose client has left
 }
 
 func start(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{clerk: gatehousetest.Clerk(t), tools: newTools()}
+	f := &fixture{clerk: gatehousetest.Clerk(t), tools: newTools(), left: make(chan string, 10)}
 	f.tools.index = func(context.Context, int) error { return nil }
 	f.tools.billing.key = "key of the server"
 	f.url = gatehousetest.Serve(t, func(origin string) http.Handler {
 		var err error
-		f.server, err = newServer(serve.Config{URL: origin, Provider: f.clerk.Provider(), Logger: slog.New(slog.DiscardHandler)}, f.tools)
+		f.server, err = newServer(serve.Config{
+			URL: origin, Provider: f.clerk.Provider(), Logger: slog.New(slog.DiscardHandler), Audit: f.audit,
+		}, f.tools)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return f.server.Handler()
 	}) + "/mcp"
 	return f
+}
+
+// audit reports calls whose client has left.
+func (f *fixture) audit(_ context.Context, e gatehouse.AuditEvent) {
+	if e.Ended == "client" && len(e.Operations) == 1 && e.Operations[0].Name != "" {
+		f.left <- e.Operations[0].Name
+	}
 }
 
 // connect signs a user in and opens a session of an era.
@@ -204,6 +216,73 @@ func TestCancellation(t *testing.T) {
 			t.Errorf("the tool got %v, want %v", err, context.Canceled)
 		}
 	})
+}
+
+// When the client disconnects, the context of the tool ends in revision 2026-07-28, and goes on in those with sessions,
+// where the client may resume the stream.
+func TestDisconnect(t *testing.T) {
+	inBothEras(t, func(t *testing.T, f *fixture, era string) {
+		started, release, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+		f.tools.index = func(ctx context.Context, _ int) error {
+			close(started)
+			select {
+			case <-ctx.Done():
+			case <-release:
+			}
+			ended <- ctx.Err()
+			return ctx.Err()
+		}
+		var connections connections
+		client := f.clerk.SignIn(t, f.url, gatehousetest.Person{})
+		client.Transport.(*oauth2.Transport).Base = &http.Transport{DialContext: connections.dial}
+		transport := &mcp.StreamableClientTransport{Endpoint: f.url, HTTPClient: client, MaxRetries: -1}
+		session, err := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil).
+			Connect(t.Context(), transport, &mcp.ClientSessionOptions{ProtocolVersion: era})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer session.Close()
+		go session.CallTool(t.Context(), &mcp.CallToolParams{Name: "index_files", Arguments: indexInput{1}})
+		<-started
+		connections.drop()
+		if name := <-f.left; name != "index_files" {
+			t.Errorf("the client left %q", name)
+		}
+		if era == "2026-07-28" {
+			if err := <-ended; !errors.Is(err, context.Canceled) {
+				t.Errorf("the tool got %v, want %v", err, context.Canceled)
+			}
+			return
+		}
+		close(release)
+		if err := <-ended; err != nil {
+			t.Errorf("the tool got %v, want that its context goes on", err)
+		}
+	})
+}
+
+// connections are the open connections of a client.
+type connections struct {
+	mu   sync.Mutex
+	open []net.Conn
+}
+
+func (c *connections) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.open = append(c.open, conn)
+	}
+	return conn, err
+}
+
+func (c *connections) drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.open {
+		conn.Close()
+	}
 }
 
 func TestTimeout(t *testing.T) {
