@@ -195,7 +195,10 @@ func (u *sessionUse) inspect(h http.Header) {
 	if id == "" {
 		return
 	}
-	by := u.sessions.sealOf(id, u.principal)
+	by := u.seal
+	if id != u.id {
+		by = u.sessions.sealOf(id, u.principal)
+	}
 	h[sessionHeader] = []string{sealed(id, by)}
 	if by != u.seal {
 		u.sessions.table.opened(by, u.principal, u.reserved, time.Now())

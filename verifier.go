@@ -92,7 +92,9 @@ func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejec
 		v.hits.Add(1)
 		return nil
 	}
-	if !isToken68(raw) {
+	// A JWT that is accepted has only these characters, so its text is not read twice.
+	isJWT := opaque == nil && !v.issuers[0].DangerouslySkipVerification
+	if !isJWT && !isToken68(raw) {
 		return &Rejection{Reason: reason.MalformedCredentials, Err: errNotToken68}
 	}
 	if v.issuers[0].DangerouslySkipVerification {
@@ -102,6 +104,9 @@ func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejec
 		return v.checkOpaque(ctx, opaque, raw, key, now, out)
 	}
 	t, from, err := v.checkJWT(ctx, raw, now)
+	if err != nil && !isToken68(raw) {
+		return &Rejection{Reason: reason.MalformedCredentials, Err: errNotToken68}
+	}
 	if err != nil {
 		return rejectionOf(err, from)
 	}
