@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -17,8 +18,9 @@ import (
 // caller is the caller of one authenticated request.
 type caller struct {
 	verified
-	guard   *Guard
-	request *openRequest // nil until all checks have passed
+	guard     *Guard
+	anonymous bool         // whether there is no token; see Require.Public
+	request   *openRequest // nil until all checks have passed
 
 	mu  sync.Mutex
 	raw string // the token, never printed: see Format; empty after forgetToken
@@ -46,6 +48,9 @@ func (g *Guard) authenticate(r *http.Request) (*caller, *Rejection) {
 		return nil, &Rejection{Reason: reason.NotLoopback}
 	}
 	raw, why := credentials(r)
+	if why == reason.NoCredentials && g.policy().public && mayBeAnonymous(r) {
+		return g.newAnonymous(time.Now()), nil
+	}
 	if why != "" {
 		return nil, &Rejection{Reason: why}
 	}
@@ -83,7 +88,11 @@ func (g *Guard) newTokenInfoInstaller() http.Handler {
 // TokenInfo of the caller and no token, and names the session as the handler knows it. It is
 // nil if go-sdk's middleware has answered the request, because the token has just expired.
 func (g *Guard) forHandler(answer *answerWriter, r *http.Request) *http.Request {
-	g.tokenInfoInstaller.ServeHTTP(answer, r)
+	if answer.request.caller.anonymous { // without a TokenInfo: programs take one for a sign-in
+		answer.admitted = r.WithContext(r.Context())
+	} else {
+		g.tokenInfoInstaller.ServeHTTP(answer, r)
+	}
 	if answer.admitted == nil {
 		return nil
 	}
