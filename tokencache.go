@@ -53,7 +53,7 @@ func recordOf(v *verified) string {
 	w.Grow(len(id.payload) + usualRecord)
 	w.Uint(uint64(len(id.Issuer)))
 	for _, s := range [...]string{
-		v.principal, v.sessionID, id.ClientID, id.TokenID, id.Fingerprint,
+		v.principal, v.sessionID, v.auditHash, id.ClientID, id.TokenID, id.Fingerprint,
 		id.Organization.ID, id.Organization.Name, id.Organization.Slug, id.Organization.Role, id.payload,
 	} {
 		w.String(s)
@@ -75,7 +75,7 @@ func (v *verified) read(text string, from *issuer) {
 	id := &v.identity
 	issuer := int(r.Uint())
 	for _, s := range [...]*string{
-		&v.principal, &v.sessionID, &id.ClientID, &id.TokenID, &id.Fingerprint,
+		&v.principal, &v.sessionID, &v.auditHash, &id.ClientID, &id.TokenID, &id.Fingerprint,
 		&id.Organization.ID, &id.Organization.Name, &id.Organization.Slug, &id.Organization.Role, &id.payload,
 	} {
 		*s = r.String()

@@ -42,11 +42,13 @@ var measured = []server{
 	{role: "go-sdk", name: openName, open: true},
 	{role: "guard", name: guardName, seenLimit: 1.15, newLimit: 1.35},
 	{role: "guard+require", name: "the same with a requirement", base: guardName, seenLimit: 1.05},
+	{role: "guard+audit", name: "the same with an audit", base: guardName},
 	{role: "serve", name: "serve", seenLimit: serveLimit},
 	{role: "go-sdk+keyfunc", name: "go-sdk + golang-jwt + keyfunc"},
 	{role: "go-sdk", name: tunedName, open: true, environment: tuned},
 	{role: "serve", name: "serve, GOGC=400", environment: tuned, base: tunedName, seenLimit: serveLimit},
 	{role: "mcp-go+keyfunc", name: mcpgoName},
+	{role: "mcp-go", name: "mcp-go, no guard", open: true, base: mcpgoName},
 	{role: "mcp-go+guard", name: "mcp-go behind the guard", base: mcpgoName, seenLimit: 0.60, newLimit: 1.15},
 }
 
