@@ -26,13 +26,7 @@ const (
 // fingerprint is the SHA-256 of a token, so that a cache does not hold the token itself.
 type fingerprint = [sha256.Size]byte
 
-// usualToken is the size of most tokens in bytes. They are hashed from a copy on the stack.
-const usualToken = 2 << 10
-
-func fingerprintOf(raw string) fingerprint {
-	var buffer [usualToken]byte
-	return sha256.Sum256(append(buffer[:0], raw...))
-}
+func fingerprintOf(raw string) fingerprint { return sha256.Sum256([]byte(raw)) }
 
 // cachedEntry is the result of one verification. It must not change. The verified token is
 // one string, because the garbage collector would follow the dozens of pointers of a
@@ -104,9 +98,6 @@ func newTokenCache() tokenCache {
 	return tokenCache{otter.Must(&otter.Options[fingerprint, *cachedEntry]{
 		MaximumWeight: cacheBytes,
 		Weigher:       func(_ fingerprint, e *cachedEntry) uint32 { return e.weight() },
-		// Maintenance runs in the goroutine that causes it: to start another one for each
-		// new token takes longer than the maintenance.
-		Executor: func(maintain func()) { maintain() },
 	})}
 }
 
