@@ -26,7 +26,14 @@ const (
 // fingerprint is the SHA-256 of a token, so that a cache does not hold the token itself.
 type fingerprint = [sha256.Size]byte
 
-func fingerprintOf(raw string) fingerprint { return sha256.Sum256([]byte(raw)) }
+// usualToken is the size of most tokens in bytes. They are hashed from a copy on the stack: a
+// copy on the heap takes a known token over its limit of 1.5 us; see docs/performance.md.
+const usualToken = 2 << 10
+
+func fingerprintOf(raw string) fingerprint {
+	var buffer [usualToken]byte
+	return sha256.Sum256(append(buffer[:0], raw...))
+}
 
 // cachedEntry is the result of one verification. It must not change. The verified token is
 // one string, because the garbage collector would follow the dozens of pointers of a
@@ -98,6 +105,9 @@ func newTokenCache() tokenCache {
 	return tokenCache{otter.Must(&otter.Options[fingerprint, *cachedEntry]{
 		MaximumWeight: cacheBytes,
 		Weigher:       func(_ fingerprint, e *cachedEntry) uint32 { return e.weight() },
+		// Maintenance runs in the goroutine that causes it. To start another one for each new
+		// token delays the request by more than the maintenance; see docs/performance.md.
+		Executor: func(maintain func()) { maintain() },
 	})}
 }
 

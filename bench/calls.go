@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -182,7 +183,7 @@ func allTurns(contenders []server) []*turn {
 	return turns
 }
 
-// takeRound takes every turn once. The new tokens of a round are the same for all
+// takeRound takes every turn once, in another order in each round. The new tokens of a round are the same for all
 // servers and others for each version, which shares its server with the other.
 func takeRound(i *issuer, turns []*turn, known []string, round int) error {
 	first := map[string]int{}
@@ -194,7 +195,8 @@ func takeRound(i *issuer, turns []*turn, known []string, round int) error {
 			return err
 		}
 	}
-	for _, u := range turns {
+	for _, n := range rand.Perm(len(turns)) {
+		u := turns[n]
 		tokens, number := known, 0
 		if u.fresh {
 			tokens, number = fresh[u.version], first[u.version]
