@@ -14,16 +14,9 @@ const challengeMeta = "mcp/www_authenticate"
 // writeChallengeResult answers a tools/call with the result of a failed call that has the
 // challenge in its _meta, and reports whether it did. Other messages get no such answer.
 func writeChallengeResult(w http.ResponseWriter, r *http.Request, challenge string, info ReasonInfo) bool {
-	body, ok := r.Body.(*bufferedBody)
-	if !ok || isBatch(body.text) {
-		return false
-	}
-	message, err := membersOf(body.text)
-	if err != nil || message.absent("id") || message["id"].Kind() != '"' && message["id"].Kind() != '0' {
-		return false
-	}
+	request, ok := bufferedRequest(r)
 	var method string
-	if message.decode("method", &method) != nil || method != methodCallTool {
+	if !ok || request.decode("method", &method) != nil || method != methodCallTool {
 		return false
 	}
 	type content struct {
@@ -31,6 +24,7 @@ func writeChallengeResult(w http.ResponseWriter, r *http.Request, challenge stri
 		Text string `json:"text"`
 	}
 	type result struct {
+		Type    string              `json:"resultType"` // required by MCP 2026-07-28; earlier revisions ignore it
 		Content []content           `json:"content"`
 		IsError bool                `json:"isError"`
 		Meta    map[string][]string `json:"_meta"`
@@ -39,15 +33,15 @@ func writeChallengeResult(w http.ResponseWriter, r *http.Request, challenge stri
 		JSONRPC string         `json:"jsonrpc"`
 		ID      jsontext.Value `json:"id"`
 		Result  result         `json:"result"`
-	}{"2.0", message["id"], result{[]content{{"text", info.Phrase}}, true, map[string][]string{challengeMeta: {challenge}}}})
+	}{"2.0", request["id"], result{
+		Type:    "complete",
+		Content: []content{{"text", info.Phrase}},
+		IsError: true,
+		Meta:    map[string][]string{challengeMeta: {challenge}},
+	}})
 	if err != nil {
 		return false
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(http.StatusOK)
-	w.Write(text)
+	writeJSON(w, r, http.StatusOK, text)
 	return true
 }

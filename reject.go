@@ -89,7 +89,11 @@ func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejecti
 	case http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfterTooMany.Seconds())))
 	}
-	writeError(w, r, info.Status, errorBody{info.Code, info.Phrase, info.Reason})
+	body := errorBody{info.Code, info.Phrase, info.Reason}
+	forOperation := info.Status == http.StatusForbidden || info.Status == http.StatusBadRequest
+	if !forOperation || !writeErrorResponse(w, r, info.Status, body) {
+		writeError(w, r, info.Status, body)
+	}
 }
 
 // challenge returns the WWW-Authenticate header (RFC 6750 §3, RFC 9728 §5.1), or "" for a
@@ -209,16 +213,8 @@ type errorBody struct {
 	Reason      Reason `json:"reason,omitempty"`
 }
 
-// writeError writes an error as JSON, with headers that keep it out of caches.
+// writeError writes an error as JSON.
 func writeError(w http.ResponseWriter, r *http.Request, status int, body errorBody) {
 	text, _ := json.Marshal(body) // a struct of strings has no error
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Length", strconv.Itoa(len(text)))
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		w.Write(text)
-	}
+	writeJSON(w, r, status, text)
 }
