@@ -75,9 +75,15 @@ func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejecti
 		g.logRejection(r, rejection)
 	}
 	c := g.challenge(r, rejection, info)
-	if g.ChallengeInResult && info.Reason == reason.InsufficientScope && writeChallengeResult(w, r, c, info) {
+	if g.ChallengeInResult && g.writeChallengeResult(w, r, rejection, c, info) {
 		g.auditor.reject(r, rejection, http.StatusOK)
 		return
+	}
+	if g.DraftStructuredDenials {
+		if status := g.writeDenial(w, r, rejection, c, info); status != 0 {
+			g.auditor.reject(r, rejection, status)
+			return
+		}
 	}
 	g.auditor.reject(r, rejection, info.Status)
 	if c != "" {
@@ -118,7 +124,10 @@ func (g *Guard) challenge(r *http.Request, rejection Rejection, info ReasonInfo)
 			c.Scopes = g.challengeScopes(g.issuerOf(rejection), e)
 		}
 	default:
-		return ""
+		if !g.needsAuthorizationDetails(rejection) {
+			return ""
+		}
+		c.Error = codeInsufficientDetails
 	}
 	return c.String()
 }
@@ -213,8 +222,16 @@ type errorBody struct {
 	Reason      Reason `json:"reason,omitempty"`
 }
 
-// writeError writes an error as JSON.
+// writeError writes an error as JSON, with headers that keep it out of caches.
 func writeError(w http.ResponseWriter, r *http.Request, status int, body errorBody) {
 	text, _ := json.Marshal(body) // a struct of strings has no error
-	writeJSON(w, r, status, text)
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		w.Write(text)
+	}
 }
