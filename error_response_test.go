@@ -83,22 +83,22 @@ func TestErrorResponse(t *testing.T) {
 func TestNoErrorResponse(t *testing.T) {
 	handler, is := newOperations(t)
 	token := is.token(resource)
+	withID := func(member string) request {
+		return request{body: strings.Replace(call("write"), `"id":1,`, member, 1), header: bearer(token)}
+	}
 	for name, test := range map[string]struct {
 		request
 		wantStatus int
 		wantReason string
 	}{
-		"batch":           {request{body: "[" + call("write") + "]", header: bearer(token)}, 403, "insufficient_scope"},
-		"notification":    {request{body: strings.Replace(call("write"), `"id":1,`, "", 1), header: bearer(token)}, 403, "insufficient_scope"},
-		"ID null":         {request{body: strings.Replace(call("write"), `"id":1`, `"id":null`, 1), header: bearer(token)}, 403, "insufficient_scope"},
-		"ID of an object": {request{body: strings.Replace(call("write"), `"id":1`, `"id":{}`, 1), header: bearer(token)}, 403, "insufficient_scope"},
-		"ID of 1100 bytes": {
-			request{body: strings.Replace(call("write"), `"id":1`, `"id":"`+strings.Repeat("x", 1100)+`"`, 1), header: bearer(token)},
-			403, "insufficient_scope",
-		},
-		"two IDs":    {request{body: strings.Replace(call("write"), `"id":1`, `"id":1,"id":2`, 1), header: bearer(token)}, 400, "body_malformed"},
-		"no token":   {request{body: call("write")}, 401, "no_credentials"},
-		"web origin": {request{body: call("write"), header: with(bearer(token), "Origin", "https://evil.example")}, 403, "forbidden_origin"},
+		"batch":            {request{body: "[" + call("write") + "]", header: bearer(token)}, 403, "insufficient_scope"},
+		"notification":     {withID(""), 403, "insufficient_scope"},
+		"ID null":          {withID(`"id":null,`), 403, "insufficient_scope"},
+		"ID of an object":  {withID(`"id":{},`), 403, "insufficient_scope"},
+		"ID of 1100 bytes": {withID(`"id":"` + strings.Repeat("x", 1100) + `",`), 403, "insufficient_scope"},
+		"two IDs":          {withID(`"id":1,"id":2,`), 400, "body_malformed"},
+		"no token":         {request{body: call("write")}, 401, "no_credentials"},
+		"web origin":       {request{body: call("write"), header: with(bearer(token), "Origin", "https://evil.example")}, 403, "forbidden_origin"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			resp := send(handler, test.request)

@@ -65,8 +65,7 @@ type stepUpServer struct {
 
 	mu     sync.Mutex
 	events []string // see take
-	asked  []string // scopes of each authorization request, in order
-	states []string // of these requests
+	states []string // of the authorization requests
 }
 
 // startStepUp starts a server.
@@ -268,23 +267,13 @@ func (s *stepUpServer) record(event string) {
 	s.events = append(s.events, event)
 }
 
-// lastAsked returns the scopes of the last authorization request.
-func (s *stepUpServer) lastAsked() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.asked) == 0 {
-		return nil
-	}
-	return strings.Fields(s.asked[len(s.asked)-1])
-}
-
 func (s *stepUpServer) recordClerk(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.Method + " " + r.URL.Path {
 		case "POST /oauth/register":
 			s.record("register")
 		case "GET /oauth/authorize":
-			s.recordAuthorization(r.URL.Query().Get("state"), r.URL.Query().Get("scope"))
+			s.recordAuthorization(r.URL.Query().Get("state"))
 		case "POST /oauth/token":
 			event := "token"
 			if strings.Contains(string(readAgain(r)), "grant_type=refresh_token") {
@@ -296,14 +285,13 @@ func (s *stepUpServer) recordClerk(next http.Handler) http.Handler {
 	})
 }
 
-func (s *stepUpServer) recordAuthorization(state, scope string) {
+func (s *stepUpServer) recordAuthorization(state string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if slices.Contains(s.states, state) {
 		return
 	}
 	s.states = append(s.states, state)
-	s.asked = append(s.asked, scope)
 	s.events = append(s.events, "authorize")
 }
 
