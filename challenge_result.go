@@ -67,7 +67,7 @@ func requestIn(r *http.Request) (id jsontext.Value, method string) {
 		message["id"].Kind() != '"' && message["id"].Kind() != '0' {
 		return nil, ""
 	}
-	if message.decode("method", &method) != nil {
+	if message.text("method", &method) != nil {
 		return nil, ""
 	}
 	return message["id"], method
