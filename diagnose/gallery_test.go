@@ -34,7 +34,7 @@ type setup struct {
 // gallery has the set-ups that sign-in fails with, in the order of the checks.
 var gallery = slices.Concat(
 	urlSetups, networkSetups, endpointSetups, challengeSetups, metadataSetups, resourceSetups, issuerSetups, serverSetups,
-	registrationSetups, keySetups, tokenSetups, otherSetups,
+	registrationSetups, keySetups, tokenSetups, otherSetups, clerkSetups, liveSetups,
 )
 
 var urlSetups = []setup{
@@ -639,10 +639,10 @@ func checkForm(t *testing.T, report *diagnose.Report) {
 		case !problem && f.Consequence != "":
 			t.Errorf("%s has a consequence: %+v", f.ID, f)
 		}
+		if placeholder.MatchString(f.Title + f.Consequence + f.Fix) {
+			t.Errorf("%s has a placeholder that is not filled in: %+v", f.ID, f)
+		}
 		for _, text := range []string{f.Title, f.Evidence, f.Consequence, f.Fix} {
-			if placeholder.MatchString(text) {
-				t.Errorf("%s has a placeholder that is not filled in: %q", f.ID, text)
-			}
 			if strings.ContainsAny(text, "\n\r\x1b") {
 				t.Errorf("%s has control characters: %q", f.ID, text)
 			}

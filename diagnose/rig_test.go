@@ -56,6 +56,9 @@ func (n network) RoundTrip(req *http.Request) (*http.Response, error) {
 		in.Body = http.NoBody
 	}
 	in.RequestURI = req.URL.RequestURI()
+	if in.URL.Path == "" {
+		in.URL.Path = "/"
+	}
 	if in.Host == "" {
 		in.Host = req.URL.Host
 	}
@@ -231,6 +234,8 @@ type foreign struct {
 	documents map[string]map[string]any
 	// reject answers a request with a token; nil means 401 with error="invalid_token".
 	reject http.HandlerFunc
+
+	guardsPreflight bool // OPTIONS needs a token
 }
 
 // newForeign returns a foreign server without a fault.
@@ -249,8 +254,12 @@ func (f *foreign) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		sendJSON(w, document)
 		return
 	}
-	if r.URL.Path != "/mcp" {
+	switch {
+	case r.URL.Path != "/mcp":
 		http.NotFound(w, r)
+		return
+	case r.Method == http.MethodOptions && !f.guardsPreflight:
+		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
 	token := r.Header.Get(tokenHeader) != ""
