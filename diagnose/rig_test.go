@@ -51,6 +51,9 @@ func (n network) RoundTrip(req *http.Request) (*http.Response, error) {
 			Err: "no such host", Name: req.URL.Hostname(), IsNotFound: true,
 		}}
 	}
+	if f, ok := handler.(failing); ok {
+		return nil, f.err
+	}
 	in := req.Clone(req.Context())
 	if in.Body == nil {
 		in.Body = http.NoBody
@@ -72,6 +75,11 @@ func (n network) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	return resp, nil
 }
+
+// failing is a host that sends no answer.
+type failing struct{ err error }
+
+func (failing) ServeHTTP(http.ResponseWriter, *http.Request) {}
 
 // issuer is an authorization server whose documents a set-up can change.
 type issuer struct {
@@ -168,7 +176,9 @@ func newClerkRig(t *testing.T) *rig {
 // network.
 func (r *rig) start() {
 	r.t.Helper()
-	r.hosts[r.issuer.url[:len("https://")+strings.IndexByte(r.issuer.url[len("https://"):]+"/", '/')]] = r.issuer
+	if u, err := url.Parse(r.issuer.url); err == nil && r.hosts[u.Scheme+"://"+u.Host] == nil {
+		r.hosts[u.Scheme+"://"+u.Host] = r.issuer
+	}
 	if r.server == nil {
 		r.server = r.guarded()
 	}
