@@ -108,6 +108,8 @@ var networkSetups = []setup{
 var endpointSetups = []setup{
 	{"The path is wrong", "could not connect (404)", "endpoint.not_found", "use the URL " + mcpURL,
 		func(r *rig) { r.target = mcpOrigin + "/api" }},
+	{"The path was left out", "could not connect (404)", "endpoint.not_found", "use the URL " + mcpURL,
+		func(r *rig) { r.target = mcpOrigin }},
 	{"The web application answers every path with its page", "could not connect; HTML where JSON was expected", "endpoint.html", "fallback page",
 		func(r *rig) { r.server = http.HandlerFunc(page) }},
 	{"The router adds a slash to the path", "could not connect, or the token is lost on the way", "endpoint.slash_redirect", mcpURL + "/",
