@@ -203,5 +203,10 @@ func isLocal(host string) bool {
 		slices.ContainsFunc(localSuffixes, func(suffix string) bool { return strings.HasSuffix(name, suffix) })
 }
 
-// seconds formats a duration for people.
-func seconds(d time.Duration) string { return d.Round(time.Second).String() }
+// seconds formats a duration for people: in seconds, or in minutes if it is several.
+func seconds(d time.Duration) string {
+	if d.Abs() < 2*time.Minute {
+		return d.Round(time.Second).String()
+	}
+	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+}
