@@ -19,6 +19,7 @@ type doctor struct {
 	cfg    Config
 	prober *prober
 	target string
+	query  string // of the target
 
 	endpoint *url.URL // nil if the target is an issuer, or has a fault
 	issuer   string   // the issuer as the target or the metadata names it; empty if unknown
@@ -141,7 +142,11 @@ func (d *doctor) resource() string { return d.endpoint.String() }
 
 // metadataURL returns the URL at which the metadata of the endpoint belongs.
 func (d *doctor) metadataURL() string {
-	return originOf(d.endpoint) + wellknown.ProtectedResource(withoutSlash(d.endpoint))
+	address := originOf(d.endpoint) + wellknown.ProtectedResource(withoutSlash(d.endpoint))
+	if d.endpoint.RawQuery != "" { // a part of the identifier of a resource (RFC 9728 section 3.1)
+		address += "?" + d.endpoint.RawQuery
+	}
+	return address
 }
 
 func (d *doctor) rootMetadataURL() string {

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -360,6 +361,15 @@ var registrationSetups = []setup{
 		}},
 	{"The registration endpoint was removed, but not from the metadata", "registration failed (404)", "registration.dead",
 		"registration_endpoint", func(r *rig) { r.issuer.paths["/register"] = http.NotFound }},
+	{"Only the OpenID Connect document of the issuer has the registration endpoint", "does not support dynamic client registration",
+		"registration.oidc_only", "both documents",
+		func(r *rig) {
+			r.issuer.paths[oauthPath] = func(w http.ResponseWriter, _ *http.Request) {
+				document := maps.Clone(r.issuer.metadata)
+				delete(document, "registration_endpoint")
+				sendJSON(w, document)
+			}
+		}},
 	{"A required scope does not exist at the provider", "invalid_scope", "scopes.unknown", "notes:write",
 		func(r *rig) { r.guard.Provider = gatehouse.OIDC(issuerURL, "profile", "notes:write") }},
 	{"Entra ID: the Application ID URI is api://…", "AADSTS9010010", "entra.app_id_uri", "Application ID URI to " + mcpURL,

@@ -61,6 +61,7 @@ func (d *doctor) resolve(ctx context.Context, raw string) error {
 	if err := checkTarget(raw); err != nil {
 		return err
 	}
+	_, d.query, _ = strings.Cut(raw, "?")
 	switch {
 	case strings.HasPrefix(raw, "pk_"):
 		d.resolveClerk(clerk.New(clerk.Config{PublishableKey: raw}))
