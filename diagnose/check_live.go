@@ -39,11 +39,15 @@ func (d *doctor) checkWithToken(ctx context.Context) {
 	if token != "" {
 		extra = bearer(token)
 	}
-	var legacy, modern *answer
-	all(
-		func() { legacy = d.prober.send(ctx, initializeRequest(d.resource(), extra)) },
-		func() { modern = d.prober.send(ctx, discoverRequest(d.resource(), extra)) },
-	)
+	var modern *answer
+	answers := make([]*answer, replicaRequests)
+	functions := []func(){func() { modern = d.prober.send(ctx, discoverRequest(d.resource(), extra)) }}
+	for i := range answers {
+		functions = append(functions, func() { answers[i] = d.prober.send(ctx, initializeRequest(d.resource(), extra)) })
+	}
+	all(functions...)
+	defer d.endSessions(ctx, answers, extra)
+	legacy := d.firstAccepted(answers)
 	if token != "" && !d.tokenAccepted(legacy) {
 		return
 	}
@@ -55,11 +59,44 @@ func (d *doctor) checkWithToken(ctx context.Context) {
 		d.skip("stream", "the server opens no session, so there is no stream to hold open", "")
 		return
 	}
-	extra = extra.Clone()
-	extra.Set("Mcp-Session-Id", session)
-	d.checkSessions(ctx, extra)
-	d.checkStream(ctx, extra)
-	d.prober.send(ctx, request{method: http.MethodDelete, url: d.resource(), header: extra})
+	inSession := extra.Clone()
+	inSession.Set("Mcp-Session-Id", session)
+	d.checkSessions(ctx, inSession)
+	d.checkStream(ctx, inSession)
+}
+
+// firstAccepted returns the first of the answers that is not a 401, or else the first. It
+// reports a token that is accepted only sometimes.
+func (d *doctor) firstAccepted(answers []*answer) *answer {
+	var accepted, rejected *answer
+	for _, a := range answers {
+		switch {
+		case a.err != nil:
+		case a.status == http.StatusUnauthorized && rejected == nil:
+			rejected = a
+		case a.status != http.StatusUnauthorized && accepted == nil:
+			accepted = a
+		}
+	}
+	switch {
+	case accepted == nil:
+		return answers[0]
+	case rejected != nil:
+		d.found("replicas.tokens", fmt.Sprintf("of %d requests with the token, one was answered with %d, and another so: %s",
+			len(answers), accepted.status, rejected))
+	}
+	return accepted
+}
+
+// endSessions ends the sessions that the answers opened.
+func (d *doctor) endSessions(ctx context.Context, answers []*answer, extra http.Header) {
+	for _, a := range answers {
+		if session := a.header.Get("Mcp-Session-Id"); session != "" {
+			header := extra.Clone()
+			header.Set("Mcp-Session-Id", session)
+			d.prober.send(ctx, request{method: http.MethodDelete, url: d.resource(), header: header})
+		}
+	}
 }
 
 // speaks reports whether an answer is one of a server that speaks the revision.

@@ -44,6 +44,9 @@ var checks = []check{
 			{"dns.failed", Fault, "The host {host} cannot be looked up",
 				"every client reports that it cannot connect",
 				"check the name servers of the domain, and whether this machine has a network"},
+			{"dns.private", Warning, "The host {host} leads to a private address",
+				"clients that run in the cloud, such as claude.ai and ChatGPT, cannot reach it",
+				"if they should, create a public DNS record, and let requests from the internet pass; otherwise there is nothing to do"},
 		},
 	},
 	{
@@ -676,6 +679,9 @@ var checks = []check{
 			{"replicas.statuses", Fault, "The server answers the same request differently from one time to the next",
 				"some replicas are not protected or not ready: some requests fail at random",
 				"check each replica; take those that are not ready out of the load balancer"},
+			{"replicas.tokens", Fault, "The server accepts a token at one request and rejects it at the next",
+				"replicas have different configurations or keys: clients are asked to sign in again at random",
+				"give every replica the same configuration, and check that each of them reaches the issuer"},
 			{"replicas.sessions", Fault, "A session is unknown at the next request",
 				"replicas do not share sessions: clients of 2025-11-25 and older lose theirs at random (404)",
 				"use a stateless server, or have the load balancer route by Mcp-Session-Id and share the session key " +

@@ -102,6 +102,20 @@ var liveSetups = []setup{
 			}
 			r.signedInServer(s)
 		}},
+	{"One replica does not reach the issuer, or has old settings", "the client signs in again and again, at random", "replicas.tokens",
+		"same configuration",
+		func(r *rig) {
+			s := newSignedIn()
+			var calls atomic.Int32
+			s.initialize = func(w http.ResponseWriter, req *http.Request) {
+				if calls.Add(1) == 2 {
+					status(http.StatusUnauthorized)(w, req)
+					return
+				}
+				answerMCP(w, req)
+			}
+			r.signedInServer(s)
+		}},
 	{"A proxy collects event streams before it sends them", "calls time out", "stream.buffered", "proxy_buffering off",
 		func(r *rig) {
 			s := newSignedIn()

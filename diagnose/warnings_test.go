@@ -25,6 +25,9 @@ var warnings = slices.Concat([]setup{
 			r.server = newForeign(issuerURL)
 			r.target = r.overTLS(i)
 		}},
+	{"The name of the server leads to a private address",
+		"claude.ai and ChatGPT could not connect; clients on this network can", "dns.private",
+		"public DNS record", func(r *rig) { r.named(newChain(r.t, chain{name: "mcp.example.com"})) }},
 	{"The server has no sign-in", "everyone can call every tool", "endpoint.open", "add sign-in",
 		func(r *rig) { r.server = http.HandlerFunc(answerMCP) }},
 	{"Another challenge comes first", "clients with the TypeScript SDKs find no metadata", "challenge.not_first", "first",
