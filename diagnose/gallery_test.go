@@ -111,6 +111,12 @@ var networkSetups = []setup{
 var endpointSetups = []setup{
 	{"The path is wrong", "could not connect (404)", "endpoint.not_found", "use the URL " + mcpURL,
 		func(r *rig) { r.target = mcpOrigin + "/api" }},
+	{"The user typed a slash at the end, and the server knows the path without it only", "could not connect (404)", "endpoint.not_found",
+		"use the URL " + mcpURL,
+		func(r *rig) {
+			r.front(at(http.NotFound, "/mcp/"))
+			r.target = mcpURL + "/"
+		}},
 	{"The path was left out", "could not connect (404)", "endpoint.not_found", "use the URL " + mcpURL,
 		func(r *rig) { r.target = mcpOrigin }},
 	{"The web application answers every path with its page", "could not connect; HTML where JSON was expected",
