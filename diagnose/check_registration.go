@@ -74,17 +74,29 @@ func (d *doctor) checkNoRegistration(evidence string) {
 }
 
 // probeRegistration asks for the methods of the registration endpoint. OPTIONS changes nothing
-// there; a POST would register a client.
+// there. Some servers answer it with 404 although they have the endpoint; then a POST follows
+// whose body is not JSON, which registers no client.
 func (d *doctor) probeRegistration(ctx context.Context) *answer {
 	endpoint := d.observed.Issuer.Metadata.RegistrationEndpoint
 	if d.checkNamed(endpoint) != "" {
 		return nil
 	}
-	return d.prober.send(ctx, request{
+	foreign := !d.isLoopbackTarget()
+	a := d.prober.send(ctx, request{
 		method:  http.MethodOptions,
 		url:     endpoint,
 		header:  preflightHeader(d.pageOrigin(), http.MethodPost, "content-type"),
-		foreign: !d.isLoopbackTarget(),
+		foreign: foreign,
+	})
+	if a.status != http.StatusNotFound {
+		return a
+	}
+	return d.prober.send(ctx, request{
+		method:  http.MethodPost,
+		url:     endpoint,
+		header:  http.Header{"Content-Type": {"application/json"}},
+		body:    "not JSON",
+		foreign: foreign,
 	})
 }
 
