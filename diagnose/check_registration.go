@@ -50,8 +50,16 @@ func (d *doctor) checkRegistration(ctx context.Context) {
 			break
 		}
 	}
+	if strings.HasSuffix(m.RegistrationEndpoint, keycloakRegistration) {
+		d.skip("registration", evidence+"; the policies of the Keycloak realm decide who may use it, and the default Trusted Hosts rejects all hosts",
+			"run doctor with --sign-in, which registers a client; see docs/keycloak.md")
+		return
+	}
 	d.ok("registration", "%s", evidence)
 }
+
+// keycloakRegistration is the end of the registration endpoint of a realm of Keycloak.
+const keycloakRegistration = "/clients-registrations/openid-connect"
 
 // checkNoRegistration judges an issuer that lets no client register.
 func (d *doctor) checkNoRegistration(evidence string) {
