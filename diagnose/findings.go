@@ -384,7 +384,7 @@ var checks = []check{
 		},
 	},
 	{
-		id: "registration", subject: "Client registration", passed: "A new client can register", before: []string{"server"},
+		id: "registration", subject: "Client registration", passed: "The issuer offers clients a way to register", before: []string{"server"},
 		problems: []problem{
 			{"registration.closed_clerk", Fault, "Clerk does not let clients register",
 				"every client without a client ID stops before the sign-in (\"does not support dynamic client " +
