@@ -119,7 +119,8 @@ func isTLSFailure(err error) bool {
 		"remote error: tls")
 }
 
-// authorityProblem tells a self-signed certificate from a chain without its intermediate:
+// authorityProblem distinguishes a self-signed certificate from a chain without its
+// intermediate:
 // a certificate of a public authority names where its issuer's is.
 func authorityProblem(err error) string {
 	var verification *tls.CertificateVerificationError

@@ -23,7 +23,7 @@ const (
 	maxKeys   = 100
 )
 
-// webKey is the members of a JSON Web Key that tell what it is for.
+// webKey is the members of a JSON Web Key that say what it is for.
 type webKey struct {
 	Type      string          `json:"kty"`
 	ID        string          `json:"kid"`

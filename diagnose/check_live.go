@@ -18,18 +18,18 @@ const (
 	initialized = `{"jsonrpc":"2.0","method":"notifications/initialized"}`
 	listTools   = `{"jsonrpc":"2.0","id":2,"method":"tools/list","params":{}}`
 
-	// codeUnsupportedVersion is the JSON-RPC error of a server that does not speak the
+	// codeUnsupportedVersion is the JSON-RPC error of a server that does not support the
 	// revision of a request (MCP 2026-07-28, versioning).
 	codeUnsupportedVersion = -32022
 )
 
 // checkWithToken makes the checks that need a valid token: which revisions the server
-// speaks, whether streams pass, and whether a session is known at the next request.
+// supports, whether streams pass, and whether a session is known at the next request.
 func (d *doctor) checkWithToken(ctx context.Context) {
 	token := string(d.cfg.Token)
 	if token == "" && !d.observed.Open {
 		if !d.has("revisions", Warning) {
-			d.skip("revisions", needsToken+" which revisions it speaks; it asks for a token in both eras", passToken)
+			d.skip("revisions", needsToken+" which revisions it supports; it asks for a token in both eras", passToken)
 		}
 		d.skip("stream", needsToken+" how it sends streams", passToken)
 		return
@@ -51,8 +51,8 @@ func (d *doctor) checkWithToken(ctx context.Context) {
 	if token != "" && !d.tokenAccepted(legacy) {
 		return
 	}
-	d.observed.Legacy = observedEra{Asked: true, Status: legacy.status, Answered: speaks(legacy)}
-	d.observed.Modern = observedEra{Asked: true, Status: modern.status, Answered: speaks(modern)}
+	d.observed.Legacy = observedEra{Asked: true, Status: legacy.status, Answered: supports(legacy)}
+	d.observed.Modern = observedEra{Asked: true, Status: modern.status, Answered: supports(modern)}
 	d.checkRevisions(legacy, modern)
 	session := legacy.header.Get("Mcp-Session-Id")
 	if session == "" {
@@ -99,8 +99,8 @@ func (d *doctor) endSessions(ctx context.Context, answers []*answer, extra http.
 	}
 }
 
-// speaks reports whether an answer is one of a server that speaks the revision.
-func speaks(a *answer) bool { return isMCPAnswer(a) && protocolError(a) == 0 }
+// supports reports whether an answer is one of a server that supports the revision.
+func supports(a *answer) bool { return isMCPAnswer(a) && protocolError(a) == 0 }
 
 // tokenAccepted reports whether the server accepts Config.Token, and otherwise says why not,
 // as far as it says.
@@ -117,7 +117,7 @@ func (d *doctor) tokenAccepted(a *answer) bool {
 	return false
 }
 
-// checkRevisions judges which revisions the server speaks.
+// checkRevisions judges which revisions the server supports.
 func (d *doctor) checkRevisions(legacy, modern *answer) {
 	evidence := fmt.Sprintf("initialize (%s): %s; server/discover (%s): %s", legacyRevision, describeEra(legacy),
 		modernRevision, describeEra(modern))

@@ -133,14 +133,14 @@ var liveSetups = []setup{
 
 // liveWarnings are seen only with a token.
 var liveWarnings = []setup{
-	{"The server does not know MCP 2026-07-28", "mcp-go reports an unsupported version", "revisions.legacy_only",
+	{"The server does not support MCP 2026-07-28", "mcp-go reports an unsupported version", "revisions.legacy_only",
 		"both revisions",
 		func(r *rig) {
 			s := newSignedIn()
 			s.discover = unsupported
 			r.signedInServer(s)
 		}},
-	{"The server knows MCP 2026-07-28 only", "clients with the TypeScript SDK 1.x report an unsupported version",
+	{"The server supports MCP 2026-07-28 only", "clients with the TypeScript SDK 1.x report an unsupported version",
 		"revisions.modern_only",
 		"both revisions",
 		func(r *rig) {

@@ -89,7 +89,7 @@ func newProber(cfg Config) *prober {
 }
 
 // newTransport returns a transport that opens a connection for each request, so that the
-// replicas behind a name each get a share, and that refuses to connect to this machine for
+// replicas behind a name each get a share, and that does not connect to this machine for
 // the URL of a foreign document, whatever name the URL has.
 func newTransport() *http.Transport {
 	dialer := &net.Dialer{ControlContext: func(ctx context.Context, _, address string, _ syscall.RawConn) error {

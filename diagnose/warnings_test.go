@@ -40,7 +40,7 @@ var warnings = slices.Concat([]setup{
 	{"The challenge does not say where the metadata is", "clients of 2025-06-18 find no metadata", "challenge.no_metadata",
 		mcpOrigin + prmPath,
 		func(r *rig) { r.server = challenging(`Bearer scope="profile email"`) }},
-	{"Every 401 says invalid_token, even without one", "clients cannot tell a missing token from a rejected one",
+	{"Every 401 says invalid_token, even without one", "clients cannot distinguish a missing token from a rejected one",
 		"challenge.error", "only if a token was sent",
 		func(r *rig) {
 			f := newForeign(issuerURL)
@@ -170,7 +170,7 @@ var warnings = slices.Concat([]setup{
 			}
 		}},
 	{"The challenge for an invalid token has no error (go-sdk's own middleware)",
-		"clients cannot tell a rejected token from a lost one",
+		"clients cannot distinguish a rejected token from a lost one",
 		"token.no_error", `error="invalid_token"`,
 		func(r *rig) {
 			f := newForeign(issuerURL)
