@@ -321,3 +321,44 @@ func TestDescribeReport(t *testing.T) {
 		t.Errorf("text has no colors, or what the target has in it:\n%q", colored)
 	}
 }
+
+// TestStdoutColor checks when the report has colors.
+func TestStdoutColor(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		terminal bool
+		env      map[string]string
+		want     bool
+	}{
+		"terminal": {true, nil, true},
+		"pipe":     {false, nil, false},
+		"NO_COLOR": {true, map[string]string{"NO_COLOR": "1"}, false},
+		"dumb":     {true, map[string]string{"TERM": "dumb"}, false},
+	} {
+		con := &console{stdoutIsTerminal: test.terminal, getenv: func(name string) string { return test.env[name] }}
+		if got := con.stdoutColor(); got != test.want {
+			t.Errorf("%s: stdoutColor = %t, want %t", name, got, test.want)
+		}
+	}
+}
+
+// TestProgressLine checks that progress is shown on a terminal only, and is replaced.
+func TestProgressLine(t *testing.T) {
+	t.Parallel()
+	for _, terminal := range []bool{true, false} {
+		var stderr strings.Builder
+		con := &console{stderr: &stderr, stderrIsTerminal: terminal}
+		con.progress("connecting to h\x1b[2J")
+		con.endProgress()
+		want := ""
+		if terminal {
+			want = "\r\x1b[K" + "connecting to h"
+		}
+		if got := stderr.String(); !strings.HasPrefix(got, want) || terminal != (got != "") || strings.Contains(got, "\x1b[2J") {
+			t.Errorf("terminal %t: %q, want it to begin with %q", terminal, got, want)
+		}
+		if got := con.currentActivity(); !strings.HasPrefix(got, "connecting to h") {
+			t.Errorf("activity %q", got)
+		}
+	}
+}
