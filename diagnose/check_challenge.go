@@ -33,12 +33,12 @@ func challengeText(a *answer) string {
 // readChallenge reads the challenge as a lenient client does.
 func (d *doctor) readChallenge() {
 	c := &d.observed.Challenge
-	text := challengeText(d.first)
+	text := challengeText(d.challenged)
 	if c.Present = text != ""; !c.Present {
 		return
 	}
 	params := map[string]string{}
-	challenges, err := oauthex.ParseWWWAuthenticate(d.first.header.Values("Www-Authenticate"))
+	challenges, err := oauthex.ParseWWWAuthenticate(d.challenged.header.Values("Www-Authenticate"))
 	if err == nil && len(challenges) > 0 {
 		c.FirstScheme = challenges[0].Scheme
 		i := slices.IndexFunc(challenges, func(c oauthex.Challenge) bool { return c.Scheme == "bearer" })
@@ -61,14 +61,14 @@ func (d *doctor) checkChallenge() {
 		return
 	}
 	c := d.observed.Challenge
-	text := challengeText(d.first)
+	text := challengeText(d.challenged)
 	evidence := "WWW-Authenticate: " + quote.Clip(text, 400)
 	metadata := d.metadataURL()
 	if !c.Present {
 		d.checkNoChallenge(metadata)
 		return
 	}
-	_, err := oauthex.ParseWWWAuthenticate(d.first.header.Values("Www-Authenticate"))
+	_, err := oauthex.ParseWWWAuthenticate(d.challenged.header.Values("Www-Authenticate"))
 	unquoted := unquotedMetadata.MatchString(text)
 	switch {
 	case err != nil && !unquoted:
@@ -89,7 +89,7 @@ func (d *doctor) checkChallenge() {
 	if c.ResourceMetadata != "" {
 		d.checkHint(c.ResourceMetadata, evidence)
 	}
-	if c.Error != "" {
+	if c.Error != "" && !d.observed.Public {
 		d.found("challenge.error", evidence)
 	}
 	if confusing.MatchString(text) {

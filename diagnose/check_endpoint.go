@@ -26,7 +26,8 @@ func (d *doctor) examineEndpoint(ctx context.Context) {
 	}
 	d.observed.Reachable = true
 	d.endpointSkew = d.skew(d.first)
-	d.observed.Challenge.Status = d.first.status
+	d.findChallenge(ctx)
+	d.observed.Challenge.Status = d.challenged.status
 	d.progress("reading the metadata of %s", d.endpoint.Host)
 	d.readChallenge()
 	d.fetchDocuments(ctx)
@@ -42,6 +43,19 @@ func (d *doctor) examineEndpoint(ctx context.Context) {
 	d.checkAuthorizationServers()
 }
 
+// findChallenge sets the answer that should have the challenge. A server some of whose
+// operations are public answers initialize without a token, but not with an invalid one.
+func (d *doctor) findChallenge(ctx context.Context) {
+	d.challenged = d.first
+	if !isMCPAnswer(d.first) {
+		return
+	}
+	a := d.prober.send(ctx, initializeRequest(d.resource(), bearer(opaqueToken)))
+	if a.err == nil && a.status == http.StatusUnauthorized && a.header.Get("Www-Authenticate") != "" {
+		d.challenged, d.observed.Public = a, true
+	}
+}
+
 // checkEndpoint judges the answer to initialize without a token, which should be 401.
 func (d *doctor) checkEndpoint(ctx context.Context) {
 	a := d.first
@@ -50,6 +64,8 @@ func (d *doctor) checkEndpoint(ctx context.Context) {
 		d.checkRedirect(a)
 	case a.status == http.StatusUnauthorized:
 		d.ok("endpoint", "%s", a)
+	case d.observed.Public:
+		d.ok("endpoint", "without a token, %s; with an invalid one, %s: some operations are public", a, d.challenged)
 	case isMCPAnswer(a):
 		d.checkOpen(a)
 	case a.status == http.StatusForbidden:

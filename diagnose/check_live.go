@@ -27,7 +27,7 @@ const (
 // supports, whether streams pass, and whether a session is known at the next request.
 func (d *doctor) checkWithToken(ctx context.Context) {
 	token := string(d.cfg.Token)
-	if token == "" && !d.observed.Open {
+	if token == "" && !d.observed.Open && !d.observed.Public {
 		if !d.has("revisions", Warning) {
 			d.skip("revisions", needsToken+" which revisions it supports; it asks for a token in both eras", passToken)
 		}

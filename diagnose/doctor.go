@@ -25,6 +25,7 @@ type doctor struct {
 	issuer   string   // the issuer as the target or the metadata names it; empty if unknown
 
 	first           *answer   // to initialize without a token
+	challenged      *answer   // the one that should be a 401: first, unless some operations are public
 	documentAnswers []*answer // in the order of observed.Documents
 	metadataAnswer  *answer   // with observed.Issuer.Metadata
 

@@ -96,7 +96,7 @@ var checks = []check{
 		},
 	},
 	{
-		id: "endpoint", subject: "MCP endpoint", passed: "The endpoint asks for a token",
+		id: "endpoint", subject: "MCP endpoint", passed: "The endpoint answers as clients expect",
 		before: []string{"url", "dns", "connect", "tls"},
 		problems: []problem{
 			{"endpoint.not_found", Fault, "There is no MCP endpoint at this path",

@@ -110,10 +110,13 @@ func TestHealthy(t *testing.T) {
 			r.config.ClerkSecretKey = gatehouse.Secret(c.SecretKey())
 		},
 		"an allowed page of another origin": func(r *rig) { r.config.Origin = "https://app.example.com" },
-		"a server of another framework":     func(r *rig) { r.server = newForeign(issuerURL) },
-		"the issuer alone":                  func(r *rig) { r.target = issuerURL },
-		"the issuer by its document":        func(r *rig) { r.target = issuerURL + openidPath },
-		"the Frontend API URL":              func(r *rig) { *r = *newClerkRig(r.t); r.target = clerkURL },
+		"a public tool": func(r *rig) {
+			r.guard.Requirements = []gatehouse.Requirement{{Tool: "hello", Require: gatehouse.Require{Public: true}}}
+		},
+		"a server of another framework": func(r *rig) { r.server = newForeign(issuerURL) },
+		"the issuer alone":              func(r *rig) { r.target = issuerURL },
+		"the issuer by its document":    func(r *rig) { r.target = issuerURL + openidPath },
+		"the Frontend API URL":          func(r *rig) { *r = *newClerkRig(r.t); r.target = clerkURL },
 		"the publishable key": func(r *rig) {
 			*r = *newClerkRig(r.t)
 			r.target = publishableKey("clerk.example.com")
@@ -146,6 +149,28 @@ func TestHealthy(t *testing.T) {
 			wantHealthy(t, r.run())
 		})
 	}
+}
+
+// TestPublicTool checks a server that answers without a token because one tool is public, and
+// its control, which answers any token.
+func TestPublicTool(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.guard.Requirements = []gatehouse.Requirement{{Tool: "hello", Require: gatehouse.Require{Public: true}}}
+	report := r.run()
+	wantHealthy(t, report)
+	for _, f := range report.Findings {
+		if f.ID == "endpoint" && !strings.Contains(f.Evidence, "some operations are public") {
+			t.Errorf("evidence %q, want it to say that some operations are public", f.Evidence)
+		}
+	}
+	want(t, report, "verbs", diagnose.Unchecked)
+	want(t, report, "challenge", diagnose.OK)
+	want(t, report, "revisions", diagnose.OK)
+
+	control := newRig(t)
+	control.front(at(answerMCP, "/mcp"))
+	want(t, control.run(), "endpoint.open_with_metadata", diagnose.Fault)
 }
 
 // TestHealthyWithToken checks the requests of both eras with a valid token, at an issuer that

@@ -9,7 +9,8 @@ type observed struct {
 
 	Reachable bool // an HTTP answer came from Endpoint, or else from Issuer.Expected
 	Loopback  bool // Endpoint is on this machine, so clients that run in the cloud cannot reach it
-	Open      bool // Endpoint answers without a token
+	Open      bool // Endpoint answers without a token, and never asks for one
+	Public    bool // Endpoint answers without a token, but rejects an invalid one: some operations need a token
 
 	Challenge observedChallenge
 
