@@ -3,6 +3,7 @@
 //	gatehouse dev              run a local Clerk and an MCP server that uses it
 //	gatehouse clerk            run only a local Clerk
 //	gatehouse call URL TOOL    call a tool, signing in if the server asks for it
+//	gatehouse doctor TARGET    find out why clients cannot sign in, and what to change
 //	gatehouse version          print the versions of this program and its parts
 //	gatehouse completion       print a completion script for your shell
 //
@@ -50,6 +51,9 @@ func run(ctx context.Context, con *console, args []string) int {
 	if ctx.Err() != nil {
 		con.reportError(fmt.Errorf("interrupted while %s", con.currentActivity()))
 		return exitInterrupted
+	}
+	if errors.Is(err, errFindings) {
+		return exitFailure
 	}
 	con.reportError(err)
 	if usage := (*usageError)(nil); errors.As(err, &usage) {
@@ -99,7 +103,7 @@ them: "gatehouse dev" runs a complete example on this machine, without an accoun
 	root.SetOut(con.stdout)
 	root.SetErr(con.stderr)
 	root.SetFlagErrorFunc(explainFlagError)
-	root.AddCommand(newDevCommand(con), newClerkCommand(con), newCallCommand(con), newVersionCommand(con))
+	root.AddCommand(newDevCommand(con), newClerkCommand(con), newCallCommand(con), newDoctorCommand(con), newVersionCommand(con))
 	root.SetHelpCommand(newHelpCommand(root))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
