@@ -92,14 +92,22 @@ func (h *header) kind(rejected map[string]map[string]string) (string, error) {
 // checkHeader checks what decides how the signature is verified, and then whether the
 // token is an access token.
 func (v *Verifier) checkHeader(h *header) error {
-	check := h.checkAlgorithm
-	if v.Secret != nil {
-		check = h.checkSymmetric
-	}
-	if err := check(v.Algorithms); err != nil {
+	if err := v.checkAlgorithm(h); err != nil {
 		return err
 	}
-	r := &v.Rules
+	return v.checkType(h)
+}
+
+// checkAlgorithm checks what decides how the signature is verified.
+func (v *Verifier) checkAlgorithm(h *header) error {
+	if v.Secret != nil {
+		return h.checkSymmetric(v.Algorithms)
+	}
+	return h.checkAlgorithm(v.Algorithms)
+}
+
+// checkType checks whether the header is that of an access token.
+func (r *Rules) checkType(h *header) error {
 	kind, err := h.kind(r.RejectedHeader)
 	switch {
 	case err != nil:
