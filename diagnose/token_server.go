@@ -117,9 +117,13 @@ var vendors = []vendor{
 		func(_ string, parts []string) gatehouse.Provider {
 			return entra.New(entra.Config{TenantID: parts[1], ClientID: unknownGUID, ScopesSupported: []string{unknownSetting}})
 		}},
-	{regexp.MustCompile(`^https://api\.descope\.com/v1/apps/(?:agentic/)?(P[A-Za-z0-9]+)`),
+	{regexp.MustCompile(`^https://sts\.windows\.net/([0-9a-f-]{36})/$`),
 		func(_ string, parts []string) gatehouse.Provider {
-			return descope.New(descope.Config{ProjectID: parts[1], MCPServerID: unknownSetting})
+			return entra.New(entra.Config{TenantID: parts[1], ClientID: unknownGUID, ScopesSupported: []string{unknownSetting}, AcceptV1: true})
+		}},
+	{regexp.MustCompile(`^https://api\.descope\.com/v1/apps/agentic/(P[A-Za-z0-9]+)/(MS[A-Za-z0-9]+)$`),
+		func(_ string, parts []string) gatehouse.Provider {
+			return descope.New(descope.Config{ProjectID: parts[1], MCPServerID: parts[2]})
 		}},
 }
 
@@ -140,7 +144,8 @@ func ProviderOf(issuer string) gatehouse.Provider {
 		if parts == nil {
 			continue
 		}
-		if p := v.provider(issuer, parts); p.Err == nil && p.Issuer == issuer {
+		// The issuer of Entra ID has a variable for the tenant.
+		if p := v.provider(issuer, parts); p.Err == nil && (p.Issuer == issuer || len(p.Tenants) > 0) {
 			return p
 		}
 	}

@@ -170,7 +170,7 @@ func (p payload) isID() bool {
 		return false
 	}
 	if p.client() != "" {
-		return p.client() == p.onlyAudience()
+		return p.client() == p.onlyAudience() && !p.has("jti") // Scalekit writes that into access tokens, too
 	}
 	return p.has("aud") && p.has("email", "email_verified", "name", "preferred_username", "nickname", "given_name")
 }
