@@ -155,10 +155,6 @@ type Config struct {
 	// ClerkAPIURL is the origin of Clerk's Backend API. Empty means
 	// https://api.clerk.com.
 	ClerkAPIURL string
-
-	// EnvDir is the directory whose .env file is read if the target is empty. Empty means
-	// the working directory.
-	EnvDir string
 }
 
 // Run checks a target, which is one of
@@ -166,7 +162,8 @@ type Config struct {
 //   - the URL of an MCP endpoint,
 //   - the Frontend API URL or the publishable key of a Clerk instance,
 //   - the issuer of any provider,
-//   - "": what the environment and the .env file name, as a server reads them.
+//   - "": what the environment and the .env file in the working directory name, as a
+//     server reads them.
 //
 // The error is about the target alone: it is not one of these, such as a secret key.
 // Everything else, including a host that does not exist, is in the report. Run returns
