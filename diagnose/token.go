@@ -24,6 +24,12 @@ type TokenConfig struct {
 	// what people copy with it, such as quotes, "Bearer " or the answer of a token endpoint.
 	Text []byte
 
+	// Target is the URL of the MCP endpoint that the token is for. Its metadata says what the
+	// server expects, as far as metadata can; Server must then have nothing but an HTTPClient.
+	// Target implies FetchKeys. The token is not sent to it. Empty means that Server says
+	// what is expected.
+	Target string
+
 	// Server is the configuration of the server, of which Resource, Provider or Providers,
 	// the rules and HTTPClient are used. If Resource is empty, the audience is not checked. If
 	// there is no provider, the rules are those of the provider that the token itself names,
@@ -46,8 +52,8 @@ type TokenReport struct {
 	// Kind is what the text is, in words: "access token", "ID token", "opaque token".
 	Kind string `json:"kind"`
 
-	// Provider is the name of the provider whose rules were applied, and Assumed says that
-	// they were chosen by the token itself.
+	// Provider is the name of the provider whose rules were applied. Assumed says that they
+	// were chosen by the issuer alone: the server may have others.
 	Provider string `json:"provider"`
 	Assumed  bool   `json:"assumed"`
 
@@ -89,13 +95,19 @@ type TokenMember struct {
 // Token explains a token: what kind it is, what it contains and what each rule of the server
 // makes of it. By default nothing is sent anywhere; see FetchKeys and Introspect. The verdict
 // is that of a [gatehouse.Guard] with the configuration. The error is about cfg.Server, or
-// says that the text is too long.
+// says that the text is too long or that the metadata of the target cannot be read.
 func Token(ctx context.Context, cfg TokenConfig) (*TokenReport, error) {
 	if len(cfg.Text) > MaxTokenText {
 		return nil, errors.New("the text is longer than any token")
 	}
-	e := &explainer{cfg: cfg, text: readTokenText(cfg.Text), now: time.Now()}
+	e := &explainer{cfg: cfg, text: readTokenText(cfg.Text), now: time.Now(), server: cfg.Server}
 	e.seen = token.Peek(e.text.token)
+	if cfg.Target != "" {
+		e.cfg.FetchKeys = true
+		if err := e.readTarget(ctx); err != nil {
+			return nil, err
+		}
+	}
 	e.completeServer()
 	if err := e.judge(ctx); err != nil {
 		return nil, err
@@ -114,6 +126,7 @@ type explainer struct {
 	// what was missing, so that the rules about it are not checked.
 	server                         gatehouse.Config
 	unknownIssuer, unknownResource bool
+	assumed                        bool // the rules were chosen by the issuer alone
 
 	providers  []gatehouse.Provider // of the guard, with their defaults
 	inspection token.Inspection
@@ -164,6 +177,14 @@ func (e *explainer) providersOf(cfg gatehouse.Config) []gatehouse.Provider {
 	return []gatehouse.Provider{cfg.Provider}
 }
 
+// mayBeOpaque reports whether the token is one that some servers ask their provider about.
+func (e *explainer) mayBeOpaque() bool {
+	return e.seen.Kind == token.KindOpaque || e.seen.Kind == token.KindEncrypted || e.seen.Kind == "opaque access token"
+}
+
+// isOpaqueReason reports whether a guard rejects a token only because it does not ask its provider.
+func isOpaqueReason(r reason.Reason) bool { return r == reason.Opaque || r == reason.Encrypted }
+
 // provider returns the provider of the token, or the first one if none is known.
 func (e *explainer) provider() *gatehouse.Provider {
 	if i := e.inspection.Member; i >= 0 {
@@ -209,7 +230,10 @@ func (e *explainer) failure() verdict {
 
 // tokenVerdict returns the verdict for the report.
 func (e *explainer) tokenVerdict() (TokenVerdict, gatehouse.Reason) {
-	switch f := e.failure(); {
+	f := e.failure()
+	switch {
+	case e.assumed && isOpaqueReason(f.reason) && e.mayBeOpaque():
+		return AcceptedIf, "" // whether the server asks the provider is not known
 	case f.accepted && !e.content.judged && !e.unknownIssuer && !e.unknownResource:
 		return Accepted, ""
 	case f.accepted || f.reason == reason.ProviderUnavailable:
@@ -223,10 +247,12 @@ func (e *explainer) tokenVerdict() (TokenVerdict, gatehouse.Reason) {
 func (e *explainer) report() *TokenReport {
 	r := &TokenReport{
 		Kind:     e.kind(),
-		Provider: cmp.Or(e.provider().Name, e.provider().Issuer),
-		Assumed:  e.unknownIssuer,
+		Assumed:  e.assumed,
 		Header:   membersOf(e.seen.Header, e.now, headerWords),
 		Claims:   membersOf(e.seen.Payload, e.now, claimWords),
+	}
+	if p := e.provider(); p.Issuer != unknownIssuer {
+		r.Provider = cmp.Or(p.Name, p.Issuer)
 	}
 	r.Verdict, r.Reason = e.tokenVerdict()
 	r.Findings = append(r.Findings, e.textFindings()...)

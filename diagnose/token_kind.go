@@ -148,7 +148,7 @@ func (e *explainer) markedKind() string {
 
 // kindFinding returns the finding that says what the text is.
 func (e *explainer) kindFinding(r *TokenReport) Finding {
-	f := Finding{ID: "token.kind", Level: OK, Title: "this is " + withArticle(r.Kind)}
+	f := Finding{ID: "token.kind", Level: OK, Title: "This is " + withArticle(r.Kind)}
 	f.Evidence = e.kindEvidence()
 	info, other := kindInfos[r.Kind]
 	switch {
@@ -156,6 +156,8 @@ func (e *explainer) kindFinding(r *TokenReport) Finding {
 		f.Level = Fault
 	case !other:
 		return f
+	case r.Kind == kindNone:
+		f.Level = Fault
 	case r.Verdict == Rejected && slices.Contains(kindReasons, r.Reason):
 		f.Level = Fault
 	default:
@@ -163,8 +165,13 @@ func (e *explainer) kindFinding(r *TokenReport) Finding {
 		return f
 	}
 	f.Title += ", not an access token"
-	if r.Kind == token.KindMachine {
-		f.Title = "this access token was issued to a machine, not to a user"
+	switch r.Kind {
+	case token.KindMachine:
+		f.Title = "This access token was issued to a machine, not to a user"
+	case kindNone:
+		f.Title = "There is no token in the text"
+		f.Evidence, f.Consequence, f.Fix = e.kindEvidence(), "a client without a token has to sign in first", info.fix
+		return f
 	}
 	f.Evidence += "; " + info.what
 	f.Consequence = "the server rejects it: " + phraseOf(r.Reason)
@@ -176,8 +183,10 @@ func (e *explainer) kindFinding(r *TokenReport) Finding {
 func (e *explainer) kindEvidence() string {
 	n := len(e.text.token)
 	switch {
+	case n == 0 && e.text.oauthErr != "":
+		return "it is an error of a token endpoint"
 	case n == 0:
-		return "the text is empty"
+		return "it is empty"
 	case e.seen.Header != "":
 		parts := []string{fmt.Sprintf("a JWT of %d characters", n)}
 		if e.seen.Type != "" {

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
+	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
 )
 
 // The rules of the guard that package token does not have.
@@ -23,30 +24,31 @@ const (
 	ruleScopes      token.Rule = "scopes"        // Config.RequiredScopes
 )
 
-// ruleTexts are the titles of the findings about a rule, if it holds and if it does not.
-var ruleTexts = map[token.Rule]struct{ holds, fails string }{
-	token.RuleSize:      {"the size is accepted", "the token is too large"},
-	ruleCredentials:     {"the text has the characters of a bearer token", "the text is not a bearer token"},
-	token.RuleForm:      {"the form is that of a signed JWT", "the token is not a well-formed signed JWT"},
-	token.RuleHeader:    {"the header can be read", "the header cannot be read"},
-	token.RuleCritical:  {"the header requires no extension", "the header requires an extension"},
-	token.RuleAlgorithm: {"the algorithm is accepted", "the algorithm is not accepted"},
-	token.RuleType:      {"the type is that of an access token", "the type is not that of an access token"},
-	token.RuleClaims:    {"the claims can be read", "the claims cannot be read"},
-	token.RuleIssuer:    {"the issuer is the one of the server", "the token is from another issuer"},
-	token.RuleSignature: {"the signature is by a key of the issuer", "the signature does not verify"},
-	token.RuleKind:      {"no claim marks another kind of token", "a claim marks another kind of token"},
-	token.RuleRequired:  {"the required claims are present", "a required claim is missing or has another value"},
-	token.RuleExpiry:    {"the token has not expired", "the token has expired"},
-	token.RuleBeginning: {"the token is valid already", "the token is not valid yet"},
-	token.RuleBearer:    {"the token is a bearer token", "the token is bound to a key"},
-	token.RuleSubject:   {"the subject is a user", "the subject is not a user"},
-	token.RuleAudience:  {"the token is for this server", "the token is not for this server"},
-	ruleIntrospect:      {"the provider says that the token is active", "the provider does not accept the token"},
-	ruleOwnClaims:       {"the claims of the provider can be used", "the claims of the provider cannot be used"},
-	ruleMachine:         {"the token was issued to a user", "the token was issued to a machine"},
-	ruleRevoked:         {"the token was not revoked", "the token was revoked"},
-	ruleScopes:          {"the token has the scopes that every request needs", "the token lacks a scope"},
+// ruleTexts say what each rule is about, and are the titles of its findings if it holds and if it
+// does not.
+var ruleTexts = map[token.Rule]struct{ subject, holds, fails string }{
+	token.RuleSize:      {"the size", "The size is accepted", "The token is too large"},
+	ruleCredentials:     {"the characters", "The text has the characters of a bearer token", "The text is not a bearer token"},
+	token.RuleForm:      {"the form", "The form is that of a signed JWT", "The token is not a well-formed signed JWT"},
+	token.RuleHeader:    {"the header", "The header can be read", "The header cannot be read"},
+	token.RuleCritical:  {"extensions", "The header requires no extension", "The header requires an extension"},
+	token.RuleAlgorithm: {"the algorithm", "The algorithm is accepted", "The algorithm is not accepted"},
+	token.RuleType:      {"the type", "The type is that of an access token", "The type is not that of an access token"},
+	token.RuleClaims:    {"the claims", "The claims can be read", "The claims cannot be read"},
+	token.RuleIssuer:    {"the issuer", "The issuer is the one of the server", "The token is from another issuer"},
+	token.RuleSignature: {"the signature", "The signature is by a key of the issuer", "The signature does not verify"},
+	token.RuleKind:      {"marks of other kinds", "No claim marks another kind of token", "A claim marks another kind of token"},
+	token.RuleRequired:  {"required claims", "The required claims are present", "A required claim is missing or has another value"},
+	token.RuleExpiry:    {"the expiry", "The token has not expired", "The token has expired"},
+	token.RuleBeginning: {"the beginning", "The token is valid already", "The token is not valid yet"},
+	token.RuleBearer:    {"whether the token is bound to a key", "The token is a bearer token", "The token is bound to a key"},
+	token.RuleSubject:   {"the subject", "The subject is a user", "The subject is not a user"},
+	token.RuleAudience:  {"the audience", "The token is for this server", "The token is not for this server"},
+	ruleIntrospect:      {"what the provider says", "The provider says that the token is active", "The provider does not accept the token"},
+	ruleOwnClaims:       {"the claims of the provider", "The claims of the provider can be used", "The claims of the provider cannot be used"},
+	ruleMachine:         {"whether it was issued to a user", "The token was issued to a user", "The token was issued to a machine"},
+	ruleRevoked:         {"whether it was revoked", "The token was not revoked", "The token was revoked"},
+	ruleScopes:          {"the scopes", "The token has the scopes that every request needs", "The token lacks a scope"},
 }
 
 // ownRules are the rules that follow those of package token, with their reasons.
@@ -64,14 +66,37 @@ var ownRules = []struct {
 func (e *explainer) ruleFindings() []Finding {
 	out := e.credentialFindings()
 	if e.asksProvider() {
-		return append(append(out, e.introspectionFinding()), e.ownFindings()...)
+		return joinSkipped(append(append(out, e.introspectionFinding()), e.ownFindings()...))
+	}
+	if e.assumed && isOpaqueReason(e.verdict.reason) && e.mayBeOpaque() {
+		return append(out, e.opaqueFinding())
 	}
 	for _, c := range e.inspection.Checks {
 		if c.Rule != token.RuleSize {
 			out = append(out, e.ruleFinding(c))
 		}
 	}
-	return append(out, e.ownFindings()...)
+	return joinSkipped(append(out, e.ownFindings()...))
+}
+
+// joinSkipped puts the rules that were not checked for the same reason, and about which there is
+// nothing to do, into one finding, at the place of the first.
+func joinSkipped(findings []Finding) []Finding {
+	out := findings[:0:0]
+	at := make(map[string]int) // by evidence
+	for _, f := range findings {
+		first, ok := at[f.Evidence]
+		switch {
+		case f.Level != Unchecked || f.Fix != "":
+		case ok:
+			out[first].Title += ", " + strings.TrimPrefix(f.Title, notChecked)
+			continue
+		default:
+			at[f.Evidence] = len(out)
+		}
+		out = append(out, f)
+	}
+	return out
 }
 
 // asksProvider reports whether the guard asks a provider about the token, instead of verifying it
@@ -81,6 +106,26 @@ func (e *explainer) asksProvider() bool {
 		return false
 	}
 	return slices.ContainsFunc(e.providers, func(p gatehouse.Provider) bool { return p.Introspect != nil })
+}
+
+// opaqueFinding returns the finding about an opaque token if it is not known whether the server asks
+// the provider about it.
+func (e *explainer) opaqueFinding() Finding {
+	return Finding{
+		ID:       ruleID(ruleIntrospect),
+		Level:    Unchecked,
+		Title:    "It is not known whether the server accepts opaque tokens",
+		Evidence: "the token is not a JWT, so only the provider can say whether it is active (RFC 7662)",
+		Fix:      cmp.Or(e.hintOfVendor(reason.Opaque), e.provider().Hints[reason.Opaque], doOf(reason.Opaque)),
+	}
+}
+
+// hintOfVendor returns the advice of the provider whose opaque tokens begin as this one does, or "".
+func (e *explainer) hintOfVendor(r reason.Reason) string {
+	if e.seen.Vendor == "Clerk" {
+		return clerk.Provider(unknownIssuer).Hints[r]
+	}
+	return ""
 }
 
 // credentialFindings returns the findings about what is checked before the token is read.
@@ -106,7 +151,7 @@ func (e *explainer) ruleFinding(c token.Check) Finding {
 	case c.Rule == token.RuleIssuer && e.unknownIssuer && e.seen.Issuer != "" && tokenReason(c.Err) != reason.MissingClaim:
 		return e.issuerFinding()
 	case c.Rule == token.RuleAudience && e.unknownResource && c.Err == nil && !c.Skipped:
-		f.Level, f.Title = Unchecked, "it is not known whether the token is for this server"
+		f.Level, f.Title = Unchecked, "It is not known whether the token is for this server"
 		f.Evidence = "no server was given to compare it with; " + f.Evidence
 		f.Fix = "pass the URL of the MCP server with --target or --resource"
 	case c.Skipped:
@@ -114,7 +159,7 @@ func (e *explainer) ruleFinding(c token.Check) Finding {
 	case c.Err != nil:
 		return e.fault(c.Rule, c.Err, e.verdictAbout(c.Err))
 	case c.Rule == token.RuleAudience && e.inspection.Unbound:
-		f.Level, f.Title = Warning, "the token names no server"
+		f.Level, f.Title = Warning, "The token names no server"
 		f.Consequence = "every server of the issuer that gets this token can use it here"
 		f.Fix = cmp.Or(e.provider().Hints[reason.Unbound], doOf(reason.Unbound))
 	}
@@ -127,7 +172,7 @@ func (e *explainer) issuerFinding() Finding {
 		return Finding{
 			ID:          ruleID(token.RuleIssuer),
 			Level:       Fault,
-			Title:       "the issuer is not one that a server can trust",
+			Title:       "The issuer is not one that a server can trust",
 			Evidence:    "iss is " + quote.String(e.seen.Issuer) + ", want an https URL",
 			Consequence: consequence(reason.WrongIssuer),
 			Fix:         "have the client sign in at the issuer of the server, and send the access token from there",
@@ -136,7 +181,7 @@ func (e *explainer) issuerFinding() Finding {
 	return Finding{
 		ID:       ruleID(token.RuleIssuer),
 		Level:    Unchecked,
-		Title:    "it is not known whether the server trusts the issuer",
+		Title:    "It is not known whether the server trusts the issuer",
 		Evidence: fmt.Sprintf("iss is %s; no server was given to compare it with", quote.String(e.seen.Issuer)),
 		Fix:      "pass the URL of the MCP server with --target, or the issuer with --issuer",
 	}
@@ -149,8 +194,10 @@ func (e *explainer) signatureFinding(c token.Check) Finding {
 	switch {
 	case c.Err != nil:
 		return e.fault(rule, c.Err, e.verdict)
+	case c.Skipped && e.ruleError(token.RuleForm) != nil:
+		return skipped(rule, "what it is about could not be read")
 	case first != nil && e.isBefore(first.Rule, rule):
-		return skipped(rule, "the guard rejects the token before it looks up a key")
+		return skipped(rule, "the server rejects the token before it looks up a key")
 	case e.verdict.reason == reason.ProviderUnavailable && wasAsked(e.verdict.detail):
 		f := skipped(rule, "the keys of the issuer are unavailable: "+quote.Clip(e.verdict.detail.Error(), maxMemberValue))
 		f.Fix = doOf(reason.ProviderUnavailable)
@@ -197,7 +244,7 @@ func (e *explainer) introspectionFinding() Finding {
 	case v.reason == reason.ProviderUnavailable:
 		return skipped(ruleIntrospect, "the provider is unavailable: "+quote.Clip(v.detail.Error(), maxMemberValue))
 	case v.reason == reason.TooLarge || v.reason == reason.MalformedCredentials:
-		return skipped(ruleIntrospect, "the guard rejects the token before it asks the provider")
+		return skipped(ruleIntrospect, "the server rejects the token before it asks the provider")
 	case slices.ContainsFunc(ownRules, isAbout(v.reason)):
 		return Finding{ID: ruleID(ruleIntrospect), Level: OK, Title: ruleTexts[ruleIntrospect].holds, Evidence: "the provider was asked"}
 	}
@@ -233,7 +280,7 @@ func (e *explainer) ownFindings() []Finding {
 		case reached || i < failed:
 			out = append(out, Finding{ID: ruleID(own.rule), Level: OK, Title: ruleTexts[own.rule].holds, Evidence: e.ownEvidence(own.rule)})
 		default:
-			out = append(out, skipped(own.rule, "the guard rejects the token before it checks this"))
+			out = append(out, skipped(own.rule, "the server rejects the token before it checks this"))
 		}
 	}
 	return out
@@ -287,7 +334,7 @@ func (e *explainer) fault(rule token.Rule, err error, v verdict) Finding {
 		f.Evidence = quote.Clip(err.Error(), maxMemberValue)
 	}
 	if info, ok := kindInfos[e.kind()]; ok && slices.Contains(kindReasons, why) {
-		f.Fix = info.fix + "; or: " + f.Fix
+		f.Fix = info.fix
 	}
 	return f
 }
@@ -340,9 +387,12 @@ func (e *explainer) evidence(rule token.Rule) string {
 	return "nothing was found"
 }
 
+// notChecked begins the titles of rules that were not checked.
+const notChecked = "Not checked: "
+
 // skipped returns the finding about a rule that could not be checked.
 func skipped(rule token.Rule, why string) Finding {
-	return Finding{ID: ruleID(rule), Level: Unchecked, Title: "not checked: " + ruleTexts[rule].holds, Evidence: why}
+	return Finding{ID: ruleID(rule), Level: Unchecked, Title: notChecked + ruleTexts[rule].subject, Evidence: why}
 }
 
 // ruleID returns the ID of the findings about a rule.

@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"net/url"
 	"regexp"
 	"slices"
@@ -30,23 +31,28 @@ const (
 // completeServer sets server: cfg.Server, and what the token itself names where that says
 // nothing.
 func (e *explainer) completeServer() {
-	e.server = e.cfg.Server
 	p := e.server.Provider
 	if p.Issuer == "" && p.Name == "" && p.Err == nil && len(e.server.Providers) == 0 {
-		e.unknownIssuer = true
-		e.server.Provider = ProviderOf(e.seen.Issuer)
-		if e.looksLikeClerk() {
-			e.server.Provider = clerk.Provider(e.seen.Issuer)
-		}
-		if e.server.Provider.Err != nil || wellknown.Issuer(e.server.Provider.Issuer) != nil {
+		e.unknownIssuer, e.assumed = true, true
+		e.server.Provider = e.guessProvider(e.seen.Issuer)
+		if e.server.Provider.Err != nil || wellknown.Issuer(e.seen.Issuer) != nil {
 			e.server.Provider = gatehouse.OIDC(unknownIssuer)
 		}
 	}
-	if e.server.Resource == "" {
+	guess := slices.ContainsFunc(e.providersOf(e.server), func(p gatehouse.Provider) bool { return isGuess(&p) })
+	if e.server.Resource == "" || guess {
 		e.unknownResource = true
-		e.server.Resource = unknownResource
+		e.server.Resource = cmp.Or(e.server.Resource, unknownResource)
 		e.server.Providers, e.server.Provider = e.anyAudience(), gatehouse.Provider{}
 	}
+}
+
+// guessProvider returns the provider that has the issuer.
+func (e *explainer) guessProvider(issuer string) gatehouse.Provider {
+	if issuer == e.seen.Issuer && e.looksLikeClerk() {
+		return clerk.Provider(issuer)
+	}
+	return ProviderOf(issuer)
 }
 
 // looksLikeClerk reports whether the token is one of a Clerk instance with a domain of its own:
@@ -78,16 +84,16 @@ func (e *explainer) anyAudience() []gatehouse.Provider {
 	return providers
 }
 
-// vendor recognizes the issuers of one provider.
-type vendor struct {
+// vendorIssuer recognizes the issuers of one provider.
+type vendorIssuer struct {
 	issuer *regexp.Regexp
 	// provider returns the provider for the parts of the issuer that the expression matched.
 	provider func(issuer string, parts []string) gatehouse.Provider
 }
 
-// vendors are the providers whose issuers have a form of their own. Where a setting cannot be
+// vendorIssuers are the providers whose issuers have a form of their own. Where a setting cannot be
 // read from the issuer, the rule about it is left out; see [ProviderOf].
-var vendors = []vendor{
+var vendorIssuers = []vendorIssuer{
 	{regexp.MustCompile(`^https://([a-z]+-[a-z]+-\d+\.clerk\.accounts\.dev|clerk\.[a-z0-9.-]+)$`),
 		func(issuer string, _ []string) gatehouse.Provider { return clerk.Provider(issuer) }},
 	{regexp.MustCompile(`^https://([a-z0-9.-]+\.auth0\.com)/$`),
@@ -139,7 +145,7 @@ const (
 // that the issuer does not show, such as client IDs, are missing: use it to explain, never to
 // protect a server.
 func ProviderOf(issuer string) gatehouse.Provider {
-	for _, v := range vendors {
+	for _, v := range vendorIssuers {
 		parts := v.issuer.FindStringSubmatch(issuer)
 		if parts == nil {
 			continue

@@ -164,7 +164,7 @@ func (e *explainer) textFindings() []Finding {
 		out = append(out, Finding{
 			ID:          "token.text",
 			Level:       Fault,
-			Title:       "the text is more than a token",
+			Title:       "The text is more than a token",
 			Evidence:    "around the token there is " + strings.Join(t.around, ", and ") + "; the rest is explained below without it",
 			Consequence: "a client that sends the text as it is gets 400 invalid_request (reason malformed_credentials), or is taken to have no token",
 			Fix:         `store the token alone; the client writes "Bearer " before it`,
@@ -174,7 +174,7 @@ func (e *explainer) textFindings() []Finding {
 		out = append(out, Finding{
 			ID:          "token.response",
 			Level:       Fault,
-			Title:       "the text is an error of a token endpoint",
+			Title:       "The text is an error of a token endpoint",
 			Evidence:    quote.String(t.oauthErr),
 			Consequence: "the client has no token",
 			Fix:         `run "gatehouse call URL list -v", which signs in and explains the error`,
@@ -184,7 +184,7 @@ func (e *explainer) textFindings() []Finding {
 		out = append(out, Finding{
 			ID:       "token.response",
 			Level:    OK,
-			Title:    "the text is the answer of a token endpoint",
+			Title:    "The text is the answer of a token endpoint",
 			Evidence: fmt.Sprintf("it has %s; this is about %s", quote.List(t.response), t.response[0]),
 		})
 	}
@@ -192,7 +192,7 @@ func (e *explainer) textFindings() []Finding {
 		out = append(out, Finding{
 			ID:          "token.truncated",
 			Level:       Fault,
-			Title:       "the token is truncated",
+			Title:       "The token is truncated",
 			Evidence:    "it ends with an ellipsis, as programs show tokens in logs",
 			Consequence: "no server accepts a part of a token",
 			Fix:         "get the whole token from the client, not from a log",

@@ -23,7 +23,7 @@ const (
 	RuleClaims    Rule = "claims"    // the claims are one strict JSON object, of the right types
 	RuleIssuer    Rule = "issuer"    // Issuers
 	RuleSignature Rule = "signature" // a key of the issuer made the signature
-	RuleKind      Rule = "kind"      // RejectedClaims
+	RuleKind      Rule = "marks"     // RejectedClaims
 	RuleRequired  Rule = "required"  // "sub", "exp", RequiredClaims and RequiredValues
 	RuleExpiry    Rule = "expiry"    // "exp"
 	RuleBeginning Rule = "beginning" // "nbf" and "iat"
