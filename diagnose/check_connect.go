@@ -131,7 +131,11 @@ func isHTTPSOnly(a *answer) bool {
 
 // checkCertificate reports a certificate that expires soon.
 func (d *doctor) checkCertificate(a *answer, u *url.URL) {
+	if u.Scheme != "https" {
+		return
+	}
 	if a.tls == nil || len(a.tls.PeerCertificates) == 0 {
+		d.ok("tls", "%s was accepted by the HTTP client", u.Hostname())
 		return
 	}
 	c := a.tls.PeerCertificates[0]

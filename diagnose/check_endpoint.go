@@ -98,7 +98,7 @@ func (d *doctor) checkForbidden(a *answer) {
 }
 
 // loginPath matches the path of a page for signing in with a browser.
-var loginPath = regexp.MustCompile(`(?i)(^|/)(log-?in|sign-?in|sso|saml2?|auth|oauth2?|authorize|cdn-cgi/access)(/|$|\.)`)
+var loginPath = regexp.MustCompile(`(?i)(^|/)(log-?in|sign-?in|sso|saml2?|auth|oauth2?|authorize|cdn-cgi/access)(/|$|\.(php|aspx?|html?)$)`)
 
 func (d *doctor) checkRedirect(a *answer) {
 	to := a.location()

@@ -110,16 +110,15 @@ func (d *doctor) skip(id, reason, fix string) {
 	d.add(Finding{ID: id, Level: Unchecked, Title: c.subject, Evidence: reason, Fix: fix})
 }
 
-// blocked reports whether a check means nothing because a check before it found a fault. It
-// then adds the unchecked finding.
+// blocked reports whether a check means nothing because a check before it found a fault or was
+// not made. It then adds the unchecked finding, which names the cause.
 func (d *doctor) blocked(id string) bool {
 	c, _ := checkOf(id)
+	if cause := d.faultBefore(c); cause != nil {
+		d.skip(id, "it depends on: "+lowerFirst(cause.subject)+", which has a fault", "")
+		return true
+	}
 	for _, before := range c.before {
-		if d.has(before, Fault) {
-			b, _ := checkOf(before)
-			d.skip(id, "it depends on: "+lowerFirst(b.subject)+", which has a fault", "")
-			return true
-		}
 		if d.has(before, Unchecked) && !d.has(before, OK, Warning) {
 			b, _ := checkOf(before)
 			d.skip(id, "it depends on: "+lowerFirst(b.subject)+", which is unchecked", "")
@@ -127,6 +126,20 @@ func (d *doctor) blocked(id string) bool {
 		}
 	}
 	return false
+}
+
+// faultBefore returns the check with a fault on which c depends, or nil.
+func (d *doctor) faultBefore(c *check) *check {
+	for _, id := range c.before {
+		b, _ := checkOf(id)
+		if cause := d.faultBefore(b); cause != nil {
+			return cause
+		}
+		if d.has(id, Fault) {
+			return b
+		}
+	}
+	return nil
 }
 
 // has reports whether a check has a finding of one of the levels.

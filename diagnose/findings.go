@@ -526,7 +526,7 @@ var checks = []check{
 		},
 	},
 	{
-		id: "cors", subject: "CORS for web pages", passed: "Web pages can use what they are allowed to", before: []string{"endpoint"},
+		id: "cors", subject: "CORS for web pages", passed: "The answers to web pages do not contradict each other", before: []string{"endpoint"},
 		problems: []problem{
 			{"cors.preflight", Warning, "The preflight of a web page needs a token",
 				"no client that runs in a browser can connect: browsers send no token with a preflight",

@@ -230,7 +230,8 @@ func (a *answer) isHTML() bool {
 	return a.mediaType() == "text/html" || strings.HasPrefix(text, "<!doctype html") || strings.HasPrefix(text, "<html")
 }
 
-// String describes the exchange as evidence: `GET https://h/x: 404 text/html, "<!doctype…"`.
+// String describes the exchange as evidence: "GET
+// https://h/x: 404 Not Found, text/html, body: <!doctype…".
 func (a *answer) String() string {
 	asked := a.request.method + " " + withoutQuery(a.request.url)
 	if a.err != nil {
@@ -244,7 +245,7 @@ func (a *answer) String() string {
 		parts = append(parts, t)
 	}
 	if text := strings.Join(strings.Fields(string(a.body)), " "); text != "" {
-		parts = append(parts, fmt.Sprintf("%q", quote.Clip(text, maxQuotedBody)))
+		parts = append(parts, "body: "+quote.Clip(text, maxQuotedBody))
 	}
 	return asked + ": " + strings.Join(parts, ", ")
 }

@@ -131,7 +131,7 @@ func runExplain(ctx context.Context, con *console, options *explainOptions) erro
 		return err
 	}
 	if first := firstFault(report.Findings); first != nil {
-		return errFaultFound
+		return errFindings
 	}
 	return nil
 }
@@ -238,7 +238,7 @@ func printExplanation(con *console, options *explainOptions, report *diagnose.To
 // describeToken formats a report for people. It begins with the first thing to fix.
 func describeToken(r *diagnose.TokenReport) string {
 	var b strings.Builder
-	b.WriteString(summary(r) + "\n")
+	b.WriteString(tokenSummary(r) + "\n")
 	if first := firstFault(r.Findings); first != nil && first.Fix != "" {
 		writeWrapped(&b, "Fix: ", first.Fix)
 	}
@@ -258,8 +258,8 @@ func describeToken(r *diagnose.TokenReport) string {
 	return b.String()
 }
 
-// summary returns what the token is and what happens to it, in one or two sentences.
-func summary(r *diagnose.TokenReport) string {
+// tokenSummary returns what the token is and what happens to it, in one or two sentences.
+func tokenSummary(r *diagnose.TokenReport) string {
 	first := firstFault(r.Findings)
 	var text string
 	for _, f := range r.Findings {
@@ -323,24 +323,4 @@ func writeFinding(b *strings.Builder, f diagnose.Finding) {
 	if f.Fix != "" {
 		writeWrapped(b, indent+"fix: ", f.Fix)
 	}
-}
-
-// outputWidth is the width at which text for people is wrapped, in characters.
-const outputWidth = 100
-
-// writeWrapped writes text after a prefix, with further lines indented as far as the prefix is wide.
-func writeWrapped(b *strings.Builder, prefix, text string) {
-	line, indent := prefix, strings.Repeat(" ", utf8.RuneCountInString(prefix))
-	empty := true
-	for word := range strings.FieldsSeq(text) {
-		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > outputWidth {
-			b.WriteString(line + "\n")
-			line, empty = indent, true
-		}
-		if !empty {
-			line += " "
-		}
-		line, empty = line+word, false
-	}
-	b.WriteString(line + "\n")
 }

@@ -3,6 +3,7 @@
 //	gatehouse dev              run a local Clerk and an MCP server that uses it
 //	gatehouse clerk            run only a local Clerk
 //	gatehouse call URL TOOL    call a tool, signing in if the server asks for it
+//	gatehouse doctor TARGET    find out why clients cannot sign in, and what to change
 //	gatehouse explain          say what a token is and why a server rejects it
 //	gatehouse version          print the versions of this program and its parts
 //	gatehouse completion       print a completion script for your shell
@@ -52,7 +53,7 @@ func run(ctx context.Context, con *console, args []string) int {
 		con.reportError(fmt.Errorf("interrupted while %s", con.currentActivity()))
 		return exitInterrupted
 	}
-	if errors.Is(err, errFaultFound) {
+	if errors.Is(err, errFindings) {
 		return exitFailure
 	}
 	con.reportError(err)
@@ -61,9 +62,6 @@ func run(ctx context.Context, con *console, args []string) int {
 	}
 	return exitFailure
 }
-
-// errFaultFound ends a command that has printed a fault that it was asked to look for.
-var errFaultFound = errors.New("a fault was found")
 
 // usageError is an error in the command line, as opposed to a failure of the command.
 type usageError struct{ failure *failure.Error }
@@ -106,7 +104,8 @@ them: "gatehouse dev" runs a complete example on this machine, without an accoun
 	root.SetOut(con.stdout)
 	root.SetErr(con.stderr)
 	root.SetFlagErrorFunc(explainFlagError)
-	root.AddCommand(newDevCommand(con), newClerkCommand(con), newCallCommand(con), newExplainCommand(con), newVersionCommand(con))
+	root.AddCommand(newDevCommand(con), newClerkCommand(con), newCallCommand(con), newDoctorCommand(con), newExplainCommand(con),
+		newVersionCommand(con))
 	root.SetHelpCommand(newHelpCommand(root))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

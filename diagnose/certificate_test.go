@@ -1,0 +1,102 @@
+package diagnose_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"regexp"
+	"testing"
+	"time"
+)
+
+var (
+	discardLog  = log.New(io.Discard, "", 0)
+	placeholder = regexp.MustCompile(`\{[a-z_]+\}`)
+)
+
+// chain describes a certificate for 127.0.0.1, signed by an intermediate authority. The zero
+// value is a valid one.
+type chain struct {
+	name                string // in place of 127.0.0.1
+	notBefore, notAfter time.Time
+	leafOnly            bool // the server does not send the intermediate certificate
+}
+
+// issued is a certificate and the authority that clients trust.
+type issued struct {
+	certificate tls.Certificate
+	roots       *x509.CertPool
+}
+
+func newChain(t *testing.T, c chain) issued {
+	t.Helper()
+	now := time.Now()
+	root, rootKey := sign(t, &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Test Root"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: now.Add(-48 * time.Hour), NotAfter: now.Add(1000 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
+	}, nil, nil)
+	intermediate, intermediateKey := sign(t, &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "Test Intermediate"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: now.Add(-48 * time.Hour), NotAfter: now.Add(1000 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
+	}, root, rootKey)
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(3), Subject: pkix.Name{CommonName: "server"},
+		NotBefore: now.Add(-24 * time.Hour), NotAfter: now.Add(900 * time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IssuingCertificateURL: []string{"http://authority.example/intermediate.crt"},
+	}
+	if c.name != "" {
+		leaf.IPAddresses, leaf.DNSNames = nil, []string{c.name}
+	}
+	if !c.notBefore.IsZero() {
+		leaf.NotBefore = c.notBefore
+	}
+	if !c.notAfter.IsZero() {
+		leaf.NotAfter = c.notAfter
+	}
+	signed, key := sign(t, leaf, intermediate, intermediateKey)
+	i := issued{roots: x509.NewCertPool()}
+	i.roots.AddCert(root)
+	i.certificate = tls.Certificate{Certificate: [][]byte{signed.Raw, intermediate.Raw}, PrivateKey: key}
+	if c.leafOnly {
+		i.certificate.Certificate = i.certificate.Certificate[:1]
+	}
+	return i
+}
+
+// sign returns the certificate of a template, signed by parent, or by itself if parent is nil.
+func sign(t *testing.T, template, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if parent == nil {
+		parent, parentKey = template, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), parentKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate, key
+}
+
+// trusting serves a page with the certificate of i to a client that trusts its root.
+func (r *rig) trusting(i issued) {
+	r.target = serveTLS(r.t, &i.certificate) + "/mcp"
+	r.config.HTTPClient = &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: i.roots}, DisableKeepAlives: true,
+	}}
+}
