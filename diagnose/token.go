@@ -246,10 +246,10 @@ func (e *explainer) tokenVerdict() (TokenVerdict, gatehouse.Reason) {
 // report returns the report.
 func (e *explainer) report() *TokenReport {
 	r := &TokenReport{
-		Kind:     e.kind(),
-		Assumed:  e.assumed,
-		Header:   membersOf(e.seen.Header, e.now, headerWords),
-		Claims:   membersOf(e.seen.Payload, e.now, claimWords),
+		Kind:    e.kind(),
+		Assumed: e.assumed,
+		Header:  membersOf(e.seen.Header, e.now, headerWords),
+		Claims:  membersOf(e.seen.Payload, e.now, claimWords),
 	}
 	if p := e.provider(); p.Issuer != unknownIssuer {
 		r.Provider = cmp.Or(p.Name, p.Issuer)
