@@ -12,7 +12,9 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 )
@@ -99,4 +101,26 @@ func (r *rig) trusting(i issued) {
 	r.config.HTTPClient = &http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: i.roots}, DisableKeepAlives: true,
 	}}
+}
+
+// overTLS serves the server of the set-up with the certificate of i, as the endpoint.
+func (r *rig) overTLS(i issued) string {
+	r.t.Helper()
+	server := httptest.NewUnstartedServer(nil)
+	origin := "https://" + server.Listener.Addr().String()
+	is := newIssuer(origin)
+	f := newForeign(origin).document(func(d map[string]any) { d["resource"] = origin + "/mcp" })
+	f.challenge = `Bearer resource_metadata="` + origin + prmPath + `", scope="profile email"`
+	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		switch {
+		case strings.HasPrefix(req.URL.Path, "/mcp"), strings.Contains(req.URL.Path, "protected-resource"):
+			f.ServeHTTP(w, req)
+		default:
+			is.ServeHTTP(w, req)
+		}
+	})
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{i.certificate}}
+	server.StartTLS()
+	r.t.Cleanup(server.Close)
+	return origin + "/mcp"
 }

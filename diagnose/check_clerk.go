@@ -123,9 +123,6 @@ func (d *doctor) judgeClerkSettings(a *answer) {
 	}
 	evidence := fmt.Sprintf("dynamic_oauth_client_registration %s, oauth_jwt_access_tokens %s, aud_claim_enabled %s, default_scopes %s",
 		describeFlag(s.Registration), describeFlag(s.JWT), describeFlag(s.Audience), quote.List(defaults))
-	if isOff(s.Registration) && !d.observed.Issuer.CIMD && !d.has("registration", Fault) {
-		d.found("clerk.registration_off", evidence)
-	}
 	if isOff(s.JWT) {
 		level := Warning
 		if d.rejectsOpaque {

@@ -44,6 +44,19 @@ func (k webKey) bits() int {
 	return new(big.Int).SetBytes(n).BitLen()
 }
 
+// algorithm returns an algorithm for which the key can be used.
+func (k webKey) algorithm() string {
+	switch {
+	case k.Algorithm != "":
+		return k.Algorithm
+	case k.Type == "EC":
+		return map[string]string{"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}[k.Curve]
+	case k.Type == "OKP":
+		return jose.EdDSA
+	}
+	return "RS256"
+}
+
 func (k webKey) String() string {
 	parts := []string{k.Type}
 	if k.Type == "RSA" {
@@ -170,6 +183,8 @@ func (d *doctor) judgeKeys(a *answer, set []webKey) {
 			continue
 		case k.Type == "RSA" && k.bits() < jose.MinRSABits:
 			d.found("keys.small", evidence)
+		case d.signer.Type == "":
+			d.signer = k
 		}
 		if k.ID == "" {
 			unnamed++
@@ -180,9 +195,6 @@ func (d *doctor) judgeKeys(a *answer, set []webKey) {
 		}
 		seen[k.ID+" "+k.Type+" "+k.Algorithm] = true
 		d.keyIDs = append(d.keyIDs, k.ID)
-		if d.keyID == "" && k.Type == "RSA" {
-			d.keyID = k.ID
-		}
 	}
 	if unnamed > 1 {
 		d.found("keys.no_kid", fmt.Sprintf("GET %s: %d of %d keys have no kid", a.request.url, unnamed, len(set)))

@@ -19,10 +19,6 @@ const opaqueToken = "oat_00000000000000000000000000000000"
 // expects.
 func (d *doctor) forgedToken() string {
 	now := d.cfg.Now().Unix()
-	kid := d.keyID
-	if kid == "" {
-		kid = "gatehouse-doctor"
-	}
 	encode := func(v any) string {
 		text, err := json.Marshal(v)
 		if err != nil {
@@ -30,7 +26,12 @@ func (d *doctor) forgedToken() string {
 		}
 		return base64.RawURLEncoding.EncodeToString(text)
 	}
-	header := encode(map[string]any{"alg": "RS256", "typ": "at+jwt", "kid": kid})
+	members := map[string]any{"alg": d.signer.algorithm(), "typ": "at+jwt"}
+	if d.signer.ID != "" {
+		// A key that the server does not have could make it fetch the keys again.
+		members["kid"] = d.signer.ID
+	}
+	header := encode(members)
 	claims := encode(map[string]any{
 		"iss": d.issuer, "sub": "user_gatehouse_doctor", "aud": d.resource(), "client_id": "gatehouse-doctor",
 		"iat": now, "nbf": now, "exp": now + 300, "jti": "gatehouse-doctor", "scope": "",

@@ -28,7 +28,7 @@ type doctor struct {
 	metadataAnswer  *answer   // with observed.Issuer.Metadata
 
 	settings environment // if the target is empty
-	keyID    string      // of the first signing key
+	signer   webKey      // the first key that the issuer may sign with
 	keyIDs   []string    // of all of them
 
 	rejectsOpaque bool // the server says that it accepts no opaque tokens

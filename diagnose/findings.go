@@ -31,7 +31,7 @@ var checks = []check{
 				"Claude, ChatGPT and the SDKs accept only https, and the access token would be sent unencrypted", "write {url}"},
 			{"url.document", Fault, "The URL is that of a metadata document, not of an MCP endpoint",
 				"a client that is given this URL looks for metadata below it", "use the URL of the MCP endpoint, like {url}"},
-			{"url.clerk", Fault, "The URL {problem}", "it is not the Frontend API of the instance, so it has no metadata", "{fix}"},
+			{"url.clerk", Fault, "The {what} {problem}", "it does not lead to the Frontend API of the instance, which has the metadata", "{fix}"},
 		},
 	},
 	{
@@ -611,8 +611,6 @@ var checks = []check{
 			{"clerk.other_instance", Fault, "The secret key is for another Clerk instance",
 				"opaque tokens and memberships of the users are unknown to it",
 				"copy the secret key and the Frontend API URL from the same instance (Clerk Dashboard, Configure → API keys)"},
-			{"clerk.registration_off", Fault, "Dynamic client registration is off",
-				"clients without a client ID stop before the sign-in", "turn on \"Dynamic client registration\" in the " + clerkOAuthSettings},
 			{"clerk.opaque", Warning, "Access tokens of this instance are opaque",
 				"a server without CLERK_SECRET_KEY rejects every call after the sign-in (opaque); one with it has to ask Clerk about each token",
 				"turn on \"Generate access tokens as JWTs\" in the " + clerkOAuthSettings + ", or set CLERK_SECRET_KEY for the server"},

@@ -3,6 +3,7 @@ package diagnose_test
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -34,7 +35,7 @@ type setup struct {
 // gallery has the set-ups that sign-in fails with, in the order of the checks.
 var gallery = slices.Concat(
 	urlSetups, networkSetups, endpointSetups, challengeSetups, metadataSetups, resourceSetups, issuerSetups, serverSetups,
-	registrationSetups, keySetups, tokenSetups, otherSetups,
+	registrationSetups, keySetups, tokenSetups, otherSetups, clerkSetups, liveSetups,
 )
 
 var urlSetups = []setup{
@@ -61,6 +62,10 @@ var urlSetups = []setup{
 var networkSetups = []setup{
 	{"The host name is misspelt", "could not connect", "dns.no_such_host", "spelling",
 		func(r *rig) { r.target = "https://mpc.example.com/mcp" }},
+	{"The name servers of the domain do not answer", "could not connect", "dns.failed", "name servers",
+		func(r *rig) {
+			r.server = failing{&net.DNSError{Err: "server misbehaving", Name: "mcp.example.com", IsTemporary: true}}
+		}},
 	{"The server is not running", "could not connect (ECONNREFUSED)", "connect.refused", "start the server",
 		func(r *rig) { r.real(closedPort(r.t) + "/mcp") }},
 	{"The server speaks http, and the URL says https", "TLS error (wrong version number)", "tls.plain_http", "http://",
@@ -82,6 +87,19 @@ var networkSetups = []setup{
 		func(r *rig) {
 			r.real(silentServer(r.t) + "/mcp")
 			r.config.RequestTimeout = 200 * time.Millisecond
+		}},
+	{"The network is so slow that the time is up", "timeout", "connect.timeout_run", "--timeout",
+		func(r *rig) {
+			r.real(silentServer(r.t) + "/mcp")
+			r.config.Timeout = 200 * time.Millisecond
+		}},
+	{"The server speaks TLS 1.0 only", "TLS error (protocol version)", "tls.handshake", "TLS 1.2",
+		func(r *rig) { r.real(serveOldTLS(r.t) + "/mcp") }},
+	{"The server sends a megabyte of headers", "header overflow", "connect.bounds", "headers",
+		func(r *rig) {
+			r.real(listen(r.t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("X-Large", strings.Repeat("x", 1<<20))
+			})) + "/mcp")
 		}},
 	{"The port belongs to a program that is not a web server", "could not connect (socket hang up)", "connect.broken", "speaks HTTP",
 		func(r *rig) { r.real(hangUp(r.t) + "/mcp") }},
@@ -273,6 +291,12 @@ var issuerSetups = []setup{
 		issuerIs("http://localhost:4000")},
 	{"The host of the issuer is misspelt", "could not connect to the authorization server", "issuer.unreachable", "Frontend API URL",
 		issuerIs("https://isuer.example.com")},
+	{"The certificate of the issuer has expired", "could not connect to the authorization server", "issuer.tls", "certificate of the provider",
+		func(r *rig) {
+			r.hosts[issuerURL] = failing{&tls.CertificateVerificationError{
+				UnverifiedCertificates: []*x509.Certificate{{}}, Err: x509.CertificateInvalidError{Reason: x509.Expired, Cert: &x509.Certificate{}},
+			}}
+		}},
 }
 
 var serverSetups = []setup{
@@ -587,6 +611,17 @@ func serveTLS(t *testing.T, certificate *tls.Certificate) (origin string) {
 	return server.URL
 }
 
+// serveOldTLS returns the origin of a server that speaks TLS 1.0 only.
+func serveOldTLS(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(page))
+	server.Config.ErrorLog = discardLog
+	server.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
 // first returns the finding to look at first.
 func first(t *testing.T, report *diagnose.Report) diagnose.Finding {
 	t.Helper()
@@ -611,19 +646,26 @@ func TestGallery(t *testing.T) {
 	for _, s := range gallery {
 		t.Run(s.want+"/"+s.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
-			s.broken(r)
-			report := r.run()
-			f := first(t, report)
-			if f.ID != s.want || f.Level != diagnose.Fault {
-				t.Errorf("first is %s %s, want fault %s:\n%s", f.Level, f.ID, s.want, describe(report))
-			}
-			if !strings.Contains(f.Fix+" "+f.Title, s.words) {
-				t.Errorf("fix is %q, want it to contain %q", f.Fix, s.words)
-			}
-			checkForm(t, report)
+			checkSetup(t, s)
 		})
 	}
+}
+
+// checkSetup checks that the first fault of a set-up is the wanted one, and returns it.
+func checkSetup(t *testing.T, s setup) diagnose.Finding {
+	t.Helper()
+	r := newRig(t)
+	s.broken(r)
+	report := r.run()
+	f := first(t, report)
+	if f.ID != s.want || f.Level != diagnose.Fault {
+		t.Errorf("first is %s %s, want fault %s:\n%s", f.Level, f.ID, s.want, describe(report))
+	}
+	if !strings.Contains(f.Fix, s.words) {
+		t.Errorf("fix is %q, want it to contain %q", f.Fix, s.words)
+	}
+	checkForm(t, report)
+	return f
 }
 
 // checkForm checks what holds for every report.
@@ -639,10 +681,10 @@ func checkForm(t *testing.T, report *diagnose.Report) {
 		case !problem && f.Consequence != "":
 			t.Errorf("%s has a consequence: %+v", f.ID, f)
 		}
+		if placeholder.MatchString(f.Title + f.Consequence + f.Fix) {
+			t.Errorf("%s has a placeholder that is not filled in: %+v", f.ID, f)
+		}
 		for _, text := range []string{f.Title, f.Evidence, f.Consequence, f.Fix} {
-			if placeholder.MatchString(text) {
-				t.Errorf("%s has a placeholder that is not filled in: %q", f.ID, text)
-			}
 			if strings.ContainsAny(text, "\n\r\x1b") {
 				t.Errorf("%s has control characters: %q", f.ID, text)
 			}

@@ -51,11 +51,17 @@ func (n network) RoundTrip(req *http.Request) (*http.Response, error) {
 			Err: "no such host", Name: req.URL.Hostname(), IsNotFound: true,
 		}}
 	}
+	if f, ok := handler.(failing); ok {
+		return nil, f.err
+	}
 	in := req.Clone(req.Context())
 	if in.Body == nil {
 		in.Body = http.NoBody
 	}
 	in.RequestURI = req.URL.RequestURI()
+	if in.URL.Path == "" {
+		in.URL.Path = "/"
+	}
 	if in.Host == "" {
 		in.Host = req.URL.Host
 	}
@@ -69,6 +75,11 @@ func (n network) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	return resp, nil
 }
+
+// failing is a host that sends no answer.
+type failing struct{ err error }
+
+func (failing) ServeHTTP(http.ResponseWriter, *http.Request) {}
 
 // issuer is an authorization server whose documents a set-up can change.
 type issuer struct {
@@ -165,7 +176,9 @@ func newClerkRig(t *testing.T) *rig {
 // network.
 func (r *rig) start() {
 	r.t.Helper()
-	r.hosts[r.issuer.url[:len("https://")+strings.IndexByte(r.issuer.url[len("https://"):]+"/", '/')]] = r.issuer
+	if u, err := url.Parse(r.issuer.url); err == nil && r.hosts[u.Scheme+"://"+u.Host] == nil {
+		r.hosts[u.Scheme+"://"+u.Host] = r.issuer
+	}
 	if r.server == nil {
 		r.server = r.guarded()
 	}
@@ -231,6 +244,8 @@ type foreign struct {
 	documents map[string]map[string]any
 	// reject answers a request with a token; nil means 401 with error="invalid_token".
 	reject http.HandlerFunc
+
+	guardsPreflight bool // OPTIONS needs a token
 }
 
 // newForeign returns a foreign server without a fault.
@@ -249,8 +264,12 @@ func (f *foreign) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		sendJSON(w, document)
 		return
 	}
-	if r.URL.Path != "/mcp" {
+	switch {
+	case r.URL.Path != "/mcp":
 		http.NotFound(w, r)
+		return
+	case r.Method == http.MethodOptions && !f.guardsPreflight:
+		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
 	token := r.Header.Get(tokenHeader) != ""

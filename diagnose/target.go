@@ -171,17 +171,18 @@ func isClerkAddress(raw string) bool {
 // resolveClerk takes the Frontend API URL of a Clerk instance as the issuer.
 func (d *doctor) resolveClerk(p gatehouse.Provider) {
 	if p.Err != nil {
+		what := "URL"
+		if strings.HasPrefix(d.target, "pk_") {
+			what = "publishable key"
+		}
 		for _, ce := range configErrors(p.Err) {
-			d.found("url.clerk", fmt.Sprintf("got %q", quoteTarget(d.target)), "problem", ce.Problem, "fix", ce.Fix)
+			d.found("url.clerk", fmt.Sprintf("got %q", wellknown.Redacted(d.target)), "what", what, "problem", ce.Problem, "fix", ce.Fix)
 		}
 		return
 	}
 	d.issuer = p.Issuer
 	d.ok("url", "the Frontend API URL of the Clerk instance is %s", p.Issuer)
 }
-
-// quoteTarget returns a target for evidence. A publishable key is public.
-func quoteTarget(raw string) string { return wellknown.Redacted(raw) }
 
 // configErrors returns the configuration errors in err.
 func configErrors(err error) []*gatehouse.ConfigError {
