@@ -495,12 +495,14 @@ func stopsAtCORS(c *clientNeeds, o *observed) (fact, string) {
 	switch {
 	case !c.page:
 		return no, ""
+	case o.CORS.Origin == "":
+		return unknown, "what the page may do depends on its origin, which was not given (--origin)"
 	case !o.CORS.Endpoint:
-		return yes, "the preflight of the endpoint does not allow a POST with Authorization; allow the origin of the page"
+		return yes, fmt.Sprintf("the preflight of the endpoint does not allow a POST with Authorization from %s", o.CORS.Origin)
 	case !o.CORS.Documents && !o.Open:
-		return yes, "the browser does not let the page read the resource metadata"
+		return yes, fmt.Sprintf("the browser does not let a page of %s read the resource metadata", o.CORS.Origin)
 	case !o.CORS.Issuer && !o.Open:
-		return unknown, "whether the issuer lets the page register and sign in was not seen (pass its origin with --origin)"
+		return yes, fmt.Sprintf("the issuer does not let a page of %s register and get tokens", o.CORS.Origin)
 	}
 	return no, ""
 }

@@ -36,7 +36,7 @@ func healthy() *observed {
 			Expected: testIssuer, Documents: []observedServer{metadata}, Metadata: metadata,
 			RegistrationOpen: true, CIMD: true, PublicClients: true, S256: true,
 		},
-		CORS: observedCORS{Endpoint: true, Documents: true, Issuer: true},
+		CORS: observedCORS{Origin: "https://app.example.com", Endpoint: true, Documents: true, Issuer: true},
 	}
 }
 
@@ -170,7 +170,9 @@ func TestClientNeeds(t *testing.T) {
 		{"no CORS", func(o *observed) { o.CORS.Endpoint = false }, "the browser's checks (CORS)", func(c clientNeeds) bool { return c.page }, noOne},
 		{"no CORS of the documents", func(o *observed) { o.CORS.Documents = false }, "the browser's checks (CORS)",
 			func(c clientNeeds) bool { return c.page }, noOne},
-		{"CORS of the issuer not seen", func(o *observed) { o.CORS.Issuer = false }, "the browser's checks (CORS)",
+		{"no CORS of the issuer", func(o *observed) { o.CORS.Issuer = false }, "the browser's checks (CORS)",
+			func(c clientNeeds) bool { return c.page }, noOne},
+		{"no origin was given", func(o *observed) { o.CORS = observedCORS{} }, "the browser's checks (CORS)",
 			noOne, func(c clientNeeds) bool { return c.page }},
 		{"new revision only", func(o *observed) {
 			o.Legacy.Asked, o.Modern = true, observedEra{Asked: true, Status: 200, Answered: true}
