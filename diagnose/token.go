@@ -232,6 +232,8 @@ func (e *explainer) failure() verdict {
 func (e *explainer) tokenVerdict() (TokenVerdict, gatehouse.Reason) {
 	f := e.failure()
 	switch {
+	case e.text.truncated && !f.accepted:
+		return Rejected, f.reason
 	case e.assumed && isOpaqueReason(f.reason) && e.mayBeOpaque():
 		return AcceptedIf, "" // whether the server asks the provider is not known
 	case f.accepted && !e.content.judged && !e.unknownIssuer && !e.unknownResource:

@@ -31,7 +31,7 @@ var kindInfos = map[string]kindInfo{
 		"there is no token in the text",
 		"write the access token into the file, or pipe it to standard input",
 	},
-	kindTruncated: {"it is a part of a token", "get the whole token from the client, not from a log"},
+	kindTruncated: {"it ends with an ellipsis, as programs show tokens in logs", "get the whole token from the client, not from a log"},
 	token.KindID: {
 		"it tells the client who signed in (OpenID Connect Core 1.0, section 2), and is not for servers",
 		sendAccessToken + ", not its id_token",

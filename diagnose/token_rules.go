@@ -68,7 +68,7 @@ func (e *explainer) ruleFindings() []Finding {
 	if e.asksProvider() {
 		return joinSkipped(append(append(out, e.introspectionFinding()), e.ownFindings()...))
 	}
-	if e.assumed && isOpaqueReason(e.verdict.reason) && e.mayBeOpaque() {
+	if e.assumed && isOpaqueReason(e.verdict.reason) && e.mayBeOpaque() && !e.text.truncated {
 		return append(out, e.opaqueFinding())
 	}
 	for _, c := range e.inspection.Checks {

@@ -188,15 +188,5 @@ func (e *explainer) textFindings() []Finding {
 			Evidence: fmt.Sprintf("it has %s; this is about %s", quote.List(t.response), t.response[0]),
 		})
 	}
-	if t.truncated {
-		out = append(out, Finding{
-			ID:          "token.truncated",
-			Level:       Fault,
-			Title:       "The token is truncated",
-			Evidence:    "it ends with an ellipsis, as programs show tokens in logs",
-			Consequence: "no server accepts a part of a token",
-			Fix:         "get the whole token from the client, not from a log",
-		})
-	}
 	return out
 }
