@@ -14,7 +14,7 @@ import (
 
 const (
 	needsToken  = "without a token the server does not say"
-	passToken   = "pass an access token of the server with --token-file, or sign in with --sign-in"
+	passToken   = "pass an access token of the server with --send-token-file, or sign in with --sign-in"
 	initialized = `{"jsonrpc":"2.0","method":"notifications/initialized"}`
 	listTools   = `{"jsonrpc":"2.0","id":2,"method":"tools/list","params":{}}`
 

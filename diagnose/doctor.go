@@ -100,6 +100,8 @@ func (d *doctor) isOptional(id string) bool {
 	switch id {
 	case "config":
 		return d.target != ""
+	case "signin":
+		return true
 	case "dns", "connect":
 		return d.subject() == "" || !d.has("connect", Fault, Warning, OK) && !d.has("url", Fault)
 	case "tls":

@@ -105,7 +105,7 @@ func TestEveryProblemIsShown(t *testing.T) {
 	n := 0
 	for _, e := range diagnose.Explanations() {
 		n++
-		if !shown[e.ID] {
+		if !shown[e.ID] && !strings.HasPrefix(e.ID, "signin.") { // those are in TestAddSignIn
 			t.Errorf("no set-up leads to %s", e.ID)
 		}
 		if e.Title == "" || e.Consequence == "" || e.Fix == "" {

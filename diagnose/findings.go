@@ -570,6 +570,21 @@ var checks = []check{
 		},
 	},
 	{
+		id: "signin", subject: "Sign-in of a new client", passed: "A new client can sign in", before: []string{"endpoint", "registration"},
+		problems: []problem{
+			{"signin.failed", Fault, "The sign-in of a new client fails", "users of new clients see this error", "{fix}"},
+			{"signin.tools", Fault, "tools/list fails after the sign-in", "clients show no tools", "{fix}"},
+			{"signin.refresh", Fault, "The token cannot be refreshed",
+				"users have to sign in again each time a token expires", "check that the provider issues refresh tokens to public clients, " +
+					"and accepts each until it has issued the next"},
+			{"signin.no_refresh", Warning, "The client gets no refresh token",
+				"users have to sign in again when the token expires, after {lifetime}",
+				"allow offline_access, or the grant type refresh_token, for clients that register themselves"},
+			{"signin.scopes", Warning, "The client gets fewer scopes than it asked for",
+				"tools that need {scopes} reject the call", "allow {scopes} for clients that register themselves, or have the user consent to them"},
+		},
+	},
+	{
 		id: "clock", subject: "Clocks", passed: "The clocks agree", before: []string{"url", "dns", "connect", "tls"},
 		problems: []problem{
 			{"clock.differs", Fault, "The clocks of the server and the issuer differ by {difference}",

@@ -153,6 +153,7 @@ func (o *doctorOptions) config(con *console) (diagnose.Config, error) {
 	}
 	settings, err := env.Load(".")
 	if err == nil { // a broken .env file is a finding of the run without a target
+		settings.Environment = func(name string) (string, bool) { return con.getenv(name), true }
 		cfg.ClerkSecretKey = gatehouse.Secret(settings.Get("CLERK_SECRET_KEY"))
 		cfg.ClerkAPIURL = settings.Get("CLERK_API_URL")
 	}
@@ -229,6 +230,9 @@ func runDoctor(ctx context.Context, con *console, options *doctorOptions) error 
 func (o *doctorOptions) examine(ctx context.Context, con *console, cfg diagnose.Config, target string) (*diagnose.Report, error) {
 	con.Begin("checking " + wellknown.Redacted(target))
 	report, err := diagnose.Run(ctx, cfg, target)
+	if err == nil && o.signIn {
+		report, err = o.checkSignIn(ctx, con, cfg, report)
+	}
 	con.endProgress()
 	var wrong *diagnose.TargetError
 	switch {

@@ -23,6 +23,7 @@ type registration struct {
 	clientID     string
 	clientSecret savedsignin.Secret // empty for a public client
 	scope        string
+	management   *management // nil if the server does not offer it
 }
 
 // requestRegistration sends a registration request (RFC 7591 section 3.1) and returns the
@@ -70,6 +71,8 @@ func parseRegistration(answer []byte) (*registration, error) {
 		authMethod   string
 		redirectURIs []string
 		expiresAt    int64
+		manage       management
+		manageToken  string
 	)
 	for _, member := range []struct {
 		name, words, want string // words name the member in errors
@@ -81,6 +84,8 @@ func parseRegistration(answer []byte) (*registration, error) {
 		{"scope", "scope", "a string", &parsed.scope},
 		{"token_endpoint_auth_method", "token_endpoint_auth_method", "a string", &authMethod},
 		{"redirect_uris", "redirect_uris", "an array of strings", &redirectURIs},
+		{"registration_client_uri", "registration_client_uri", "a string", &manage.uri},
+		{"registration_access_token", "the token of the registration", "a string", &manageToken},
 	} {
 		raw, ok := members[member.name]
 		if !ok || json.Unmarshal(raw, member.value) == nil { // null means that there is no value
@@ -92,6 +97,9 @@ func parseRegistration(answer []byte) (*registration, error) {
 		return nil, errors.New("client_id is missing or empty")
 	}
 	parsed.clientSecret = savedsignin.Secret(secret)
+	if manage.token = savedsignin.Secret(manageToken); manage.uri != "" && manage.token != "" {
+		parsed.management = &manage
+	}
 	return &parsed, checkRedirectURIs(redirectURIs)
 }
 
