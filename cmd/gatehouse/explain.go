@@ -72,7 +72,7 @@ nowhere, unless --introspect says so.`,
 }
 
 // jwtShape matches a JWT, or the beginning of one.
-var jwtShape = regexp.MustCompile(`^ey[A-Za-z0-9_-]{8,}`)
+var jwtShape = regexp.MustCompile(`^eyJ[A-Za-z0-9_-]{8,}`)
 
 // isTokenText reports whether an argument is a token or a key, which must not be printed.
 func isTokenText(arg string) bool {
@@ -80,6 +80,15 @@ func isTokenText(arg string) bool {
 	const long = 80 // characters without a slash, which a file name does not have
 	return jwtShape.MatchString(arg) || token.HasKeyPrefix(arg) || strings.HasPrefix(strings.ToLower(arg), "bearer ") ||
 		strings.Count(arg, ".") == 2 && len(arg) > long || len(arg) > long && !strings.ContainsAny(arg, "/.\\ ")
+}
+
+// isTokenInFileFlag reports whether the value of --token-file is a token, and not the name of a file.
+func isTokenInFileFlag(file string) bool {
+	if !isTokenText(file) {
+		return false
+	}
+	_, err := os.Stat(file)
+	return err != nil
 }
 
 // errTokenArgument is the error for a token on the command line. It does not contain the token.
@@ -91,12 +100,14 @@ func errTokenArgument() error {
 
 // readArgs reads the positional arguments and checks the flags.
 func (o *explainOptions) readArgs(args []string) error {
-	for _, text := range append([]string{o.tokenFile, o.target, o.issuer, o.resource}, args...) {
+	for _, text := range append([]string{o.target, o.issuer, o.resource}, args...) {
 		if isTokenText(text) {
 			return errTokenArgument()
 		}
 	}
 	switch {
+	case isTokenInFileFlag(o.tokenFile):
+		return errTokenArgument()
 	case len(args) > 1 || len(args) == 1 && args[0] != "-" && !strings.Contains(args[0], "://"):
 		return newUsageError(`pass --token-file FILE, or "-" to read standard input`, "got %d arguments, want at most \"-\"", len(args))
 	case len(args) == 1 && args[0] != "-":
