@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/token"
+	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
 )
 
@@ -333,10 +335,60 @@ func (e *explainer) fault(rule token.Rule, err error, v verdict) Finding {
 	if err != nil {
 		f.Evidence = quote.Clip(err.Error(), maxMemberValue)
 	}
+	f.Evidence += e.difference(rule)
 	if info, ok := kindInfos[e.kind()]; ok && slices.Contains(kindReasons, why) {
 		f.Fix = info.fix
 	}
 	return f
+}
+
+// difference says in which part an issuer or an audience differs from the one that is wanted, if that
+// is easily overlooked. Otherwise it returns "".
+func (e *explainer) difference(rule token.Rule) string {
+	var got, want []string
+	switch rule {
+	case token.RuleIssuer:
+		got = []string{e.seen.Issuer}
+		for i := range e.providers {
+			want = append(want, e.providers[i].TokenIssuers...)
+		}
+	case token.RuleAudience:
+		got, want = e.seen.Audience, append(slices.Clone(e.provider().Tokens.Audiences), e.server.Resource)
+	}
+	for _, g := range got {
+		for _, w := range want {
+			if words := overlooked(g, w); words != "" {
+				return "; they differ only in " + words
+			}
+		}
+	}
+	return ""
+}
+
+// overlooked returns the part in which two URLs differ, if it is the only one, in words.
+func overlooked(a, b string) string {
+	ua, errA := url.Parse(a)
+	ub, errB := url.Parse(b)
+	if a == b || errA != nil || errB != nil {
+		return ""
+	}
+	trim := func(s string) string { return strings.TrimSuffix(s, "/") }
+	samePath := ua.Path == ub.Path
+	switch {
+	case trim(a) == trim(b):
+		return "the slash at the end"
+	case strings.EqualFold(a, b):
+		return "upper and lower case"
+	case ua.Host == ub.Host && samePath:
+		return "http and https"
+	case ua.Scheme == ub.Scheme && ua.Host == ub.Host:
+		return "the path"
+	case ua.Scheme == ub.Scheme && samePath && ua.Hostname() == ub.Hostname():
+		return "the port"
+	case ua.Scheme == ub.Scheme && samePath && wellknown.IsLoopback(ua.Host) && wellknown.IsLoopback(ub.Host):
+		return "the name of this machine: localhost and 127.0.0.1 are two servers"
+	}
+	return ""
 }
 
 // verdictAbout returns the guard's rejection if it is that of err, and otherwise only the reason

@@ -305,3 +305,31 @@ func TestTokenBounds(t *testing.T) {
 		t.Errorf("got the error %v, want that of the configuration", err)
 	}
 }
+
+// TestTokenDifference checks that the part is named in which an issuer or an audience differs.
+func TestTokenDifference(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ issuer, audience, id, want string }{
+		{"https://issuer.example.com/", "https://mcp.example.com/mcp", "token.issuer", "the slash at the end"},
+		{"http://issuer.example.com", "https://mcp.example.com/mcp", "token.issuer", "http and https"},
+		{"https://issuer.example.com", "https://mcp.example.com/mcp/", "token.audience", "the slash at the end"},
+		{"https://issuer.example.com", "https://mcp.example.com", "token.audience", "the path"},
+		{"https://issuer.example.com", "https://mcp.example.com:8443/mcp", "token.audience", "the port"},
+		{"https://issuer.example.com", "https://MCP.example.com/mcp", "token.audience", "upper and lower case"},
+		{"https://issuer.example.com", "https://other.example.com/x", "token.audience", ""},
+	} {
+		claims, err := json.Marshal(map[string]any{"iss": test.issuer, "sub": "u", "aud": test.audience, "exp": 4000000000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := explain(t, diagnose.TokenConfig{
+			Text:   []byte(jwtOf(`{"alg":"RS256","typ":"at+jwt"}`, string(claims))),
+			Server: gatehouse.Config{Resource: "https://mcp.example.com/mcp", Provider: gatehouse.OIDC("https://issuer.example.com")},
+		})
+		f := findingOf(r, test.id)
+		if f == nil || f.Level != diagnose.Fault || test.want != "" && !strings.HasSuffix(f.Evidence, "they differ only in "+test.want) ||
+			test.want == "" && strings.Contains(f.Evidence, "differ only") {
+			t.Errorf("%s, %s: got %+v, want %q", test.issuer, test.audience, f, test.want)
+		}
+	}
+}
