@@ -23,8 +23,12 @@ type resourceRule int
 
 const (
 	resourceUnknown resourceRule = iota
-	// resourcePrefix: the same origin, and the URL is the path of the resource or below it.
+	// resourcePrefix: the same origin, and the path of the URL is that of the resource or below it.
 	resourcePrefix
+	// resourcePrefixSlash is resourcePrefix, and a slash at the end makes no difference.
+	resourcePrefixSlash
+	// resourceFull: the resource is the URL, in every document.
+	resourceFull
 	// resourceExact: at the URL of the challenge and at the path, the resource is the URL; at the
 	// root of the host, it is the origin, unless the challenge names that document.
 	resourceExact
@@ -64,9 +68,10 @@ type clientNeeds struct {
 	resource resourceRule
 
 	// issuerEqual: the metadata must name the issuer as the resource metadata does (RFC 8414
-	// section 3.3). s256: code_challenge_methods_supported must be present and have S256.
-	// withoutResource: it signs in although there is no protected resource metadata.
-	issuerEqual, s256, withoutResource fact
+	// section 3.3). s256: code_challenge_methods_supported must be present and have S256;
+	// s256Listed: it must have S256 if it is present. withoutResource: without protected resource
+	// metadata, it looks for the metadata of the issuer at the MCP server.
+	issuerEqual, s256, s256Listed, withoutResource fact
 
 	// legacy and modern are the revisions until 2025-11-25, and from 2026-07-28 on.
 	legacy, modern fact
@@ -86,6 +91,9 @@ type clientSource struct {
 
 // run is the source of what the project saw when it ran the client.
 func run(date string) clientSource { return clientSource{"run against test servers", date} }
+
+// installed is the source of what was read in the package of the version in the row.
+var installed = clientSource{"the source of this version, read", "2026-11-26"}
 
 // The scopes that clients request, in words.
 const (
@@ -117,7 +125,7 @@ var clientTable = []clientNeeds{
 	{
 		name: "ChatGPT", cloud: true,
 		dcr: yes, cimd: yes, givenID: "the settings of the connector",
-		s256:     yes,
+		s256: yes, s256Listed: yes,
 		legacy:   yes,
 		redirect: "https://chatgpt.com/connector/oauth/…",
 		sources: []clientSource{
@@ -143,7 +151,7 @@ var clientTable = []clientNeeds{
 		scopes:   "all of the resource metadata",
 		redirect: "http://localhost:8787/callback",
 		sources: []clientSource{
-			{"https://cursor.com/docs/mcp", "2026-11-26"},
+			{"https://glama.ai/mcp/servers/Echsecutor/idealo-proxy", "2026-11-26"},
 			{"https://docs.pipeshub.com/mcp/cursor", "2026-11-26"},
 		},
 	},
@@ -153,91 +161,92 @@ var clientTable = []clientNeeds{
 		legacy:  yes,
 		modern:  no,
 		scopes:  scopesOfChallenge,
-		sources: []clientSource{run("2026-11-26"), {"https://github.com/openai/codex", "2026-08-31"}},
+		sources: []clientSource{run("2026-11-26"), {"opencode issue 47743, about Codex too", "2026-08-31"}},
 	},
 	{
 		name: "Gemini CLI", version: "0.61.0",
 		dcr: yes, givenID: "oauth.clientId of the server in settings.json",
+		metadata: metadataAll, resource: resourceFull, issuerEqual: no, s256: no, s256Listed: no, withoutResource: yes,
 		legacy: yes, modern: no,
+		iss:     "must be the issuer if it is present",
 		scopes:  "all that the issuer lists, unless oauth.scopes is set",
-		sources: []clientSource{run("2026-11-26")},
+		sources: []clientSource{run("2026-11-26"), installed},
 	},
 	{
 		name: "opencode", version: "1.18.33",
 		dcr: yes, cimd: yes, cimdNeedsNone: true, givenID: "oauth.clientId of the server in its configuration",
 		legacy: yes, modern: no,
 		scopes:   scopesOfChallenge,
-		redirect: "http://127.0.0.1:19876/mcp/oauth/callback",
-		sources:  []clientSource{run("2026-11-26"), {"https://github.com/sst/opencode/issues/47743", "2026-08-31"}},
+		redirect: "port 19876 of 127.0.0.1",
+		sources:  []clientSource{run("2026-11-26"), {"opencode issue 47743", "2026-08-31"}},
 	},
 	{
 		name: "MCP Inspector", version: "2.12.0",
 		dcr: yes, cimd: no, givenID: "--client-id",
-		metadata: metadataHint, resource: resourcePrefix, issuerEqual: yes, withoutResource: no,
+		metadata: metadataHint, resource: resourcePrefix, issuerEqual: yes, s256: no, s256Listed: yes, withoutResource: no,
 		legacy: yes, modern: yes,
 		scopes:   scopesAndOffline,
 		redirect: "http://127.0.0.1:6276/oauth/callback (command line)",
-		sources:  []clientSource{run("2026-11-22")},
+		sources:  []clientSource{run("2026-11-22"), installed},
 	},
 	{
 		name: "mcp-remote", version: "0.15.1",
 		dcr: yes, cimd: no, givenID: "--static-oauth-client-info",
-		metadata: metadataHint, resource: resourcePrefix, issuerEqual: yes, withoutResource: no,
+		metadata: metadataHint, resource: resourcePrefix, issuerEqual: yes, s256: no, s256Listed: yes, withoutResource: no,
 		legacy: yes, modern: yes,
 		scopes:  scopesAndOffline + "; all of the issuer if there are none",
-		sources: []clientSource{run("2026-11-22")},
+		sources: []clientSource{run("2026-11-22"), installed},
 	},
 	{
 		name: "TypeScript SDK 2", version: "@modelcontextprotocol/client 2.4.0",
 		dcr: yes, cimd: no, givenID: "the application",
-		metadata: metadataHint, resource: resourcePrefix, issuerEqual: yes, withoutResource: no,
+		metadata: metadataHint, resource: resourcePrefix, issuerEqual: yes, s256: no, s256Listed: yes, withoutResource: no,
 		legacy: yes, modern: yes,
 		scopes:   scopesAndOffline,
 		redirect: "what the application sets",
-		sources:  []clientSource{run("2026-11-22")},
+		sources:  []clientSource{run("2026-11-22"), installed},
 	},
 	{
 		name: "TypeScript SDK 1", version: "@modelcontextprotocol/sdk 1.32.2",
 		dcr: yes, cimd: no, givenID: "the application",
-		metadata: metadataHint, resource: resourcePrefix, issuerEqual: no, withoutResource: yes,
+		metadata: metadataHint, resource: resourcePrefix, issuerEqual: no, s256: no, s256Listed: yes, withoutResource: yes,
 		legacy: yes, modern: no,
 		scopes:   scopesOfChallenge,
 		redirect: "what the application sets",
-		sources:  []clientSource{run("2026-11-22")},
+		sources:  []clientSource{run("2026-11-22"), installed},
 	},
 	{
 		name: "TypeScript SDK 2 in a web page", version: "@modelcontextprotocol/client 2.4.0", page: true,
 		dcr: yes, cimd: no, givenID: "the application",
-		metadata: metadataHint, resource: resourcePrefix, issuerEqual: yes, withoutResource: no,
+		metadata: metadataHint, resource: resourcePrefix, issuerEqual: yes, s256: no, s256Listed: yes, withoutResource: no,
 		legacy: yes, modern: yes,
 		scopes:   scopesAndOffline,
 		redirect: "a page of the application",
-		sources:  []clientSource{run("2026-11-22")},
+		sources:  []clientSource{run("2026-11-22"), installed},
 	},
 	{
 		name: "Python SDK 2", version: "mcp 2.3.0",
 		dcr: yes, cimd: no, givenID: "the application",
+		metadata: metadataAll, resource: resourcePrefixSlash, issuerEqual: yes, s256: no, s256Listed: no, withoutResource: yes,
 		legacy: yes, modern: yes,
 		scopes:   scopesOfChallenge,
 		redirect: "what the application sets",
-		sources:  []clientSource{run("2026-11-25")},
+		iss:      "must be the issuer, and present if the issuer says so",
+		sources:  []clientSource{run("2026-11-25"), installed},
 	},
 	{
 		name: "Python SDK 1", version: "mcp 1.30.0",
 		dcr: yes, cimd: no, givenID: "the application",
-		metadata: metadataAll, resource: resourcePrefix, issuerEqual: no, s256: no, withoutResource: yes,
+		metadata: metadataAll, resource: resourcePrefixSlash, issuerEqual: yes, s256: no, s256Listed: no, withoutResource: yes,
 		legacy: yes, modern: no,
 		scopes:   scopesOfChallenge,
 		redirect: "what the application sets",
-		sources: []clientSource{
-			run("2026-11-25"),
-			{"https://github.com/modelcontextprotocol/python-sdk/blob/023c442c97a98275608e66d3a9c96d7ed56c33e4/src/mcp/client/auth/oauth2.py", "2026-11-26"},
-		},
+		sources:  []clientSource{run("2026-11-25"), installed},
 	},
 	{
 		name: "Go SDK", version: "1.8.0",
 		dcr: yes, cimd: no, givenID: "the application",
-		metadata: metadataAll, resource: resourceExact, issuerEqual: yes, s256: yes, withoutResource: no,
+		metadata: metadataAll, resource: resourceExact, issuerEqual: yes, s256: yes, s256Listed: yes, withoutResource: no,
 		legacy: yes, modern: yes,
 		scopes:   scopesOfChallenge + ", and offline_access",
 		redirect: "what the application sets",
@@ -247,7 +256,7 @@ var clientTable = []clientNeeds{
 	{
 		name: "gatehouse call",
 		dcr:  yes, cimd: no, givenID: "--client-id",
-		metadata: metadataAll, resource: resourceExact, issuerEqual: yes, s256: yes, withoutResource: yes,
+		metadata: metadataAll, resource: resourceExact, issuerEqual: yes, s256: yes, s256Listed: yes, withoutResource: yes,
 		legacy: yes, modern: yes,
 		scopes:   scopesAndOffline,
 		redirect: "http://127.0.0.1:PORT/callback",
@@ -379,25 +388,27 @@ func (c *clientNeeds) firstMatching(usable []*observedResource, o *observed) *ob
 
 // acceptsResource reports whether the client accepts the resource of a document.
 func (c *clientNeeds) acceptsResource(d *observedResource, o *observed) fact {
-	if sameResource(d.Resource, o.Endpoint) {
-		if c.resource == resourceExact && d.Place == placeRoot && d.Resource != originOfURL(o.Endpoint) && pathOfURL(o.Endpoint) != "" {
-			return no
+	same := sameResource(d.Resource, o.Endpoint)
+	accepts := same
+	switch c.resource {
+	case resourceUnknown:
+		if !same {
+			return unknown
 		}
+	case resourceExact:
+		// At the root of the host, the document is that of the origin, unless the challenge names it.
+		if d.Place == placeRoot {
+			accepts = sameResource(d.Resource, originOfURL(o.Endpoint))
+		}
+	case resourcePrefix:
+		accepts = same || isBelow(o.Endpoint, d.Resource)
+	case resourcePrefixSlash:
+		accepts = same || isBelow(o.Endpoint, strings.TrimSuffix(d.Resource, "/"))
+	}
+	if accepts {
 		return yes
 	}
-	switch c.resource {
-	case resourceExact:
-		if d.Place == placeRoot && d.Resource == originOfURL(o.Endpoint) {
-			return yes
-		}
-		return no
-	case resourcePrefix:
-		if isBelow(o.Endpoint, d.Resource) {
-			return yes
-		}
-		return no
-	}
-	return unknown
+	return no
 }
 
 func stopsAtResource(c *clientNeeds, o *observed) (fact, string) {
@@ -451,8 +462,11 @@ func stopsAtIssuerName(c *clientNeeds, o *observed) (fact, string) {
 }
 
 func stopsAtPKCE(c *clientNeeds, o *observed) (fact, string) {
-	if o.Open || o.Issuer.S256 {
+	switch {
+	case o.Open || o.Issuer.S256:
 		return no, ""
+	case len(o.Issuer.Metadata.ChallengeMethods) > 0:
+		return c.s256Listed, "the issuer lists code_challenge_methods_supported without S256"
 	}
 	return c.s256, "the issuer does not list S256 in code_challenge_methods_supported"
 }
@@ -527,16 +541,13 @@ func sameResource(a, b string) bool {
 }
 
 // isBelow reports whether the endpoint has the origin of the resource, and a path that is that of the
-// resource or below it.
+// resource or below it. "/mcp/" is not a prefix of "/mcp".
 func isBelow(endpoint, resource string) bool {
-	if originOfURL(endpoint) != originOfURL(resource) {
+	path, prefix := pathOfURL(endpoint), pathOfURL(resource)
+	if originOfURL(endpoint) != originOfURL(resource) || len(path) < len(prefix) {
 		return false
 	}
-	path := strings.TrimSuffix(pathOfURL(resource), "/")
-	if strings.HasSuffix(resource, "/") && path != "" { // "/mcp/" is not a prefix of "/mcp"
-		return strings.HasPrefix(pathOfURL(endpoint)+"/", path+"/") && pathOfURL(endpoint) != path
-	}
-	return pathOfURL(endpoint) == path || strings.HasPrefix(pathOfURL(endpoint), path+"/")
+	return strings.HasPrefix(path+"/", strings.TrimSuffix(prefix, "/")+"/")
 }
 
 func originOfURL(raw string) string {

@@ -45,7 +45,7 @@ func clientsMarkdown() string {
 	for i := range clientTable {
 		c := &clientTable[i]
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", c.title(), c.registrations(), c.metadataWords(), c.resourceWords(),
-			c.issuerEqual, c.s256, c.revisions(), orUnknown(c.scopes), orUnknown(c.redirect), c.sourceLinks())
+			c.issuerEqual, c.pkceWords(), c.revisions(), orUnknown(c.scopes), orUnknown(c.redirect), c.sourceLinks())
 	}
 	return b.String()
 }
@@ -104,10 +104,21 @@ func (c *clientNeeds) resourceWords() string {
 	switch c.resource {
 	case resourceExact:
 		return "exactly; at the root, with the origin"
+	case resourceFull:
+		return "exactly"
 	case resourcePrefix:
 		return "same origin, and a prefix of the path"
+	case resourcePrefixSlash:
+		return "same origin, and a prefix of the path; a slash at the end does not matter"
 	}
 	return "unknown"
+}
+
+func (c *clientNeeds) pkceWords() string {
+	if c.s256 == no && c.s256Listed == yes {
+		return "if the issuer lists methods"
+	}
+	return c.s256.String()
 }
 
 func (c *clientNeeds) revisions() string {

@@ -145,9 +145,11 @@ func TestClientNeeds(t *testing.T) {
 		{"document without an issuer", func(o *observed) {
 			o.Documents[0].AuthorizationServers, o.Documents[1].AuthorizationServers = nil, nil
 		}, "the resource metadata", everyone, noOne},
-		{"resource with a slash", setResource(testEndpoint + "/"), "the resource metadata", measured,
+		{"resource with a slash", setResource(testEndpoint + "/"), "the resource metadata",
+			func(c clientNeeds) bool { return measured(c) && c.resource != resourcePrefixSlash },
 			func(c clientNeeds) bool { return !measured(c) }},
-		{"resource is the origin in both places", setResource("https://mcp.example.com"), "the resource metadata", noOne,
+		{"resource is the origin in both places", setResource("https://mcp.example.com"), "the resource metadata",
+			func(c clientNeeds) bool { return c.resource == resourceFull },
 			func(c clientNeeds) bool { return !measured(c) }},
 		{"resource of another host", setResource("https://other.example.com/mcp"), "the resource metadata", measured,
 			func(c clientNeeds) bool { return !measured(c) }},
@@ -156,8 +158,10 @@ func TestClientNeeds(t *testing.T) {
 		{"no metadata of the issuer", func(o *observed) { o.Issuer.Metadata = observedServer{} }, "the issuer's metadata", everyone, noOne},
 		{"issuer with another name", func(o *observed) { o.Issuer.Metadata.Issuer = "https://mcp.example.com" }, "the check of the issuer's name",
 			func(c clientNeeds) bool { return c.issuerEqual == yes }, func(c clientNeeds) bool { return c.issuerEqual == unknown }},
-		{"no S256", func(o *observed) { o.Issuer.S256 = false }, "PKCE",
+		{"no challenge methods", func(o *observed) { o.Issuer.S256, o.Issuer.Metadata.ChallengeMethods = false, nil }, "PKCE",
 			func(c clientNeeds) bool { return c.s256 == yes }, func(c clientNeeds) bool { return c.s256 == unknown }},
+		{"plain only", func(o *observed) { o.Issuer.S256, o.Issuer.Metadata.ChallengeMethods = false, []string{"plain"} }, "PKCE",
+			func(c clientNeeds) bool { return c.s256Listed == yes }, func(c clientNeeds) bool { return c.s256Listed == unknown }},
 		{"no registration, metadata documents only", func(o *observed) { o.Issuer.RegistrationOpen = false }, "the registration",
 			func(c clientNeeds) bool { return c.cimd == no }, func(c clientNeeds) bool { return c.cimd == unknown }},
 		{"metadata documents without public clients", func(o *observed) {
