@@ -246,7 +246,7 @@ var clientTable = []clientNeeds{
 	{
 		name: "Go SDK", version: "1.8.0",
 		dcr: yes, cimd: no, givenID: "the application",
-		metadata: metadataAll, resource: resourceExact, issuerEqual: yes, s256: yes, s256Listed: yes, withoutResource: no,
+		metadata: metadataAll, resource: resourceExact, issuerEqual: yes, s256: yes, s256Listed: no, withoutResource: no,
 		legacy: yes, modern: yes,
 		scopes:   scopesOfChallenge + ", and offline_access",
 		redirect: "what the application sets",

@@ -40,12 +40,12 @@ func TestClientsDocument(t *testing.T) {
 
 func clientsMarkdown() string {
 	var b strings.Builder
-	b.WriteString("| client | it gets its client ID by | it reads | compares the resource | issuer's name must be equal | needs S256 | revisions | " +
-		"scopes that it requests | redirect URI | source |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	b.WriteString("| client | it gets its client ID by | it reads | compares the resource | issuer's name must be equal | needs S256 | revisions | `iss` of the answer | " +
+		"scopes that it requests | redirect URI | source |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	for i := range clientTable {
 		c := &clientTable[i]
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", c.title(), c.registrations(), c.metadataWords(), c.resourceWords(),
-			c.issuerEqual, c.pkceWords(), c.revisions(), orUnknown(c.scopes), orUnknown(c.redirect), c.sourceLinks())
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", c.title(), c.registrations(), c.metadataWords(), c.resourceWords(),
+			c.issuerEqual, c.pkceWords(), c.revisions(), orUnknown(c.iss), orUnknown(c.scopes), orUnknown(c.redirect), c.sourceLinks())
 	}
 	return b.String()
 }
@@ -115,8 +115,11 @@ func (c *clientNeeds) resourceWords() string {
 }
 
 func (c *clientNeeds) pkceWords() string {
-	if c.s256 == no && c.s256Listed == yes {
+	switch {
+	case c.s256 == no && c.s256Listed == yes:
 		return "if the issuer lists methods"
+	case c.s256 == yes && c.s256Listed == no:
+		return "any method must be listed"
 	}
 	return c.s256.String()
 }
