@@ -32,6 +32,9 @@ func (d *doctor) checkConnection(ctx context.Context, a *answer) bool {
 		other := *u
 		other.Scheme = map[string]string{"http": "https", "https": "http"}[u.Scheme]
 		d.found(id, evidenceOf(a), "host", u.Host, "url", other.String())
+		if !strings.HasPrefix(id, "dns.") && ctx.Err() == nil {
+			d.ok("dns", "%s", u.Hostname())
+		}
 		if strings.HasPrefix(id, "tls.") {
 			d.ok("connect", "%s accepts connections", u.Host)
 		}

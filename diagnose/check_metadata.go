@@ -120,10 +120,19 @@ func (d *doctor) foundDocument(a *answer, otherwise string) {
 // compareDocuments reports documents that lead to different issuers.
 func (d *doctor) compareDocuments(first *observedResource) {
 	for _, r := range d.observed.Documents {
-		if r.Usable() && len(r.AuthorizationServers) > 0 && len(first.AuthorizationServers) > 0 &&
-			r.AuthorizationServers[0] != first.AuthorizationServers[0] {
+		if !r.Usable() || len(r.AuthorizationServers) == 0 || len(first.AuthorizationServers) == 0 {
+			continue
+		}
+		// A document at the root may be that of another resource of the host.
+		same := r.Place != placeRoot || r.Resource == first.Resource || r.Resource == originOf(d.endpoint)
+		switch {
+		case same && r.AuthorizationServers[0] != first.AuthorizationServers[0]:
 			d.found("metadata.differ", fmt.Sprintf("%s names %s, and %s names %s", first.URL, quote.List(first.AuthorizationServers),
 				r.URL, quote.List(r.AuthorizationServers)), "member", "authorization_servers")
+			return
+		case r.Place == placePath && r.Resource != first.Resource && first.Resource == d.resource():
+			d.foundAs(Warning, "metadata.differ", fmt.Sprintf("resource is %s in %s, and %s in %s", quote.String(first.Resource), first.URL,
+				quote.String(r.Resource), r.URL), "member", "resource")
 			return
 		}
 	}

@@ -4,9 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
+	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
+	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
 )
 
 // handMade are the providers at which MCP clients cannot register themselves, with their
@@ -43,12 +47,6 @@ func (d *doctor) checkRegistration(ctx context.Context) {
 	if a := d.probeRegistration(ctx); a != nil && a.status == http.StatusNotFound {
 		is.RegistrationOpen = false
 		d.found("registration.dead", a.String())
-	}
-	for _, other := range is.Documents {
-		if other.Usable() && other.RegistrationEndpoint == "" && is.Kind != "clerk" {
-			d.found("registration.oidc_only", fmt.Sprintf("%s has it, and %s does not", m.URL, other.URL))
-			break
-		}
 	}
 	d.ok("registration", "%s", evidence)
 }
@@ -104,7 +102,7 @@ func (d *doctor) checkScopes() {
 	if len(asked) == 0 {
 		asked, source = document.Scopes, "scopes_supported of "+document.URL
 	}
-	evidence := fmt.Sprintf("%s asks for %s; scopes_supported of %s: %s", source, quote.List(asked), is.Metadata.URL, quote.List(is.Metadata.Scopes))
+	evidence := fmt.Sprintf("%s asks for %s; scopes_supported of %s: %s", source, listScopes(asked), is.Metadata.URL, listScopes(is.Metadata.Scopes))
 	if len(asked) == 0 {
 		d.checkNoScopes(evidence)
 		return
@@ -113,17 +111,23 @@ func (d *doctor) checkScopes() {
 		d.ok("scopes", "%s", evidence) // Entra ID lists no scopes of applications
 		return
 	}
-	if missing := without(asked, is.Metadata.Scopes); is.Metadata.Scopes != nil && len(missing) > 0 {
+	missing := without(asked, is.Metadata.Scopes)
+	switch {
+	case is.Metadata.Scopes == nil || len(missing) == 0:
+		if is.Kind == "clerk" {
+			d.checkClerkScopes(asked, evidence)
+		}
+	case is.Kind == "clerk" && slices.Equal(missing, []string{clerk.OrganizationScope}):
+		d.found("scopes.organization", evidence)
+	default:
 		d.found("scopes.unknown", evidence, "scopes", strings.Join(missing, ", "))
-	} else if is.Kind == "clerk" {
-		d.checkClerkScopes(asked, evidence)
 	}
 	if contains(document.Scopes, "offline_access") || contains(challenge.Scopes, "offline_access") {
 		d.found("scopes.offline", evidence)
 	}
 	if hidden := without(challenge.Scopes, document.Scopes); len(hidden) > 0 && document.HasScopes && len(document.Scopes) > 0 {
-		d.found("scopes.hidden", fmt.Sprintf("the challenge asks for %s; scopes_supported of %s: %s", quote.List(challenge.Scopes),
-			document.URL, quote.List(document.Scopes)), "scopes", strings.Join(hidden, ", "))
+		d.found("scopes.hidden", fmt.Sprintf("the challenge asks for %s; scopes_supported of %s: %s", listScopes(challenge.Scopes),
+			document.URL, listScopes(document.Scopes)), "scopes", strings.Join(hidden, ", "))
 	}
 	d.ok("scopes", "%s", evidence)
 }
@@ -137,10 +141,11 @@ func (d *doctor) checkNoScopes(evidence string) {
 }
 
 // checkClerkScopes judges scopes that a client does not get by itself. The settings of the
-// instance may add them; with a secret key, they are checked.
+// instance may add them; with a secret key, they are checked. No client that needs them
+// reaches a local Clerk.
 func (d *doctor) checkClerkScopes(asked []string, evidence string) {
 	extra := without(asked, clerkDefaultScopes)
-	if len(extra) == 0 || d.cfg.ClerkSecretKey != "" {
+	if u, err := url.Parse(d.issuer); err != nil || wellknown.IsLoopback(u.Host) || len(extra) == 0 || d.cfg.ClerkSecretKey != "" {
 		return
 	}
 	if contains(extra, "openid") {
@@ -150,22 +155,26 @@ func (d *doctor) checkClerkScopes(asked []string, evidence string) {
 	d.found("scopes.default", evidence, "scopes", strings.Join(extra, ", "))
 }
 
+const maxScopes = 20 // that a list in a text has
+
+// listScopes returns scopes for a text.
+func listScopes(scopes []string) string {
+	if len(scopes) > maxScopes {
+		return fmt.Sprintf("%s and %d more", quote.Clip(strings.Join(scopes[:maxScopes], " "), maxText/4), len(scopes)-maxScopes)
+	}
+	if len(scopes) == 0 {
+		return "none"
+	}
+	return quote.Clip(strings.Join(scopes, " "), maxText/4)
+}
+
 // without returns the items of list that are not in other.
 func without(list, other []string) []string {
 	var rest []string
 	for _, item := range list {
-		if !containsExactly(other, item) {
+		if !slices.Contains(other, item) {
 			rest = append(rest, item)
 		}
 	}
 	return rest
-}
-
-func containsExactly(list []string, s string) bool {
-	for _, item := range list {
-		if item == s {
-			return true
-		}
-	}
-	return false
 }

@@ -135,6 +135,23 @@ func TestSecretsAreNotShown(t *testing.T) {
 	}
 }
 
+// TestQueryIsNotShown checks a server whose URL has a key in it.
+func TestQueryIsNotShown(t *testing.T) {
+	t.Parallel()
+	const query = "?api_key=hush-hush"
+	r := newRig(t)
+	r.target = mcpURL + query
+	f := newForeign(issuerURL).document(func(d map[string]any) { d["resource"] = mcpURL + query })
+	f.challenge = `Bearer resource_metadata="` + mcpOrigin + prmPath + query + `", scope="profile email"`
+	r.server = f
+	report := r.run()
+	wantHealthy(t, report)
+	wantNoSecret(t, report, "hush-hush")
+	if report.Target != mcpURL+"?[redacted]" {
+		t.Errorf("target %q", report.Target)
+	}
+}
+
 // TestForeignDocuments checks that a document of another machine cannot make Run connect to
 // this one.
 func TestForeignDocuments(t *testing.T) {

@@ -19,6 +19,7 @@ type doctor struct {
 	cfg    Config
 	prober *prober
 	target string
+	query  string // of the target
 
 	endpoint *url.URL // nil if the target is an issuer, or has a fault
 	issuer   string   // the issuer as the target or the metadata names it; empty if unknown
@@ -145,7 +146,11 @@ func (d *doctor) resource() string { return d.endpoint.String() }
 
 // metadataURL returns the URL at which the metadata of the endpoint belongs.
 func (d *doctor) metadataURL() string {
-	return originOf(d.endpoint) + wellknown.ProtectedResource(withoutSlash(d.endpoint))
+	address := originOf(d.endpoint) + wellknown.ProtectedResource(withoutSlash(d.endpoint))
+	if d.endpoint.RawQuery != "" { // a part of the identifier of a resource (RFC 9728 section 3.1)
+		address += "?" + d.endpoint.RawQuery
+	}
+	return address
 }
 
 func (d *doctor) rootMetadataURL() string {
@@ -207,5 +212,10 @@ func isLocal(host string) bool {
 		slices.ContainsFunc(localSuffixes, func(suffix string) bool { return strings.HasSuffix(name, suffix) })
 }
 
-// seconds formats a duration for people.
-func seconds(d time.Duration) string { return d.Round(time.Second).String() }
+// seconds formats a duration for people: in seconds, or in minutes if it is several.
+func seconds(d time.Duration) string {
+	if d.Abs() < 2*time.Minute {
+		return d.Round(time.Second).String()
+	}
+	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+}

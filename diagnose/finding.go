@@ -157,12 +157,16 @@ func (d *doctor) add(f Finding) {
 	d.findings = append(d.findings, f)
 }
 
-// clean returns text in one line, bounded and without the secrets of the run.
+// clean returns text in one line, bounded and without the secrets of the run. The query of
+// the target counts as one, because some servers have a key in it.
 func (d *doctor) clean(text string) string {
 	for _, secret := range []string{string(d.cfg.Token), string(d.cfg.ClerkSecretKey)} {
 		if secret != "" {
 			text = strings.ReplaceAll(text, secret, redactedArg)
 		}
+	}
+	if d.query != "" {
+		text = strings.ReplaceAll(text, "?"+d.query, "?"+redactedArg)
 	}
 	text = strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' {

@@ -385,8 +385,8 @@ var checks = []check{
 				"turn on dynamic client registration as well"},
 			{"registration.dead", Fault, "The registration endpoint does not exist",
 				"clients stop at the registration step", "correct registration_endpoint in the metadata, or turn registration on"},
-			{"registration.oidc_only", Warning, "Only one of the issuer's two documents has the registration endpoint",
-				"clients that read the other one report that registration is not supported",
+			{"registration.oidc_only", Fault, "Only the OpenID Connect document of the issuer has the registration endpoint",
+				"clients read the OAuth document first, and report that registration is not supported",
 				"have the provider put registration_endpoint into both documents, or serve only the one that has it"},
 		},
 	},
@@ -397,13 +397,20 @@ var checks = []check{
 			{"scopes.unknown", Fault, "The server asks for a scope that the issuer does not have",
 				"the issuer rejects the sign-in of every client with invalid_scope", "create {scopes} at the provider, or remove it from " +
 					"ScopesSupported and the requirements of the server"},
-			{"scopes.openid", Warning, "The server asks for openid, which is not among Clerk's default scopes",
-				"ChatGPT and other clients that register without naming scopes are rejected: invalid_scope, \"not allowed to request " +
-					"scope 'openid'\"",
-				"remove openid from ScopesSupported, or add it to the default scopes for dynamic clients (" + clerkOAuthSettings + ")"},
-			{"scopes.default", Warning, "The server asks for scopes that are not among Clerk's default scopes",
-				"ChatGPT and other clients that register without naming scopes are rejected with invalid_scope when they ask for {scopes}",
-				"add them to the default scopes for dynamic clients (" + clerkOAuthSettings + "); existing clients have to register again"},
+			{"scopes.organization", Fault, "The server asks for an organization, and the Clerk instance has none",
+				"Clerk rejects the sign-in of every client with invalid_scope, because user:org:read does not exist there",
+				"turn on Organizations in the Clerk Dashboard (Configure → Organizations), or remove user:org:read from ScopesSupported and " +
+					"the requirements of the server"},
+			{"scopes.openid", Warning, "The server asks for openid, which Clerk does not give to new clients by default",
+				"unless the default scopes of the instance were changed, ChatGPT and other clients that register without naming scopes are " +
+					"rejected: invalid_scope, \"not allowed to request scope 'openid'\"",
+				"remove openid from ScopesSupported, or add it to the default scopes for dynamic clients (" + clerkOAuthSettings + "); with " +
+					"CLERK_SECRET_KEY, this command checks them"},
+			{"scopes.default", Warning, "The server asks for scopes that Clerk does not give to new clients by default",
+				"unless the default scopes of the instance were changed, ChatGPT and other clients that register without naming scopes are " +
+					"rejected with invalid_scope when they ask for {scopes}",
+				"check that {scopes} is among the default scopes for dynamic clients (" + clerkOAuthSettings + "); with CLERK_SECRET_KEY, this " +
+					"command checks it"},
 			{"scopes.none", Warning, "The server does not say which scopes to ask for",
 				"mcp-remote asks for every scope of the issuer, and Clerk rejects that with invalid_scope",
 				"list the scopes in the challenge and in scopes_supported: profile and email are enough for Clerk"},
@@ -459,7 +466,7 @@ var checks = []check{
 			{"keys.no_kid", Warning, "Several keys have no kid",
 				"a server has to try each of them, and some libraries try none", "give each key its own kid"},
 			{"keys.cached", Warning, "The key set may be cached for {age}",
-				"after a change of the keys, proxies and servers reject new tokens for that long",
+				"after a change of the keys, servers that keep to it reject new tokens for that long",
 				"have the provider send Cache-Control: max-age of an hour or less"},
 			{"keys.differ", Fault, "The issuer answers with different keys from one request to the next",
 				"replicas of the issuer do not share their keys: some tokens are rejected at random",

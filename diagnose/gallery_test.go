@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -108,6 +109,8 @@ var networkSetups = []setup{
 var endpointSetups = []setup{
 	{"The path is wrong", "could not connect (404)", "endpoint.not_found", "use the URL " + mcpURL,
 		func(r *rig) { r.target = mcpOrigin + "/api" }},
+	{"The path was left out", "could not connect (404)", "endpoint.not_found", "use the URL " + mcpURL,
+		func(r *rig) { r.target = mcpOrigin }},
 	{"The web application answers every path with its page", "could not connect; HTML where JSON was expected", "endpoint.html", "fallback page",
 		func(r *rig) { r.server = http.HandlerFunc(page) }},
 	{"The router adds a slash to the path", "could not connect, or the token is lost on the way", "endpoint.slash_redirect", mcpURL + "/",
@@ -358,6 +361,15 @@ var registrationSetups = []setup{
 		}},
 	{"The registration endpoint was removed, but not from the metadata", "registration failed (404)", "registration.dead",
 		"registration_endpoint", func(r *rig) { r.issuer.paths["/register"] = http.NotFound }},
+	{"Only the OpenID Connect document of the issuer has the registration endpoint", "does not support dynamic client registration",
+		"registration.oidc_only", "both documents",
+		func(r *rig) {
+			r.issuer.paths[oauthPath] = func(w http.ResponseWriter, _ *http.Request) {
+				document := maps.Clone(r.issuer.metadata)
+				delete(document, "registration_endpoint")
+				sendJSON(w, document)
+			}
+		}},
 	{"A required scope does not exist at the provider", "invalid_scope", "scopes.unknown", "notes:write",
 		func(r *rig) { r.guard.Provider = gatehouse.OIDC(issuerURL, "profile", "notes:write") }},
 	{"Entra ID: the Application ID URI is api://…", "AADSTS9010010", "entra.app_id_uri", "Application ID URI to " + mcpURL,

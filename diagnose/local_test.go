@@ -179,7 +179,7 @@ var clerkSetups = []setup{
 	{"Clerk: dynamic client registration is off", "does not support dynamic client registration; MCP Inspector stalls at the registration step",
 		"registration.closed_clerk", `turn on "Dynamic client registration"`,
 		func(r *rig) { r.local(func(s *localclerk.Settings) { s.DynamicOAuthClientRegistration = false }) }},
-	{"Clerk: Organizations are off, and a tool requires one", "invalid_scope", "scopes.unknown", "user:org:read",
+	{"Clerk: Organizations are off, and a tool requires one", "invalid_scope", "scopes.organization", "turn on Organizations",
 		func(r *rig) {
 			r.local(func(s *localclerk.Settings) { s.OrganizationsDisabled = true },
 				func(c *clerk.Config) { c.ScopesSupported = []string{"profile", clerk.OrganizationScope} })

@@ -25,7 +25,7 @@ func TestAddSignIn(t *testing.T) {
 			"signin.failed", diagnose.Fault, "Application ID URI"},
 		"tools":      {func(s *diagnose.SignIn) { s.ToolsFailed, s.ToolsFix = "500", "the log" }, "signin.tools", diagnose.Fault, "the log"},
 		"refresh":    {func(s *diagnose.SignIn) { s.RefreshFailed = "invalid_grant" }, "signin.refresh", diagnose.Fault, "invalid_grant"},
-		"no refresh": {func(s *diagnose.SignIn) { s.HasRefreshToken = false }, "signin.no_refresh", diagnose.Warning, "after 1h0m0s"},
+		"no refresh": {func(s *diagnose.SignIn) { s.HasRefreshToken = false }, "signin.no_refresh", diagnose.Warning, "after 1h0m"},
 		"scopes":     {func(s *diagnose.SignIn) { s.Granted = []string{"email"} }, "signin.scopes", diagnose.Warning, "profile"},
 		"skipped":    {func(s *diagnose.SignIn) { s.Skipped = "the server has a fault" }, "signin", diagnose.Unchecked, "has a fault"},
 		"left behind": {func(s *diagnose.SignIn) { s.LeftBehind = "client c1" },

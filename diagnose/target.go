@@ -61,6 +61,7 @@ func (d *doctor) resolve(ctx context.Context, raw string) error {
 	if err := checkTarget(raw); err != nil {
 		return err
 	}
+	_, d.query, _ = strings.Cut(raw, "?")
 	switch {
 	case strings.HasPrefix(raw, "pk_"):
 		d.resolveClerk(clerk.New(clerk.Config{PublishableKey: raw}))
@@ -228,7 +229,11 @@ func (d *doctor) answersAsIssuer(ctx context.Context, u *url.URL) bool {
 	}
 	d.progress("finding out what %s is", u.Host)
 	answers := make([]*answer, len(candidates))
-	functions := []func(){func() { d.first = d.prober.send(ctx, initializeRequest(u.String(), nil)) }}
+	var resource *answer
+	functions := []func(){
+		func() { d.first = d.prober.send(ctx, initializeRequest(u.String(), nil)) },
+		func() { resource = d.prober.get(ctx, originOf(u)+wellknown.ProtectedResource(withoutSlash(u)), false) },
+	}
 	for i, c := range candidates {
 		functions = append(functions, func() { answers[i] = d.prober.get(ctx, c, false) })
 	}
@@ -236,9 +241,15 @@ func (d *doctor) answersAsIssuer(ctx context.Context, u *url.URL) bool {
 	if d.first.err == nil && (d.first.status == 401 || d.first.header.Get("Www-Authenticate") != "" || isMCPAnswer(d.first)) {
 		return false
 	}
-	return slices.ContainsFunc(answers, func(a *answer) bool {
-		members, problem := objectOf(a)
-		_, ok := members["issuer"]
-		return problem == "" && ok
-	})
+	if hasMember(resource, "resource") {
+		return false // an MCP server that passes the metadata of its issuer on
+	}
+	return slices.ContainsFunc(answers, func(a *answer) bool { return hasMember(a, "issuer") })
+}
+
+// hasMember reports whether an answer is a JSON object with the member.
+func hasMember(a *answer, name string) bool {
+	members, problem := objectOf(a)
+	_, ok := members[name]
+	return problem == "" && ok
 }

@@ -109,27 +109,10 @@ var warnings = slices.Concat([]setup{
 			delete(r.issuer.metadata, "registration_endpoint")
 			r.issuer.metadata["client_id_metadata_document_supported"] = true
 		}},
-	{"Only one of two documents has the registration endpoint", "some clients: does not support dynamic client registration", "registration.oidc_only",
-		"both documents",
-		func(r *rig) {
-			r.issuer.paths[openidPath] = func(w http.ResponseWriter, _ *http.Request) {
-				document := map[string]any{}
-				for name, value := range r.issuer.metadata {
-					if name != "registration_endpoint" {
-						document[name] = value
-					}
-				}
-				sendJSON(w, document)
-			}
-		}},
 	{"Clerk: the server asks for openid", "ChatGPT: invalid_scope", "scopes.openid", "remove openid",
-		func(r *rig) {
-			r.local(nil, func(c *clerk.Config) { c.ScopesSupported = []string{"openid", "profile"} })
-		}},
-	{"Clerk: the server asks for an organization", "ChatGPT: invalid_scope", "scopes.default", "default scopes for dynamic clients",
-		func(r *rig) {
-			r.local(nil, func(c *clerk.Config) { c.ScopesSupported = []string{"profile", "user:org:read"} })
-		}},
+		clerkScopes("openid", "profile")},
+	{"Clerk: the server asks for an organization", "ChatGPT: invalid_scope", "scopes.default", "user:org:read is among the default scopes",
+		clerkScopes("profile", "user:org:read")},
 	{"Clerk: the server names no scopes", "mcp-remote: invalid_scope", "scopes.none", "profile and email",
 		func(r *rig) {
 			*r = *newClerkRig(r.t)
@@ -259,6 +242,15 @@ var warnings = slices.Concat([]setup{
 			r.config.ClerkSecretKey = gatehouse.Secret(c.SecretKey())
 		}},
 }, liveWarnings)
+
+// clerkScopes is a server with Clerk that asks for the scopes, all of which the instance has.
+func clerkScopes(scopes ...string) func(r *rig) {
+	return func(r *rig) {
+		*r = *newClerkRig(r.t)
+		r.issuer.metadata["scopes_supported"] = []string{"openid", "profile", "email", "offline_access", "user:org:read"}
+		r.guard.Provider = clerk.New(clerk.Config{FrontendAPIURL: clerkURL, ScopesSupported: scopes})
+	}
+}
 
 // register registers a client with the scopes at a local Clerk.
 func register(t *testing.T, issuer, scope string) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -35,7 +36,8 @@ func (p palette) level(level diagnose.Level) string {
 func describeReport(r *diagnose.Report, verbose, color bool) string {
 	p := newPalette(color)
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s%s%s\n%s\n", p.bold, escapeControls(r.Target), p.reset, summary(r))
+	target := cmp.Or(r.Target, "settings in the environment and in .env")
+	fmt.Fprintf(&b, "%s%s%s\n%s\n", p.bold, escapeControls(target), p.reset, summary(r))
 	if first := r.First(); first != nil {
 		heading := "First fix this"
 		if first.Level == diagnose.Warning {
@@ -54,7 +56,7 @@ func describeReport(r *diagnose.Report, verbose, color bool) string {
 // summary counts the findings in one line.
 func summary(r *diagnose.Report) string {
 	faults, warnings := r.Count(diagnose.Fault), r.Count(diagnose.Warning)
-	text := fmt.Sprintf("%s, %s; %d checks passed, %d unchecked", plural(faults, "fault"), plural(warnings, "warning"),
+	text := fmt.Sprintf("%s, %s; %d passed, %d unchecked", plural(faults, "fault"), plural(warnings, "warning"),
 		r.Count(diagnose.OK), r.Count(diagnose.Unchecked))
 	if faults+warnings == 0 {
 		return "No problem found: " + text
