@@ -102,7 +102,8 @@ func (d *doctor) checkChallenge() {
 func (d *doctor) checkNoChallenge(metadata string) {
 	for name := range d.first.header {
 		if renamedHeader.MatchString(name) {
-			d.found("challenge.renamed", fmt.Sprintf("%s; it has %s: %s", d.first, name, quote.String(d.first.header.Get(name))),
+			d.found("challenge.renamed", fmt.Sprintf("%s; it has %s: %s", d.first, name,
+				quote.String(d.first.header.Get(name))),
 				"name", name)
 			return
 		}

@@ -50,7 +50,8 @@ func (d *doctor) checkClerkSettings(ctx context.Context) {
 	}
 	api := strings.TrimSuffix(cmp.Or(d.cfg.ClerkAPIURL, clerkAPI), "/")
 	if u, err := url.Parse(api); err != nil || u.Scheme != "https" && !(u.Scheme == "http" && wellknown.IsLoopback(u.Host)) {
-		d.skip("clerk", fmt.Sprintf("the URL of the Backend API, %q, is not https, so the secret key was not sent", api), "correct CLERK_API_URL")
+		d.skip("clerk", fmt.Sprintf("the URL of the Backend API, %q, is not https, so the secret key was not sent", api),
+			"correct CLERK_API_URL")
 		return
 	}
 	d.progress("reading the settings of the Clerk instance")
@@ -91,11 +92,13 @@ func (d *doctor) isKeyOfInstance(a *answer) bool {
 	if slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(d.keyIDs, id) }) || len(d.keyIDs) == 0 {
 		return true
 	}
-	evidence := fmt.Sprintf("the keys at the Backend API are %s, those of %s are %s", quote.List(ids), d.issuer, quote.List(d.keyIDs))
+	evidence := fmt.Sprintf("the keys at the Backend API are %s, those of %s are %s", quote.List(ids), d.issuer,
+		quote.List(d.keyIDs))
 	if d.target == "" {
 		d.found("clerk.other_instance", evidence)
 	} else {
-		d.skip("clerk", "the secret key is for another Clerk instance: "+evidence, "pass the key of this instance with --secret-key-file")
+		d.skip("clerk", "the secret key is for another Clerk instance: "+evidence,
+			"pass the key of this instance with --secret-key-file")
 	}
 	return false
 }
@@ -121,7 +124,8 @@ func (d *doctor) judgeClerkSettings(a *answer) {
 	if defaults == nil {
 		defaults = clerkDefaultScopes
 	}
-	evidence := fmt.Sprintf("dynamic_oauth_client_registration %s, oauth_jwt_access_tokens %s, aud_claim_enabled %s, default_scopes %s",
+	evidence := fmt.Sprintf("dynamic_oauth_client_registration %s, oauth_jwt_access_tokens %s, aud_claim_enabled %s, "+
+		"default_scopes %s",
 		describeFlag(s.Registration), describeFlag(s.JWT), describeFlag(s.Audience), quote.List(defaults))
 	if isOff(s.JWT) {
 		level := Warning
@@ -175,7 +179,8 @@ func (d *doctor) judgeClerkClients(a *answer) {
 		}
 	}
 	if count > 0 {
-		d.found("clerk.client_scopes", fmt.Sprintf("%d of %d clients; the server asks for %s", count, len(page.Data), quote.List(asked)),
+		d.found("clerk.client_scopes", fmt.Sprintf("%d of %d clients; the server asks for %s", count, len(page.Data),
+			quote.List(asked)),
 			"count", fmt.Sprint(count), "clients", strings.Join(names, "; "))
 	}
 }

@@ -34,7 +34,8 @@ func (d *doctor) checkClocks() {
 	endpoint, issuer := d.endpointSkew, d.issuerSkew
 	switch {
 	case endpoint != nil && issuer != nil && absolute(*endpoint-*issuer) > gatehouse.DefaultLeeway+2*time.Second:
-		d.found("clock.differs", fmt.Sprintf("by their Date headers, the server is %s and the issuer %s", describeSkew(*endpoint), describeSkew(*issuer)),
+		d.found("clock.differs", fmt.Sprintf("by their Date headers, the server is %s and the issuer %s",
+			describeSkew(*endpoint), describeSkew(*issuer)),
 			"difference", seconds(absolute(*endpoint-*issuer)))
 		return
 	case endpoint == nil && issuer == nil:
@@ -48,7 +49,8 @@ func (d *doctor) checkClocks() {
 		known = issuer
 	}
 	if absolute(*known) > maxMachineSkew {
-		d.found("clock.machine", fmt.Sprintf("by its Date header, %s is %s", host, describeSkew(*known)), "host", host, "difference", seconds(absolute(*known)))
+		d.found("clock.machine", fmt.Sprintf("by its Date header, %s is %s", host, describeSkew(*known)), "host", host,
+			"difference", seconds(absolute(*known)))
 		return
 	}
 	d.ok("clock", "by its Date header, %s is %s", host, describeSkew(*known))

@@ -60,7 +60,8 @@ func evidenceOf(a *answer) string {
 		c := verification.UnverifiedCertificates[0]
 		text += fmt.Sprintf("; the certificate is for %s, by %q, valid from %s to %s, and came with %d others",
 			strings.Join(c.DNSNames[:min(len(c.DNSNames), 5)], ", "), c.Issuer.String(),
-			c.NotBefore.UTC().Format(time.DateOnly), c.NotAfter.UTC().Format(time.DateOnly), len(verification.UnverifiedCertificates)-1)
+			c.NotBefore.UTC().Format(time.DateOnly), c.NotAfter.UTC().Format(time.DateOnly),
+			len(verification.UnverifiedCertificates)-1)
 	}
 	return text
 }
@@ -82,7 +83,8 @@ func networkProblem(err error, u *url.URL, now time.Time) string {
 		return "connect.refused"
 	case errors.As(err, &notTLS), errors.Is(err, http.ErrSchemeMismatch):
 		return "tls.plain_http"
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil && now.Before(invalid.Cert.NotBefore):
+	case errors.As(err,
+		&invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil && now.Before(invalid.Cert.NotBefore):
 		return "tls.not_yet_valid"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "tls.expired"
@@ -94,7 +96,8 @@ func networkProblem(err error, u *url.URL, now time.Time) string {
 		return "tls.untrusted"
 	case u.Scheme == "http" && strings.Contains(err.Error(), `malformed HTTP response "\x15\x03`):
 		return "tls.https_only"
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout(), errors.Is(err, syscall.ETIMEDOUT):
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout(), errors.Is(err,
+		syscall.ETIMEDOUT):
 		return "connect.timeout"
 	case isTLSFailure(err):
 		return "tls.handshake"
@@ -108,7 +111,8 @@ func networkProblem(err error, u *url.URL, now time.Time) string {
 
 func isTLSFailure(err error) bool {
 	var alert tls.AlertError
-	return errors.As(err, &alert) || strings.HasPrefix(err.Error(), "tls: ") || strings.Contains(err.Error(), "remote error: tls")
+	return errors.As(err, &alert) || strings.HasPrefix(err.Error(), "tls: ") || strings.Contains(err.Error(),
+		"remote error: tls")
 }
 
 // authorityProblem tells a self-signed certificate from a chain without its intermediate:
@@ -129,7 +133,8 @@ func authorityProblem(err error) string {
 func isHTTPSOnly(a *answer) bool {
 	body := string(a.body)
 	return a.status == http.StatusBadRequest &&
-		(strings.Contains(body, "HTTP request to an HTTPS server") || strings.Contains(body, "plain HTTP request was sent to HTTPS port"))
+		(strings.Contains(body, "HTTP request to an HTTPS server") || strings.Contains(body,
+			"plain HTTP request was sent to HTTPS port"))
 }
 
 // checkCertificate reports a certificate that expires soon.

@@ -62,7 +62,8 @@ func (d *doctor) checkCORS(o *otherAnswers) {
 	case d.cfg.Origin != "":
 		d.found("cors.origin", evidence, "origin", origin)
 	default:
-		d.ok("cors", "pages of other origins may not use the endpoint: %s; to check one of yours, pass its origin with --origin", o.preflight)
+		d.ok("cors", "pages of other origins may not use the endpoint: %s; to check one of yours, pass its origin with "+
+			"--origin", o.preflight)
 	}
 }
 
@@ -81,7 +82,8 @@ func (d *doctor) checkAllowedPage(o *otherAnswers, origin string) {
 	if methods := headerList(o.preflight, "Access-Control-Allow-Methods"); len(methods) > 0 &&
 		!contains(methods, "POST") && !contains(methods, "*") {
 		d.observed.CORS.Endpoint = false
-		d.found("cors.method", fmt.Sprintf("%s; Access-Control-Allow-Methods: %s", o.preflight, quote.String(strings.Join(methods, ", "))))
+		d.found("cors.method", fmt.Sprintf("%s; Access-Control-Allow-Methods: %s", o.preflight,
+			quote.String(strings.Join(methods, ", "))))
 	}
 	if o.fromPage.err == nil && !allowsOrigin(o.fromPage, origin) {
 		d.observed.CORS.Endpoint = false
@@ -89,7 +91,8 @@ func (d *doctor) checkAllowedPage(o *otherAnswers, origin string) {
 	} else if exposed := headerList(o.fromPage, "Access-Control-Expose-Headers"); !contains(exposed, "*") {
 		for _, name := range []string{"WWW-Authenticate", "Mcp-Session-Id"} {
 			if !contains(exposed, name) {
-				d.found("cors.expose", fmt.Sprintf("%s; Access-Control-Expose-Headers: %s", o.fromPage, quote.String(strings.Join(exposed, ", "))),
+				d.found("cors.expose", fmt.Sprintf("%s; Access-Control-Expose-Headers: %s", o.fromPage,
+					quote.String(strings.Join(exposed, ", "))),
 					"header", name)
 				break
 			}
@@ -121,7 +124,8 @@ func (d *doctor) checkIssuerCORS(ctx context.Context) {
 	}
 	m := d.observed.Issuer.Metadata
 	metadata := d.prober.send(ctx, request{
-		method: http.MethodGet, url: m.URL, header: http.Header{"Origin": {d.cfg.Origin}}, document: true, foreign: !d.isLoopbackTarget(),
+		method: http.MethodGet, url: m.URL, header: http.Header{"Origin": {d.cfg.Origin}}, document: true,
+		foreign: !d.isLoopbackTarget(),
 	})
 	d.observed.CORS.Issuer = true
 	d.judgeIssuerCORS("metadata", metadata)

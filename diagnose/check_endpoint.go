@@ -98,20 +98,22 @@ func (d *doctor) checkForbidden(a *answer) {
 }
 
 // loginPath matches the path of a page for signing in with a browser.
-var loginPath = regexp.MustCompile(`(?i)(^|/)(log-?in|sign-?in|sso|saml2?|auth|oauth2?|authorize|cdn-cgi/access)(/|$|\.(php|aspx?|html?)$)`)
+var loginPath = regexp.MustCompile(
+	`(?i)(^|/)(log-?in|sign-?in|sso|saml2?|auth|oauth2?|authorize|cdn-cgi/access)(/|$|\.(php|aspx?|html?)$)`)
 
 func (d *doctor) checkRedirect(a *answer) {
 	to := a.location()
 	location := withoutQuery(to.String())
 	plain := *d.endpoint
 	plain.RawQuery = ""
+	samePath := strings.TrimSuffix(to.Path, "/") == strings.TrimSuffix(d.endpoint.Path, "/")
 	sameHost := strings.EqualFold(to.Hostname(), d.endpoint.Hostname())
 	switch {
 	case sameHost && d.endpoint.Scheme == "https" && to.Scheme == "http":
 		d.found("endpoint.downgrade", a.String(), "url", plain.String())
-	case loginPath.MatchString(to.Path) && strings.TrimSuffix(to.Path, "/") != strings.TrimSuffix(d.endpoint.Path, "/"):
+	case loginPath.MatchString(to.Path) && !samePath:
 		d.found("endpoint.login_page", a.String(), "location", location)
-	case sameHost && strings.TrimSuffix(to.Path, "/") == strings.TrimSuffix(d.endpoint.Path, "/") && to.Path != d.endpoint.Path:
+	case sameHost && samePath && to.Path != d.endpoint.Path:
 		d.found("endpoint.slash_redirect", a.String(), "location", location)
 	default:
 		d.found("endpoint.redirect", a.String(), "location", location)
@@ -136,8 +138,9 @@ func (d *doctor) checkPath(ctx context.Context, a *answer) {
 	case a.status == http.StatusMethodNotAllowed:
 		d.found("endpoint.method", a.String()+allowed(a))
 	default:
-		d.found("endpoint.not_found", a.String(), "fix", "check the path: most servers have the endpoint at /mcp; and check that "+
-			"the server runs the version that you expect")
+		d.found("endpoint.not_found", a.String(), "fix",
+			"check the path: most servers have the endpoint at /mcp; and check that "+
+				"the server runs the version that you expect")
 	}
 }
 

@@ -51,13 +51,14 @@ func firstOr(list []string, otherwise string) string {
 var entraErrors = []struct{ code, title, fix string }{
 	{
 		"AADSTS9010010", "The resource parameter and the scopes name different applications",
-		"in the Entra admin center → App registrations → Expose an API, set the Application ID URI to the URL of the MCP endpoint, " +
-			"and advertise scopes that begin with it",
+		"in the Entra admin center → App registrations → Expose an API, set the Application ID URI to the URL of the MCP " +
+			"endpoint, and advertise scopes that begin with it",
 	},
 	{
 		"AADSTS901002", "Entra ID does not accept the resource parameter of this request",
-		"set the Application ID URI to the URL of the MCP endpoint (App registrations → Expose an API); if a provider in front of " +
-			"Entra ID forwards the parameter, have it leave the parameter out; mcp-remote has --disable-resource-parameter",
+		"set the Application ID URI to the URL of the MCP endpoint (App registrations → Expose an API); if a provider in " +
+			"front of Entra ID forwards the parameter, have it leave the parameter out; mcp-remote has " +
+			"--disable-resource-parameter",
 	},
 	{
 		"AADSTS900144", "The request lacks a parameter, which the message of Entra ID names",
@@ -66,8 +67,8 @@ var entraErrors = []struct{ code, title, fix string }{
 	},
 	{
 		"AADSTS65001", "No one has consented to the application",
-		"in the Entra admin center → Enterprise applications → Permissions, grant admin consent; or add the client under Expose an " +
-			"API → Authorized client applications",
+		"in the Entra admin center → Enterprise applications → Permissions, grant admin consent; or add the client under " +
+			"Expose an API → Authorized client applications",
 	},
 	{
 		"AADSTS650053", "The application has no such scope",
@@ -79,8 +80,8 @@ var entraErrors = []struct{ code, title, fix string }{
 	},
 	{
 		"AADSTS50011", "The redirect URI is not registered",
-		"in the Entra admin center → App registrations → Authentication, add the redirect URI of the client as a mobile and desktop " +
-			"application",
+		"in the Entra admin center → App registrations → Authentication, add the redirect URI of the client as a mobile " +
+			"and desktop application",
 	},
 	{
 		"AADSTS700016", "The tenant has no client with this ID",

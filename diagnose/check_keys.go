@@ -93,7 +93,8 @@ func (d *doctor) checkKeys(ctx context.Context) {
 	d.checkKeyAge(a)
 	for _, other := range answers[1:] {
 		if otherSet, ok := parseKeys(other); ok && !slices.Equal(kids(set), kids(otherSet)) {
-			d.found("keys.differ", fmt.Sprintf("GET %s answered with %s, and then with %s", m.JWKSURI, describeKeys(set), describeKeys(otherSet)))
+			d.found("keys.differ", fmt.Sprintf("GET %s answered with %s, and then with %s", m.JWKSURI, describeKeys(set),
+				describeKeys(otherSet)))
 			break
 		}
 	}
@@ -204,7 +205,8 @@ func (d *doctor) judgeKeys(a *answer, set []webKey) {
 // checkKeyAge reports a key set that may be cached for long.
 func (d *doctor) checkKeyAge(a *answer) {
 	if age := maxAge(a); age > maxKeyAge {
-		d.found("keys.cached", fmt.Sprintf("GET %s: Cache-Control: %s", a.request.url, quote.String(a.header.Get("Cache-Control"))), "age", age.String())
+		d.found("keys.cached", fmt.Sprintf("GET %s: Cache-Control: %s", a.request.url,
+			quote.String(a.header.Get("Cache-Control"))), "age", age.String())
 	}
 }
 

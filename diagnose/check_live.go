@@ -82,7 +82,8 @@ func (d *doctor) tokenAccepted(a *answer) bool {
 
 // checkRevisions judges which revisions the server speaks.
 func (d *doctor) checkRevisions(legacy, modern *answer) {
-	evidence := fmt.Sprintf("initialize (%s): %s; server/discover (%s): %s", legacyRevision, describeEra(legacy), modernRevision, describeEra(modern))
+	evidence := fmt.Sprintf("initialize (%s): %s; server/discover (%s): %s", legacyRevision, describeEra(legacy),
+		modernRevision, describeEra(modern))
 	switch o := &d.observed; {
 	case o.Legacy.Answered && o.Modern.Answered:
 		d.ok("revisions", "%s", evidence)
@@ -136,7 +137,8 @@ func (d *doctor) checkStream(ctx context.Context, extra http.Header) {
 	began := d.cfg.Now()
 	resp, err := d.prober.client.Do(req)
 	if err != nil {
-		d.found("stream.buffered", fmt.Sprintf("GET %s with a session: no header of the stream within %s", d.resource(), d.cfg.RequestTimeout))
+		d.found("stream.buffered", fmt.Sprintf("GET %s with a session: no header of the stream within %s", d.resource(),
+			d.cfg.RequestTimeout))
 		return
 	}
 	headers.Stop()
@@ -160,7 +162,8 @@ func (d *doctor) holdStream(ctx context.Context, body io.Reader, began time.Time
 	_, err := io.Copy(io.Discard, body)
 	held := d.cfg.Now().Sub(began)
 	if held < d.cfg.Stream-time.Second && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
-		d.found("stream.cut", fmt.Sprintf("GET %s: the stream ended after %s", d.resource(), seconds(held)), "seconds", fmt.Sprint(int(held.Seconds())))
+		d.found("stream.cut", fmt.Sprintf("GET %s: the stream ended after %s", d.resource(), seconds(held)), "seconds",
+			fmt.Sprint(int(held.Seconds())))
 		return
 	}
 	d.ok("stream", "the stream was open for %s", seconds(held))

@@ -103,7 +103,8 @@ func (d *doctor) foundDocument(a *answer, otherwise string) {
 	to := a.location()
 	switch {
 	case a.err != nil || a.status >= 500 || a.status == http.StatusTooManyRequests:
-		d.found("metadata.error", a.String(), "fix", "check that the server answers at "+withoutQuery(a.request.url)+"; its log has the cause")
+		d.found("metadata.error", a.String(), "fix",
+			"check that the server answers at "+withoutQuery(a.request.url)+"; its log has the cause")
 	case to != nil && loginPath.MatchString(to.Path), a.status == http.StatusUnauthorized, a.status == http.StatusForbidden:
 		d.found("metadata.protected", a.String())
 	case to != nil:
@@ -127,11 +128,13 @@ func (d *doctor) compareDocuments(first *observedResource) {
 		same := r.Place != placeRoot || r.Resource == first.Resource || r.Resource == originOf(d.endpoint)
 		switch {
 		case same && r.AuthorizationServers[0] != first.AuthorizationServers[0]:
-			d.found("metadata.differ", fmt.Sprintf("%s names %s, and %s names %s", first.URL, quote.List(first.AuthorizationServers),
+			d.found("metadata.differ", fmt.Sprintf("%s names %s, and %s names %s", first.URL,
+				quote.List(first.AuthorizationServers),
 				r.URL, quote.List(r.AuthorizationServers)), "member", "authorization_servers")
 			return
 		case r.Place == placePath && r.Resource != first.Resource && first.Resource == d.resource():
-			d.foundAs(Warning, "metadata.differ", fmt.Sprintf("resource is %s in %s, and %s in %s", quote.String(first.Resource), first.URL,
+			d.foundAs(Warning, "metadata.differ", fmt.Sprintf("resource is %s in %s, and %s in %s",
+				quote.String(first.Resource), first.URL,
 				quote.String(r.Resource), r.URL), "member", "resource")
 			return
 		}

@@ -30,7 +30,8 @@ func (d *doctor) checkRegistration(ctx context.Context) {
 	is := &d.observed.Issuer
 	m := is.Metadata
 	evidence := fmt.Sprintf("%s: registration_endpoint %s, client_id_metadata_document_supported %t, "+
-		"token_endpoint_auth_methods_supported %s", m.URL, quote.String(m.RegistrationEndpoint), m.CIMD, quote.List(m.AuthMethods))
+		"token_endpoint_auth_methods_supported %s", m.URL, quote.String(m.RegistrationEndpoint), m.CIMD,
+		quote.List(m.AuthMethods))
 	switch {
 	case !is.RegistrationOpen && !is.CIMD:
 		d.checkNoRegistration(evidence)
@@ -64,7 +65,8 @@ func (d *doctor) checkNoRegistration(evidence string) {
 	}
 	for _, other := range is.Documents {
 		if other.Usable() && other.RegistrationEndpoint != "" {
-			d.found("registration.oidc_only", fmt.Sprintf("%s has it, and %s, which clients read first, does not", other.URL, is.Metadata.URL))
+			d.found("registration.oidc_only", fmt.Sprintf("%s has it, and %s, which clients read first, does not",
+				other.URL, is.Metadata.URL))
 			return
 		}
 	}
@@ -102,7 +104,8 @@ func (d *doctor) checkScopes() {
 	if len(asked) == 0 {
 		asked, source = document.Scopes, "scopes_supported of "+document.URL
 	}
-	evidence := fmt.Sprintf("%s asks for %s; scopes_supported of %s: %s", source, listScopes(asked), is.Metadata.URL, listScopes(is.Metadata.Scopes))
+	evidence := fmt.Sprintf("%s asks for %s; scopes_supported of %s: %s", source, listScopes(asked), is.Metadata.URL,
+		listScopes(is.Metadata.Scopes))
 	if len(asked) == 0 {
 		d.checkNoScopes(evidence)
 		return
@@ -126,7 +129,8 @@ func (d *doctor) checkScopes() {
 		d.found("scopes.offline", evidence)
 	}
 	if hidden := without(challenge.Scopes, document.Scopes); len(hidden) > 0 && document.HasScopes && len(document.Scopes) > 0 {
-		d.found("scopes.hidden", fmt.Sprintf("the challenge asks for %s; scopes_supported of %s: %s", listScopes(challenge.Scopes),
+		d.found("scopes.hidden", fmt.Sprintf("the challenge asks for %s; scopes_supported of %s: %s",
+			listScopes(challenge.Scopes),
 			document.URL, listScopes(document.Scopes)), "scopes", strings.Join(hidden, ", "))
 	}
 	d.ok("scopes", "%s", evidence)
@@ -160,7 +164,8 @@ const maxScopes = 20 // that a list in a text has
 // listScopes returns scopes for a text.
 func listScopes(scopes []string) string {
 	if len(scopes) > maxScopes {
-		return fmt.Sprintf("%s and %d more", quote.Clip(strings.Join(scopes[:maxScopes], " "), maxText/4), len(scopes)-maxScopes)
+		return fmt.Sprintf("%s and %d more", quote.Clip(strings.Join(scopes[:maxScopes], " "), maxText/4),
+			len(scopes)-maxScopes)
 	}
 	if len(scopes) == 0 {
 		return "none"

@@ -36,7 +36,8 @@ func (d *doctor) probeOtherRequests(ctx context.Context) {
 	functions := []func(){
 		send(&o.discover, discoverRequest(resource, nil)),
 		send(&o.get, request{method: http.MethodGet, url: resource, header: http.Header{"Accept": {"text/event-stream"}}}),
-		send(&o.delete, request{method: http.MethodDelete, url: resource, header: http.Header{"Mcp-Session-Id": {"gatehouse-doctor"}}}),
+		send(&o.delete, request{method: http.MethodDelete, url: resource,
+			header: http.Header{"Mcp-Session-Id": {"gatehouse-doctor"}}}),
 		send(&o.preflight, request{method: http.MethodOptions, url: resource,
 			header: preflightHeader(d.pageOrigin(), http.MethodPost, "authorization,content-type,mcp-protocol-version")}),
 		send(&o.fromPage, initializeRequest(resource, http.Header{"Origin": {d.pageOrigin()}})),
@@ -186,7 +187,8 @@ func (d *doctor) checkRevisionsWithoutToken(o *otherAnswers) {
 func (d *doctor) checkReplicas(o *otherAnswers) {
 	for _, a := range o.repeated {
 		if a.err == nil && a.status != d.first.status && a.status != http.StatusTooManyRequests {
-			d.found("replicas.statuses", fmt.Sprintf("POST %s without a token: %d, and then %d", withoutQuery(d.resource()), d.first.status, a.status))
+			d.found("replicas.statuses", fmt.Sprintf("POST %s without a token: %d, and then %d", withoutQuery(d.resource()),
+				d.first.status, a.status))
 			break
 		}
 	}
@@ -200,7 +202,8 @@ func (d *doctor) checkReplicas(o *otherAnswers) {
 			continue
 		}
 		if again := readResource(document.Place, a); !sameDocument(*document, again) {
-			d.found("replicas.documents", fmt.Sprintf("GET %s: %s, and then %s", document.URL, describeReplica(*document), describeReplica(again)))
+			d.found("replicas.documents", fmt.Sprintf("GET %s: %s, and then %s", document.URL, describeReplica(*document),
+				describeReplica(again)))
 			break
 		}
 	}
@@ -230,7 +233,8 @@ func (d *doctor) checkCopies(o *otherAnswers) {
 		case a.err == nil && a.status == http.StatusOK && a.isHTML():
 			d.found("server.copy_html", a.String(), "url", a.request.url)
 		case s.Usable() && s.Issuer != issuer && !sameOrigin(issuer, d.resource()):
-			d.found("server.copy", fmt.Sprintf("GET %s: issuer %q; the metadata of the server names %q", a.request.url, s.Issuer, issuer),
+			d.found("server.copy", fmt.Sprintf("GET %s: issuer %q; the metadata of the server names %q", a.request.url,
+				s.Issuer, issuer),
 				"url", a.request.url)
 		}
 	}

@@ -125,7 +125,8 @@ func (d *doctor) checkServerMetadata(answers []*answer) {
 		return
 	}
 	if d.isFacade(m) {
-		d.found("server.rewritten", fmt.Sprintf("%s, and its authorization_endpoint is %s", evidence, quote.String(m.AuthorizationEndpoint)))
+		d.found("server.rewritten", fmt.Sprintf("%s, and its authorization_endpoint is %s", evidence,
+			quote.String(m.AuthorizationEndpoint)))
 		return
 	}
 	if !hasMedia(d.metadataAnswer, "application/json") {
@@ -160,7 +161,8 @@ func (d *doctor) checkMembers(m observedServer, evidence string) {
 			continue
 		}
 		if problem := d.checkNamed(member.url); problem != "" {
-			d.found("server.endpoint", fmt.Sprintf("%s; %s %s %s", evidence, member.name, quote.String(member.url), problem), "member", member.name)
+			d.found("server.endpoint", fmt.Sprintf("%s; %s %s %s", evidence, member.name, quote.String(member.url),
+				problem), "member", member.name)
 		}
 	}
 	if m.ResponseTypes != nil && !slices.Contains(m.ResponseTypes, "code") {
@@ -208,10 +210,12 @@ func (d *doctor) issuerFix() string {
 		return "copy the Frontend API URL from the Clerk Dashboard (Configure → API keys)"
 	}
 	if err == nil && u.Path == "" {
-		return "check the issuer in the configuration of the server; many issuers have a path, such as /realms/NAME of Keycloak, " +
+		return "check the issuer in the configuration of the server; many issuers have a path, such as /realms/NAME of " +
+			"Keycloak, " +
 			"/oauth2/default of Okta or /api/auth of Better Auth"
 	}
-	return "check the issuer in the configuration of the server, character by character; its provider documents it as issuer, " +
+	return "check the issuer in the configuration of the server, character by character; its provider documents it as " +
+		"issuer, " +
 		"authority or domain"
 }
 

@@ -63,7 +63,10 @@ func (d *doctor) checkInvalidTokens(ctx context.Context) {
 	answers := make([]*answer, len(tokens))
 	var functions []func()
 	for i, t := range tokens {
-		functions = append(functions, func() { answers[i] = d.prober.send(ctx, initializeRequest(d.resource(), bearer(t.token))) })
+		functions = append(functions, func() {
+			answers[i] = d.prober.send(ctx, initializeRequest(d.resource(),
+				bearer(t.token)))
+		})
 	}
 	all(functions...)
 	d.rejectsOpaque = readGuardBody(answers[0]).Reason == "opaque"

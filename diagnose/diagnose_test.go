@@ -29,7 +29,8 @@ func TestTargets(t *testing.T) {
 		"JWT":             {"eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl", "the target is a token or a key"},
 		"with the scheme": {"Bearer abcdef", "the target is a token or a key"},
 		"white space":     {"https://mcp.example.com/mcp ", "the target contains white space"},
-		"too long":        {"https://mcp.example.com/" + strings.Repeat("x", 2048), "the target is 2072 bytes long, want at most 2048"},
+		"too long": {"https://mcp.example.com/" + strings.Repeat("x", 2048),
+			"the target is 2072 bytes long, want at most 2048"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -69,7 +69,8 @@ var vendors = []struct {
 func (d *doctor) resolveEnvironment() {
 	settings, err := env.Load(".")
 	if err != nil {
-		d.found("config.dotenv", err.Error(), "fix", "correct the line that the message names, and quote values with spaces or #")
+		d.found("config.dotenv", err.Error(), "fix",
+			"correct the line that the message names, and quote values with spaces or #")
 		return
 	}
 	d.resolveProvider(settings)
@@ -88,7 +89,8 @@ func (d *doctor) resolveProvider(settings *env.Env) {
 			p := v.fromEnv()
 			if p.Err != nil {
 				for _, ce := range configErrors(p.Err) {
-					d.found("config.provider", fmt.Sprintf("%s %s", describeSetting(ce), ce.Problem), "provider", p.Name, "fix", ce.Fix)
+					d.found("config.provider", fmt.Sprintf("%s %s", describeSetting(ce), ce.Problem), "provider", p.Name,
+						"fix", ce.Fix)
 				}
 				return
 			}
@@ -128,7 +130,8 @@ func (d *doctor) resolveServer(settings *env.Env) {
 		port = defaultPort
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		d.found("config.server", fmt.Sprintf("PORT %q is not a port", port), "fix", "set it to a number from 1 to 65535, like 3000")
+		d.found("config.server", fmt.Sprintf("PORT %q is not a port", port), "fix",
+			"set it to a number from 1 to 65535, like 3000")
 		return
 	}
 	d.settings.localGuess = true

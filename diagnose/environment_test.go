@@ -35,9 +35,11 @@ func (r *rig) environment(dotenv string, settings map[string]string) {
 var environmentSetups = []setup{
 	{"No setting names a provider", "the server does not start", "config.missing", frontendAPI,
 		func(r *rig) { r.environment("", nil) }},
-	{"The .env file has a line that is not a setting", "the server does not start", "config.dotenv", "the line that the message names",
+	{"The .env file has a line that is not a setting", "the server does not start", "config.dotenv",
+		"the line that the message names",
 		func(r *rig) { r.environment("CLERK_PUBLISHABLE_KEY pk_test_x\n", nil) }},
-	{"The Frontend API URL is the bare subdomain", "the server does not start", "config.provider", "https://verb-noun-42.clerk.accounts.dev",
+	{"The Frontend API URL is the bare subdomain", "the server does not start", "config.provider",
+		"https://verb-noun-42.clerk.accounts.dev",
 		func(r *rig) { r.environment(frontendAPI+"=verb-noun-42\n", nil) }},
 	{"MCP_URL has no scheme", "the server does not start", "config.server", "write it in full",
 		func(r *rig) {
@@ -45,7 +47,8 @@ var environmentSetups = []setup{
 		}},
 	{"PORT is not a number", "the server does not start", "config.server", "1 to 65535",
 		func(r *rig) { r.environment("", map[string]string{frontendAPI: clerkURL, "PORT": "http"}) }},
-	{"The server was not restarted after a change of its settings", "users sign in elsewhere, or 401 at every call", "config.other_issuer",
+	{"The server was not restarted after a change of its settings", "users sign in elsewhere, or 401 at every call",
+		"config.other_issuer",
 		"restart the server",
 		func(r *rig) { r.environment("", map[string]string{frontendAPI: clerkURL, "MCP_URL": mcpOrigin}) }},
 	{"CLERK_SECRET_KEY is that of another instance", "tools that ask Clerk fail", "clerk.other_instance", "same instance",

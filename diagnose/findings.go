@@ -12,8 +12,9 @@ var checks = []check{
 			{"config.dotenv", Fault, "The .env file cannot be read",
 				"the server does not start", "{fix}"},
 			{"config.missing", Fault, "No setting names a provider",
-				"the server does not start", "set MCP_USE_OAUTH_CLERK_FRONTEND_API_URL to the Frontend API URL from the Clerk Dashboard " +
-					"(Configure → API keys), or pass a target: gatehouse doctor https://mcp.example.com/mcp"},
+				"the server does not start",
+				"set MCP_USE_OAUTH_CLERK_FRONTEND_API_URL to the Frontend API URL from the Clerk Dashboard (Configure → " +
+					"API keys), or pass a target: gatehouse doctor https://mcp.example.com/mcp"},
 			{"config.provider", Fault, "The settings of {provider} are invalid",
 				"the server does not start", "{fix}"},
 			{"config.server", Fault, "The settings of the MCP server are invalid",
@@ -28,10 +29,11 @@ var checks = []check{
 		problems: []problem{
 			{"url.form", Fault, "The URL {problem}", "clients cannot use it as it is", "{fix}"},
 			{"url.plain_http", Fault, "The URL is plain http to another machine",
-				"Claude, ChatGPT and the SDKs accept only https, and the access token would be sent unencrypted", "write {url}"},
+				"clients want https for another machine, because the access token would be sent unencrypted", "write {url}"},
 			{"url.document", Fault, "The URL is that of a metadata document, not of an MCP endpoint",
 				"a client that is given this URL looks for metadata below it", "use the URL of the MCP endpoint, like {url}"},
-			{"url.clerk", Fault, "The {what} {problem}", "it does not lead to the Frontend API of the instance, which has the metadata", "{fix}"},
+			{"url.clerk", Fault, "The {what} {problem}",
+				"it does not lead to the Frontend API of the instance, which has the metadata", "{fix}"},
 		},
 	},
 	{
@@ -66,7 +68,8 @@ var checks = []check{
 		id: "tls", subject: "TLS", passed: "The TLS certificate is valid", before: []string{"url", "dns", "connect"},
 		problems: []problem{
 			{"tls.plain_http", Fault, "The server speaks plain http at an https URL",
-				"every client reports a TLS error", "use {url} on this machine, or put a proxy with a certificate in front of the server"},
+				"every client reports a TLS error",
+				"use {url} on this machine, or put a proxy with a certificate in front of the server"},
 			{"tls.https_only", Fault, "The server speaks https at an http URL",
 				"every client gets 400 and reports that the server is not an MCP server", "use {url}"},
 			{"tls.expired", Fault, "The TLS certificate has expired",
@@ -78,7 +81,8 @@ var checks = []check{
 				"get a certificate for {host}, or use the name that the certificate has"},
 			{"tls.untrusted", Fault, "The TLS certificate is not signed by a trusted authority",
 				"clients on other machines reject the connection",
-				"use a certificate of a public authority, such as Let's Encrypt; a self-signed one works only where its authority is installed"},
+				"use a certificate of a public authority, such as Let's Encrypt; a self-signed one works only where its " +
+					"authority is installed"},
 			{"tls.incomplete_chain", Fault, "The server does not send the intermediate certificate",
 				"browsers may hide this, but Node, Python and Go clients reject the connection",
 				"configure the full chain (fullchain.pem, not cert.pem)"},
@@ -96,8 +100,8 @@ var checks = []check{
 				"clients report that the server is not an MCP server, or that it cannot be reached", "{fix}"},
 			{"endpoint.html", Fault, "The URL leads to a web page",
 				"clients cannot read it as MCP, and report that they cannot connect",
-				"use the path of the MCP endpoint, which is /mcp at most servers; if it is that path, have the web server or its " +
-					"fallback page leave this path to the MCP server"},
+				"use the path of the MCP endpoint, which is /mcp at most servers; if it is that path, have the web server " +
+					"or its fallback page leave this path to the MCP server"},
 			{"endpoint.login_page", Fault, "A sign-in page for browsers is in front of the endpoint",
 				"clients get a web page where they expect 401 with WWW-Authenticate, so no sign-in begins",
 				"exclude the endpoint and /.well-known/* from the middleware or proxy that redirects to {location}"},
@@ -106,8 +110,8 @@ var checks = []check{
 				"give users the URL {location}, and set it as the public URL of the server"},
 			{"endpoint.slash_redirect", Fault, "The endpoint redirects because of the slash at the end",
 				"clients do not send the token to the new URL, or change the POST to a GET",
-				"have the server answer at both paths without a redirect, or give users the URL {location} and set it as the public " +
-					"URL of the server"},
+				"have the server answer at both paths without a redirect, or give users the URL {location} and set it as " +
+					"the public URL of the server"},
 			{"endpoint.downgrade", Fault, "The endpoint redirects from https to http",
 				"clients stop, because the token would be sent unencrypted",
 				"tell the application that it is behind TLS: pass X-Forwarded-Proto, or set its public URL to {url}"},
@@ -119,15 +123,18 @@ var checks = []check{
 				"have the proxy pass the status 401 and the header WWW-Authenticate through unchanged"},
 			{"endpoint.forbidden", Fault, "The endpoint rejects a request without a token with 403",
 				"clients begin a sign-in only after a 401; they report that access is denied",
-				"answer 401 with WWW-Authenticate if there is no token; if a firewall answers, let requests for this path pass"},
+				"answer 401 with WWW-Authenticate if there is no token; if a firewall answers, let requests for this path " +
+					"pass"},
 			{"endpoint.forbidden_host", Fault, "The server does not serve this host name",
-				"every request gets 403", "have the proxy pass the host on (nginx: proxy_set_header Host $http_host;), or add {host} " +
-					"to AllowedHosts of the guard"},
+				"every request gets 403",
+				"have the proxy pass the host on (nginx: proxy_set_header Host $http_host;), or add {host} to " +
+					"AllowedHosts of the guard"},
 			{"endpoint.bad_request", Fault, "The endpoint rejects a request without a token with 400",
 				"clients begin a sign-in only after a 401; some try an older revision of MCP in place of it",
 				"check for a token before anything else in the request"},
 			{"endpoint.method", Fault, "The endpoint does not accept POST",
-				"every client sends its requests with POST", "check the path, and the methods that the router or the proxy allows"},
+				"every client sends its requests with POST",
+				"check the path, and the methods that the router or the proxy allows"},
 			{"endpoint.error", Fault, "The endpoint fails before it checks for a token",
 				"clients report a server error and do not begin a sign-in", "the log of the server has the cause"},
 			{"endpoint.gateway", Fault, "The proxy in front of the server does not reach it",
@@ -136,13 +143,16 @@ var checks = []check{
 			{"endpoint.unavailable", Fault, "The server is unavailable",
 				"clients report a server error and do not begin a sign-in", "the log of the server has the cause"},
 			{"endpoint.rate_limited", Fault, "The server rejects requests because there are too many",
-				"clients cannot begin a sign-in", "try again later; if this is the first request, raise the limit of the proxy or the server"},
-			{"endpoint.open_with_metadata", Fault, "The endpoint answers without a token, although the server has sign-in metadata",
+				"clients cannot begin a sign-in",
+				"try again later; if this is the first request, raise the limit of the proxy or the server"},
+			{"endpoint.open_with_metadata", Fault,
+				"The endpoint answers without a token, although the server has sign-in metadata",
 				"anyone can call the server, and no client ever signs in",
 				"put the guard around the handler of this path: guard.Mount, guard.Wrap or serve.New"},
 			{"endpoint.open", Warning, "The endpoint answers without a token",
 				"anyone who reaches it can call every tool; no client signs in",
-				"add sign-in: put the guard of Gatehouse in front of it; if the server is meant to be public, there is nothing to do"},
+				"add sign-in: put the guard of Gatehouse in front of it; if the server is meant to be public, there is " +
+					"nothing to do"},
 			{"endpoint.not_mcp", Fault, "The answer is not one of an MCP server",
 				"clients report that they cannot connect", "check the URL: most servers have the endpoint at /mcp"},
 		},
@@ -153,15 +163,16 @@ var checks = []check{
 		problems: []problem{
 			{"challenge.stripped", Fault, "Something in front of the server removes WWW-Authenticate",
 				"clients do not learn where to sign in: they report that they could not connect",
-				"have the proxy pass the response header through (nginx with auth_request: auth_request_set $challenge " +
-					"$upstream_http_www_authenticate; add_header WWW-Authenticate $challenge always;)"},
+				"have the proxy pass the response header through (nginx: no proxy_hide_header WWW-Authenticate; with " +
+					"auth_request: auth_request_set $challenge $upstream_http_www_authenticate; add_header " +
+					"WWW-Authenticate $challenge always;)"},
 			{"challenge.renamed", Fault, "A gateway renames WWW-Authenticate to {name}",
 				"clients do not learn where to sign in: they report that they could not connect",
-				"map the header back: in AWS API Gateway, a response parameter mapping that sets WWW-Authenticate; or put the server " +
-					"behind a load balancer, which does not rename it"},
+				"map the header back: in AWS API Gateway, a response parameter mapping that sets WWW-Authenticate; or put " +
+					"the server behind a load balancer, which does not rename it"},
 			{"challenge.missing", Fault, "The 401 has no WWW-Authenticate header",
-				"clients do not learn where to sign in; those that search by themselves find it only if the metadata is at the " +
-					"well-known path",
+				"clients do not learn where to sign in; those that search by themselves find it only if the metadata is " +
+					"at the well-known path",
 				`send WWW-Authenticate: Bearer resource_metadata="{metadata}" with every 401; the guard of Gatehouse does`},
 			{"challenge.not_bearer", Fault, "The challenge asks for {scheme}, not for a bearer token",
 				"clients do not begin an OAuth sign-in; browsers show a password prompt",
@@ -182,17 +193,17 @@ var checks = []check{
 				"clients cannot resolve it, and stop", `write resource_metadata="{metadata}"`},
 			{"challenge.plain_http", Fault, "resource_metadata in the challenge is plain http",
 				"clients stop, because the metadata of an https server must be https",
-				"set the public URL of the server to {url} (MCP_URL, or Resource of the guard): behind a proxy that ends TLS, it " +
-					"cannot be derived from the request"},
+				"set the public URL of the server to {url} (MCP_URL, or Resource of the guard): behind a proxy that ends " +
+					"TLS, it cannot be derived from the request"},
 			{"challenge.local", Fault, "resource_metadata in the challenge leads to an internal address",
 				"clients on other machines cannot open it",
 				"set the public URL of the server to {url} (MCP_URL, or Resource of the guard)"},
 			{"challenge.other_host", Fault, "resource_metadata in the challenge leads to another host",
 				"clients that check it stop (RFC 9728 section 3.1), and the others read the metadata of another server",
-				"set the public URL of the server to {url} (MCP_URL, or Resource of the guard); if a gateway is in front of the server, " +
-					"have it replace the challenge of the backend"},
+				"set the public URL of the server to {url} (MCP_URL, or Resource of the guard); if a gateway is in front " +
+					"of the server, have it replace the challenge of the backend"},
 			{"challenge.error", Warning, "The challenge has an error although no token was sent",
-				"some clients take it for a rejected token and discard the sign-in that they have (RFC 6750 section 3.1)",
+				"clients cannot tell a missing token from a rejected one (RFC 6750 section 3.1)",
 				"send error only if a token was sent"},
 			{"challenge.confusing", Warning, "Text in the challenge looks like a parameter",
 				"the TypeScript SDKs search the header for parameter names and find the wrong value",
@@ -200,14 +211,16 @@ var checks = []check{
 		},
 	},
 	{
-		id: "metadata", subject: "Protected resource metadata (RFC 9728)", passed: "Clients find the protected resource metadata",
+		id: "metadata", subject: "Protected resource metadata (RFC 9728)",
+		passed: "Clients find the protected resource metadata",
 		before: []string{"url", "dns", "connect", "tls", "endpoint"},
 		problems: []problem{
 			{"metadata.missing", Fault, "The server has no protected resource metadata",
 				"clients do not learn which authorization server to use: only clients of the revision 2025-03-26 go on",
-				"serve {metadata} and {root}: guard.Mount of Gatehouse does, or guard.MetadataHandler at each of guard.MetadataPaths"},
+				"serve {metadata} and {root}: guard.Mount of Gatehouse does, or guard.MetadataHandler at each of " +
+					"guard.MetadataPaths; if a proxy is in front of the server, have it forward these paths too"},
 			{"metadata.hint", Fault, "The URL in the challenge has no metadata",
-				"Claude Code, the TypeScript SDKs, mcp-remote and MCP Inspector use that URL only, and stop",
+				"the TypeScript SDKs, mcp-remote and MCP Inspector use that URL only, and stop",
 				"serve the metadata at the URL that the challenge names, or name the URL at which it is served"},
 			{"metadata.protected", Fault, "The metadata needs a token",
 				"a client has no token before it has read the metadata, so no sign-in begins",
@@ -235,7 +248,8 @@ var checks = []check{
 				"leave scopes_supported out, or list the scopes"},
 			{"metadata.differ", Fault, "The documents disagree about {member}",
 				"clients that read different documents sign in differently, and some of them fail",
-				"serve the same document from one configuration; if a gateway is in front of the server, do not pass the backend's through"},
+				"serve the same document from one configuration; if a gateway is in front of the server, do not pass the " +
+					"backend's through"},
 		},
 	},
 	{
@@ -249,11 +263,12 @@ var checks = []check{
 				"{fix}"},
 			{"resource.scheme", Fault, "resource has another scheme than the URL",
 				"clients compare the two and stop",
-				"set the public URL of the server to {want} (MCP_URL, or Resource of the guard): behind a proxy that ends TLS, it " +
-					"cannot be derived from the request"},
+				"set the public URL of the server to {want} (MCP_URL, or Resource of the guard): behind a proxy that ends " +
+					"TLS, it cannot be derived from the request"},
 			{"resource.port", Fault, "resource has another port than the URL",
 				"clients compare the two and stop",
-				"set the public URL of the server to {want}: the port that users connect to, not the one that the server listens on"},
+				"set the public URL of the server to {want}: the port that users connect to, not the one that the server " +
+					"listens on"},
 			{"resource.loopback", Fault, "resource names this machine differently from the URL",
 				"every client compares the two as text: localhost, 127.0.0.1 and [::1] are three URLs",
 				"type {got}, or set the public URL of the server to {want}"},
@@ -261,13 +276,15 @@ var checks = []check{
 				"clients on other machines compare it with the URL that they use, and stop",
 				"set the public URL of the server to {want} (MCP_URL, or Resource of the guard)"},
 			{"resource.backend", Fault, "resource is the URL of another host",
-				"clients compare it with the URL that they use, and stop; a gateway that passes the backend's metadata through causes this",
+				"clients compare it with the URL that they use, and stop; a gateway that passes the backend's metadata " +
+					"through causes this",
 				"set the public URL of the server to {want}, or have the gateway serve metadata of its own"},
 			{"resource.doubled", Fault, "resource has the path twice",
 				"clients compare it with the URL that they use, and stop",
 				"set the public URL of the server without the path, or the path without the URL: the result must be {want}"},
 			{"resource.path", Fault, "resource has another path than the URL",
-				"clients compare the two and stop", "set the public URL of the server to {want}, or give users the URL {got}"},
+				"clients compare the two and stop",
+				"set the public URL of the server to {want}, or give users the URL {got}"},
 			{"resource.case", Fault, "resource differs from the URL in upper and lower case",
 				"clients compare the two as text and stop", "type {got}, or set the public URL of the server to {want}"},
 			{"resource.origin", Warning, "resource is the origin, not the URL of the endpoint",
@@ -288,16 +305,19 @@ var checks = []check{
 			{"issuer.plain_http", Fault, "The authorization server is plain http on another machine",
 				"clients stop, because passwords and tokens would be sent unencrypted", "name its https URL"},
 			{"issuer.local", Fault, "The authorization server is on the server's own machine",
-				"clients on other machines look for it on theirs", "name the public URL of the provider in the configuration of the server"},
+				"clients on other machines look for it on theirs",
+				"name the public URL of the provider in the configuration of the server"},
 			{"issuer.unreachable", Fault, "The authorization server cannot be reached",
 				"no client can sign in, and the server cannot fetch keys",
-				"check the issuer in the configuration of the server; for Clerk it is the Frontend API URL (Clerk Dashboard → Configure → API keys)"},
+				"check the issuer in the configuration of the server; for Clerk it is the Frontend API URL (Clerk " +
+					"Dashboard → Configure → API keys)"},
 			{"issuer.tls", Fault, "The authorization server has no valid TLS certificate",
 				"clients reject the connection", "fix the certificate of the provider, or the name in the issuer"},
 		},
 	},
 	{
-		id: "server", subject: "Authorization server metadata (RFC 8414)", passed: "The authorization server has valid metadata",
+		id: "server", subject: "Authorization server metadata (RFC 8414)",
+		passed: "The authorization server has valid metadata",
 		before: []string{"url", "dns", "connect", "tls", "issuer"},
 		problems: []problem{
 			{"server.missing", Fault, "The issuer {issuer} has no metadata",
@@ -310,23 +330,24 @@ var checks = []check{
 			{"server.error", Fault, "The issuer fails to serve its metadata",
 				"no client can sign in until it works again", "check the status of the provider, and try again"},
 			{"server.redirect", Fault, "The metadata of the issuer redirects to another host",
-				"clients do not follow a redirect to another origin", "name the issuer that serves the document itself: {location}"},
+				"clients do not follow a redirect to another origin",
+				"name the issuer that serves the document itself: {location}"},
 			{"server.issuer_slash", Fault, "The issuer differs from its metadata by a slash at the end",
-				"the Go SDK, the TypeScript client 2.x, mcp-remote and MCP Inspector compare the two (RFC 8414 section 3.3), and the " +
-					"server compares iss of every token with it",
+				"the Go SDK, the TypeScript client 2.x, mcp-remote and MCP Inspector compare the two (RFC 8414 section " +
+					"3.3), and the server compares iss of every token with it",
 				"write the issuer as the metadata does: {want}"},
 			{"server.issuer", Fault, "The metadata is for another issuer",
-				"the Go SDK, the TypeScript client 2.x, mcp-remote and MCP Inspector stop (RFC 8414 section 3.3), and tokens have " +
-					"another iss than the server expects",
-				"set the issuer in the configuration of the server to {want}, if that is your provider; do not serve the provider's " +
-					"metadata under another name"},
+				"the Go SDK, the TypeScript client 2.x, mcp-remote and MCP Inspector stop (RFC 8414 section 3.3), and " +
+					"tokens have another iss than the server expects",
+				"set the issuer in the configuration of the server to {want}, if that is your provider; do not serve the " +
+					"provider's metadata under another name"},
 			{"server.rewritten", Fault, "The MCP server presents its provider's metadata as its own",
-				"clients that check the issuer of the authorization response (RFC 9207) stop after the sign-in, because the provider " +
-					"names itself there",
+				"clients that check the issuer of the authorization response (RFC 9207) stop after the sign-in, because " +
+					"the provider names itself there",
 				"name the provider itself in authorization_servers, and do not rewrite its metadata"},
 			{"server.tenant", Warning, "The issuer is not that of one tenant of Entra ID",
-				"its metadata has a placeholder in place of the tenant: the Go SDK, the TypeScript client 2.x, mcp-remote and MCP " +
-					"Inspector compare the two and stop",
+				"its metadata has a placeholder in place of the tenant: the Go SDK, the TypeScript client 2.x, mcp-remote " +
+					"and MCP Inspector compare the two and stop",
 				"if all users are of one tenant, name it: https://login.microsoftonline.com/<tenant ID>/v2.0"},
 			{"server.no_issuer", Fault, "The metadata has no issuer",
 				"clients must not use it (RFC 8414 section 3.3)", "have the provider add \"issuer\": \"{issuer}\""},
@@ -351,40 +372,43 @@ var checks = []check{
 		id: "pkce", subject: "PKCE", passed: "The authorization server supports PKCE with S256", before: []string{"server"},
 		problems: []problem{
 			{"pkce.missing", Fault, "The issuer does not list S256 in code_challenge_methods_supported",
-				"MCP clients must stop without it; the Go SDK, the TypeScript client 2.x and MCP Inspector do",
+				"MCP clients must stop without it (MCP authorization, \"Authorization Code Protection\")",
 				"turn on PKCE with S256 at the provider, and have its metadata list it"},
 			{"pkce.unlisted", Warning, "The issuer does not list S256, although it supports it",
-				"clients that follow MCP strictly stop; VS Code and others that know the provider go on",
-				"there is no setting for it at this provider; use clients that accept it, with a client ID that you registered"},
+				"clients that follow MCP strictly stop; others, which know the provider, go on",
+				"there is no setting for it at this provider; use clients that accept it, with a client ID that you " +
+					"registered"},
 		},
 	},
 	{
 		id: "registration", subject: "Client registration", passed: "A new client can register", before: []string{"server"},
 		problems: []problem{
 			{"registration.closed_clerk", Fault, "Clerk does not let clients register",
-				"Claude, Cursor, VS Code and every other client without a client ID stop before the sign-in (\"does not support dynamic " +
-					"client registration\"); MCP Inspector stalls at the registration step",
+				"every client without a client ID stops before the sign-in (\"does not support dynamic client " +
+					"registration\"); MCP Inspector stalls at the registration step",
 				"turn on \"Dynamic client registration\" in the " + clerkOAuthSettings},
 			{"registration.closed", Fault, "Clients cannot register at this issuer",
-				"clients without a client ID stop before the sign-in (\"does not support dynamic client registration\"); MCP " +
-					"Inspector stalls at the registration step",
-				"turn on dynamic client registration (RFC 7591) or client ID metadata documents at the provider; otherwise register a " +
-					"client by hand, and have each user enter its ID in the client's settings"},
+				"clients without a client ID stop before the sign-in (\"does not support dynamic client registration\"); " +
+					"MCP Inspector stalls at the registration step",
+				"turn on dynamic client registration (RFC 7591) or client ID metadata documents at the provider; " +
+					"otherwise register a client by hand, and have each user enter its ID in the client's settings"},
 			{"registration.by_hand", Warning, "This provider does not let MCP clients register",
 				"clients without a setting for a client ID cannot sign in; in the others, each user has to enter one",
 				"register a client by hand at {provider}, and document its ID for your users; the page docs/{page} says how"},
-			{"registration.cimd_only_secret", Fault, "Client ID metadata documents are on, but public clients are not allowed",
-				"a client whose ID is a URL has no secret, and \"none\" is not among token_endpoint_auth_methods_supported: Claude and " +
-					"VS Code cannot get a token",
+			{"registration.cimd_only_secret", Fault,
+				"Client ID metadata documents are on, but public clients are not allowed",
+				"a client whose ID is a URL has no secret, and \"none\" is not among " +
+					"token_endpoint_auth_methods_supported: Claude, ChatGPT and VS Code cannot get a token",
 				"allow public clients (token_endpoint_auth_method \"none\") at the provider"},
 			{"registration.cimd_secret", Warning, "Client ID metadata documents are advertised, but public clients are not",
 				"clients that prefer a document to registration, such as Claude and VS Code, may stop or register",
 				"list \"none\" in token_endpoint_auth_methods_supported"},
 			{"registration.cimd_only", Warning, "Clients can only use client ID metadata documents",
-				"Cursor, Gemini CLI, mcp-go and other clients that register dynamically cannot sign in",
+				"clients that can only register dynamically, such as mcp-go and Copilot CLI, cannot sign in",
 				"turn on dynamic client registration as well"},
 			{"registration.dead", Fault, "The registration endpoint does not exist",
-				"clients stop at the registration step", "correct registration_endpoint in the metadata, or turn registration on"},
+				"clients stop at the registration step",
+				"correct registration_endpoint in the metadata, or turn registration on"},
 			{"registration.oidc_only", Fault, "Only the OpenID Connect document of the issuer has the registration endpoint",
 				"clients read the OAuth document first, and report that registration is not supported",
 				"have the provider put registration_endpoint into both documents, or serve only the one that has it"},
@@ -395,22 +419,22 @@ var checks = []check{
 		before: []string{"metadata", "server"},
 		problems: []problem{
 			{"scopes.unknown", Fault, "The server asks for a scope that the issuer does not have",
-				"the issuer rejects the sign-in of every client with invalid_scope", "create {scopes} at the provider, or remove it from " +
-					"ScopesSupported and the requirements of the server"},
+				"the issuer rejects the sign-in of every client with invalid_scope",
+				"create {scopes} at the provider, or remove it from ScopesSupported and the requirements of the server"},
 			{"scopes.organization", Fault, "The server asks for an organization, and the Clerk instance has none",
 				"Clerk rejects the sign-in of every client with invalid_scope, because user:org:read does not exist there",
-				"turn on Organizations in the Clerk Dashboard (Configure → Organizations), or remove user:org:read from ScopesSupported and " +
-					"the requirements of the server"},
+				"turn on Organizations in the Clerk Dashboard (Configure → Organizations), or remove user:org:read from " +
+					"ScopesSupported and the requirements of the server"},
 			{"scopes.openid", Warning, "The server asks for openid, which Clerk does not give to new clients by default",
-				"unless the default scopes of the instance were changed, ChatGPT and other clients that register without naming scopes are " +
-					"rejected: invalid_scope, \"not allowed to request scope 'openid'\"",
-				"remove openid from ScopesSupported, or add it to the default scopes for dynamic clients (" + clerkOAuthSettings + "); with " +
-					"CLERK_SECRET_KEY, this command checks them"},
+				"unless the default scopes of the instance were changed, ChatGPT and other clients that register without " +
+					"naming scopes are rejected: invalid_scope, \"not allowed to request scope 'openid'\"",
+				"remove openid from ScopesSupported, or add it to the default scopes for dynamic clients " +
+					"(" + clerkOAuthSettings + "); with CLERK_SECRET_KEY, this command checks them"},
 			{"scopes.default", Warning, "The server asks for scopes that Clerk does not give to new clients by default",
-				"unless the default scopes of the instance were changed, ChatGPT and other clients that register without naming scopes are " +
-					"rejected with invalid_scope when they ask for {scopes}",
-				"check that {scopes} is among the default scopes for dynamic clients (" + clerkOAuthSettings + "); with CLERK_SECRET_KEY, this " +
-					"command checks it"},
+				"unless the default scopes of the instance were changed, ChatGPT and other clients that register without " +
+					"naming scopes are rejected with invalid_scope when they ask for {scopes}",
+				"check that {scopes} is among the default scopes for dynamic clients (" + clerkOAuthSettings + "); with " +
+					"CLERK_SECRET_KEY, this command checks it"},
 			{"scopes.none", Warning, "The server does not say which scopes to ask for",
 				"mcp-remote asks for every scope of the issuer, and Clerk rejects that with invalid_scope",
 				"list the scopes in the challenge and in scopes_supported: profile and email are enough for Clerk"},
@@ -423,14 +447,17 @@ var checks = []check{
 		},
 	},
 	{
-		id: "entra", subject: "Microsoft Entra ID", passed: "The scopes fit the application in Entra ID", before: []string{"metadata", "server"},
+		id: "entra", subject: "Microsoft Entra ID", passed: "The scopes fit the application in Entra ID",
+		before: []string{"metadata", "server"},
 		problems: []problem{
 			{"entra.short_scope", Fault, "The scopes do not name the application",
 				"Entra ID rejects the sign-in, or issues a token for Microsoft Graph (AADSTS650053, AADSTS9010010)",
 				"advertise the full scope, like {want}"},
 			{"entra.app_id_uri", Fault, "The Application ID URI is not the URL of the MCP endpoint",
-				"clients send the URL as resource, and Entra ID rejects a resource that is not the Application ID URI (AADSTS9010010)",
-				"in the Entra admin center → App registrations → Expose an API, set the Application ID URI to {want}, and advertise {want}/<scope>"},
+				"clients send the URL as resource, and Entra ID rejects a resource that is not the Application ID URI " +
+					"(AADSTS9010010)",
+				"in the Entra admin center → App registrations → Expose an API, set the Application ID URI to {want}, and " +
+					"advertise {want}/<scope>"},
 		},
 	},
 	{
@@ -440,17 +467,20 @@ var checks = []check{
 				"a server cannot verify JWT access tokens, so it rejects every call after the sign-in",
 				"have the provider publish its keys, or verify opaque tokens by introspection"},
 			{"keys.url", Fault, "jwks_uri is not a usable URL",
-				"the server cannot verify tokens, so it rejects every call after the sign-in", "have the provider write an https URL"},
+				"the server cannot verify tokens, so it rejects every call after the sign-in",
+				"have the provider write an https URL"},
 			{"keys.unreachable", Fault, "The keys cannot be fetched",
 				"the server cannot verify tokens, so it answers 503 or 401 to every call after the sign-in",
 				"check the status of the provider, and jwks_uri in its metadata"},
 			{"keys.html", Fault, "A web page is served in place of the keys",
-				"the server cannot verify tokens, so it rejects every call after the sign-in", "correct jwks_uri in the provider's metadata"},
+				"the server cannot verify tokens, so it rejects every call after the sign-in",
+				"correct jwks_uri in the provider's metadata"},
 			{"keys.not_json", Fault, "The key set is not valid",
 				"the server cannot verify tokens, so it rejects every call after the sign-in",
 				"have the provider publish a JSON Web Key Set (RFC 7517 section 5)"},
 			{"keys.empty", Fault, "The key set has no key",
-				"the server cannot verify tokens, so it rejects every call after the sign-in", "create a signing key at the provider"},
+				"the server cannot verify tokens, so it rejects every call after the sign-in",
+				"create a signing key at the provider"},
 			{"keys.unusable", Fault, "The key set has no key with which access tokens can be verified",
 				"the server rejects every call after the sign-in",
 				"have the provider sign with RS256, ES256 or EdDSA, and with keys of at least 2048 bits (RSA)"},
@@ -479,14 +509,16 @@ var checks = []check{
 		problems: []problem{
 			{"token.accepted", Fault, "The server accepts a token that no one issued",
 				"anyone can call every tool under any name",
-				"verify signature, issuer, audience and expiry of each token; in Gatehouse, unset DangerouslySkipVerification"},
+				"verify signature, issuer, audience and expiry of each token; in Gatehouse, unset " +
+					"DangerouslySkipVerification"},
 			{"token.stripped", Fault, "The Authorization header does not arrive at the server",
 				"after the sign-in every request is rejected as if there were no token, and clients sign in again and again",
-				"have the proxy pass the header on (Apache: CGIPassAuth On, or SetEnvIf; nginx: no proxy_set_header Authorization \"\"; " +
-					"API gateways: list it as a forwarded header)"},
+				"have the proxy pass the header on (Apache: CGIPassAuth On, or SetEnvIf; nginx: no proxy_set_header " +
+					"Authorization \"\"; API gateways: list it as a forwarded header)"},
 			{"token.unavailable", Fault, "The server cannot verify tokens, because it cannot reach its provider",
 				"after the sign-in every request is answered with 503",
-				"check from the machine of the server that it reaches the issuer: DNS, proxy, firewall and certificates; its log has the cause"},
+				"check from the machine of the server that it reaches the issuer: DNS, proxy, firewall and certificates; " +
+					"its log has the cause"},
 			{"token.issuer_differs", Fault, "The server verifies tokens of another issuer than it advertises",
 				"after the sign-in every token is rejected (wrong_issuer)",
 				"set the provider of the server to {issuer}, exactly as its metadata names it"},
@@ -497,13 +529,16 @@ var checks = []check{
 				"clients sign in again only after a 401; when a token expires, they report that access is denied",
 				"answer 401 with error=\"invalid_token\""},
 			{"token.bad_request", Fault, "An invalid token is answered with 400",
-				"clients sign in again only after a 401; when a token expires, they report an error", "answer 401 with error=\"invalid_token\""},
+				"clients sign in again only after a 401; when a token expires, they report an error",
+				"answer 401 with error=\"invalid_token\""},
 			{"token.other_status", Fault, "An invalid token is answered with {status}",
 				"clients sign in again only after a 401", "answer 401 with error=\"invalid_token\""},
 			{"token.no_challenge", Fault, "The 401 for an invalid token has no challenge",
-				"when a token expires, clients do not learn where to sign in again", "send the same WWW-Authenticate as without a token, and error=\"invalid_token\""},
+				"when a token expires, clients do not learn where to sign in again",
+				"send the same WWW-Authenticate as without a token, and error=\"invalid_token\""},
 			{"token.no_error", Warning, "The challenge for an invalid token has no error=\"invalid_token\"",
-				"clients cannot see whether the token was rejected or did not arrive (RFC 6750 section 3.1)", "add error=\"invalid_token\"; the guard of Gatehouse does"},
+				"clients cannot see whether the token was rejected or did not arrive (RFC 6750 section 3.1)",
+				"add error=\"invalid_token\"; the guard of Gatehouse does"},
 			{"token.details", Warning, "The answer to an invalid token shows an error of the server's internals",
 				"it helps an attacker, and no client", "answer with a fixed phrase, and log the details"},
 		},
@@ -512,63 +547,76 @@ var checks = []check{
 		id: "verbs", subject: "Other methods and paths", passed: "Every method needs a token", before: []string{"endpoint"},
 		problems: []problem{
 			{"verbs.open", Fault, "{method} needs no token",
-				"anyone can open streams, or end sessions of others", "put the guard around the whole handler, not around POST"},
+				"anyone can open streams, or end sessions of others",
+				"put the guard around the whole handler, not around POST"},
 			{"verbs.slash_open", Fault, "The path with a slash at the end needs no token",
 				"anyone can call every tool there", "put the guard around both paths, or serve one of them"},
 			{"verbs.case_open", Fault, "The path in upper case needs no token",
-				"anyone can call every tool there", "put the guard around the handler, not in front of one spelling of its path"},
+				"anyone can call every tool there",
+				"put the guard around the handler, not in front of one spelling of its path"},
 			{"verbs.double_slash_open", Fault, "The path with two slashes needs no token",
-				"anyone can call every tool there", "put the guard around the handler, not in front of one spelling of its path"},
+				"anyone can call every tool there",
+				"put the guard around the handler, not in front of one spelling of its path"},
 		},
 	},
 	{
-		id: "origin", subject: "Origin and Host", passed: "Requests of foreign web pages are rejected", before: []string{"endpoint"},
+		id: "origin", subject: "Origin and Host", passed: "Requests of foreign web pages are rejected",
+		before: []string{"endpoint"},
 		problems: []problem{
 			{"origin.any", Warning, "The local server accepts requests of any web page",
 				"a web page that you visit can send requests to the server on this machine (DNS rebinding)",
 				"answer 403 if the Origin header is not of this machine; the guard of Gatehouse does"},
 			{"origin.host", Warning, "The local server accepts any Host header",
 				"a web page that you visit can send requests to the server on this machine (DNS rebinding)",
-				"answer 403 if the Host header does not name this machine; the guard of Gatehouse does"},
+				"answer 403 if the Host header does not name this machine; the guard of Gatehouse does, behind a proxy " +
+					"only if that passes the host on (nginx: proxy_set_header Host $http_host;)"},
 		},
 	},
 	{
-		id: "cors", subject: "CORS for web pages", passed: "The answers to web pages do not contradict each other", before: []string{"endpoint"},
+		id: "cors", subject: "CORS for web pages", passed: "The answers to web pages do not contradict each other",
+		before: []string{"endpoint"},
 		problems: []problem{
 			{"cors.preflight", Warning, "The preflight of a web page needs a token",
 				"no client that runs in a browser can connect: browsers send no token with a preflight",
-				"answer OPTIONS before the token is checked, with 204 and the Access-Control headers; the guard of Gatehouse does"},
+				"answer OPTIONS before the token is checked, with 204 and the Access-Control headers; the guard of " +
+					"Gatehouse does"},
 			{"cors.origin", Fault, "Pages of {origin} may not use the endpoint",
-				"a client at {origin} reports a CORS error, or that it cannot connect", "add {origin} to AllowedOrigins of the guard"},
+				"a client at {origin} reports a CORS error, or that it cannot connect",
+				"add {origin} to AllowedOrigins of the guard"},
 			{"cors.headers", Warning, "The preflight does not allow the header {header}",
 				"no client that runs in a browser can send its token or revision",
 				"list Authorization, Content-Type, MCP-Protocol-Version, Mcp-Session-Id, Mcp-Method and Mcp-Name in " +
 					"Access-Control-Allow-Headers; \"*\" does not cover Authorization"},
 			{"cors.method", Warning, "The preflight does not allow the method POST",
-				"no client that runs in a browser can call the server", "list GET, POST, DELETE and OPTIONS in Access-Control-Allow-Methods"},
+				"no client that runs in a browser can call the server",
+				"list GET, POST, DELETE and OPTIONS in Access-Control-Allow-Methods"},
 			{"cors.unauthorized", Warning, "The 401 has no Access-Control-Allow-Origin",
 				"a client in a browser cannot see the 401, so no sign-in begins there; it reports that it cannot connect",
 				"send the Access-Control headers with every answer, rejections included"},
 			{"cors.expose", Warning, "The answer does not expose {header}",
-				"a client in a browser cannot read it: without WWW-Authenticate it does not learn where to sign in, without " +
-					"Mcp-Session-Id it fails with \"tools/list is invalid during session initialization\"",
+				"a client in a browser cannot read it: without WWW-Authenticate it does not learn where to sign in, " +
+					"without Mcp-Session-Id it fails with \"tools/list is invalid during session initialization\"",
 				"list WWW-Authenticate, Mcp-Session-Id and MCP-Protocol-Version in Access-Control-Expose-Headers"},
 			{"cors.documents", Warning, "Web pages cannot read the protected resource metadata",
-				"a client in a browser stops before the sign-in", "send Access-Control-Allow-Origin: * with the documents below /.well-known/"},
+				"a client in a browser stops before the sign-in",
+				"send Access-Control-Allow-Origin: * with the documents below /.well-known/"},
 			{"cors.issuer", Fault, "Pages of {origin} cannot use the {what} of the issuer",
 				"a client that runs in a browser stops there with a CORS error",
 				"allow the origin at the provider, or use a client that does not run in a browser"},
 		},
 	},
 	{
-		id: "revisions", subject: "Revisions of MCP", passed: "The endpoint answers clients of both eras", before: []string{"endpoint"},
+		id: "revisions", subject: "Revisions of MCP", passed: "The endpoint answers clients of both eras",
+		before: []string{"endpoint"},
 		problems: []problem{
 			{"revisions.modern", Warning, "The first request of 2026-07-28 is not answered with 401",
-				"clients of that revision fall back to an older one, or stop", "check for a token before anything else in the request, whatever the revision"},
+				"clients of that revision fall back to an older one, or stop",
+				"check for a token before anything else in the request, whatever the revision"},
 			{"revisions.legacy_only", Warning, "The server does not speak 2026-07-28",
-				"mcp-go does not fall back at some servers; all other clients do", "serve both revisions: in the go-sdk with Stateless handlers, or with serve of Gatehouse"},
+				"clients of that revision fall back to an older one, except mcp-go at stateful servers of the go-sdk",
+				"serve both revisions: in the go-sdk with Stateless handlers, or with serve of Gatehouse"},
 			{"revisions.modern_only", Warning, "The server does not speak 2025-11-25",
-				"clients that do not know 2026-07-28, such as Codex, opencode and the TypeScript SDK 1.x, cannot connect",
+				"clients that do not know 2026-07-28, such as those with the TypeScript SDK 1.x, cannot connect",
 				"serve both revisions"},
 			{"revisions.neither", Fault, "The server answers neither initialize nor server/discover",
 				"no client can use it after the sign-in", "the log of the server has the cause"},
@@ -577,18 +625,21 @@ var checks = []check{
 		},
 	},
 	{
-		id: "signin", subject: "Sign-in of a new client", passed: "A new client can sign in", before: []string{"endpoint", "registration"},
+		id: "signin", subject: "Sign-in of a new client", passed: "A new client can sign in", before: []string{"endpoint",
+			"registration"},
 		problems: []problem{
 			{"signin.failed", Fault, "The sign-in of a new client fails", "users of new clients see this error", "{fix}"},
 			{"signin.tools", Fault, "tools/list fails after the sign-in", "clients show no tools", "{fix}"},
 			{"signin.refresh", Fault, "The token cannot be refreshed",
-				"users have to sign in again each time a token expires", "check that the provider issues refresh tokens to public clients, " +
-					"and accepts each until it has issued the next"},
+				"users have to sign in again each time a token expires",
+				"check that the provider issues refresh tokens to public clients, and accepts each until it has issued " +
+					"the next"},
 			{"signin.no_refresh", Warning, "The client gets no refresh token",
 				"users have to sign in again when the token expires, after {lifetime}",
 				"allow offline_access, or the grant type refresh_token, for clients that register themselves"},
 			{"signin.scopes", Warning, "The client gets fewer scopes than it asked for",
-				"tools that need {scopes} reject the call", "allow {scopes} for clients that register themselves, or have the user consent to them"},
+				"tools that need {scopes} reject the call",
+				"allow {scopes} for clients that register themselves, or have the user consent to them"},
 		},
 	},
 	{
@@ -607,45 +658,59 @@ var checks = []check{
 		problems: []problem{
 			{"stream.buffered", Fault, "Something in front of the server holds back event streams",
 				"clients wait for answers and messages until the stream ends, and then report a timeout",
-				"turn off buffering for this path (nginx: proxy_buffering off; or send X-Accel-Buffering: no), and compression of text/event-stream"},
+				"turn off buffering for this path (nginx: proxy_buffering off; or send X-Accel-Buffering: no), and " +
+					"compression of text/event-stream"},
 			{"stream.cut", Warning, "Something in front of the server cuts event streams after {seconds} seconds",
-				"clients lose messages and running calls", "raise the read timeout of the proxy for this path (nginx: proxy_read_timeout 1h;), or send comments on idle streams"},
+				"clients lose messages and running calls",
+				"raise the read timeout of the proxy for this path (nginx: proxy_read_timeout 1h;), or send comments on " +
+					"idle streams"},
 		},
 	},
 	{
-		id: "replicas", subject: "Several replicas", passed: "All answers come from one configuration", before: []string{"endpoint", "metadata"},
+		id: "replicas", subject: "Several replicas", passed: "All answers come from one configuration",
+		before: []string{"endpoint", "metadata"},
 		problems: []problem{
 			{"replicas.documents", Fault, "The server answers with different metadata from one request to the next",
-				"replicas have different configurations: some sign-ins fail at random", "give every replica the same configuration, and restart all of them after a change"},
+				"replicas have different configurations: some sign-ins fail at random",
+				"give every replica the same configuration, and restart all of them after a change"},
 			{"replicas.statuses", Fault, "The server answers the same request differently from one time to the next",
-				"some replicas are not protected or not ready: some requests fail at random", "check each replica; take those that are not ready out of the load balancer"},
+				"some replicas are not protected or not ready: some requests fail at random",
+				"check each replica; take those that are not ready out of the load balancer"},
 			{"replicas.sessions", Fault, "A session is unknown at the next request",
 				"replicas do not share sessions: clients of 2025-11-25 and older lose theirs at random (404)",
-				"use a stateless server, or have the load balancer route by Mcp-Session-Id and share the session key (MCP_SESSION_KEY)"},
+				"use a stateless server, or have the load balancer route by Mcp-Session-Id and share the session key " +
+					"(MCP_SESSION_KEY)"},
 		},
 	},
 	{
-		id: "clerk", subject: "Settings of the Clerk instance", passed: "The settings of the Clerk instance fit the server", before: []string{"server"},
+		id: "clerk", subject: "Settings of the Clerk instance", passed: "The settings of the Clerk instance fit the server",
+		before: []string{"server"},
 		problems: []problem{
 			{"clerk.key_rejected", Fault, "Clerk rejects the secret key",
 				"a server with this key cannot verify opaque tokens, nor read memberships",
 				"copy the secret key from the Clerk Dashboard (Configure → API keys)"},
 			{"clerk.other_instance", Fault, "The secret key is for another Clerk instance",
 				"opaque tokens and memberships of the users are unknown to it",
-				"copy the secret key and the Frontend API URL from the same instance (Clerk Dashboard, Configure → API keys)"},
+				"copy the secret key and the Frontend API URL from the same instance (Clerk Dashboard, Configure → API " +
+					"keys)"},
 			{"clerk.opaque", Warning, "Access tokens of this instance are opaque",
-				"a server without CLERK_SECRET_KEY rejects every call after the sign-in (opaque); one with it has to ask Clerk about each token",
-				"turn on \"Generate access tokens as JWTs\" in the " + clerkOAuthSettings + ", or set CLERK_SECRET_KEY for the server"},
+				"a server without CLERK_SECRET_KEY rejects every call after the sign-in (opaque); one with it has to ask " +
+					"Clerk about each token",
+				"turn on \"Generate access tokens as JWTs\" in the " + clerkOAuthSettings + ", or set CLERK_SECRET_KEY " +
+					"for the server"},
 			{"clerk.default_scopes", Warning, "The default scopes of the instance lack scopes that the server asks for",
-				"ChatGPT and other clients that register without naming scopes are rejected with invalid_scope when they ask for {scopes}",
-				"add {scopes} to the default scopes for dynamic clients (" + clerkOAuthSettings + "); existing clients have to register again"},
+				"ChatGPT and other clients that register without naming scopes are rejected with invalid_scope when they " +
+					"ask for {scopes}",
+				"add {scopes} to the default scopes for dynamic clients (" + clerkOAuthSettings + "); existing clients " +
+					"have to register again"},
 			{"clerk.client_scopes", Warning, "{count} registered clients cannot ask for the scopes that the server wants",
 				"their users are rejected with invalid_scope: {clients}",
-				"in these clients, remove the server and add it again, so that they register with the new scopes; or edit the clients in " +
-					"the Clerk Dashboard (Configure → OAuth applications)"},
+				"in these clients, remove the server and add it again, so that they register with the new scopes; or edit " +
+					"the clients in the Clerk Dashboard (Configure → OAuth applications)"},
 			{"clerk.no_audience", Warning, "Tokens of this instance do not name the server that they are for",
 				"another server of the same instance can use them here, and this server's operator there",
-				"turn on aud_claim_enabled (PATCH https://api.clerk.com/v1/instance/oauth_application_settings), and later RequireAudience"},
+				"turn on aud_claim_enabled (PATCH https://api.clerk.com/v1/instance/oauth_application_settings), and " +
+					"later RequireAudience"},
 		},
 	},
 }

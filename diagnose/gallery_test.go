@@ -42,11 +42,12 @@ var gallery = slices.Concat(
 var urlSetups = []setup{
 	{"The URL was typed without https://", "the client says that the URL is invalid", "url.form", mcpURL,
 		func(r *rig) { r.target = "mcp.example.com/mcp" }},
-	{"The URL is http:// on another machine", "Claude and ChatGPT do not accept the URL", "url.plain_http", mcpURL,
+	{"The URL is http:// on another machine", "the client says that the URL must be https", "url.plain_http", mcpURL,
 		func(r *rig) { r.target = "http://mcp.example.com/mcp" }},
 	{"The URL of the metadata was pasted in place of the endpoint's", "the client finds no server", "url.document", mcpURL,
 		func(r *rig) { r.target = mcpOrigin + prmPath }},
-	{"The URL has a password in it", "the client says that the URL is invalid", "url.form", "remove everything between // and @",
+	{"The URL has a password in it", "the client says that the URL is invalid", "url.form",
+		"remove everything between // and @",
 		func(r *rig) { r.target = "https://ada:secret@mcp.example.com/mcp" }},
 	{"The URL has a fragment", "the client says that the URL is invalid", "url.form", "remove the #",
 		func(r *rig) { r.target = mcpURL + "#tools" }},
@@ -102,7 +103,8 @@ var networkSetups = []setup{
 				w.Header().Set("X-Large", strings.Repeat("x", 1<<20))
 			})) + "/mcp")
 		}},
-	{"The port belongs to a program that is not a web server", "could not connect (socket hang up)", "connect.broken", "speaks HTTP",
+	{"The port belongs to a program that is not a web server", "could not connect (socket hang up)", "connect.broken",
+		"speaks HTTP",
 		func(r *rig) { r.real(hangUp(r.t) + "/mcp") }},
 }
 
@@ -111,18 +113,22 @@ var endpointSetups = []setup{
 		func(r *rig) { r.target = mcpOrigin + "/api" }},
 	{"The path was left out", "could not connect (404)", "endpoint.not_found", "use the URL " + mcpURL,
 		func(r *rig) { r.target = mcpOrigin }},
-	{"The web application answers every path with its page", "could not connect; HTML where JSON was expected", "endpoint.html", "fallback page",
+	{"The web application answers every path with its page", "could not connect; HTML where JSON was expected",
+		"endpoint.html", "fallback page",
 		func(r *rig) { r.server = http.HandlerFunc(page) }},
-	{"The router adds a slash to the path", "could not connect, or the token is lost on the way", "endpoint.slash_redirect", mcpURL + "/",
+	{"The router adds a slash to the path", "could not connect, or the token is lost on the way", "endpoint.slash_redirect",
+		mcpURL + "/",
 		func(r *rig) { r.front(at(redirect("/mcp/"), "/mcp")) }},
-	{"The server moved to another URL", "could not connect, or the token is lost on the way", "endpoint.redirect", "https://new.example.com/mcp",
+	{"The server moved to another URL", "could not connect, or the token is lost on the way", "endpoint.redirect",
+		"https://new.example.com/mcp",
 		func(r *rig) { r.front(at(redirect("https://new.example.com/mcp"), "/mcp")) }},
 	{"The application does not know that it is behind TLS", "could not connect", "endpoint.downgrade", "X-Forwarded-Proto",
 		func(r *rig) { r.front(at(redirect("http://mcp.example.com/mcp/"), "/mcp")) }},
 	{"A middleware sends everyone without a session to the sign-in page", "could not connect; HTML where JSON was expected",
 		"endpoint.login_page", "exclude the endpoint",
 		func(r *rig) { r.front(at(redirect("/sign-in?redirect_url=/mcp"), "/mcp", prmPath, prmRoot)) }},
-	{"A proxy asks for a password with a page of its own", "could not connect; HTML where JSON was expected", "endpoint.login_page",
+	{"A proxy asks for a password with a page of its own", "could not connect; HTML where JSON was expected",
+		"endpoint.login_page",
 		"exclude the endpoint",
 		func(r *rig) { r.server = http.HandlerFunc(passwordPage) }},
 	{"A proxy turns 401 into 200", "the tools are missing, and no sign-in begins", "endpoint.rewritten_ok", "WWW-Authenticate",
@@ -131,7 +137,8 @@ var endpointSetups = []setup{
 		func(r *rig) { r.front(rewrite(statusTo(401, 403))) }},
 	{"A firewall for web applications blocks programs", "access denied", "endpoint.forbidden", "firewall",
 		func(r *rig) { r.server = status(http.StatusForbidden) }},
-	{"A proxy on the same machine passes its own host on", "access denied (403)", "endpoint.forbidden_host", "proxy_set_header Host",
+	{"A proxy on the same machine passes its own host on", "access denied (403)", "endpoint.forbidden_host",
+		"proxy_set_header Host",
 		func(r *rig) {
 			r.front(func(next http.Handler) http.Handler {
 				return onLoopback(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -150,12 +157,16 @@ var endpointSetups = []setup{
 		func(r *rig) { r.server = status(http.StatusTooManyRequests) }},
 	{"The router allows GET only", "could not connect (405)", "endpoint.method", "methods",
 		func(r *rig) { r.front(at(status(http.StatusMethodNotAllowed), "/mcp")) }},
-	{"The server asks for a session before it asks for a token", "the client reports a protocol error (400)", "endpoint.bad_request",
+	{"The server asks for a session before it asks for a token", "the client reports a protocol error (400)",
+		"endpoint.bad_request",
 		"before anything else",
 		func(r *rig) { r.front(at(status(http.StatusBadRequest), "/mcp")) }},
 	{"The URL is that of a service that is not MCP", "could not connect", "endpoint.not_mcp", "/mcp",
 		func(r *rig) {
-			r.server = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { sendJSON(w, map[string]string{"status": "up"}) })
+			r.server = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				sendJSON(w,
+					map[string]string{"status": "up"})
+			})
 		}},
 	{"The metadata is served, but the handler is registered without the guard", "everything works, for everyone: no sign-in",
 		"endpoint.open_with_metadata", "put the guard around",
@@ -165,7 +176,8 @@ var endpointSetups = []setup{
 var challengeSetups = []setup{
 	{"A proxy removes WWW-Authenticate", "could not connect; no sign-in begins", "challenge.stripped", "auth_request_set",
 		func(r *rig) { r.front(rewrite(withoutHeader(authHeader))) }},
-	{"AWS API Gateway renames WWW-Authenticate", "could not connect; no sign-in begins", "challenge.renamed", "response parameter mapping",
+	{"AWS API Gateway renames WWW-Authenticate", "could not connect; no sign-in begins", "challenge.renamed",
+		"response parameter mapping",
 		func(r *rig) {
 			r.front(rewrite(func(_ *http.Request, status int, h http.Header, body []byte) (int, []byte) {
 				h.Set("X-Amzn-Remapped-Www-Authenticate", h.Get(authHeader))
@@ -180,7 +192,8 @@ var challengeSetups = []setup{
 			f.challenge = ""
 			r.server = f
 		}},
-	{"A password (Basic) protects the host", "could not connect; browsers ask for a password", "challenge.not_bearer", "turn off the basic",
+	{"A password (Basic) protects the host", "could not connect; browsers ask for a password", "challenge.not_bearer",
+		"turn off the basic",
 		func(r *rig) { r.server = challenging(`Basic realm="staging"`) }},
 	{"resource_metadata is a path, not a URL", "could not connect: invalid URL", "challenge.relative", mcpOrigin + prmPath,
 		func(r *rig) { r.server = challenging(`Bearer resource_metadata="` + prmPath + `"`) }},
@@ -203,13 +216,15 @@ var challengeSetups = []setup{
 }
 
 var metadataSetups = []setup{
-	{"The server has a challenge, but no metadata", "could not connect: no authorization server found", "metadata.missing", mcpOrigin + prmPath,
+	{"The server has a challenge, but no metadata", "could not connect: no authorization server found", "metadata.missing",
+		mcpOrigin + prmPath,
 		func(r *rig) {
 			f := newForeign(issuerURL)
 			f.challenge, f.documents = "Bearer", nil
 			r.server = f
 		}},
-	{"The challenge names a path at which nothing is served", "could not connect: 404", "metadata.hint", "serve the metadata at the URL",
+	{"The challenge names a path at which nothing is served", "could not connect: 404", "metadata.hint",
+		"serve the metadata at the URL",
 		func(r *rig) {
 			f := newForeign(issuerURL)
 			f.challenge = `Bearer resource_metadata="` + mcpOrigin + `/oauth-metadata"`
@@ -217,25 +232,30 @@ var metadataSetups = []setup{
 		}},
 	{"A middleware protects /.well-known/ too", "could not connect: 401", "metadata.protected", "exclude /.well-known/",
 		func(r *rig) { r.front(at(status(http.StatusUnauthorized), prmPath, prmRoot)) }},
-	{"The web application answers /.well-known/ with its page", "could not connect: unexpected token '<'", "metadata.html", "fallback page",
+	{"The web application answers /.well-known/ with its page", "could not connect: unexpected token '<'", "metadata.html",
+		"fallback page",
 		func(r *rig) { r.front(at(page, prmPath, prmRoot)) }},
 	{"The metadata is a template that was not filled in", "could not connect: invalid JSON", "metadata.not_json", "RFC 9728",
 		func(r *rig) {
-			r.front(at(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"resource": {{ .URL }}}`) }, prmPath, prmRoot))
+			r.front(at(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"resource": {{ .URL }}}`) },
+				prmPath, prmRoot))
 		}},
 	{"The metadata fails", "server error", "metadata.error", "log has the cause",
 		func(r *rig) { r.front(at(status(http.StatusInternalServerError), prmPath, prmRoot)) }},
 	{"The metadata redirects to another host", "could not connect", "metadata.redirect", mcpOrigin + prmPath,
 		func(r *rig) { r.front(at(redirect("https://docs.example.com/oauth.json"), prmPath, prmRoot)) }},
-	{"The metadata names no issuer", "could not connect: no authorization server", "metadata.no_servers", "authorization_servers",
+	{"The metadata names no issuer", "could not connect: no authorization server", "metadata.no_servers",
+		"authorization_servers",
 		func(r *rig) {
 			r.server = newForeign(issuerURL).document(func(d map[string]any) { delete(d, "authorization_servers") })
 		}},
-	{"The metadata at the root is that of another version of the server", "some clients sign in, and others do not", "metadata.differ",
+	{"The metadata at the root is that of another version of the server", "some clients sign in, and others do not",
+		"metadata.differ",
 		"one configuration",
 		func(r *rig) {
 			f := newForeign(issuerURL)
-			f.documents[prmRoot] = map[string]any{"resource": mcpOrigin, "authorization_servers": []string{"https://old.example.com"}}
+			f.documents[prmRoot] = map[string]any{"resource": mcpOrigin,
+				"authorization_servers": []string{"https://old.example.com"}}
 			r.server = f
 		}},
 }
@@ -249,7 +269,8 @@ func resourceIs(resource string) func(r *rig) {
 var resourceSetups = []setup{
 	{"The public URL was configured with a slash at the end", "resource does not match", "resource.slash", "without the slash",
 		resourceIs(mcpURL + "/")},
-	{"The user typed a slash at the end", "resource does not match, or 404", "resource.slash", "write the URL without the slash: " + mcpURL,
+	{"The user typed a slash at the end", "resource does not match, or 404", "resource.slash",
+		"write the URL without the slash: " + mcpURL,
 		func(r *rig) {
 			r.target = mcpURL + "/"
 			r.server = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -257,11 +278,13 @@ var resourceSetups = []setup{
 				newForeign(issuerURL).ServeHTTP(w, req)
 			})
 		}},
-	{"The server derives resource from the request, behind a proxy that ends TLS", "resource does not match", "resource.scheme", "MCP_URL",
+	{"The server derives resource from the request, behind a proxy that ends TLS", "resource does not match",
+		"resource.scheme", "MCP_URL",
 		resourceIs("http://mcp.example.com/mcp")},
 	{"resource has the port that the server listens on", "resource does not match", "resource.port", mcpURL,
 		resourceIs("https://mcp.example.com:3000/mcp")},
-	{"The user types 127.0.0.1, and the server says localhost", "resource does not match", "resource.loopback", "http://localhost:3000/mcp",
+	{"The user types 127.0.0.1, and the server says localhost", "resource does not match", "resource.loopback",
+		"http://localhost:3000/mcp",
 		func(r *rig) {
 			f := newForeign("http://localhost:4000").document(func(d map[string]any) { d["resource"] = "http://localhost:3000/mcp" })
 			f.challenge = `Bearer resource_metadata="http://127.0.0.1:3000` + prmPath + `"`
@@ -289,15 +312,20 @@ var issuerSetups = []setup{
 		issuerIs("issuer.example.com")},
 	{"The discovery URL was configured as the issuer", "the authorization server has no metadata", "issuer.document", issuerURL,
 		issuerIs(issuerURL + openidPath)},
-	{"The issuer is plain http", "could not connect: not https", "issuer.plain_http", "https", issuerIs("http://issuer.example.com")},
-	{"The issuer is that of the developer's machine", "could not connect: localhost", "issuer.local", "public URL of the provider",
+	{"The issuer is plain http", "could not connect: not https", "issuer.plain_http", "https",
+		issuerIs("http://issuer.example.com")},
+	{"The issuer is that of the developer's machine", "could not connect: localhost", "issuer.local",
+		"public URL of the provider",
 		issuerIs("http://localhost:4000")},
-	{"The host of the issuer is misspelt", "could not connect to the authorization server", "issuer.unreachable", "Frontend API URL",
+	{"The host of the issuer is misspelt", "could not connect to the authorization server", "issuer.unreachable",
+		"Frontend API URL",
 		issuerIs("https://isuer.example.com")},
-	{"The certificate of the issuer has expired", "could not connect to the authorization server", "issuer.tls", "certificate of the provider",
+	{"The certificate of the issuer has expired", "could not connect to the authorization server", "issuer.tls",
+		"certificate of the provider",
 		func(r *rig) {
 			r.hosts[issuerURL] = failing{&tls.CertificateVerificationError{
-				UnverifiedCertificates: []*x509.Certificate{{}}, Err: x509.CertificateInvalidError{Reason: x509.Expired, Cert: &x509.Certificate{}},
+				UnverifiedCertificates: []*x509.Certificate{{}}, Err: x509.CertificateInvalidError{Reason: x509.Expired,
+					Cert: &x509.Certificate{}},
 			}}
 		}},
 }
@@ -314,7 +342,8 @@ var serverSetups = []setup{
 		}},
 	{"The provider has an outage", "the authorization server fails", "server.error", "status of the provider",
 		func(r *rig) {
-			r.issuer.paths[oauthPath], r.issuer.paths[openidPath] = status(http.StatusServiceUnavailable), status(http.StatusServiceUnavailable)
+			r.issuer.paths[oauthPath], r.issuer.paths[openidPath] = status(http.StatusServiceUnavailable),
+				status(http.StatusServiceUnavailable)
 		}},
 	{"The issuer moved to another domain", "could not connect", "server.redirect", "https://login.example.com",
 		func(r *rig) {
@@ -323,9 +352,11 @@ var serverSetups = []setup{
 		}},
 	{"The issuer was configured without the slash that it has", "the client stops at the metadata, or all tokens are rejected",
 		"server.issuer_slash", issuerURL + "/", func(r *rig) { r.issuer.metadata["issuer"] = issuerURL + "/" }},
-	{"A custom domain serves the metadata of the original domain", "the client stops at the metadata (issuer mismatch)", "server.issuer",
+	{"A custom domain serves the metadata of the original domain", "the client stops at the metadata (issuer mismatch)",
+		"server.issuer",
 		"https://tenant.provider.example", func(r *rig) { r.issuer.metadata["issuer"] = "https://tenant.provider.example" }},
-	{"The MCP server serves its provider's metadata with its own name in it", "the sign-in seems to work, and then: issuer mismatch (RFC 9207)",
+	{"The MCP server serves its provider's metadata with its own name in it",
+		"the sign-in seems to work, and then: issuer mismatch (RFC 9207)",
 		"server.rewritten", "do not rewrite",
 		func(r *rig) {
 			f := newForeign(mcpOrigin)
@@ -336,7 +367,8 @@ var serverSetups = []setup{
 			f.documents[oauthPath]["issuer"] = mcpOrigin
 			r.server = f
 		}},
-	{"The metadata is for another kind of client and has no token endpoint", "the client stops at the metadata", "server.incomplete",
+	{"The metadata is for another kind of client and has no token endpoint", "the client stops at the metadata",
+		"server.incomplete",
 		"RFC 8414", func(r *rig) { delete(r.issuer.metadata, "token_endpoint") }},
 	{"The metadata has no issuer", "the client stops at the metadata", "server.no_issuer", issuerURL,
 		func(r *rig) { delete(r.issuer.metadata, "issuer") }},
@@ -351,9 +383,11 @@ var serverSetups = []setup{
 }
 
 var registrationSetups = []setup{
-	{"Dynamic client registration is off at the provider", "does not support dynamic client registration", "registration.closed",
+	{"Dynamic client registration is off at the provider", "does not support dynamic client registration",
+		"registration.closed",
 		"register a client by hand", func(r *rig) { delete(r.issuer.metadata, "registration_endpoint") }},
-	{"Client ID metadata documents are on, without public clients", "the sign-in ends with invalid_client", "registration.cimd_only_secret",
+	{"Client ID metadata documents are on, without public clients", "the sign-in ends with invalid_client",
+		"registration.cimd_only_secret",
 		`token_endpoint_auth_method "none"`, func(r *rig) {
 			delete(r.issuer.metadata, "registration_endpoint")
 			r.issuer.metadata["client_id_metadata_document_supported"] = true
@@ -361,7 +395,8 @@ var registrationSetups = []setup{
 		}},
 	{"The registration endpoint was removed, but not from the metadata", "registration failed (404)", "registration.dead",
 		"registration_endpoint", func(r *rig) { r.issuer.paths["/register"] = http.NotFound }},
-	{"Only the OpenID Connect document of the issuer has the registration endpoint", "does not support dynamic client registration",
+	{"Only the OpenID Connect document of the issuer has the registration endpoint",
+		"does not support dynamic client registration",
 		"registration.oidc_only", "both documents",
 		func(r *rig) {
 			r.issuer.paths[oauthPath] = func(w http.ResponseWriter, _ *http.Request) {
@@ -374,7 +409,8 @@ var registrationSetups = []setup{
 		func(r *rig) { r.guard.Provider = gatehouse.OIDC(issuerURL, "profile", "notes:write") }},
 	{"Entra ID: the Application ID URI is api://…", "AADSTS9010010", "entra.app_id_uri", "Application ID URI to " + mcpURL,
 		entraScopes("api://0f5a/mcp.access")},
-	{"Entra ID: the scope is advertised without the application", "AADSTS650053, or a token for Microsoft Graph", "entra.short_scope",
+	{"Entra ID: the scope is advertised without the application", "AADSTS650053, or a token for Microsoft Graph",
+		"entra.short_scope",
 		mcpURL + "/mcp.access", entraScopes("mcp.access")},
 }
 
@@ -398,7 +434,8 @@ var keySetups = []setup{
 		func(r *rig) { delete(r.issuer.metadata, "jwks_uri") }},
 	{"jwks_uri is on the provider's private network", "signed in, and then 503 at every call", "keys.url", "https",
 		func(r *rig) { r.issuer.metadata["jwks_uri"] = "http://10.0.0.7/jwks" }},
-	{"The keys of the provider cannot be fetched", "signed in, and then 503 at every call", "keys.unreachable", "status of the provider",
+	{"The keys of the provider cannot be fetched", "signed in, and then 503 at every call", "keys.unreachable",
+		"status of the provider",
 		func(r *rig) { r.issuer.paths[keysPath] = status(http.StatusInternalServerError) }},
 	{"A web page is at jwks_uri", "signed in, and then 503 at every call", "keys.html", "jwks_uri",
 		func(r *rig) { r.issuer.paths[keysPath] = page }},
@@ -439,8 +476,10 @@ func rejecting(h http.HandlerFunc) func(r *rig) {
 }
 
 var tokenSetups = []setup{
-	{"Tokens are not verified", "nothing: everything works, for attackers too", "token.accepted", "verify signature", rejecting(answerMCP)},
-	{"A proxy removes the Authorization header", "the sign-in works, and begins again and again", "token.stripped", "CGIPassAuth On",
+	{"Tokens are not verified", "nothing: everything works, for attackers too", "token.accepted", "verify signature",
+		rejecting(answerMCP)},
+	{"A proxy removes the Authorization header", "the sign-in works, and begins again and again", "token.stripped",
+		"CGIPassAuth On",
 		func(r *rig) {
 			r.front(func(next http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -449,23 +488,32 @@ var tokenSetups = []setup{
 				})
 			})
 		}},
-	{"A firewall keeps the server from its provider", "signed in, and then 503 at every call", "token.unavailable", "from the machine of the server",
+	{"A firewall keeps the server from its provider", "signed in, and then 503 at every call", "token.unavailable",
+		"from the machine of the server",
 		func(r *rig) { r.guard.HTTPClient = &http.Client{Transport: network{}} }},
-	{"The server verifies tokens of another instance than it advertises", "signed in, and then 401 at every call", "token.issuer_differs",
+	{"The server verifies tokens of another instance than it advertises", "signed in, and then 401 at every call",
+		"token.issuer_differs",
 		issuerURL, func(r *rig) {
 			r.hosts["https://other.example.com"] = newIssuer("https://other.example.com")
 			r.guard.Provider = gatehouse.OIDC("https://other.example.com", "profile", "email")
 			r.front(replaceText("https://other.example.com", issuerURL))
 		}},
-	{"An expired token makes the verifier throw", "server error after an hour, and no new sign-in", "token.server_error", "invalid_token",
+	{"An expired token makes the verifier throw", "server error after an hour, and no new sign-in", "token.server_error",
+		"invalid_token",
 		rejecting(status(http.StatusInternalServerError))},
-	{"An invalid token is answered with 403", "access denied after an hour, and no new sign-in", "token.forbidden", "invalid_token",
+	{"An invalid token is answered with 403", "access denied after an hour, and no new sign-in", "token.forbidden",
+		"invalid_token",
 		rejecting(status(http.StatusForbidden))},
 	{"An invalid token is answered with 400", "error after an hour, and no new sign-in", "token.bad_request", "invalid_token",
 		rejecting(status(http.StatusBadRequest))},
-	{"An invalid token is answered with 200 and an error in the body", "error after an hour, and no new sign-in", "token.other_status",
-		"invalid_token", rejecting(func(w http.ResponseWriter, _ *http.Request) { sendJSON(w, map[string]string{"error": "token expired"}) })},
-	{"The 401 for an invalid token has no challenge", "error after an hour, and no new sign-in", "token.no_challenge", "WWW-Authenticate",
+	{"An invalid token is answered with 200 and an error in the body", "error after an hour, and no new sign-in",
+		"token.other_status",
+		"invalid_token", rejecting(func(w http.ResponseWriter, _ *http.Request) {
+			sendJSON(w,
+				map[string]string{"error": "token expired"})
+		})},
+	{"The 401 for an invalid token has no challenge", "error after an hour, and no new sign-in", "token.no_challenge",
+		"WWW-Authenticate",
 		rejecting(status(http.StatusUnauthorized))},
 }
 
@@ -486,20 +534,29 @@ var otherSetups = []setup{
 				})
 			})
 		}},
-	{"Only one spelling of the path is protected", "nothing: everything works, for attackers too", "verbs.slash_open", "both paths",
+	{"Only one spelling of the path is protected", "nothing: everything works, for attackers too", "verbs.slash_open",
+		"both paths",
 		func(r *rig) { r.front(at(answerMCP, "/mcp/")) }},
-	{"The router ignores case, and the guard does not", "nothing: everything works, for attackers too", "verbs.case_open", "around the handler",
+	{"The router ignores case, and the guard does not", "nothing: everything works, for attackers too", "verbs.case_open",
+		"around the handler",
 		func(r *rig) { r.front(at(answerMCP, "/MCP")) }},
-	{"The router ignores double slashes, and the guard does not", "nothing: everything works, for attackers too", "verbs.double_slash_open",
+	{"The router ignores double slashes, and the guard does not", "nothing: everything works, for attackers too",
+		"verbs.double_slash_open",
 		"around the handler", func(r *rig) { r.front(at(answerMCP, "//mcp")) }},
-	{"A client in the browser is not among the allowed origins (--origin)", "CORS error in the browser", "cors.origin", "AllowedOrigins",
+	{"A client in the browser is not among the allowed origins (--origin)", "CORS error in the browser", "cors.origin",
+		"AllowedOrigins",
 		func(r *rig) { r.config.Origin = "https://inspector.example.com" }},
-	{"The provider does not allow web pages to register (--origin)", "CORS error at the registration", "cors.issuer", "allow the origin",
+	{"The provider does not allow web pages to register (--origin)", "CORS error at the registration", "cors.issuer",
+		"allow the origin",
 		func(r *rig) {
 			r.config.Origin = "https://app.example.com"
-			r.issuer.paths["/register"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusMethodNotAllowed) }
+			r.issuer.paths["/register"] = func(w http.ResponseWriter,
+				_ *http.Request) {
+				w.WriteHeader(http.StatusMethodNotAllowed)
+			}
 		}},
-	{"The clock of the server is wrong", "new tokens are rejected, some minutes after each sign-in they work", "clock.differs", "NTP",
+	{"The clock of the server is wrong", "new tokens are rejected, some minutes after each sign-in they work",
+		"clock.differs", "NTP",
 		func(r *rig) {
 			r.front(rewrite(func(_ *http.Request, status int, h http.Header, body []byte) (int, []byte) {
 				h.Set("Date", time.Now().Add(-5*time.Minute).UTC().Format(http.TimeFormat))
@@ -519,7 +576,8 @@ var otherSetups = []setup{
 			r.front(at(func(w http.ResponseWriter, req *http.Request) {
 				body, _ := io.ReadAll(req.Body)
 				req.Body = io.NopCloser(bytes.NewReader(body))
-				plain := req.Header.Get("Origin") == "" && req.Header.Get(tokenHeader) == "" && bytes.Contains(body, []byte(`"initialize"`))
+				plain := req.Header.Get("Origin") == "" && req.Header.Get(tokenHeader) == "" && bytes.Contains(body,
+					[]byte(`"initialize"`))
 				if plain && requests.Add(1) > 1 {
 					status(http.StatusServiceUnavailable)(w, req)
 					return
@@ -527,7 +585,8 @@ var otherSetups = []setup{
 				guarded.ServeHTTP(w, req)
 			}, "/mcp"))
 		}},
-	{"The access token is for another server (--send-token-file)", "signed in, and then 401 at every call", "revisions.rejected", "aud names other servers",
+	{"The access token is for another server (--send-token-file)", "signed in, and then 401 at every call",
+		"revisions.rejected", "aud names other servers",
 		func(r *rig) {
 			r.config.Token = gatehouse.Secret(r.issuer.signer.Token("https://other.example.com/mcp"))
 		}},

@@ -88,7 +88,8 @@ func unsupported(w http.ResponseWriter, _ *http.Request) {
 
 // liveSetups are seen only with a token.
 var liveSetups = []setup{
-	{"Replicas do not share their sessions", "some calls fail with 404, and the client starts anew", "replicas.sessions", "MCP_SESSION_KEY",
+	{"Replicas do not share their sessions", "some calls fail with 404, and the client starts anew", "replicas.sessions",
+		"MCP_SESSION_KEY",
 		func(r *rig) {
 			s := newSignedIn()
 			var calls atomic.Int32
@@ -118,13 +119,15 @@ var liveSetups = []setup{
 
 // liveWarnings are seen only with a token.
 var liveWarnings = []setup{
-	{"The server does not know MCP 2026-07-28", "mcp-go reports an unsupported version", "revisions.legacy_only", "both revisions",
+	{"The server does not know MCP 2026-07-28", "mcp-go reports an unsupported version", "revisions.legacy_only",
+		"both revisions",
 		func(r *rig) {
 			s := newSignedIn()
 			s.discover = unsupported
 			r.signedInServer(s)
 		}},
-	{"The server knows MCP 2026-07-28 only", "Codex, opencode and others report an unsupported version", "revisions.modern_only",
+	{"The server knows MCP 2026-07-28 only", "clients with the TypeScript SDK 1.x report an unsupported version",
+		"revisions.modern_only",
 		"both revisions",
 		func(r *rig) {
 			s := newSignedIn()

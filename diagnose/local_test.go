@@ -27,7 +27,8 @@ func startServer(t *testing.T, provider gatehouse.Provider, configure ...func(*s
 		t.Fatal(err)
 	}
 	cfg := serve.Config{
-		Name: "greeter", Version: "1.0.0", URL: "http://" + listener.Addr().String(), Provider: provider, Logger: slog.New(slog.DiscardHandler),
+		Name: "greeter", Version: "1.0.0", URL: "http://" + listener.Addr().String(), Provider: provider,
+		Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, c := range configure {
 		c(&cfg)
@@ -36,7 +37,8 @@ func startServer(t *testing.T, provider gatehouse.Provider, configure ...func(*s
 	if err != nil {
 		t.Fatal(err)
 	}
-	mcp.AddTool(server.MCP, &mcp.Tool{Name: "hello"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+	mcp.AddTool(server.MCP, &mcp.Tool{Name: "hello"}, func(context.Context, *mcp.CallToolRequest,
+		struct{}) (*mcp.CallToolResult, any, error) {
 		return &mcp.CallToolResult{}, nil, nil
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -176,7 +178,8 @@ func wantNoSecret(t *testing.T, report *diagnose.Report, secrets ...string) {
 
 // clerkSetups have a local Clerk with a setting that does not fit.
 var clerkSetups = []setup{
-	{"Clerk: dynamic client registration is off", "does not support dynamic client registration; MCP Inspector stalls at the registration step",
+	{"Clerk: dynamic client registration is off",
+		"does not support dynamic client registration; MCP Inspector stalls at the registration step",
 		"registration.closed_clerk", `turn on "Dynamic client registration"`,
 		func(r *rig) { r.local(func(s *localclerk.Settings) { s.DynamicOAuthClientRegistration = false }) }},
 	{"Clerk: Organizations are off, and a tool requires one", "invalid_scope", "scopes.organization", "turn on Organizations",
@@ -184,7 +187,8 @@ var clerkSetups = []setup{
 			r.local(func(s *localclerk.Settings) { s.OrganizationsDisabled = true },
 				func(c *clerk.Config) { c.ScopesSupported = []string{"profile", clerk.OrganizationScope} })
 		}},
-	{"Clerk: access tokens are opaque, and the server has no secret key", "signed in, and then 401 at every call", "clerk.opaque",
+	{"Clerk: access tokens are opaque, and the server has no secret key", "signed in, and then 401 at every call",
+		"clerk.opaque",
 		"Generate access tokens as JWTs",
 		func(r *rig) {
 			c := r.local(func(s *localclerk.Settings) { s.OAuthJWTAccessTokens, s.AudClaimEnabled = false, true })

@@ -52,7 +52,8 @@ func isMCPAnswer(a *answer) bool {
 		Result  json.RawMessage `json:"result"`
 		Error   json.RawMessage `json:"error"`
 	}
-	return json.Unmarshal(a.body, &message) == nil && message.Version == "2.0" && (message.Result != nil || message.Error != nil)
+	return json.Unmarshal(a.body,
+		&message) == nil && message.Version == "2.0" && (message.Result != nil || message.Error != nil)
 }
 
 // bearer returns the header with a token.

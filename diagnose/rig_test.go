@@ -229,7 +229,8 @@ func answerMCP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 		return
 	}
-	sendJSON(w, map[string]any{"jsonrpc": "2.0", "id": message.ID, "result": map[string]any{"supportedVersions": []string{"2026-07-28"}}})
+	sendJSON(w, map[string]any{"jsonrpc": "2.0", "id": message.ID,
+		"result": map[string]any{"supportedVersions": []string{"2026-07-28"}}})
 }
 
 func sendJSON(w http.ResponseWriter, v any) {
@@ -296,7 +297,8 @@ func (f *foreign) document(change func(document map[string]any)) *foreign {
 }
 
 // rewrite returns a proxy that changes the header and the status of each answer.
-func rewrite(change func(r *http.Request, status int, h http.Header, body []byte) (int, []byte)) func(http.Handler) http.Handler {
+func rewrite(change func(r *http.Request, status int, h http.Header, body []byte) (int,
+	[]byte)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			recorder := httptest.NewRecorder()

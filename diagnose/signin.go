@@ -79,7 +79,8 @@ func (d *doctor) addFailedSignIn(s SignIn) {
 }
 
 func (d *doctor) addSignIn(s SignIn) {
-	evidence := fmt.Sprintf("client %s at %s asked for %s and got %s", quote.String(s.Client), s.Issuer, quote.List(s.Requested), quote.List(s.Granted))
+	evidence := fmt.Sprintf("client %s at %s asked for %s and got %s", quote.String(s.Client), s.Issuer,
+		quote.List(s.Requested), quote.List(s.Granted))
 	if s.ToolsFailed != "" {
 		d.found("signin.tools", s.ToolsFailed, "fix", s.ToolsFix)
 	}

@@ -23,20 +23,27 @@ func TestAddSignIn(t *testing.T) {
 			"signin.failed", diagnose.Fault, "choose Allow"},
 		"Entra ID": {func(s *diagnose.SignIn) { s.Failed = "invalid_target: AADSTS9010010: The resource parameter" },
 			"signin.failed", diagnose.Fault, "Application ID URI"},
-		"tools":      {func(s *diagnose.SignIn) { s.ToolsFailed, s.ToolsFix = "500", "the log" }, "signin.tools", diagnose.Fault, "the log"},
-		"refresh":    {func(s *diagnose.SignIn) { s.RefreshFailed = "invalid_grant" }, "signin.refresh", diagnose.Fault, "invalid_grant"},
-		"no refresh": {func(s *diagnose.SignIn) { s.HasRefreshToken = false }, "signin.no_refresh", diagnose.Warning, "after 1h0m"},
-		"scopes":     {func(s *diagnose.SignIn) { s.Granted = []string{"email"} }, "signin.scopes", diagnose.Warning, "profile"},
-		"skipped":    {func(s *diagnose.SignIn) { s.Skipped = "the server has a fault" }, "signin", diagnose.Unchecked, "has a fault"},
+		"tools": {func(s *diagnose.SignIn) { s.ToolsFailed, s.ToolsFix = "500", "the log" }, "signin.tools",
+			diagnose.Fault, "the log"},
+		"refresh": {func(s *diagnose.SignIn) { s.RefreshFailed = "invalid_grant" }, "signin.refresh", diagnose.Fault,
+			"invalid_grant"},
+		"no refresh": {func(s *diagnose.SignIn) { s.HasRefreshToken = false }, "signin.no_refresh", diagnose.Warning,
+			"after 1h0m"},
+		"scopes": {func(s *diagnose.SignIn) { s.Granted = []string{"email"} }, "signin.scopes", diagnose.Warning,
+			"profile"},
+		"skipped": {func(s *diagnose.SignIn) { s.Skipped = "the server has a fault" }, "signin", diagnose.Unchecked,
+			"has a fault"},
 		"left behind": {func(s *diagnose.SignIn) { s.LeftBehind = "client c1" },
 			"signin", diagnose.OK, "left behind: client c1"},
-		"secret": {func(s *diagnose.SignIn) { s.Failed = "token the-token is bad" }, "signin.failed", diagnose.Fault, "token [redacted] is bad"},
+		"secret": {func(s *diagnose.SignIn) { s.Failed = "token the-token is bad" }, "signin.failed", diagnose.Fault,
+			"token [redacted] is bad"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := diagnose.SignIn{
-				Issuer: issuerURL, Client: "c1", Requested: []string{"profile", "email", "offline_access"}, Granted: []string{"email", "profile"},
-				Token: "the-token", Lifetime: time.Hour, Tools: 3, HasRefreshToken: true, Fix: "x",
+				Issuer: issuerURL, Client: "c1", Requested: []string{"profile", "email", "offline_access"},
+				Granted: []string{"email", "profile"},
+				Token:   "the-token", Lifetime: time.Hour, Tools: 3, HasRefreshToken: true, Fix: "x",
 			}
 			test.change(&s)
 			r := &diagnose.Report{}

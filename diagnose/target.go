@@ -161,7 +161,8 @@ func isClerkAddress(raw string) bool {
 		return false
 	}
 	switch {
-	case host == "clerk.com", strings.HasSuffix(host, ".clerk.com") && !strings.HasPrefix(host, "clerk."), host == "accounts.dev":
+	case host == "clerk.com", strings.HasSuffix(host, ".clerk.com") && !strings.HasPrefix(host, "clerk."),
+		host == "accounts.dev":
 		return true
 	case strings.HasSuffix(host, ".accounts.dev"), strings.HasPrefix(host, "clerk."):
 		return true
@@ -177,7 +178,8 @@ func (d *doctor) resolveClerk(p gatehouse.Provider) {
 			what = "publishable key"
 		}
 		for _, ce := range configErrors(p.Err) {
-			d.found("url.clerk", fmt.Sprintf("got %q", wellknown.Redacted(d.target)), "what", what, "problem", ce.Problem, "fix", ce.Fix)
+			d.found("url.clerk", fmt.Sprintf("got %q", wellknown.Redacted(d.target)), "what", what, "problem", ce.Problem,
+				"fix", ce.Fix)
 		}
 		return
 	}

@@ -25,16 +25,20 @@ var warnings = slices.Concat([]setup{
 			r.server = newForeign(issuerURL)
 			r.target = r.overTLS(i)
 		}},
-	{"The server has no sign-in", "everyone can call every tool", "endpoint.open", "add sign-in", func(r *rig) { r.server = http.HandlerFunc(answerMCP) }},
+	{"The server has no sign-in", "everyone can call every tool", "endpoint.open", "add sign-in",
+		func(r *rig) { r.server = http.HandlerFunc(answerMCP) }},
 	{"Another challenge comes first", "clients with the TypeScript SDKs find no metadata", "challenge.not_first", "first",
 		func(r *rig) {
 			r.server = challenging(`Basic realm="x", Bearer resource_metadata="` + mcpOrigin + prmPath + `", scope="profile email"`)
 		}},
-	{"resource_metadata has no quotes (@clerk/mcp-tools)", "strict clients find no metadata", "challenge.unquoted", "write resource_metadata=",
+	{"resource_metadata has no quotes (@clerk/mcp-tools)", "strict clients find no metadata", "challenge.unquoted",
+		"write resource_metadata=",
 		func(r *rig) { r.server = challenging(`Bearer resource_metadata=` + mcpOrigin + prmPath) }},
-	{"The challenge does not say where the metadata is", "clients of 2025-06-18 find no metadata", "challenge.no_metadata", mcpOrigin + prmPath,
+	{"The challenge does not say where the metadata is", "clients of 2025-06-18 find no metadata", "challenge.no_metadata",
+		mcpOrigin + prmPath,
 		func(r *rig) { r.server = challenging(`Bearer scope="profile email"`) }},
-	{"Every 401 says invalid_token, even without one", "some clients discard the sign-in that they have", "challenge.error", "only if a token was sent",
+	{"Every 401 says invalid_token, even without one", "clients cannot tell a missing token from a rejected one",
+		"challenge.error", "only if a token was sent",
 		func(r *rig) {
 			f := newForeign(issuerURL)
 			f.challenge += `, error="invalid_token"`
@@ -44,10 +48,12 @@ var warnings = slices.Concat([]setup{
 			}
 			r.server = f
 		}},
-	{"The description in the challenge looks like a parameter", "clients with the TypeScript SDKs ask for a wrong scope", "challenge.confusing",
+	{"The description in the challenge looks like a parameter", "clients with the TypeScript SDKs ask for a wrong scope",
+		"challenge.confusing",
 		"put error_description last",
 		func(r *rig) {
-			r.server = challenging(`Bearer error_description="no scope=admin here", resource_metadata="` + mcpOrigin + prmPath + `", scope="profile email"`)
+			r.server = challenging(`Bearer error_description="no scope=admin here", resource_metadata="` + mcpOrigin + prmPath +
+				`", scope="profile email"`)
 		}},
 	{"The metadata is at the root of the host only", "mcp-go finds no metadata", "metadata.not_at_path", mcpOrigin + prmPath,
 		func(r *rig) {
@@ -73,13 +79,15 @@ var warnings = slices.Concat([]setup{
 			}
 			r.issuer.paths[oauthPath], r.issuer.paths[openidPath] = text, text
 		}},
-	{"The MCP server has metadata of an issuer that it does not name", "old clients sign in at another issuer than new ones", "server.copy", "unchanged",
+	{"The MCP server has metadata of an issuer that it does not name",
+		"old clients sign in at another issuer than new ones", "server.copy", "unchanged",
 		func(r *rig) {
 			f := newForeign(issuerURL)
 			f.documents[oauthPath] = map[string]any{"issuer": mcpOrigin, "authorization_endpoint": issuerURL + "/authorize"}
 			r.server = f
 		}},
-	{"The web application answers old clients with its page", "clients of 2025-03-26: unexpected token '<'", "server.copy_html", "404",
+	{"The web application answers old clients with its page", "clients of 2025-03-26: unexpected token '<'",
+		"server.copy_html", "404",
 		func(r *rig) { r.front(at(page, oauthPath)) }},
 	{"Entra ID: the issuer is common", "clients that compare the issuer stop", "server.tenant", "<tenant ID>",
 		func(r *rig) {
@@ -98,12 +106,14 @@ var warnings = slices.Concat([]setup{
 		}},
 	{"Entra ID: clients cannot register", "the client asks for a client ID", "registration.by_hand", "docs/entra.md",
 		entraScopes(mcpURL + "/mcp.access")},
-	{"Client ID metadata documents are advertised, without public clients", "clients that prefer a document may stop", "registration.cimd_secret", "none",
+	{"Client ID metadata documents are advertised, without public clients", "clients that prefer a document may stop",
+		"registration.cimd_secret", "none",
 		func(r *rig) {
 			r.issuer.metadata["client_id_metadata_document_supported"] = true
 			r.issuer.metadata["token_endpoint_auth_methods_supported"] = []string{"client_secret_basic"}
 		}},
-	{"Clients can use only client ID metadata documents", "Cursor and others: does not support dynamic client registration", "registration.cimd_only",
+	{"Clients can use only client ID metadata documents", "mcp-go and others: does not support dynamic client registration",
+		"registration.cimd_only",
 		"dynamic client registration",
 		func(r *rig) {
 			delete(r.issuer.metadata, "registration_endpoint")
@@ -111,7 +121,8 @@ var warnings = slices.Concat([]setup{
 		}},
 	{"Clerk: the server asks for openid", "ChatGPT: invalid_scope", "scopes.openid", "remove openid",
 		clerkScopes("openid", "profile")},
-	{"Clerk: the server asks for an organization", "ChatGPT: invalid_scope", "scopes.default", "user:org:read is among the default scopes",
+	{"Clerk: the server asks for an organization", "ChatGPT: invalid_scope", "scopes.default",
+		"user:org:read is among the default scopes",
 		clerkScopes("profile", "user:org:read")},
 	{"Clerk: the server names no scopes", "mcp-remote: invalid_scope", "scopes.none", "profile and email",
 		func(r *rig) {
@@ -120,13 +131,18 @@ var warnings = slices.Concat([]setup{
 			f.challenge = `Bearer resource_metadata="` + mcpOrigin + prmPath + `"`
 			r.server = f
 		}},
-	{"The server asks for offline_access", "issuers that do not know it: invalid_scope", "scopes.offline", "remove offline_access",
+	{"The server asks for offline_access", "issuers that do not know it: invalid_scope", "scopes.offline",
+		"remove offline_access",
 		func(r *rig) {
-			f := newForeign(issuerURL).document(func(d map[string]any) { d["scopes_supported"] = []string{"profile", "offline_access"} })
+			f := newForeign(issuerURL).document(func(d map[string]any) {
+				d["scopes_supported"] = []string{"profile",
+					"offline_access"}
+			})
 			f.challenge = `Bearer resource_metadata="` + mcpOrigin + prmPath + `", scope="profile offline_access"`
 			r.server = f
 		}},
-	{"The challenge asks for more than the metadata lists", "clients that read only the metadata are rejected", "scopes.hidden", "openid",
+	{"The challenge asks for more than the metadata lists", "clients that read only the metadata are rejected",
+		"scopes.hidden", "openid",
 		func(r *rig) {
 			r.server = challenging(`Bearer resource_metadata="` + mcpOrigin + prmPath + `", scope="profile openid"`)
 		}},
@@ -134,7 +150,8 @@ var warnings = slices.Concat([]setup{
 		keysAre(map[string]any{"kty": "oct", "kid": "2", "k": "c2VjcmV0"})},
 	{"A key has 1024 bits", "tokens that are signed with it are rejected", "keys.small", "2048",
 		keysAre(map[string]any{"kty": "RSA", "kid": "2", "e": "AQAB", "n": strings.Repeat("x", 171), "alg": "RS256"})},
-	{"Two keys have the same ID", "some tokens are rejected", "keys.duplicate", "its own kid", keysAre(testissuer.NewKey("key-1").JWK())},
+	{"Two keys have the same ID", "some tokens are rejected", "keys.duplicate", "its own kid",
+		keysAre(testissuer.NewKey("key-1").JWK())},
 	{"The keys have no IDs", "some libraries reject all tokens", "keys.no_kid", "its own kid",
 		func(r *rig) {
 			one, two := testissuer.NewKey("key-1").JWK(), testissuer.NewKey("key-2").JWK()
@@ -149,7 +166,8 @@ var warnings = slices.Concat([]setup{
 				sendJSON(w, r.issuer.keys)
 			}
 		}},
-	{"The challenge for an invalid token has no error (go-sdk's own middleware)", "clients cannot tell a rejected token from a lost one",
+	{"The challenge for an invalid token has no error (go-sdk's own middleware)",
+		"clients cannot tell a rejected token from a lost one",
 		"token.no_error", `error="invalid_token"`,
 		func(r *rig) {
 			f := newForeign(issuerURL)
@@ -165,7 +183,8 @@ var warnings = slices.Concat([]setup{
 			f.reject = func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set(authHeader, f.challenge+`, error="invalid_token"`)
 				w.WriteHeader(http.StatusUnauthorized)
-				io.WriteString(w, `{"error":"JWKSNoMatchingKey: no applicable key; at Object.verify (/app/node_modules/jose/index.js:1)"}`)
+				io.WriteString(w,
+					`{"error":"JWKSNoMatchingKey: no applicable key; at Object.verify (/app/node_modules/jose/index.js:1)"}`)
 			}
 			r.server = f
 		}},
@@ -179,7 +198,8 @@ var warnings = slices.Concat([]setup{
 			f.guardsPreflight = true
 			r.server = f
 		}},
-	{"The preflight allows every header but Authorization", "CORS error in the browser", "cors.headers", "does not cover Authorization",
+	{"The preflight allows every header but Authorization", "CORS error in the browser", "cors.headers",
+		"does not cover Authorization",
 		corsHeaders(func(h http.Header) { h.Set("Access-Control-Allow-Headers", "*") })},
 	{"The preflight does not allow POST", "CORS error in the browser", "cors.method", "POST",
 		corsHeaders(func(h http.Header) { h.Set("Access-Control-Allow-Methods", "GET, OPTIONS") })},
@@ -189,9 +209,11 @@ var warnings = slices.Concat([]setup{
 				h.Del("Access-Control-Allow-Origin")
 			}
 		})},
-	{"WWW-Authenticate is not exposed", "a client in the browser does not learn where to sign in", "cors.expose", "Access-Control-Expose-Headers",
+	{"WWW-Authenticate is not exposed", "a client in the browser does not learn where to sign in", "cors.expose",
+		"Access-Control-Expose-Headers",
 		corsHeaders(func(h http.Header) { h.Del("Access-Control-Expose-Headers") })},
-	{"The metadata lacks the CORS headers (--origin)", "CORS error in the browser", "cors.documents", "Access-Control-Allow-Origin: *",
+	{"The metadata lacks the CORS headers (--origin)", "CORS error in the browser", "cors.documents",
+		"Access-Control-Allow-Origin: *",
 		func(r *rig) {
 			r.config.Origin = "https://app.example.com"
 			r.front(rewrite(func(req *http.Request, status int, h http.Header, body []byte) (int, []byte) {
@@ -201,7 +223,8 @@ var warnings = slices.Concat([]setup{
 				return status, body
 			}))
 		}},
-	{"The first request of MCP 2026-07-28 is rejected before the token is checked", "clients fall back to an older revision, or stop",
+	{"The first request of MCP 2026-07-28 is rejected before the token is checked",
+		"clients fall back to an older revision, or stop",
 		"revisions.modern", "before anything else",
 		func(r *rig) {
 			next := newForeign(issuerURL)
@@ -215,12 +238,14 @@ var warnings = slices.Concat([]setup{
 		}},
 	{"The clock of this machine is wrong", "nothing", "clock.machine", "NTP",
 		func(r *rig) { r.config.Now = func() time.Time { return time.Now().Add(time.Hour) } }},
-	{"Clerk: access tokens are opaque, and the server asks Clerk about them", "slow calls", "clerk.opaque", "Generate access tokens as JWTs",
+	{"Clerk: access tokens are opaque, and the server asks Clerk about them", "slow calls", "clerk.opaque",
+		"Generate access tokens as JWTs",
 		func(r *rig) {
 			key := ""
 			c := r.local(func(s *localclerk.Settings) { s.OAuthJWTAccessTokens, s.AudClaimEnabled = false, true })
 			key = c.SecretKey()
-			r.real(startServer(r.t, clerk.New(clerk.Config{FrontendAPIURL: c.Issuer(), SecretKey: clerk.Secret(key), BackendAPIURL: c.Issuer()})))
+			r.real(startServer(r.t, clerk.New(clerk.Config{FrontendAPIURL: c.Issuer(), SecretKey: clerk.Secret(key),
+				BackendAPIURL: c.Issuer()})))
 			r.config.ClerkSecretKey = gatehouse.Secret(key)
 		}},
 	{"Clerk: a scope of the server is not among the default scopes", "ChatGPT: invalid_scope", "clerk.default_scopes", "openid",
@@ -229,7 +254,8 @@ var warnings = slices.Concat([]setup{
 				func(c *clerk.Config) { c.ScopesSupported = []string{"openid", "profile"} })
 			r.config.ClerkSecretKey = gatehouse.Secret(c.SecretKey())
 		}},
-	{"Clerk: a client registered before the server asked for a new scope", "invalid_scope, for its users only", "clerk.client_scopes",
+	{"Clerk: a client registered before the server asked for a new scope", "invalid_scope, for its users only",
+		"clerk.client_scopes",
 		"remove the server and add it again",
 		func(r *rig) {
 			c := r.local(func(s *localclerk.Settings) { s.AudClaimEnabled = true })
@@ -256,7 +282,8 @@ func clerkScopes(scopes ...string) func(r *rig) {
 func register(t *testing.T, issuer, scope string) {
 	t.Helper()
 	resp, err := http.Post(issuer+"/oauth/register", jsonType, strings.NewReader(
-		`{"redirect_uris":["http://127.0.0.1:9/callback"],"token_endpoint_auth_method":"none","client_name":"Old client","scope":"`+scope+`"}`))
+		`{"redirect_uris":["http://127.0.0.1:9/callback"],"token_endpoint_auth_method":"none",`+
+			`"client_name":"Old client","scope":"`+scope+`"}`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,13 +86,16 @@ func (o *doctorOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.json, "json", false, "print the report as JSON, one object for each target")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "print what was seen for passed checks too")
 	flags.DurationVar(&o.timeout, "timeout", diagnose.DefaultTimeout, "check each target for at most `DURATION`")
-	flags.DurationVar(&o.requestTimeout, "request-timeout", diagnose.DefaultRequestTimeout, "wait at most `DURATION` for one answer")
-	flags.StringVar(&o.origin, "origin", "", "check what a web page of this `ORIGIN` needs (CORS),\nlike https://app.example.com")
+	flags.DurationVar(&o.requestTimeout, "request-timeout", diagnose.DefaultRequestTimeout,
+		"wait at most `DURATION` for one answer")
+	flags.StringVar(&o.origin, "origin", "",
+		"check what a web page of this `ORIGIN` needs (CORS),\nlike https://app.example.com")
 	flags.StringVar(&o.secretKeyFile, "secret-key-file", "",
 		"read the secret key of the Clerk instance from `FILE`\n(default CLERK_SECRET_KEY)")
 	flags.StringVar(&o.sendTokenFile, "send-token-file", "",
 		"send the access token in `FILE` to the endpoint, for the\nchecks that need one: revisions, sessions, streams")
-	flags.DurationVar(&o.hold, "stream", 0, "with a token: hold an event stream open for `DURATION`,\nto see whether a proxy cuts it")
+	flags.DurationVar(&o.hold, "stream", 0,
+		"with a token: hold an event stream open for `DURATION`,\nto see whether a proxy cuts it")
 	o.explain.add(flags)
 	flags.BoolVar(&o.signIn, "sign-in", false, "register a client and sign in, as a new client does;\nasks before it registers")
 	flags.BoolVar(&o.yes, "yes", false, "with --sign-in: do not ask")
@@ -127,14 +130,16 @@ func (o *doctorOptions) check() error {
 	case o.signIn && o.sendTokenFile != "":
 		return newUsageError("leave one of them out", "--sign-in and --send-token-file, want one source of a token")
 	case o.org != "" && o.user == "":
-		return newUsageError("--org needs --user; in the browser, the consent page asks for the organization", "--org without --user")
+		return newUsageError("--org needs --user; in the browser, the consent page asks for the organization",
+			"--org without --user")
 	case o.clientKey != "" && o.clientID == "":
 		return newUsageError("pass the ID of the client with --client-id", "--client-secret-file without --client-id")
 	}
 	for _, needed := range []struct {
 		flag string
 		set  bool
-	}{{"yes", o.yes}, {"no-browser", o.noBrowser}, {"user", o.user != ""}, {"client-id", o.clientID != ""}, {"scope", o.scope != ""}} {
+	}{{"yes", o.yes}, {"no-browser", o.noBrowser}, {"user", o.user != ""}, {"client-id", o.clientID != ""}, {"scope",
+		o.scope != ""}} {
 		if needed.set && !o.signIn {
 			return newUsageError(doctorHelpHint, "--%s without --sign-in", needed.flag)
 		}
@@ -198,8 +203,10 @@ func readTokenFile(stdin io.Reader, name string) (string, error) {
 	}
 	token := strings.TrimSpace(string(data))
 	token = strings.TrimSpace(strings.TrimPrefix(token, "Bearer "))
-	if token == "" || len(data) > maxTokenFile || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return "", failure.New("write only the token into it", "token file %q does not have one token of at most %d bytes", name, maxTokenFile)
+	if token == "" || len(data) > maxTokenFile || strings.ContainsFunc(token,
+		func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return "", failure.New("write only the token into it", "token file %q does not have one token of at most %d bytes",
+			name, maxTokenFile)
 	}
 	return token, nil
 }
@@ -241,7 +248,8 @@ func runDoctor(ctx context.Context, con *console, options *doctorOptions) error 
 }
 
 // examine checks one target.
-func (o *doctorOptions) examine(ctx context.Context, con *console, cfg diagnose.Config, target string) (*diagnose.Report, error) {
+func (o *doctorOptions) examine(ctx context.Context, con *console, cfg diagnose.Config, target string) (*diagnose.Report,
+	error) {
 	con.Begin("checking " + wellknown.Redacted(target))
 	report, err := diagnose.Run(ctx, cfg, target)
 	if err == nil && o.signIn {

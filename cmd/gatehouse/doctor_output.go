@@ -113,7 +113,8 @@ func writeClients(b *strings.Builder, p palette, clients []diagnose.Client) {
 	section(b, p, "Clients")
 	for _, c := range clients {
 		color := map[string]string{diagnose.WillSignIn: p.green, diagnose.WillNotSignIn: p.red}[c.Verdict]
-		writeWrapped(b, fmt.Sprintf("  %-22s%s%-17s%s", escapeControls(c.Name), color, c.Verdict, p.reset), escapeControls(c.Why))
+		writeWrapped(b, fmt.Sprintf("  %-22s%s%-17s%s", escapeControls(c.Name), color, c.Verdict, p.reset),
+			escapeControls(c.Why))
 	}
 }
 

@@ -24,7 +24,8 @@ const (
 )
 
 // errDeclined means that the user does not want a client to be registered.
-var errDeclined = errors.New("you chose not to register a client; answer y, pass --yes, or use an existing client with --client-id")
+var errDeclined = errors.New("you chose not to register a client; answer y, pass --yes, or use an existing client with " +
+	"--client-id")
 
 // signInCheck is the sign-in of "gatehouse doctor --sign-in": that of a client that the
 // provider has never seen. Nothing of it is saved.
@@ -36,13 +37,15 @@ type signInCheck struct {
 
 // checkSignIn signs in if the report has no fault that keeps every client from it. The checks
 // that need a token are then made with the new one.
-func (o *doctorOptions) checkSignIn(ctx context.Context, con *console, cfg diagnose.Config, report *diagnose.Report) (*diagnose.Report, error) {
+func (o *doctorOptions) checkSignIn(ctx context.Context, con *console, cfg diagnose.Config,
+	report *diagnose.Report) (*diagnose.Report, error) {
 	if f := report.Blocking(); f != nil {
 		report.AddSignIn(diagnose.SignIn{Skipped: "no client can sign in before this is fixed: " + f.Title})
 		return report, nil
 	}
 	if !report.IsEndpoint() {
-		return nil, newUsageError("pass the URL of the MCP endpoint", "--sign-in needs an MCP endpoint, and the target is not one")
+		return nil, newUsageError("pass the URL of the MCP endpoint",
+			"--sign-in needs an MCP endpoint, and the target is not one")
 	}
 	dir, err := os.MkdirTemp("", "gatehouse-doctor-")
 	if err != nil {
@@ -68,7 +71,8 @@ func (o *doctorOptions) checkSignIn(ctx context.Context, con *console, cfg diagn
 	return report, nil
 }
 
-func (o *doctorOptions) newSignInCheck(ctx context.Context, con *console, dir string, timeout *answerTimeout) (*signInCheck, error) {
+func (o *doctorOptions) newSignInCheck(ctx context.Context, con *console, dir string, timeout *answerTimeout) (*signInCheck,
+	error) {
 	options := &callOptions{
 		url: o.targets[0], user: o.user, org: o.org, clientID: o.clientID, clientSecretFile: o.clientKey,
 		noBrowser: o.noBrowser, timeout: defaultTimeout, scope: o.scope,
@@ -104,7 +108,8 @@ func (o *doctorOptions) askToRegister(con *console, issuer string) error {
 	if o.yes {
 		return nil
 	}
-	con.Note("this registers a client named %q at %s; some providers keep it until someone deletes it there", signin.ClientName(), issuer)
+	con.Note("this registers a client named %q at %s; some providers keep it until someone deletes it there",
+		signin.ClientName(), issuer)
 	if con.confirm("register it?") {
 		return nil
 	}
@@ -197,8 +202,9 @@ func (s *signInCheck) cleanUp(ctx context.Context) {
 	}
 	if saved.Client.Registered {
 		if err := s.signIn.Unregister(ctx, saved.Issuer); err != nil {
-			left = append(left, fmt.Sprintf("the client %q at %s (%v); delete it there, at Clerk under Configure → OAuth applications",
-				saved.Client.ID, saved.Issuer, err))
+			left = append(left,
+				fmt.Sprintf("the client %q at %s (%v); delete it there, at Clerk under Configure → OAuth applications",
+					saved.Client.ID, saved.Issuer, err))
 		}
 	}
 	s.result.LeftBehind = strings.Join(left, "; ")

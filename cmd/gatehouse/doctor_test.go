@@ -61,7 +61,8 @@ func TestDoctorJSON(t *testing.T) {
 	dec.DisallowUnknownFields()
 	for _, want := range []string{f.mcpURL, "mcp.example.com/mcp"} {
 		var report diagnose.Report
-		if err := dec.Decode(&report); err != nil || report.Version != 1 || report.Target != want || len(report.Findings) == 0 || report.Clients == nil {
+		err := dec.Decode(&report)
+		if err != nil || report.Version != 1 || report.Target != want || len(report.Findings) == 0 || report.Clients == nil {
 			t.Errorf("report %+v, %v, want one of %s", report, err, want)
 		}
 	}
@@ -79,15 +80,18 @@ func TestDoctorUsage(t *testing.T) {
 		want string
 		code int
 	}{
-		"timeout":              {[]string{"--timeout", "0s", f.mcpURL}, "--timeout is 0s, want more than 0", exitUsage},
-		"stream":               {[]string{"--stream", "-1s", f.mcpURL}, "--stream is -1s, want 0 or more", exitUsage},
-		"origin":               {[]string{"--origin", "https://app.example.com/", f.mcpURL}, `--origin "https://app.example.com/" can never match`, exitUsage},
-		"sign-in of two":       {[]string{"--sign-in", f.mcpURL, f.mcpURL}, "--sign-in with 2 targets, want one", exitUsage},
-		"sign-in of none":      {[]string{"--sign-in"}, "--sign-in with 0 targets, want one", exitUsage},
-		"yes alone":            {[]string{"--yes", f.mcpURL}, "--yes without --sign-in", exitUsage},
-		"org alone":            {[]string{"--org", "x", f.mcpURL}, "--org without --user", exitUsage},
-		"secret without ID":    {[]string{"--client-secret-file", "x", f.mcpURL}, "--client-secret-file without --client-id", exitUsage},
-		"two tokens":           {[]string{"--sign-in", "--send-token-file", token, f.mcpURL}, "want one source of a token", exitUsage},
+		"timeout": {[]string{"--timeout", "0s", f.mcpURL}, "--timeout is 0s, want more than 0", exitUsage},
+		"stream":  {[]string{"--stream", "-1s", f.mcpURL}, "--stream is -1s, want 0 or more", exitUsage},
+		"origin": {[]string{"--origin", "https://app.example.com/", f.mcpURL},
+			`--origin "https://app.example.com/" can never match`, exitUsage},
+		"sign-in of two":  {[]string{"--sign-in", f.mcpURL, f.mcpURL}, "--sign-in with 2 targets, want one", exitUsage},
+		"sign-in of none": {[]string{"--sign-in"}, "--sign-in with 0 targets, want one", exitUsage},
+		"yes alone":       {[]string{"--yes", f.mcpURL}, "--yes without --sign-in", exitUsage},
+		"org alone":       {[]string{"--org", "x", f.mcpURL}, "--org without --user", exitUsage},
+		"secret without ID": {[]string{"--client-secret-file", "x", f.mcpURL},
+			"--client-secret-file without --client-id", exitUsage},
+		"two tokens": {[]string{"--sign-in", "--send-token-file", token, f.mcpURL}, "want one source of a token",
+			exitUsage},
 		"secret key as target": {[]string{"sk_test_abcdefghijklmnop"}, "the target is a secret key of Clerk", exitUsage},
 		"issuer with sign-in":  {[]string{"--sign-in", "--yes", f.clerkURL}, "the target is not one", exitUsage},
 		"many targets":         {slices.Repeat([]string{f.mcpURL}, 21), "got 21 targets, want at most 20", exitUsage},
@@ -116,7 +120,8 @@ func TestDoctorSignIn(t *testing.T) {
 	f := newFixture(t)
 	got := f.doctor(t, "--sign-in", "--yes", "--user", "ada", "-v", f.mcpURL)
 	got.want(t, exitOK)
-	for _, text := range []string{"A new client can sign in", "tools/list returned 3 tools", "the token was refreshed", "left behind: the access token"} {
+	for _, text := range []string{"A new client can sign in", "tools/list returned 3 tools", "the token was refreshed",
+		"left behind: the access token"} {
 		if !strings.Contains(strings.Join(strings.Fields(got.stdout), " "), text) {
 			t.Errorf("stdout lacks %q:\n%s", text, got.stdout)
 		}
@@ -176,7 +181,8 @@ func TestDoctorSignInFails(t *testing.T) {
 		want   string
 		code   int
 	}{
-		"fault before": {func(f *fixture) { f.metadata.Resource += "/" }, "no client can sign in before this is fixed", exitFailure},
+		"fault before": {func(f *fixture) { f.metadata.Resource += "/" }, "no client can sign in before this is fixed",
+			exitFailure},
 		"registration is rejected": {func(f *fixture) {
 			f.interceptClerk = func(w http.ResponseWriter, req *http.Request) bool {
 				if req.URL.Path != "/oauth/register" || req.Method != http.MethodPost {
@@ -266,7 +272,8 @@ func TestDescribeReport(t *testing.T) {
 		Target: "https://h\x1b[2J/mcp",
 		Findings: []diagnose.Finding{
 			{ID: "url", Level: diagnose.OK, Title: "The URL is fine", Evidence: "seen"},
-			{ID: "resource.slash", Level: diagnose.Fault, Title: "A slash", Evidence: strings.Repeat("word ", 40), Consequence: "stops", Fix: "remove it"},
+			{ID: "resource.slash", Level: diagnose.Fault, Title: "A slash", Evidence: strings.Repeat("word ", 40),
+				Consequence: "stops", Fix: "remove it"},
 		},
 		Clients: []diagnose.Client{{Name: "Claude", Verdict: diagnose.WillNotSignIn, Why: "compares it"}},
 	}
@@ -280,7 +287,8 @@ func TestDescribeReport(t *testing.T) {
 		t.Errorf("text has control characters, or no line about Claude:\n%s", text)
 	}
 	colored := describeReport(report, true, true)
-	if !strings.Contains(colored, "\x1b[31m\x1b[1mfault\x1b[0m") || strings.Contains(colored, "\x1b[2J") || !strings.Contains(colored, "seen:   seen") {
+	if !strings.Contains(colored, "\x1b[31m\x1b[1mfault\x1b[0m") || strings.Contains(colored,
+		"\x1b[2J") || !strings.Contains(colored, "seen:   seen") {
 		t.Errorf("text has no colors, or what the target has in it:\n%q", colored)
 	}
 }
