@@ -44,8 +44,11 @@ func clientsMarkdown() string {
 		"scopes that it requests | redirect URI | source |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	for i := range clientTable {
 		c := &clientTable[i]
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", c.title(), c.registrations(), c.metadataWords(), c.resourceWords(),
-			c.issuerEqual, c.pkceWords(), c.revisions(), orUnknown(c.iss), orUnknown(c.scopes), orUnknown(c.redirect), c.sourceLinks())
+		cells := []string{
+			c.title(), c.registrations(), c.metadataWords(), c.resourceWords(), c.issuerEqual.String(), c.pkceWords(), c.revisions(),
+			orUnknown(c.iss), orUnknown(c.scopes), orUnknown(c.redirect), c.sourceLinks(),
+		}
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
 	}
 	return b.String()
 }

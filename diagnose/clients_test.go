@@ -27,7 +27,9 @@ func healthy() *observed {
 	return &observed{
 		Endpoint:  testEndpoint,
 		Reachable: true,
-		Challenge: observedChallenge{Status: 401, Present: true, Bearer: true, ResourceMetadata: "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"},
+		Challenge: observedChallenge{
+			Status: 401, Present: true, Bearer: true, ResourceMetadata: "https://mcp.example.com/.well-known/oauth-protected-resource/mcp",
+		},
 		Documents: []observedResource{
 			document(placeChallenge, "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"),
 			document(placeRoot, "https://mcp.example.com/.well-known/oauth-protected-resource"),

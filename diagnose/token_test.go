@@ -176,7 +176,8 @@ func TestTokenSendsNothing(t *testing.T) {
 	}
 	server := gatehouse.Config{Resource: "https://mcp.example.com/mcp", Provider: p, HTTPClient: &http.Client{Transport: noRequests{t}}}
 	opaque := []byte("opaque_0123456789")
-	for _, text := range []string{sample, string(opaque), jwtOf(`{"alg":"RS256","typ":"at+jwt"}`, `{"iss":"https://issuer.example.com","sub":"u","exp":4000000000}`)} {
+	unbound := jwtOf(`{"alg":"RS256","typ":"at+jwt"}`, `{"iss":"https://issuer.example.com","sub":"u","exp":4000000000}`)
+	for _, text := range []string{sample, string(opaque), unbound} {
 		explain(t, diagnose.TokenConfig{Text: []byte(text), Server: server})
 		explain(t, diagnose.TokenConfig{Text: []byte(text), Server: gatehouse.Config{HTTPClient: server.HTTPClient}})
 	}

@@ -84,7 +84,7 @@ func explainOutputs(t *testing.T) string {
 	var b strings.Builder
 	for _, d := range documented {
 		synctest.Test(t, func(t *testing.T) {
-			time.Sleep(explainedAt.Sub(time.Now()))
+			time.Sleep(time.Until(explainedAt))
 			got := runWith(t, strings.NewReader(d.text), "explain", "-",
 				"--issuer", "https://verb-noun-42.clerk.accounts.dev", "--resource", "https://mcp.example.com/mcp")
 			fmt.Fprintf(&b, "### %s\n\n", d.title)

@@ -57,7 +57,8 @@ func TestExplain(t *testing.T) {
 		{"at its server", valid, []string{"--target", f.mcpURL}, exitOK, []string{"This is an access token. The server accepts it."}},
 		{"at another server", other, []string{"--target", f.mcpURL}, exitFailure,
 			[]string{"The server rejects it with the reason wrong_audience.", "Fix: ", "https://other.example/mcp"}},
-		{"at another resource", valid, []string{"--resource", "https://mcp.example.com/mcp", "--issuer", f.clerkURL}, exitFailure, []string{"wrong_audience"}},
+		{"at another resource", valid, []string{"--resource", "https://mcp.example.com/mcp", "--issuer", f.clerkURL}, exitFailure,
+			[]string{"wrong_audience"}},
 		{"of another issuer", valid, []string{"--issuer", "https://issuer.example.com"}, exitFailure, []string{"wrong_issuer"}},
 		{"ID token", id, nil, exitFailure, []string{"This is an ID token, not an access token.", "Fix: send the access_token", "ada@example.com"}},
 		{"in quotes", `"Bearer ` + valid + `"`, nil, exitFailure, []string{"The text is more than a token"}},
@@ -103,7 +104,8 @@ func TestExplainJSON(t *testing.T) {
 	if err := decoder.Decode(&report); err != nil || got.code != exitFailure {
 		t.Fatalf("status %d, %v:\n%s%s", got.code, err, got.stdout, got.stderr)
 	}
-	if report.Version != diagnose.Version || report.Target != f.mcpURL || report.Reason != "wrong_audience" || len(report.Findings) < 10 || len(report.Claims) < 5 {
+	if report.Version != diagnose.Version || report.Target != f.mcpURL || report.Reason != "wrong_audience" ||
+		len(report.Findings) < 10 || len(report.Claims) < 5 {
 		t.Errorf("got %+v, want the report on %s", report, f.mcpURL)
 	}
 }
@@ -113,7 +115,9 @@ func TestTokenArguments(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	valid, _, _ := tokensOf(t, f)
-	for _, text := range []string{valid, "Bearer " + valid, "oat_0ef5a7a33d87ed87ee7954c845d80450", "sk_test_0ef5a7a33d87ed87ee7954c845d80450", strings.Repeat("x", 100)} {
+	for _, text := range []string{
+		valid, "Bearer " + valid, "oat_0ef5a7a33d87ed87ee7954c845d80450", "sk_test_0ef5a7a33d87ed87ee7954c845d80450", strings.Repeat("x", 100),
+	} {
 		for _, args := range [][]string{
 			{"explain", text}, {"explain", "-", text}, {"explain", "--token-file", text}, {"explain", "--target", text}, {"explain", "--issuer", text},
 			{"explain", "--resource", text}, {"doctor", "--token", text, f.mcpURL}, {"doctor", "--token-file", text, f.mcpURL},
@@ -141,7 +145,8 @@ func TestExplainUsage(t *testing.T) {
 		{[]string{"explain", "x"}, exitUsage, `"-" to read standard input`},
 		{[]string{"explain", "-", "-"}, exitUsage, "got 2 arguments"},
 		{[]string{"explain", "-", "--token-file", "x"}, exitUsage, `got "-" in addition to --token-file`},
-		{[]string{"explain", "-", "--target", "https://a.example/mcp", "--issuer", "https://b.example"}, exitUsage, "the metadata of the target names both"},
+		{[]string{"explain", "-", "--target", "https://a.example/mcp", "--issuer", "https://b.example"}, exitUsage,
+			"the metadata of the target names both"},
 		{[]string{"explain", "-", "--target", "mcp.example.com"}, exitUsage, "has no scheme"},
 		{[]string{"explain", "--token-file", "missing.txt"}, exitFailure, "reading the token"},
 		{[]string{"explain", "-", "--target", "http://localhost:1/mcp"}, exitFailure, `"gatehouse doctor http://localhost:1/mcp" explains`},

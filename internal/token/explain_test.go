@@ -48,7 +48,7 @@ func guardConfig() gatehouse.Config {
 func TestExplainAgreesWithGuard(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(now.Sub(time.Now()))
+		time.Sleep(time.Until(now))
 		cfg := guardConfig()
 		offline := cfg
 		offline.Provider.PublicKeys = nil
