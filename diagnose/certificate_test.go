@@ -1,6 +1,7 @@
 package diagnose_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -105,11 +106,28 @@ func (r *rig) trusting(i issued) {
 	}}
 }
 
+// named makes the target a server whose name leads to this machine.
+func (r *rig) named(i issued) {
+	r.t.Helper()
+	address := strings.TrimPrefix(strings.TrimSuffix(r.overTLS(i), "/mcp"), "https://")
+	dialer := &net.Dialer{}
+	r.config.HTTPClient = &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: i.roots}, DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, network, address)
+		},
+	}}
+	r.target = mcpURL
+}
+
 // overTLS serves the server of the set-up with the certificate of i, as the endpoint.
 func (r *rig) overTLS(i issued) string {
 	r.t.Helper()
 	server := httptest.NewUnstartedServer(nil)
 	origin := "https://" + server.Listener.Addr().String()
+	if names := i.names(); len(names) > 0 {
+		origin = "https://" + names[0]
+	}
 	is := newIssuer(origin)
 	f := newForeign(origin).document(func(d map[string]any) { d["resource"] = origin + "/mcp" })
 	f.challenge = `Bearer resource_metadata="` + origin + prmPath + `", scope="profile email"`
@@ -124,5 +142,14 @@ func (r *rig) overTLS(i issued) string {
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{i.certificate}}
 	server.StartTLS()
 	r.t.Cleanup(server.Close)
-	return origin + "/mcp"
+	return server.URL + "/mcp"
+}
+
+// names returns the DNS names of the certificate.
+func (i issued) names() []string {
+	leaf, err := x509.ParseCertificate(i.certificate.Certificate[0])
+	if err != nil {
+		return nil
+	}
+	return leaf.DNSNames
 }

@@ -123,7 +123,7 @@ func (d *doctor) checkHint(raw, evidence string) {
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 		d.found("challenge.relative", evidence, "metadata", d.metadataURL())
-	case isLocal(u.Host) && !isLocal(d.endpoint.Host):
+	case reachOf(u.Host) < reachOf(d.endpoint.Host):
 		d.found("challenge.local", evidence, "url", public.String())
 	case u.Scheme == "http" && d.endpoint.Scheme == "https":
 		d.found("challenge.plain_http", evidence, "url", public.String())

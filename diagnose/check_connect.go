@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"syscall"
@@ -45,6 +46,9 @@ func (d *doctor) checkConnection(ctx context.Context, a *answer) bool {
 		other.Scheme = "https"
 		d.found("tls.https_only", a.String(), "url", other.String())
 		return false
+	}
+	if a.remote.IsValid() && !isLocal(u.Host) && isLocal(netip.AddrPortFrom(a.remote, 443).String()) {
+		d.found("dns.private", fmt.Sprintf("%s answers from %s", u.Hostname(), a.remote), "host", u.Hostname())
 	}
 	d.ok("dns", "%s", u.Hostname())
 	d.ok("connect", "%s answered %s with status %d", u.Host, a.request.method, a.status)
@@ -115,7 +119,8 @@ func isTLSFailure(err error) bool {
 		"remote error: tls")
 }
 
-// authorityProblem tells a self-signed certificate from a chain without its intermediate:
+// authorityProblem distinguishes a self-signed certificate from a chain without its
+// intermediate:
 // a certificate of a public authority names where its issuer's is.
 func authorityProblem(err error) string {
 	var verification *tls.CertificateVerificationError

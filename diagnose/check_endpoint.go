@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
@@ -157,9 +158,9 @@ func allowed(a *answer) string {
 func (d *doctor) findEndpoint(ctx context.Context) string {
 	origin := originOf(d.endpoint)
 	var urls []string
-	for _, path := range []string{"/mcp", strings.TrimSuffix(d.endpoint.Path, "/") + "/mcp", "/api/mcp", ""} {
-		if candidate := origin + path; candidate != d.resource() && candidate != strings.TrimSuffix(d.resource(), "/") &&
-			!contains(urls, candidate) {
+	path := strings.TrimSuffix(d.endpoint.Path, "/")
+	for _, other := range []string{path, "/mcp", path + "/mcp", "/api/mcp", ""} {
+		if candidate := origin + other; candidate != d.resource() && !slices.Contains(urls, candidate) {
 			urls = append(urls, candidate)
 		}
 	}

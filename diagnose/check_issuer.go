@@ -44,7 +44,7 @@ func (d *doctor) checkIssuerForm(issuer, evidence string) bool {
 	}
 	if err == nil && u.Host != "" {
 		switch {
-		case isLocal(u.Host) && !d.isLocalTarget():
+		case reachOf(u.Host) < d.targetReach():
 			d.found("issuer.local", evidence)
 			return false
 		case u.Scheme == "http" && !wellknown.IsLoopback(u.Host):
@@ -71,7 +71,8 @@ func kindOf(issuer string, s observedServer, documentation string) string {
 	case strings.HasSuffix(host, ".clerk.accounts.dev"), strings.HasPrefix(host, "clerk."), u.Path == "/__clerk",
 		strings.HasPrefix(documentation, "https://clerk.com/"):
 		return "clerk"
-	case host == "login.microsoftonline.com", host == "login.microsoftonline.us", host == "sts.windows.net":
+	case host == "login.microsoftonline.com", host == "login.microsoftonline.us", host == "sts.windows.net",
+		strings.HasSuffix(host, ".ciamlogin.com"):
 		return "entra"
 	case strings.HasSuffix(host, ".okta.com"), strings.HasSuffix(host, ".oktapreview.com"):
 		return "okta"

@@ -23,7 +23,7 @@ const (
 	maxKeys   = 100
 )
 
-// webKey is the members of a JSON Web Key that tell what it is for.
+// webKey is the members of a JSON Web Key that say what it is for.
 type webKey struct {
 	Type      string          `json:"kty"`
 	ID        string          `json:"kid"`
@@ -92,13 +92,22 @@ func (d *doctor) checkKeys(ctx context.Context) {
 	d.judgeKeys(a, set)
 	d.checkKeyAge(a)
 	for _, other := range answers[1:] {
-		if otherSet, ok := parseKeys(other); ok && !slices.Equal(kids(set), kids(otherSet)) {
+		if otherSet, ok := parseKeys(other); ok && eachLacks(kids(set), kids(otherSet)) {
 			d.found("keys.differ", fmt.Sprintf("GET %s answered with %s, and then with %s", m.JWKSURI, describeKeys(set),
 				describeKeys(otherSet)))
 			break
 		}
 	}
 	d.ok("keys", "GET %s: %s%s", m.JWKSURI, describeKeys(set), caching(a))
+}
+
+// eachLacks reports whether each list lacks something that the other has. If only one does, the
+// issuer has added a key in the meantime.
+func eachLacks(a, b []string) bool {
+	lacks := func(a, b []string) bool {
+		return slices.ContainsFunc(b, func(kid string) bool { return !slices.Contains(a, kid) })
+	}
+	return lacks(a, b) && lacks(b, a)
 }
 
 // readKeys reads a key set, and reports one that cannot be read.

@@ -18,18 +18,18 @@ const (
 	initialized = `{"jsonrpc":"2.0","method":"notifications/initialized"}`
 	listTools   = `{"jsonrpc":"2.0","id":2,"method":"tools/list","params":{}}`
 
-	// codeUnsupportedVersion is the JSON-RPC error of a server that does not speak the
+	// codeUnsupportedVersion is the JSON-RPC error of a server that does not support the
 	// revision of a request (MCP 2026-07-28, versioning).
 	codeUnsupportedVersion = -32022
 )
 
 // checkWithToken makes the checks that need a valid token: which revisions the server
-// speaks, whether streams pass, and whether a session is known at the next request.
+// supports, whether streams pass, and whether a session is known at the next request.
 func (d *doctor) checkWithToken(ctx context.Context) {
 	token := string(d.cfg.Token)
 	if token == "" && !d.observed.Open {
 		if !d.has("revisions", Warning) {
-			d.skip("revisions", needsToken+" which revisions it speaks; it asks for a token in both eras", passToken)
+			d.skip("revisions", needsToken+" which revisions it supports; it asks for a token in both eras", passToken)
 		}
 		d.skip("stream", needsToken+" how it sends streams", passToken)
 		return
@@ -39,31 +39,68 @@ func (d *doctor) checkWithToken(ctx context.Context) {
 	if token != "" {
 		extra = bearer(token)
 	}
-	var legacy, modern *answer
-	all(
-		func() { legacy = d.prober.send(ctx, initializeRequest(d.resource(), extra)) },
-		func() { modern = d.prober.send(ctx, discoverRequest(d.resource(), extra)) },
-	)
+	var modern *answer
+	answers := make([]*answer, replicaRequests)
+	functions := []func(){func() { modern = d.prober.send(ctx, discoverRequest(d.resource(), extra)) }}
+	for i := range answers {
+		functions = append(functions, func() { answers[i] = d.prober.send(ctx, initializeRequest(d.resource(), extra)) })
+	}
+	all(functions...)
+	defer d.endSessions(ctx, answers, extra)
+	legacy := d.firstAccepted(answers)
 	if token != "" && !d.tokenAccepted(legacy) {
 		return
 	}
-	d.observed.Legacy = observedEra{Asked: true, Status: legacy.status, Answered: speaks(legacy)}
-	d.observed.Modern = observedEra{Asked: true, Status: modern.status, Answered: speaks(modern)}
+	d.observed.Legacy = observedEra{Asked: true, Status: legacy.status, Answered: supports(legacy)}
+	d.observed.Modern = observedEra{Asked: true, Status: modern.status, Answered: supports(modern)}
 	d.checkRevisions(legacy, modern)
 	session := legacy.header.Get("Mcp-Session-Id")
 	if session == "" {
 		d.skip("stream", "the server opens no session, so there is no stream to hold open", "")
 		return
 	}
-	extra = extra.Clone()
-	extra.Set("Mcp-Session-Id", session)
-	d.checkSessions(ctx, extra)
-	d.checkStream(ctx, extra)
-	d.prober.send(ctx, request{method: http.MethodDelete, url: d.resource(), header: extra})
+	inSession := extra.Clone()
+	inSession.Set("Mcp-Session-Id", session)
+	d.checkSessions(ctx, inSession)
+	d.checkStream(ctx, inSession)
 }
 
-// speaks reports whether an answer is one of a server that speaks the revision.
-func speaks(a *answer) bool { return isMCPAnswer(a) && protocolError(a) == 0 }
+// firstAccepted returns the first of the answers that is not a 401, or else the first. It
+// reports a token that is accepted only sometimes.
+func (d *doctor) firstAccepted(answers []*answer) *answer {
+	var accepted, rejected *answer
+	for _, a := range answers {
+		switch {
+		case a.err != nil:
+		case a.status == http.StatusUnauthorized && rejected == nil:
+			rejected = a
+		case a.status != http.StatusUnauthorized && accepted == nil:
+			accepted = a
+		}
+	}
+	switch {
+	case accepted == nil:
+		return answers[0]
+	case rejected != nil:
+		d.found("replicas.tokens", fmt.Sprintf("of %d requests with the token, one was answered with %d, and another so: %s",
+			len(answers), accepted.status, rejected))
+	}
+	return accepted
+}
+
+// endSessions ends the sessions that the answers opened.
+func (d *doctor) endSessions(ctx context.Context, answers []*answer, extra http.Header) {
+	for _, a := range answers {
+		if session := a.header.Get("Mcp-Session-Id"); session != "" {
+			header := extra.Clone()
+			header.Set("Mcp-Session-Id", session)
+			d.prober.send(ctx, request{method: http.MethodDelete, url: d.resource(), header: header})
+		}
+	}
+}
+
+// supports reports whether an answer is one of a server that supports the revision.
+func supports(a *answer) bool { return isMCPAnswer(a) && protocolError(a) == 0 }
 
 // tokenAccepted reports whether the server accepts Config.Token, and otherwise says why not,
 // as far as it says.
@@ -80,7 +117,7 @@ func (d *doctor) tokenAccepted(a *answer) bool {
 	return false
 }
 
-// checkRevisions judges which revisions the server speaks.
+// checkRevisions judges which revisions the server supports.
 func (d *doctor) checkRevisions(legacy, modern *answer) {
 	evidence := fmt.Sprintf("initialize (%s): %s; server/discover (%s): %s", legacyRevision, describeEra(legacy),
 		modernRevision, describeEra(modern))

@@ -49,8 +49,16 @@ func (d *doctor) checkRegistration(ctx context.Context) {
 		is.RegistrationOpen = false
 		d.found("registration.dead", a.String())
 	}
+	if strings.HasSuffix(m.RegistrationEndpoint, keycloakRegistration) {
+		d.skip("registration", evidence+"; the policies of the Keycloak realm decide who may use it, and the default Trusted "+
+			"Hosts rejects all hosts", "run doctor with --sign-in, which registers a client; see docs/keycloak.md")
+		return
+	}
 	d.ok("registration", "%s", evidence)
 }
+
+// keycloakRegistration is the end of the registration endpoint of a realm of Keycloak.
+const keycloakRegistration = "/clients-registrations/openid-connect"
 
 // checkNoRegistration judges an issuer that lets no client register.
 func (d *doctor) checkNoRegistration(evidence string) {
@@ -74,17 +82,29 @@ func (d *doctor) checkNoRegistration(evidence string) {
 }
 
 // probeRegistration asks for the methods of the registration endpoint. OPTIONS changes nothing
-// there; a POST would register a client.
+// there. Some servers answer it with 404 although they have the endpoint; then a POST follows
+// whose body is not JSON, which registers no client.
 func (d *doctor) probeRegistration(ctx context.Context) *answer {
 	endpoint := d.observed.Issuer.Metadata.RegistrationEndpoint
 	if d.checkNamed(endpoint) != "" {
 		return nil
 	}
-	return d.prober.send(ctx, request{
+	foreign := !d.isLoopbackTarget()
+	a := d.prober.send(ctx, request{
 		method:  http.MethodOptions,
 		url:     endpoint,
 		header:  preflightHeader(d.pageOrigin(), http.MethodPost, "content-type"),
-		foreign: !d.isLoopbackTarget(),
+		foreign: foreign,
+	})
+	if a.status != http.StatusNotFound {
+		return a
+	}
+	return d.prober.send(ctx, request{
+		method:  http.MethodPost,
+		url:     endpoint,
+		header:  http.Header{"Content-Type": {"application/json"}},
+		body:    "not JSON",
+		foreign: foreign,
 	})
 }
 

@@ -16,12 +16,12 @@ const foreignOrigin = "https://attacker.example"
 
 // otherAnswers are the answers to requests without a token, other than the first one.
 type otherAnswers struct {
-	discover, get, delete, slash, doubleSlash, upperCase *answer
-	foreignOrigin, foreignHost                           *answer // only of a server on this machine
-	preflight, fromPage                                  *answer
-	repeated                                             []*answer
-	documents                                            []*answer // the metadata again
-	copies                                               []*answer // authorization server metadata at the endpoint's own origin
+	discover, get, head, put, delete, slash, doubleSlash, upperCase *answer
+	foreignOrigin, foreignHost                                      *answer // only of a server on this machine
+	preflight, fromPage                                             *answer
+	repeated                                                        []*answer
+	documents                                                       []*answer // the metadata again
+	copies                                                          []*answer // authorization server metadata at the endpoint's own origin
 }
 
 // probeOtherRequests sends the requests without a token that other clients, browsers and
@@ -36,6 +36,10 @@ func (d *doctor) probeOtherRequests(ctx context.Context) {
 	functions := []func(){
 		send(&o.discover, discoverRequest(resource, nil)),
 		send(&o.get, request{method: http.MethodGet, url: resource, header: http.Header{"Accept": {"text/event-stream"}}}),
+		send(&o.head, request{method: http.MethodHead, url: resource, header: http.Header{"Accept": {"text/event-stream"}}}),
+		send(&o.put, request{
+			method: http.MethodPut, url: resource, body: initializeBody, header: http.Header{"Content-Type": {"application/json"}},
+		}),
 		send(&o.delete, request{method: http.MethodDelete, url: resource,
 			header: http.Header{"Mcp-Session-Id": {"gatehouse-doctor"}}}),
 		send(&o.preflight, request{method: http.MethodOptions, url: resource,
@@ -121,7 +125,7 @@ func (d *doctor) checkVerbs(o *otherAnswers) {
 	for _, v := range []struct {
 		method string
 		a      *answer
-	}{{"GET", o.get}, {"DELETE", o.delete}, {"POST server/discover", o.discover}} {
+	}{{"GET", o.get}, {"HEAD", o.head}, {"PUT", o.put}, {"DELETE", o.delete}, {"POST server/discover", o.discover}} {
 		if isServed(v.a) {
 			d.found("verbs.open", v.a.String()+"; the request had no token", "method", v.method)
 		}
@@ -146,9 +150,9 @@ func isServed(a *answer) bool {
 		return false
 	case isMCPAnswer(a):
 		return true
-	case a.request.method == http.MethodGet:
+	case a.request.method == http.MethodGet, a.request.method == http.MethodHead:
 		return a.status == http.StatusOK && hasMedia(a, "text/event-stream")
-	case a.request.method == http.MethodDelete:
+	case a.request.method == http.MethodDelete, a.request.method == http.MethodPut:
 		return a.status == http.StatusOK || a.status == http.StatusNoContent || a.status == http.StatusAccepted
 	}
 	return false

@@ -48,7 +48,7 @@ func (d *doctor) compareResource(got *url.URL, evidence string) {
 	switch {
 	case !sameName && wellknown.IsLoopback(got.Host) && wellknown.IsLoopback(want.Host) && portOf(got) == portOf(want):
 		d.found("resource.loopback", evidence, values...)
-	case !sameName && isLocal(got.Host) && !isLocal(want.Host):
+	case !sameName && reachOf(got.Host) < reachOf(want.Host):
 		d.found("resource.local", evidence, values...)
 	case !sameName:
 		d.found("resource.backend", evidence, values...)

@@ -190,6 +190,40 @@ func TestForeignDocuments(t *testing.T) {
 	})
 }
 
+// TestReach checks which hosts a document may name, by the host of the target.
+func TestReach(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		target, issuer string
+		want           string // ID of the first finding, or "" for none
+	}{
+		{mcpURL, issuerURL, ""},
+		{mcpURL, "https://10.0.0.7", "issuer.local"},
+		{mcpURL, "https://keycloak.internal", "issuer.local"},
+		{mcpURL, "https://keycloak", "issuer.local"},
+		{mcpURL, "https://169.254.169.254", "issuer.local"},
+		{"https://10.0.0.7/mcp", issuerURL, ""},
+		{"https://10.0.0.7/mcp", "https://keycloak.internal", ""},
+		{"https://10.0.0.7/mcp", "https://localhost:8443", "issuer.local"},
+		{"https://mcp.internal/mcp", "http://127.0.0.1:8080", "issuer.local"},
+	} {
+		t.Run(test.target+" names "+test.issuer, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			origin := strings.TrimSuffix(test.target, "/mcp")
+			f := newForeign(test.issuer).document(func(d map[string]any) { d["resource"] = test.target })
+			f.challenge = `Bearer resource_metadata="` + origin + prmPath + `", scope="profile email"`
+			r.hosts[origin], r.target, r.issuer = f, test.target, newIssuer(test.issuer)
+			report := r.run()
+			if test.want == "" {
+				wantHealthy(t, report)
+			} else if got := first(t, report); got.ID != test.want {
+				t.Errorf("first is %s, want %s:\n%s", got.ID, test.want, describe(report))
+			}
+		})
+	}
+}
+
 // TestBounds checks servers that send too much or never end.
 func TestBounds(t *testing.T) {
 	t.Parallel()

@@ -174,7 +174,7 @@ func (d *doctor) checkNamed(raw string) (problem string) {
 		return "is not an absolute URL"
 	case u.Scheme != "https" && u.Scheme != "http":
 		return fmt.Sprintf("has scheme %q, want https", u.Scheme)
-	case isLocal(u.Host) && !d.isLocalTarget():
+	case reachOf(u.Host) < d.targetReach():
 		return "is on the machine or the private network of the server"
 	case u.Scheme == "http" && !wellknown.IsLoopback(u.Host):
 		return "is plain http"
@@ -182,23 +182,43 @@ func (d *doctor) checkNamed(raw string) (problem string) {
 	return ""
 }
 
-// isLocalTarget reports whether the target is on this machine or on a private network.
-func (d *doctor) isLocalTarget() bool {
+// targetReach is the reach of the target.
+func (d *doctor) targetReach() reach {
 	u, err := url.Parse(d.subject())
-	return err == nil && isLocal(u.Host)
+	if err != nil {
+		return internet
+	}
+	return reachOf(u.Host)
 }
 
 // isLoopbackTarget reports whether the target is on this machine.
-func (d *doctor) isLoopbackTarget() bool {
-	u, err := url.Parse(d.subject())
-	return err == nil && wellknown.IsLoopback(u.Host)
+func (d *doctor) isLoopbackTarget() bool { return d.targetReach() == thisMachine }
+
+// reach says from where a host can be reached.
+type reach int
+
+const (
+	thisMachine reach = iota
+	privateNetwork
+	internet
+)
+
+// reachOf returns the reach of a host, with or without a port. It looks no name up.
+func reachOf(host string) reach {
+	switch {
+	case wellknown.IsLoopback(host):
+		return thisMachine
+	case isLocal(host):
+		return privateNetwork
+	}
+	return internet
 }
 
 // localSuffixes are names that no public DNS server resolves (RFC 6762, RFC 8375, and ICANN's
 // reservation of .internal).
 var localSuffixes = []string{".local", ".localhost", ".home.arpa", ".internal", ".svc"}
 
-// isLocal reports whether a host, with or without a port, cannot be reached from the internet.
+// isLocal reports whether a host cannot be reached from the internet.
 func isLocal(host string) bool {
 	if wellknown.IsLoopback(host) {
 		return true

@@ -15,7 +15,7 @@ const maxItems = 500
 func objectOf(a *answer) (members map[string]json.RawMessage, problem string) {
 	switch {
 	case a.err != nil:
-		return nil, "no answer: " + a.err.Error()
+		return nil, describeError(a.err)
 	case a.location() != nil:
 		return nil, "redirect to " + withoutQuery(a.location().String())
 	case a.status != http.StatusOK:

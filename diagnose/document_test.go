@@ -66,7 +66,7 @@ func TestDocument(t *testing.T) {
 // setupTable builds each set-up and returns what doctor says about it.
 func setupTable(t *testing.T, setups []setup, check func(*testing.T, setup) diagnose.Finding) string {
 	var b strings.Builder
-	b.WriteString("| set-up | what the client shows | doctor's words | |\n| --- | --- | --- | --- |\n")
+	b.WriteString("| set-up | what the client shows | doctor's words | ID |\n| --- | --- | --- | --- |\n")
 	for _, s := range setups {
 		t.Run(s.want+"/"+s.name, func(t *testing.T) {
 			f := check(t, s)

@@ -70,9 +70,9 @@ var networkSetups = []setup{
 		}},
 	{"The server is not running", "could not connect (ECONNREFUSED)", "connect.refused", "start the server",
 		func(r *rig) { r.real(closedPort(r.t) + "/mcp") }},
-	{"The server speaks http, and the URL says https", "TLS error (wrong version number)", "tls.plain_http", "http://",
+	{"The server uses http, and the URL says https", "TLS error (wrong version number)", "tls.plain_http", "http://",
 		func(r *rig) { r.real("https" + strings.TrimPrefix(listen(r.t, r.guarded()), "http") + "/mcp") }},
-	{"The server speaks https, and the URL says http", "400, or could not connect", "tls.https_only", "https://",
+	{"The server uses https, and the URL says http", "400, or could not connect", "tls.https_only", "https://",
 		func(r *rig) { r.real("http" + strings.TrimPrefix(serveTLS(r.t, nil), "https") + "/mcp") }},
 	{"The certificate is self-signed", "self-signed certificate", "tls.untrusted", "Let's Encrypt",
 		func(r *rig) { r.real(serveTLS(r.t, nil) + "/mcp") }},
@@ -95,7 +95,7 @@ var networkSetups = []setup{
 			r.real(silentServer(r.t) + "/mcp")
 			r.config.Timeout = 200 * time.Millisecond
 		}},
-	{"The server speaks TLS 1.0 only", "TLS error (protocol version)", "tls.handshake", "TLS 1.2",
+	{"The server supports TLS 1.0 only", "TLS error (protocol version)", "tls.handshake", "TLS 1.2",
 		func(r *rig) { r.real(serveOldTLS(r.t) + "/mcp") }},
 	{"The server sends a megabyte of headers", "header overflow", "connect.bounds", "headers",
 		func(r *rig) {
@@ -104,13 +104,19 @@ var networkSetups = []setup{
 			})) + "/mcp")
 		}},
 	{"The port belongs to a program that is not a web server", "could not connect (socket hang up)", "connect.broken",
-		"speaks HTTP",
+		"an HTTP server listens",
 		func(r *rig) { r.real(hangUp(r.t) + "/mcp") }},
 }
 
 var endpointSetups = []setup{
 	{"The path is wrong", "could not connect (404)", "endpoint.not_found", "use the URL " + mcpURL,
 		func(r *rig) { r.target = mcpOrigin + "/api" }},
+	{"The user typed a slash at the end, and the server knows the path without it only", "could not connect (404)", "endpoint.not_found",
+		"use the URL " + mcpURL,
+		func(r *rig) {
+			r.front(at(http.NotFound, "/mcp/"))
+			r.target = mcpURL + "/"
+		}},
 	{"The path was left out", "could not connect (404)", "endpoint.not_found", "use the URL " + mcpURL,
 		func(r *rig) { r.target = mcpOrigin }},
 	{"The web application answers every path with its page", "could not connect; HTML where JSON was expected",
@@ -682,7 +688,7 @@ func serveTLS(t *testing.T, certificate *tls.Certificate) (origin string) {
 	return server.URL
 }
 
-// serveOldTLS returns the origin of a server that speaks TLS 1.0 only.
+// serveOldTLS returns the origin of a server that supports TLS 1.0 only.
 func serveOldTLS(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(page))

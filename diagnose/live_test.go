@@ -102,6 +102,20 @@ var liveSetups = []setup{
 			}
 			r.signedInServer(s)
 		}},
+	{"One replica does not reach the issuer, or has old settings", "the client signs in again and again, at random", "replicas.tokens",
+		"same configuration",
+		func(r *rig) {
+			s := newSignedIn()
+			var calls atomic.Int32
+			s.initialize = func(w http.ResponseWriter, req *http.Request) {
+				if calls.Add(1) == 2 {
+					status(http.StatusUnauthorized)(w, req)
+					return
+				}
+				answerMCP(w, req)
+			}
+			r.signedInServer(s)
+		}},
 	{"A proxy collects event streams before it sends them", "calls time out", "stream.buffered", "proxy_buffering off",
 		func(r *rig) {
 			s := newSignedIn()
@@ -119,14 +133,14 @@ var liveSetups = []setup{
 
 // liveWarnings are seen only with a token.
 var liveWarnings = []setup{
-	{"The server does not know MCP 2026-07-28", "mcp-go reports an unsupported version", "revisions.legacy_only",
+	{"The server does not support MCP 2026-07-28", "mcp-go reports an unsupported version", "revisions.legacy_only",
 		"both revisions",
 		func(r *rig) {
 			s := newSignedIn()
 			s.discover = unsupported
 			r.signedInServer(s)
 		}},
-	{"The server knows MCP 2026-07-28 only", "clients with the TypeScript SDK 1.x report an unsupported version",
+	{"The server supports MCP 2026-07-28 only", "clients with the TypeScript SDK 1.x report an unsupported version",
 		"revisions.modern_only",
 		"both revisions",
 		func(r *rig) {

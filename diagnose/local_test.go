@@ -3,6 +3,8 @@ package diagnose_test
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -118,6 +120,19 @@ func TestHealthy(t *testing.T) {
 		},
 		"client ID metadata documents in addition to registration": func(r *rig) {
 			r.issuer.metadata["client_id_metadata_document_supported"] = true
+		},
+		"a registration endpoint that does not know OPTIONS": func(r *rig) {
+			r.issuer.paths["/register"] = func(w http.ResponseWriter, req *http.Request) {
+				body, _ := io.ReadAll(req.Body)
+				switch {
+				case req.Method != http.MethodPost:
+					http.NotFound(w, req)
+				case json.Valid(body):
+					t.Error("a client was registered")
+				default:
+					http.Error(w, "invalid JSON", http.StatusBadRequest)
+				}
+			}
 		},
 		"an endpoint at the root of the host": func(r *rig) {
 			r.guard.Resource = mcpOrigin

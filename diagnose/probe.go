@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -53,8 +54,9 @@ type answer struct {
 	bodyErr   error
 	err       error
 	tls       *tls.ConnectionState
-	at        time.Time // when the header came, by this machine's clock
-	redirects []string  // that were followed
+	at        time.Time  // when the header came, by this machine's clock
+	redirects []string   // that were followed
+	remote    netip.Addr // that the answer is from; invalid if unknown
 }
 
 // prober sends requests. It is safe for concurrent use.
@@ -87,7 +89,7 @@ func newProber(cfg Config) *prober {
 }
 
 // newTransport returns a transport that opens a connection for each request, so that the
-// replicas behind a name each get a share, and that refuses to connect to this machine for
+// replicas behind a name each get a share, and that does not connect to this machine for
 // the URL of a foreign document, whatever name the URL has.
 func newTransport() *http.Transport {
 	dialer := &net.Dialer{ControlContext: func(ctx context.Context, _, address string, _ syscall.RawConn) error {
@@ -128,6 +130,11 @@ func (p *prober) send(ctx context.Context, r request) *answer {
 	if r.foreign {
 		ctx = context.WithValue(ctx, foreignKey{}, true)
 	}
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
+		if addr, ok := c.Conn.RemoteAddr().(*net.TCPAddr); ok {
+			a.remote = addr.AddrPort().Addr().Unmap()
+		}
+	}})
 	req, err := newRequest(ctx, r)
 	if err != nil {
 		a.err = err
@@ -235,7 +242,7 @@ func (a *answer) isHTML() bool {
 func (a *answer) String() string {
 	asked := a.request.method + " " + withoutQuery(a.request.url)
 	if a.err != nil {
-		return asked + ": no answer: " + a.err.Error()
+		return asked + ": " + describeError(a.err)
 	}
 	parts := []string{fmt.Sprintf("%d %s", a.status, strings.TrimSpace(http.StatusText(a.status)))}
 	if t := a.location(); t != nil {
@@ -248,6 +255,15 @@ func (a *answer) String() string {
 		parts = append(parts, "body: "+quote.Clip(text, maxQuotedBody))
 	}
 	return asked + ": " + strings.Join(parts, ", ")
+}
+
+// describeError says why no answer came.
+func describeError(err error) string {
+	var netErr net.Error
+	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &netErr) && netErr.Timeout() {
+		return "no answer in time"
+	}
+	return "no answer: " + err.Error()
 }
 
 // withoutQuery returns raw without its query, which may have secrets.

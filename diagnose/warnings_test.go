@@ -25,6 +25,9 @@ var warnings = slices.Concat([]setup{
 			r.server = newForeign(issuerURL)
 			r.target = r.overTLS(i)
 		}},
+	{"The name of the server leads to a private address",
+		"claude.ai and ChatGPT could not connect; clients on this network can", "dns.private",
+		"public DNS record", func(r *rig) { r.named(newChain(r.t, chain{name: "mcp.example.com"})) }},
 	{"The server has no sign-in", "everyone can call every tool", "endpoint.open", "add sign-in",
 		func(r *rig) { r.server = http.HandlerFunc(answerMCP) }},
 	{"Another challenge comes first", "clients with the TypeScript SDKs find no metadata", "challenge.not_first", "first",
@@ -37,7 +40,7 @@ var warnings = slices.Concat([]setup{
 	{"The challenge does not say where the metadata is", "clients of 2025-06-18 find no metadata", "challenge.no_metadata",
 		mcpOrigin + prmPath,
 		func(r *rig) { r.server = challenging(`Bearer scope="profile email"`) }},
-	{"Every 401 says invalid_token, even without one", "clients cannot tell a missing token from a rejected one",
+	{"Every 401 says invalid_token, even without one", "clients cannot distinguish a missing token from a rejected one",
 		"challenge.error", "only if a token was sent",
 		func(r *rig) {
 			f := newForeign(issuerURL)
@@ -167,7 +170,7 @@ var warnings = slices.Concat([]setup{
 			}
 		}},
 	{"The challenge for an invalid token has no error (go-sdk's own middleware)",
-		"clients cannot tell a rejected token from a lost one",
+		"clients cannot distinguish a rejected token from a lost one",
 		"token.no_error", `error="invalid_token"`,
 		func(r *rig) {
 			f := newForeign(issuerURL)

@@ -123,11 +123,20 @@ func writeUnchecked(b *strings.Builder, p palette, r *diagnose.Report) {
 		return
 	}
 	section(b, p, "Unchecked")
+	var reasons []string
+	titles := map[string][]string{} // by reason
 	for _, f := range r.Findings {
-		if f.Level == diagnose.Unchecked {
-			writeWrapped(b, "  ", fmt.Sprintf("%s: %s%s", escapeControls(f.Title), escapeControls(f.Evidence),
-				trace.IfSet("; %s", escapeControls(f.Fix))))
+		if f.Level != diagnose.Unchecked {
+			continue
 		}
+		reason := escapeControls(f.Evidence) + trace.IfSet("; %s", escapeControls(f.Fix))
+		if titles[reason] == nil {
+			reasons = append(reasons, reason)
+		}
+		titles[reason] = append(titles[reason], escapeControls(f.Title))
+	}
+	for _, reason := range reasons {
+		writeWrapped(b, "  ", strings.Join(titles[reason], ", ")+": "+reason)
 	}
 }
 

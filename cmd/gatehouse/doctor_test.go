@@ -218,6 +218,35 @@ func TestDoctorSignInFails(t *testing.T) {
 	}
 }
 
+// TestDoctorEntra checks an error that Microsoft Entra ID shows on a page only.
+func TestDoctorEntra(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.interceptClerk = func(w http.ResponseWriter, req *http.Request) bool {
+		if req.URL.Path != "/oauth/authorize" {
+			return false
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Write([]byte(`<html><script>$Config={"strServiceExceptionMessage":"AADSTS9010010: The resource parameter provided in ` +
+			`the request doesn&#39;t match with the requested scopes. Trace ID: 1"}</script></html>`))
+		return true
+	}
+	got := f.doctor(t, "--sign-in", "--client-id", "c1", f.mcpURL)
+	got.want(t, exitFailure)
+	text := strings.Join(strings.Fields(got.stdout), " ")
+	for _, want := range []string{
+		"The resource parameter and the scopes name different applications (AADSTS9010010) (signin.failed)",
+		"doesn't match with the requested scopes", "set the Application ID URI to the URL of the MCP endpoint",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("stdout lacks %q:\n%s", want, got.stdout)
+		}
+	}
+	if f.opened != 0 {
+		t.Errorf("the browser was opened %d times, want 0", f.opened)
+	}
+}
+
 // TestDoctorDeletesClient checks a provider that lets a client delete itself (RFC 7592).
 func TestDoctorDeletesClient(t *testing.T) {
 	t.Parallel()

@@ -71,8 +71,6 @@ func parseRegistration(answer []byte) (*registration, error) {
 		authMethod   string
 		redirectURIs []string
 		expiresAt    int64
-		manage       management
-		manageToken  string
 	)
 	for _, member := range []struct {
 		name, words, want string // words name the member in errors
@@ -84,8 +82,6 @@ func parseRegistration(answer []byte) (*registration, error) {
 		{"scope", "scope", "a string", &parsed.scope},
 		{"token_endpoint_auth_method", "token_endpoint_auth_method", "a string", &authMethod},
 		{"redirect_uris", "redirect_uris", "an array of strings", &redirectURIs},
-		{"registration_client_uri", "registration_client_uri", "a string", &manage.uri},
-		{"registration_access_token", "the token of the registration", "a string", &manageToken},
 	} {
 		raw, ok := members[member.name]
 		if !ok || json.Unmarshal(raw, member.value) == nil { // null means that there is no value
@@ -97,10 +93,26 @@ func parseRegistration(answer []byte) (*registration, error) {
 		return nil, errors.New("client_id is missing or empty")
 	}
 	parsed.clientSecret = savedsignin.Secret(secret)
-	if manage.token = savedsignin.Secret(manageToken); manage.uri != "" && manage.token != "" {
-		parsed.management = &manage
-	}
+	parsed.management = parseManagement(answer)
 	return &parsed, checkRedirectURIs(redirectURIs)
+}
+
+// parseManagement returns how to delete the client, or nil if the answer does not say it in the
+// form of RFC 7592 section 3. A sign-in does not need it.
+func parseManagement(answer []byte) *management {
+	var members struct {
+		URI   any `json:"registration_client_uri"`
+		Token any `json:"registration_access_token"`
+	}
+	if json.Unmarshal(answer, &members) != nil {
+		return nil
+	}
+	uri, _ := members.URI.(string)
+	token, _ := members.Token.(string)
+	if uri == "" || token == "" {
+		return nil
+	}
+	return &management{uri: uri, token: savedsignin.Secret(token)}
 }
 
 // checkRedirectURIs returns an error if a URI has a scheme with which a browser runs a script.
