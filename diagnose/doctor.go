@@ -43,7 +43,11 @@ type doctor struct {
 	progressMu sync.Mutex
 }
 
-func newDoctor(cfg Config) *doctor { return &doctor{cfg: cfg, prober: newProber(cfg)} }
+func newDoctor(cfg Config) *doctor {
+	d := &doctor{cfg: cfg, prober: newProber(cfg)}
+	d.observed.CORS.Origin = cfg.Origin
+	return d
+}
 
 func (d *doctor) progress(format string, args ...any) {
 	if d.cfg.Progress == nil {

@@ -116,9 +116,10 @@ func (s observedServer) Usable() bool { return s.Problem == "" && s.URL != "" }
 
 // observedCORS is what a web page of another origin may do.
 type observedCORS struct {
-	Endpoint  bool // the preflight of the endpoint allows a POST with Authorization
-	Documents bool // the resource metadata can be read
-	Issuer    bool // the metadata, the registration and the token endpoint can be used; only with Config.Origin
+	Origin    string // Config.Origin; without it, only Endpoint and Documents were seen, with an origin that no server allows by name
+	Endpoint  bool   // the preflight of the endpoint allows a POST with Authorization
+	Documents bool   // the resource metadata can be read
+	Issuer    bool   // the metadata, the registration and the token endpoint can be used; only with Config.Origin
 }
 
 // observedEra is the answer to the first request of one revision.

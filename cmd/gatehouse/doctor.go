@@ -39,6 +39,7 @@ type doctorOptions struct {
 	signIn, yes, noBrowser         bool
 	user, org, clientID, clientKey string
 	scope                          string
+	explain                        tokenFlags
 }
 
 func newDoctorCommand(con *console) *cobra.Command {
@@ -95,6 +96,7 @@ func (o *doctorOptions) addFlags(flags *pflag.FlagSet) {
 		"send the access token in `FILE` to the endpoint, for the\nchecks that need one: revisions, sessions, streams")
 	flags.DurationVar(&o.hold, "stream", 0,
 		"with a token: hold an event stream open for `DURATION`,\nto see whether a proxy cuts it")
+	o.explain.add(flags)
 	flags.BoolVar(&o.signIn, "sign-in", false, "register a client and sign in, as a new client does;\nasks before it registers")
 	flags.BoolVar(&o.yes, "yes", false, "with --sign-in: do not ask")
 	flags.BoolVar(&o.noBrowser, "no-browser", false, "with --sign-in: print the sign-in link")
@@ -107,6 +109,9 @@ func (o *doctorOptions) addFlags(flags *pflag.FlagSet) {
 
 // check reports what is out of range or contradictory.
 func (o *doctorOptions) check() error {
+	if err := o.explain.check(); err != nil {
+		return err
+	}
 	for _, d := range []struct {
 		flag  string
 		value time.Duration
@@ -216,11 +221,20 @@ func runDoctor(ctx context.Context, con *console, options *doctorOptions) error 
 	if len(targets) == 0 {
 		targets = []string{""}
 	}
+	var token []byte
+	if options.explain.given() {
+		if token, err = options.explain.read(ctx, con); err != nil {
+			return err
+		}
+	}
 	faults := false
 	for i, target := range targets {
 		report, err := options.examine(ctx, con, cfg, target)
 		if err != nil {
 			return err
+		}
+		if options.explain.given() {
+			explainFor(ctx, report, token)
 		}
 		faults = faults || report.Count(diagnose.Fault) > 0
 		if err := options.print(con, report, i == 0); err != nil {

@@ -4,6 +4,7 @@
 //	gatehouse clerk            run only a local Clerk
 //	gatehouse call URL TOOL    call a tool, signing in if the server asks for it
 //	gatehouse doctor TARGET    find out why clients cannot sign in, and what to change
+//	gatehouse explain          say what a token is and why a server rejects it
 //	gatehouse version          print the versions of this program and its parts
 //	gatehouse completion       print a completion script for your shell
 //
@@ -103,7 +104,8 @@ them: "gatehouse dev" runs a complete example on this machine, without an accoun
 	root.SetOut(con.stdout)
 	root.SetErr(con.stderr)
 	root.SetFlagErrorFunc(explainFlagError)
-	root.AddCommand(newDevCommand(con), newClerkCommand(con), newCallCommand(con), newDoctorCommand(con), newVersionCommand(con))
+	root.AddCommand(newDevCommand(con), newClerkCommand(con), newCallCommand(con), newDoctorCommand(con), newExplainCommand(con),
+		newVersionCommand(con))
 	root.SetHelpCommand(newHelpCommand(root))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
