@@ -101,7 +101,7 @@ func (v *Verifier) checkHeader(h *header) error {
 // checkAlgorithm checks what decides how the signature is verified.
 func (v *Verifier) checkAlgorithm(h *header) error {
 	if v.Secret != nil {
-		return h.checkSymmetric(v.Algorithms)
+		return h.checkSymmetric()
 	}
 	return h.checkAlgorithm(v.Algorithms)
 }
@@ -118,13 +118,6 @@ func (r *Rules) checkType(h *header) error {
 		return &Error{Reason: reason.WrongType, Claim: "typ", Got: quote.String(h.typ), Want: quote.OneOf(r.Types)}
 	}
 	return nil
-}
-
-func (v *Verifier) checkAlgorithm(h *header) error {
-	if v.Secret != nil {
-		return h.checkSymmetric()
-	}
-	return h.checkAlgorithm(v.Algorithms)
 }
 
 // checkAlgorithm checks what decides how the signature is verified. An algorithm with two

@@ -240,9 +240,9 @@ func (in *inspector) signatureForm(jws *compact) error {
 		return err
 	}
 	alg, _ := jose.Lookup(in.header.algorithm)
-	s := signed{algorithm: alg, signature: signature, header: &in.header}
+	s := signed{algorithm: alg, signature: signature, keyID: in.header.keyID}
 	if err := s.checkLength(); err != nil {
-		return &Error{Reason: reason.BadSignature, Got: in.header.quotedKeyID(), Err: err}
+		return &Error{Reason: reason.BadSignature, Got: s.quotedKeyID(), Err: err}
 	}
 	return nil
 }
