@@ -95,7 +95,7 @@ func TestBodyLimit(t *testing.T) {
 	wantReason(t, f.post(t, padded(1001)), http.StatusRequestEntityTooLarge, "body_too_large")
 
 	// A body whose length is announced is rejected before it arrives.
-	resp := f.raw(t, "POST /mcp HTTP/1.1\nHost: localhost\nAuthorization: Bearer {token}\nContent-Type: application/json\nContent-Length: 1001\n\n")
+	resp := f.raw(t, "POST /mcp HTTP/1.1\nHost: localhost\nAuthorization: Bearer {token}\nContent-Type: application/json\nContent-Length: 1048576\n\n")
 	if resp.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("announced length: status %d, want 413", resp.StatusCode)
 	}
