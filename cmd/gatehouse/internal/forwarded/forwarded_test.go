@@ -323,7 +323,7 @@ func TestEncode(t *testing.T) {
 func TestGroupsAreBounded(t *testing.T) {
 	f := newForwarder(t)
 	id := callerOf(t)
-	for n, complete := range map[int]bool{2: true, 200: true, 300: false} {
+	for n, complete := range map[int]bool{2: true, 150: true, 300: false} {
 		id.Fingerprint = ""
 		id.Roles = nil
 		for i := range n {
