@@ -21,6 +21,9 @@ const (
 	AuditDeny  = "deny"
 )
 
+// kindAnonymous is [AuditEvent.Kind] of a caller without a token.
+const kindAnonymous = "anonymous"
+
 // The layers of an [AuditEvent].
 const (
 	AuditHTTP = "http" // the guard's checks of the HTTP request
@@ -81,8 +84,12 @@ type AuditEvent struct {
 	// Subject of the token. Empty unless subjects are written in clear.
 	Subject string `json:"subject,omitempty"`
 
-	// "user" or "machine". Empty if there is no verified caller.
+	// "user" or "machine", or "anonymous" for a caller without a token who was let in because something is public.
+	// Empty if there is no verified caller.
 	Kind string `json:"kind,omitempty"`
+
+	// ID of the organization that the token is for. It is unique within the issuer only.
+	Organization string `json:"organization,omitempty"`
 
 	// OAuth client of the token.
 	ClientID string `json:"client_id,omitempty"`
@@ -157,6 +164,7 @@ func (e *AuditEvent) attrs() []slog.Attr {
 	text("subject_hash", e.SubjectHash)
 	text("subject", e.Subject)
 	text("kind", e.Kind)
+	text("organization", e.Organization)
 	text("client_id", e.ClientID)
 	text("client_host", e.ClientHost)
 	text("http_method", e.HTTPMethod)
@@ -173,10 +181,20 @@ func (e *AuditEvent) attrs() []slog.Attr {
 	return attrs
 }
 
-// setCaller sets what the event says of a verified caller.
-func (e *AuditEvent) setCaller(id *Identity, a *auditor) {
+// setCaller sets what the event says of the caller.
+func (e *AuditEvent) setCaller(c *caller, a *auditor) {
+	if c.anonymous {
+		e.Kind = kindAnonymous
+		return
+	}
+	e.setIdentity(&c.identity, a)
+}
+
+// setIdentity sets what the event says of a verified caller.
+func (e *AuditEvent) setIdentity(id *Identity, a *auditor) {
 	e.Issuer = quote.Clip(id.Issuer, maxAuditName)
 	e.Kind = id.Kind.String()
+	e.Organization = quote.Clip(id.Organization.ID, maxAuditName)
 	e.ClientID = quote.Clip(id.ClientID, maxAuditName)
 	e.ClientHost = clientHost(id.ClientID)
 	if a.clear {
