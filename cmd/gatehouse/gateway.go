@@ -173,7 +173,8 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 
 // watchGatewayFile applies the file whenever it has changed, until ctx ends.
 func watchGatewayFile(
-	ctx context.Context, gw *gateway.Gateway, loader *gatewayfile.Loader, loaded *gatewayfile.Loaded, options gatewayOptions, logger *slog.Logger,
+	ctx context.Context, gw *gateway.Gateway, loader *gatewayfile.Loader, loaded *gatewayfile.Loaded, options gatewayOptions,
+	logger *slog.Logger,
 ) {
 	applied, _ := loaded.Read()
 	listen := loaded.Listen
@@ -260,6 +261,9 @@ func parsePort(text string) (port int, ok bool) {
 	return port, err == nil && port > 0 && port <= 65535
 }
 
+// String returns host and port.
+func (a listenAddress) String() string { return net.JoinHostPort(a.host, strconv.Itoa(a.port)) }
+
 // open opens the listeners.
 func (a listenAddress) open() ([]net.Listener, error) {
 	listeners, err := listen.TCP(a.host, a.port)
@@ -274,7 +278,8 @@ func (a listenAddress) open() ([]net.Listener, error) {
 // endpoint returns the endpoint of the command line.
 func (o gatewayOptions) endpoint(settings *env.Env, address listenAddress, logger *slog.Logger) (gateway.Endpoint, error) {
 	if o.upstream == "" {
-		return gateway.Endpoint{}, newUsageError("name the MCP server, like --upstream http://localhost:8000/mcp; --config FILE has several", "--upstream is missing")
+		return gateway.Endpoint{}, newUsageError(
+			"name the MCP server, like --upstream http://localhost:8000/mcp; --config FILE has several", "--upstream is missing")
 	}
 	if o.provider == "" {
 		return gateway.Endpoint{}, newUsageError("name where users sign in, like --provider clerk; "+
@@ -318,9 +323,9 @@ func (o gatewayOptions) resource(settings *env.Env, address listenAddress, path 
 	if resource == "" {
 		if !wellknown.IsLoopback(address.host) {
 			return "", newUsageError("add the URL that users type into their client, like --url https://mcp.example.com/mcp",
-				"--url is missing, and it does not follow from %s %q", address.name, net.JoinHostPort(address.host, strconv.Itoa(address.port)))
+				"--url is missing, and it does not follow from %s %q", address.name, address.String())
 		}
-		return "http://" + net.JoinHostPort(address.host, strconv.Itoa(address.port)) + path, nil
+		return "http://" + address.String() + path, nil
 	}
 	if u, err := url.Parse(resource); err == nil && u.Host != "" && u.Path == "" {
 		return resource + path, nil
