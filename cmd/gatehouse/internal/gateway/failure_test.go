@@ -20,6 +20,12 @@ func TestBackendDown(t *testing.T) {
 	if !strings.Contains(got.body, `"id":1`) || got.header.Get("Retry-After") == "" || got.header.Get("WWW-Authenticate") != "" {
 		t.Errorf("the answer is %s with %v, want a JSON-RPC error with the ID, Retry-After and no challenge", got.body, got.header)
 	}
+	for range 5 {
+		wantReason(t, f.post(t, call), http.StatusBadGateway, "upstream_unreachable")
+	}
+	if n := strings.Count(f.log.String(), "unreachable"); n != 1 {
+		t.Errorf("the log has %d lines about it, want one for the whole outage:\n%s", n, f.log)
+	}
 	if strings.Contains(got.body, strings.TrimPrefix(f.backend.URL, "http://")) {
 		t.Errorf("the answer shows the address of the backend: %s", got.body)
 	}

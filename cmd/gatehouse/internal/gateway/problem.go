@@ -39,6 +39,7 @@ type problem struct {
 	err            error
 	upstreamStatus int
 	expected       bool // whether the operator need not do anything
+	logged         bool // whether the log has a line about it already, so that an outage does not fill it
 }
 
 func (p *problem) Error() string { return p.text }
@@ -67,7 +68,7 @@ func problemOf(err error) *problem {
 	timeout := (net.Error)(nil)
 	switch {
 	case notSent(err) && !isTimeout(err):
-		return &problem{status: http.StatusBadGateway, code: codeBadGateway, reason: "upstream_unreachable", err: err,
+		return &problem{status: http.StatusBadGateway, code: codeBadGateway, reason: "upstream_unreachable", err: err, logged: true,
 			text: "the MCP server behind the gateway is not reachable, try again later"}
 	case errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded):
 		return &problem{status: http.StatusGatewayTimeout, code: codeGatewayTimeout, reason: "upstream_timeout", err: err,
@@ -139,7 +140,10 @@ func rpcError(id json.RawMessage, p *problem) []byte {
 // logProblem writes one line about the problem, with what the client is not told.
 func (e *endpoint) logProblem(r *http.Request, x *exchange, p *problem) {
 	level := slog.LevelWarn
-	if p.expected {
+	switch {
+	case p.logged:
+		level = slog.LevelDebug
+	case p.expected:
 		level = slog.LevelInfo
 	}
 	attrs := []slog.Attr{
