@@ -62,7 +62,7 @@ func requestIn(r *http.Request) (id jsontext.Value, method string) {
 	if err != nil || message.absent("id") || message["id"].Kind() != '"' && message["id"].Kind() != '0' {
 		return nil, ""
 	}
-	if message.decode("method", &method) != nil {
+	if message.text("method", &method) != nil {
 		return nil, ""
 	}
 	return message["id"], method

@@ -4,6 +4,7 @@
 //	go run .
 //	go run . -only calls -rounds 40
 //	go run . -only calls -patched PROGRAM
+//	go run . -only calls -servers go-sdk,guard -profile DIRECTORY
 //
 // Everything in one table comes from one run, in which all contenders take turns, so that
 // other load on the machine slows all of them alike. The ratios of the medians are what
@@ -28,12 +29,12 @@ type section struct {
 }
 
 // sections are in the order of the table.
-func sections(rounds int, patched string) []section {
+func sections(calls callSettings) []section {
 	return []section{
 		{"first", measureFirstSeen},
 		{"seen", measureSeen},
 		{"rejected", measureRejected},
-		{"calls", func(i *issuer, t *table) error { return measureCalls(i, t, rounds, patched) }},
+		{"calls", func(i *issuer, t *table) error { return measureCalls(i, t, calls) }},
 		{"memory", measureMemory},
 		{"start", measureStart},
 	}
@@ -52,15 +53,18 @@ func main() {
 
 func measure() error {
 	only := flag.String("only", "", "comma-separated sections: first, seen, rejected, calls, memory, start (default all)")
-	rounds := flag.Int("rounds", 40, "rounds of the section calls")
-	patched := flag.String("patched", "", "path of this program built with the changes to go-sdk of docs/upstream.md; its servers join the section calls")
+	var calls callSettings
+	flag.IntVar(&calls.rounds, "rounds", 40, "rounds of the section calls")
+	flag.StringVar(&calls.roles, "servers", "", "comma-separated roles of the servers in the section calls, of which the first is the base (default all)")
+	flag.StringVar(&calls.patched, "patched", "", "path of another build of this program, such as one with the changes to go-sdk of docs/upstream.md; its servers join the section calls")
+	flag.StringVar(&calls.profiles, "profile", "", "directory for CPU and allocation profiles of the servers in the section calls")
 	flag.Parse()
 
 	issuer, err := newIssuer()
 	if err != nil {
 		return err
 	}
-	chosen, err := choose(sections(*rounds, *patched), *only)
+	chosen, err := choose(sections(calls), *only)
 	if err != nil {
 		return err
 	}
