@@ -50,6 +50,11 @@ func (p *problem) Unwrap() error { return p.err }
 var unknownSession = &problem{status: http.StatusNotFound, code: "not_found", reason: "session_ended",
 	text: "the session has ended, start a new one", expected: true}
 
+// notForwardedMethod is the answer to TRACE, with which a backend would show what the gateway has
+// added to the request (RFC 9110 §9.3.8), and to CONNECT.
+var notForwardedMethod = &problem{status: http.StatusMethodNotAllowed, code: "invalid_request", reason: "method_not_allowed",
+	text: "the method is not one of MCP", expected: true}
+
 // answerFailure answers a request that failed at the backend. It is the error handler of the
 // proxy.
 func (e *endpoint) answerFailure(w http.ResponseWriter, r *http.Request, err error) {
