@@ -142,7 +142,7 @@ func rpcError(id json.RawMessage, p *problem) []byte {
 	return text
 }
 
-// logProblem writes one line about the problem, with what the client is not told.
+// logProblem writes one line about the problem, with the details that the client does not get.
 func (e *endpoint) logProblem(r *http.Request, x *exchange, p *problem) {
 	level := slog.LevelWarn
 	switch {
