@@ -96,6 +96,7 @@ var layers = map[string]int{
 	"examples/authorization": 10,
 	"examples/organization":  10,
 	"examples/middleware":    10,
+	"examples/proxy":         10,
 }
 
 // independent lists packages that import nothing of this repository, whatever their
