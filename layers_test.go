@@ -66,6 +66,7 @@ var layers = map[string]int{
 	// The program. Nothing outside cmd/gatehouse imports these.
 	"cmd/gatehouse/internal/clerkfile":   8,
 	"cmd/gatehouse/internal/failure":     8,
+	"cmd/gatehouse/internal/forwardauth": 8,
 	"cmd/gatehouse/internal/window":      8,
 	"cmd/gatehouse/internal/savedsignin": 9,
 	"cmd/gatehouse/internal/trace":       9,
