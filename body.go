@@ -2,11 +2,13 @@ package gatehouse
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
@@ -14,15 +16,29 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
-// maxBody is the limit of a request body in bytes. It is go-sdk's default too.
-const maxBody = 4 << 20
+// DefaultMaxBodyBytes is the limit of a request body if [Config.MaxBodyBytes] is zero. It is
+// go-sdk's default too.
+const DefaultMaxBodyBytes = 4 << 20
+
+// maxBodyBytes is the largest limit of a body. All bodies that arrive at the same time are kept
+// in memory.
+const maxBodyBytes = 1 << 30
+
+// validateBody checks [Config.MaxBodyBytes] and sets its default.
+func (s *settings) validateBody(f *faults) {
+	if n := s.MaxBodyBytes; n < 0 || n > maxBodyBytes {
+		f.add("MaxBodyBytes", strconv.FormatInt(n, 10), "is out of range",
+			fmt.Sprintf("use 0 for the default of %d bytes, or at most %d", DefaultMaxBodyBytes, maxBodyBytes))
+	}
+	s.MaxBodyBytes = cmp.Or(s.MaxBodyBytes, DefaultMaxBodyBytes)
+}
 
 // limitBody limits the size of the body of r and the time to send it, whether or not the
 // request has credentials. The caller must call Finish of the result at the end.
-func limitBody(w http.ResponseWriter, r *http.Request, timeouts listen.BodyTimeouts) *listen.Body {
-	limited := listen.LimitBody(w, r, timeouts)
+func (g *Guard) limitBody(w http.ResponseWriter, r *http.Request) *listen.Body {
+	limited := listen.LimitBody(w, r, g.limits.bodies)
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, g.MaxBodyBytes)
 	}
 	return limited
 }
@@ -67,6 +83,9 @@ func readBody(r *http.Request, c *caller) ([]byte, *Rejection) {
 	}
 	if b, ok := r.Body.(*bufferedBody); ok {
 		return b.text, nil
+	}
+	if limit := c.guard.MaxBodyBytes; r.ContentLength > limit {
+		return nil, &Rejection{Reason: reason.BodyTooLarge, Err: &http.MaxBytesError{Limit: limit}, Identity: c.identity}
 	}
 	text, err := io.ReadAll(r.Body)
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {

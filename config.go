@@ -161,6 +161,11 @@ type Config struct {
 	// [DefaultMaxSessions] and [DefaultMaxSessionsPerUser].
 	MaxSessions, MaxSessionsPerUser int
 
+	// MaxBodyBytes limits the body of a request. A larger one gets 413, unread if its length was
+	// announced. The guard keeps the body of a request in memory until it is answered. Zero
+	// means [DefaultMaxBodyBytes].
+	MaxBodyBytes int64
+
 	// SessionTimeout is how long a session may be idle before it is no longer counted. Set
 	// it to the idle timeout of the handler's sessions. Zero means
 	// [DefaultSessionTimeout].
@@ -297,6 +302,7 @@ func (cfg Config) validate() (*settings, error) {
 	s.Leeway = cmp.Or(cfg.Leeway, DefaultLeeway)
 	s.validateKeyFile(&f)
 	s.validateSessions(&f)
+	s.validateBody(&f)
 	s.validateAudit(&f)
 	if s.Logger == nil {
 		s.Logger = slog.Default()

@@ -216,7 +216,7 @@ func (g *Guard) Mount(mux *http.ServeMux, handler http.Handler) {
 func (g *Guard) Wrap(handler http.Handler) http.Handler {
 	inner := g.withTokenInfo(handler)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer limitBody(w, r, g.limits.bodies).Finish()
+		defer g.limitBody(w, r).Finish()
 		if o, admitted := g.admit(w, r); o != nil {
 			g.serve(inner, w, admitted, o)
 		}

@@ -17,6 +17,14 @@ const (
 	methodReadResource = "resources/read"
 )
 
+// The methods of lists.
+const (
+	methodListTools     = "tools/list"
+	methodListPrompts   = "prompts/list"
+	methodListResources = "resources/list"
+	methodListTemplates = "resources/templates/list"
+)
+
 // operation is what a JSON-RPC request does, as far as requirements depend on it.
 type operation struct {
 	method string
@@ -31,7 +39,8 @@ func (op operation) isNamed() bool {
 // openMethods are the methods of MCP, besides notifications, that no requirement covers: they
 // open a session, list names, or end something.
 var openMethods = []string{
-	methodInitialize, "ping", "server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list",
+	methodInitialize, "ping", "server/discover",
+	methodListTools, methodListPrompts, methodListResources, methodListTemplates,
 	"resources/unsubscribe", "completion/complete", methodListen, "logging/setLevel",
 }
 

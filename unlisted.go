@@ -20,7 +20,8 @@ type listings struct {
 	mu       sync.Mutex
 	listed   map[int]bool // by index of Config.Requirements
 	nearest  map[int]nearName
-	reported map[string]bool // by method of the list
+	reported map[string]bool // by method of the operation
+	complete map[string]bool // by method of the list: whether its last page was seen
 	unlisted []int           // requirements that a complete list did not have
 }
 
@@ -53,40 +54,76 @@ func (g *Guard) describeRequirement(i int) string {
 	return fmt.Sprintf("Requirements[%d]: %s", i, g.policy().declared[i].names()[0])
 }
 
+// NoteListed records names that the MCP server lists, so that requirements whose name it does
+// not list are logged; see [Guard.UnlistedRequirements]. It is for adapters to MCP servers other
+// than those of go-sdk, for which [Guard.Middleware] does it. method is that of the list:
+// "tools/list", "prompts/list", "resources/list" (URIs) or "resources/templates/list" (the text
+// of the templates). names are those of one page, before anything was removed from it, and last
+// says whether it is the last page. Requirements for resources and templates are compared once
+// both lists were recorded. NoteListed is safe for concurrent use.
+func (g *Guard) NoteListed(method string, names []string, last bool) {
+	for _, name := range names {
+		switch method {
+		case methodListTools:
+			g.noteListed(name, func(r Requirement) (string, bool) { return r.Tool, r.Tool == name })
+		case methodListPrompts:
+			g.noteListed(name, func(r Requirement) (string, bool) { return r.Prompt, r.Prompt == name })
+		case methodListResources:
+			g.noteListedResource(name)
+		case methodListTemplates:
+			g.noteListedTemplate(name)
+		}
+	}
+	switch {
+	case !last:
+	case method == methodListTools:
+		g.reportUnlisted(methodCallTool, func(r Requirement) bool { return r.Tool != "" })
+	case method == methodListPrompts:
+		g.reportUnlisted(methodGetPrompt, func(r Requirement) bool { return r.Prompt != "" })
+	case g.completeLists(method):
+		g.reportUnlisted(methodReadResource, func(r Requirement) bool { return r.Resource+r.ResourceTemplate != "" })
+	}
+}
+
+// completeLists records that the last page of the list was seen. It reports whether that is so
+// for both lists that have resources.
+func (g *Guard) completeLists(method string) bool {
+	g.listings.mu.Lock()
+	defer g.listings.mu.Unlock()
+	if g.listings.complete == nil {
+		g.listings.complete = make(map[string]bool)
+	}
+	g.listings.complete[method] = true
+	return g.listings.complete[methodListResources] && g.listings.complete[methodListTemplates]
+}
+
 // compareWithList notes which requirements the list names. With the last page of a list it
 // logs those that no page named. templates returns the complete list of resource templates,
 // which may serve resources that the server does not list.
 func (g *Guard) compareWithList(result mcp.Result, templates func() (list []*mcp.ResourceTemplate, complete bool)) {
 	switch list := result.(type) {
 	case *mcp.ListToolsResult:
-		for _, tool := range list.Tools {
-			g.noteListed(tool.Name, func(r Requirement) (string, bool) { return r.Tool, r.Tool == tool.Name })
-		}
-		if list.NextCursor == "" {
-			g.reportUnlisted(methodCallTool, func(r Requirement) bool { return r.Tool != "" })
-		}
+		g.NoteListed(methodListTools, namesOf(list.Tools, func(t *mcp.Tool) string { return t.Name }), list.NextCursor == "")
 	case *mcp.ListPromptsResult:
-		for _, prompt := range list.Prompts {
-			g.noteListed(prompt.Name, func(r Requirement) (string, bool) { return r.Prompt, r.Prompt == prompt.Name })
-		}
-		if list.NextCursor == "" {
-			g.reportUnlisted(methodGetPrompt, func(r Requirement) bool { return r.Prompt != "" })
-		}
+		g.NoteListed(methodListPrompts, namesOf(list.Prompts, func(p *mcp.Prompt) string { return p.Name }), list.NextCursor == "")
 	case *mcp.ListResourcesResult:
-		for _, resource := range list.Resources {
-			g.noteListedResource(resource.URI)
-		}
-		if list.NextCursor != "" || len(g.policy().resources) == 0 || g.isReported(methodReadResource) {
+		last := list.NextCursor == ""
+		g.NoteListed(methodListResources, namesOf(list.Resources, func(r *mcp.Resource) string { return r.URI }), last)
+		if !last || len(g.policy().resources) == 0 || g.isReported(methodReadResource) {
 			return
 		}
 		all, complete := templates()
-		for _, template := range all {
-			g.noteListedTemplate(template.URITemplate)
-		}
-		if complete {
-			g.reportUnlisted(methodReadResource, func(r Requirement) bool { return r.Resource+r.ResourceTemplate != "" })
-		}
+		g.NoteListed(methodListTemplates, namesOf(all, func(t *mcp.ResourceTemplate) string { return t.URITemplate }), complete)
 	}
+}
+
+// namesOf returns the name of each item.
+func namesOf[T any](items []T, name func(T) string) []string {
+	names := make([]string, 0, len(items))
+	for _, item := range items {
+		names = append(names, name(item))
+	}
+	return names
 }
 
 // noteListedResource notes the requirements that name the URI or match it.

@@ -2,6 +2,7 @@
 //
 //	gatehouse dev              run a local Clerk and an MCP server that uses it
 //	gatehouse clerk            run only a local Clerk
+//	gatehouse gateway          put sign-in in front of an MCP server in any language
 //	gatehouse call URL TOOL    call a tool, signing in if the server asks for it
 //	gatehouse version          print the versions of this program and its parts
 //	gatehouse completion       print a completion script for your shell
@@ -99,7 +100,7 @@ them: "gatehouse dev" runs a complete example on this machine, without an accoun
 	root.SetOut(con.stdout)
 	root.SetErr(con.stderr)
 	root.SetFlagErrorFunc(explainFlagError)
-	root.AddCommand(newDevCommand(con), newClerkCommand(con), newCallCommand(con), newVersionCommand(con))
+	root.AddCommand(newDevCommand(con), newClerkCommand(con), newGatewayCommand(con), newCallCommand(con), newVersionCommand(con))
 	root.SetHelpCommand(newHelpCommand(root))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
