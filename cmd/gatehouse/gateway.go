@@ -34,6 +34,7 @@ const (
 type gatewayOptions struct {
 	upstream, url, listen, provider, issuer string
 	logRequests                             bool
+	forwardAuth                             forwardAuthOptions
 }
 
 func newGatewayCommand(con *console) *cobra.Command {
@@ -68,6 +69,7 @@ The settings of the provider are read from the environment or a .env file, or fr
 	flags.StringVar(&options.url, "url", "", "serve the endpoint whose public URL is `URL`, as users type it into their client\n(default: the address of --listen, if that is localhost)")
 	flags.StringVar(&options.listen, "listen", "", "listen on `ADDR` (default: localhost:3000)")
 	flags.BoolVar(&options.logRequests, "log-requests", false, "log each request, not only rejections and failures")
+	options.forwardAuth.addFlags(cmd)
 	cmd.RegisterFlagCompletionFunc("provider", cobra.FixedCompletions(providername.Names(), cobra.ShellCompDirectiveNoFileComp))
 	for _, name := range []string{"upstream", "url", "listen", "issuer"} {
 		cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
@@ -97,6 +99,9 @@ func wrapped(names []string, width int) string {
 
 func runGateway(ctx context.Context, con *console, options gatewayOptions) error {
 	con.Begin("starting the gateway")
+	if err := options.forwardAuth.check(options.upstream); err != nil {
+		return err
+	}
 	settings, err := env.Load(".")
 	if err != nil {
 		return err
@@ -109,6 +114,9 @@ func runGateway(ctx context.Context, con *console, options gatewayOptions) error
 	endpoint, err := options.endpoint(settings, address, logger)
 	if err != nil {
 		return err
+	}
+	if options.forwardAuth.proxy != "" {
+		return runForwardAuth(ctx, con, options.forwardAuth, []gateway.Endpoint{endpoint}, nil, address, logger)
 	}
 	gw, err := gateway.New(gateway.Config{Endpoints: []gateway.Endpoint{endpoint}, LogRequests: options.logRequests, Logger: logger})
 	if err != nil {
@@ -169,7 +177,7 @@ func (a listenAddress) open() ([]net.Listener, error) {
 
 // endpoint returns the endpoint of the command line.
 func (o gatewayOptions) endpoint(settings *env.Env, address listenAddress, logger *slog.Logger) (gateway.Endpoint, error) {
-	if o.upstream == "" {
+	if o.upstream == "" && o.forwardAuth.proxy == "" {
 		return gateway.Endpoint{}, newUsageError("name the MCP server, like --upstream http://localhost:8000/mcp", "--upstream is missing")
 	}
 	if o.provider == "" {
@@ -177,7 +185,7 @@ func (o gatewayOptions) endpoint(settings *env.Env, address listenAddress, logge
 			"the providers are "+strings.Join(providername.Names(), ", "), "--provider is missing")
 	}
 	upstream, err := url.Parse(o.upstream)
-	if err != nil || upstream.Host == "" || upstream.Scheme != "http" && upstream.Scheme != "https" {
+	if o.forwardAuth.proxy == "" && (err != nil || upstream.Host == "" || upstream.Scheme != "http" && upstream.Scheme != "https") {
 		hint := "write it like --upstream http://localhost:8000/mcp"
 		if !strings.Contains(o.upstream, "://") {
 			hint = "write --upstream http://" + o.upstream

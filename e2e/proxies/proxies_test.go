@@ -23,7 +23,7 @@ const own = "https://mcp.example.com"
 // forEach runs a test with each proxy, without requirements.
 func forEach(t *testing.T, test func(*testing.T, *setup)) {
 	for _, r := range recipes {
-		t.Run(r.name, func(t *testing.T) { test(t, newSetup(t, r, "")) })
+		t.Run(r.name, func(t *testing.T) { test(t, newSetup(t, r, nil)) })
 	}
 }
 
@@ -235,7 +235,11 @@ func testBodies(t *testing.T, s *setup, token string) {
 		t.Errorf("got status %d for 1 MiB, want 200", a.StatusCode)
 	}
 	s.backend.reached()
-	a := s.send(t, request{token: token, body: large(5 << 20)})
+	r := request{token: token, body: large(5 << 20)}
+	if s.name == "haproxy" {
+		r.headers = []string{"Expect: 100-continue"} // it closes the connection, also of a client that is still writing
+	}
+	a := s.send(t, r)
 	if a.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("got status %d for 5 MiB, want 413", a.StatusCode)
 	}
@@ -277,7 +281,7 @@ func testUnavailable(t *testing.T, s *setup, token string) {
 func TestScopes(t *testing.T) {
 	for _, r := range recipes {
 		t.Run(r.name, func(t *testing.T) {
-			s := newSetup(t, r, "notes:admin")
+			s := newSetup(t, r, func(s *setup) { s.scope = "notes:admin" })
 			call := func(tool string) string {
 				return fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%q}}`, tool)
 			}
@@ -313,17 +317,22 @@ func TestScopes(t *testing.T) {
 // While the provider is unavailable the answer is 503, and never 401, at which clients discard
 // their tokens.
 func TestProviderUnavailable(t *testing.T) {
-	forEach(t, func(t *testing.T, s *setup) {
-		s.issuer.SetDown(true)
-		a := s.send(t, request{token: s.issuer.Token(resource), body: ping})
-		if a.StatusCode != http.StatusServiceUnavailable {
-			t.Errorf("got status %d, want 503", a.StatusCode)
-		}
-		if retry := a.Header.Get("Retry-After"); retry == "" && s.name != "envoy" {
-			t.Error("the answer has no Retry-After")
-		}
-		if n := len(s.backend.reached()); n > 0 {
-			t.Error("the request has reached the backend")
-		}
-	})
+	for _, r := range recipes {
+		t.Run(r.name, func(t *testing.T) {
+			testProviderUnavailable(t, newSetup(t, r, func(s *setup) { s.issuer.SetDown(true) }))
+		})
+	}
+}
+
+func testProviderUnavailable(t *testing.T, s *setup) {
+	a := s.send(t, request{token: s.issuer.Token(resource), body: ping})
+	if a.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("got status %d, want 503", a.StatusCode)
+	}
+	if retry := a.Header.Get("Retry-After"); retry == "" && s.name != "envoy" {
+		t.Error("the answer has no Retry-After")
+	}
+	if n := len(s.backend.reached()); n > 0 {
+		t.Error("the request has reached the backend")
+	}
 }

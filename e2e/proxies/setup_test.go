@@ -69,15 +69,19 @@ type setup struct {
 	gatehouse *process
 	client    *http.Client // connects to the proxy, whatever the name of the host
 	port      string
+	scope     string // if not empty, it is required for the tool purge
 }
 
-// newSetup starts all parts. scope, if not empty, is required for the tool purge.
-func newSetup(t *testing.T, r recipe, scope string) *setup {
+// newSetup starts all parts. change, if not nil, is called before Gatehouse is started.
+func newSetup(t *testing.T, r recipe, change func(*setup)) *setup {
 	t.Helper()
 	s := &setup{recipe: r, issuer: testissuer.Start(t), backend: newBackend(t), port: freePort(t)}
 	s.client = s.newClient(t)
 	gatehousePort := freePort(t)
-	s.startGatehouse(t, gatehousePort, scope)
+	if change != nil {
+		change(s)
+	}
+	s.startGatehouse(t, gatehousePort)
 	folder := t.TempDir()
 	for _, name := range r.files {
 		text, err := os.ReadFile(filepath.Join(repository, "examples/forwardauth", name))
@@ -97,7 +101,7 @@ func newSetup(t *testing.T, r recipe, scope string) *setup {
 }
 
 func (s *setup) newClient(t testing.TB) *http.Client {
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	transport := &http.Transport{ExpectContinueTimeout: stepTime, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "tcp", "127.0.0.1:"+s.port)
 	}}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -105,15 +109,20 @@ func (s *setup) newClient(t testing.TB) *http.Client {
 }
 
 // startGatehouse starts Gatehouse on a port of loopback.
-func (s *setup) startGatehouse(t testing.TB, port, scope string) {
+func (s *setup) startGatehouse(t testing.TB, port string) {
 	t.Helper()
-	bodies := ""
+	argv := []string{gatehouseProgram(t), "gateway", "--forward-auth", s.name, "--listen", "127.0.0.1:" + port}
 	if s.bodies {
-		bodies = "bodies"
+		argv = append(argv, "--forward-auth-bodies")
 	}
-	s.gatehouse = start(t, t.TempDir(), []string{"SCOPE=" + scope}, os.Getenv("FATEMP"), s.name, resource, s.issuer.URL(), "127.0.0.1:"+port, bodies)
+	if s.scope == "" {
+		argv = append(argv, "--provider", "oidc", "--issuer", s.issuer.URL(), "--url", resource)
+	} else {
+		argv = append(argv, "--config", writeConfig(t, s.issuer.URL(), s.scope))
+	}
+	s.gatehouse = start(t, t.TempDir(), nil, argv...)
 	s.gatehouse.await(t, func(ctx context.Context) error {
-		return getStatus(ctx, http.DefaultClient, "http://127.0.0.1:"+port+"/.well-known/oauth-protected-resource/mcp")
+		return getStatus(ctx, http.DefaultClient, "http://127.0.0.1:"+port+"/healthz")
 	})
 }
 
