@@ -64,6 +64,7 @@ var layers = map[string]int{
 	"gatehousetest": 7,
 
 	// The program. Nothing outside cmd/gatehouse imports these.
+	"cmd/gatehouse/internal/yamlfile":     7,
 	"cmd/gatehouse/internal/clerkfile":    8,
 	"cmd/gatehouse/internal/failure":      8,
 	"cmd/gatehouse/internal/forwardauth":  8,

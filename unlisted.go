@@ -173,7 +173,7 @@ func (g *Guard) noteListed(name string, match func(Requirement) (string, bool)) 
 		if wanted == "" || len(name) > maxComparedName || len(wanted) > maxComparedName {
 			continue
 		}
-		near := nearName{name, editDistance(name, wanted)}
+		near := nearName{name, quote.Distance(name, wanted)}
 		if best, found := l.nearest[i]; near.distance <= max(1, len(wanted)*2/5) && (!found || near.distance < best.distance) {
 			if l.nearest == nil {
 				l.nearest = make(map[int]nearName)
@@ -231,25 +231,4 @@ func templatesOf(ctx context.Context, next mcp.MethodHandler, req mcp.Request) f
 		}
 		return slices.Clone(list.ResourceTemplates), list.NextCursor == ""
 	}
-}
-
-// editDistance returns how many bytes must be inserted, removed or replaced to make a of b.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

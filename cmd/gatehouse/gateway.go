@@ -18,7 +18,9 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/forwarded"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gateway"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gatewayfile"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/providername"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/yamlfile"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
@@ -33,7 +35,8 @@ const (
 // gatewayOptions is the command line of "gatehouse gateway".
 type gatewayOptions struct {
 	upstream, url, listen, provider, issuer string
-	logRequests                             bool
+	config                                  string
+	logRequests, check, schema, printConfig bool
 	forwardAuth                             forwardAuthOptions
 }
 
@@ -51,6 +54,7 @@ at ` + forwarded.KeysPath + `. It never gets the access token.
 The settings of the provider are read from the environment or a .env file, or from
 --issuer. MCP_URL, HOST, PORT and MCP_SESSION_KEY are read too.`,
 		Example: `  gatehouse gateway --upstream http://localhost:8000/mcp --provider clerk
+  gatehouse gateway --config gateway.yaml
   gatehouse gateway --upstream http://localhost:8000/mcp --provider oidc \
     --issuer https://issuer.example.com --url https://mcp.example.com/mcp --listen :8080`,
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -68,8 +72,14 @@ The settings of the provider are read from the environment or a .env file, or fr
 	flags.StringVar(&options.issuer, "issuer", "", "use the issuer at `URL`, in place of the provider's settings in the environment")
 	flags.StringVar(&options.url, "url", "", "serve the endpoint whose public URL is `URL`, as users type it into their client\n(default: the address of --listen, if that is localhost)")
 	flags.StringVar(&options.listen, "listen", "", "listen on `ADDR` (default: localhost:3000)")
+	flags.StringVar(&options.config, "config", "",
+		"read several endpoints, requirements and limits from the YAML `FILE`,\nagain whenever it changes, in place of the flags above except --listen")
+	flags.BoolVar(&options.check, "check", false, "check the configuration and exit")
+	flags.BoolVar(&options.printConfig, "print-config", false, "print an example of that file and exit")
+	flags.BoolVar(&options.schema, "schema", false, "print the JSON Schema of that file and exit")
 	flags.BoolVar(&options.logRequests, "log-requests", false, "log each request, not only rejections and failures")
 	options.forwardAuth.addFlags(cmd)
+	cmd.MarkFlagFilename("config", "yaml", "yml")
 	cmd.RegisterFlagCompletionFunc("provider", cobra.FixedCompletions(providername.Names(), cobra.ShellCompDirectiveNoFileComp))
 	for _, name := range []string{"upstream", "url", "listen", "issuer"} {
 		cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
@@ -98,6 +108,12 @@ func wrapped(names []string, width int) string {
 }
 
 func runGateway(ctx context.Context, con *console, options gatewayOptions) error {
+	switch {
+	case options.schema:
+		return con.print(gatewayfile.Schema())
+	case options.printConfig:
+		return con.print(gatewayfile.Template)
+	}
 	con.Begin("starting the gateway")
 	if err := options.forwardAuth.check(options.upstream); err != nil {
 		return err
@@ -106,21 +122,104 @@ func runGateway(ctx context.Context, con *console, options gatewayOptions) error
 	if err != nil {
 		return err
 	}
-	address, err := options.address(settings)
+	logger := newLogger(con, false)
+	if options.config != "" {
+		return runGatewayFile(ctx, con, options, settings, logger)
+	}
+	address, err := options.address(settings, "")
 	if err != nil {
 		return err
 	}
-	logger := newLogger(con, false)
 	endpoint, err := options.endpoint(settings, address, logger)
 	if err != nil {
 		return err
 	}
 	if options.forwardAuth.proxy != "" {
-		return runForwardAuth(ctx, con, options.forwardAuth, []gateway.Endpoint{endpoint}, nil, address, logger)
+		cfg := gateway.Config{Endpoints: []gateway.Endpoint{endpoint}, Logger: logger}
+		return runForwardAuth(ctx, con, options, cfg, address, nil)
 	}
 	gw, err := gateway.New(gateway.Config{Endpoints: []gateway.Endpoint{endpoint}, LogRequests: options.logRequests, Logger: logger})
 	if err != nil {
 		return explainGatewayFaults(err, options, settings)
+	}
+	return serveGateway(ctx, con, gw, address, gateway.Stop{}, options.check)
+}
+
+// runGatewayFile runs the gateway with a configuration file.
+func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, settings *env.Env, logger *slog.Logger) error {
+	for _, flag := range []struct{ name, value string }{
+		{"--upstream", options.upstream}, {"--url", options.url}, {"--provider", options.provider}, {"--issuer", options.issuer},
+	} {
+		if flag.value != "" {
+			return newUsageError("write it in the file, or remove --config", "%s is set in addition to --config", flag.name)
+		}
+	}
+	loader, err := gatewayfile.NewLoader(options.config, settings, logger)
+	if err != nil {
+		return err
+	}
+	defer loader.Close()
+	loaded, err := loader.Load()
+	if err != nil {
+		return err
+	}
+	address, err := options.address(settings, loaded.Listen)
+	if err != nil {
+		return err
+	}
+	if options.forwardAuth.proxy != "" {
+		return runForwardAuth(ctx, con, options, loaded.Gateway, address, func(ctx context.Context, s *forwardAuthServer) {
+			s.watch(ctx, loader, loaded, options.config)
+		})
+	}
+	loaded.Gateway.LogRequests = loaded.Gateway.LogRequests || options.logRequests
+	gw, err := gateway.New(loaded.Gateway)
+	if err != nil {
+		return errors.Join(flattenErrors(err)...)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	if !options.check {
+		go watchGatewayFile(ctx, gw, loader, loaded, options, logger)
+	}
+	return serveGateway(ctx, con, gw, address, loaded.Stop, options.check)
+}
+
+// watchGatewayFile applies the file whenever it has changed, until ctx ends.
+func watchGatewayFile(
+	ctx context.Context, gw *gateway.Gateway, loader *gatewayfile.Loader, loaded *gatewayfile.Loaded, options gatewayOptions, logger *slog.Logger,
+) {
+	applied, _ := loaded.Read()
+	listen := loaded.Listen
+	yamlfile.Watch(ctx, options.config, applied, func() ([]byte, error) { return loaded.Read() }, func([]byte) error {
+		next, err := loader.Load()
+		if err != nil {
+			return err
+		}
+		next.Gateway.LogRequests = next.Gateway.LogRequests || options.logRequests
+		if err := gw.Apply(next.Gateway); err != nil {
+			return err
+		}
+		if next.Listen != listen {
+			logger.Warn("listen has changed, which applies when the gateway is restarted", "file", options.config)
+		}
+		loaded = next
+		gw.LogStart()
+		return nil
+	}, logger)
+}
+
+// serveGateway serves until ctx ends. If check is true, it only says that the configuration is
+// valid.
+func serveGateway(
+	ctx context.Context, con *console, gw *gateway.Gateway, address listenAddress, stop gateway.Stop, check bool,
+) error {
+	if check {
+		defer gw.Close()
+		for _, warning := range gw.Warnings() {
+			con.Note("warning: %s", warning)
+		}
+		return con.print("the configuration is valid\n")
 	}
 	listeners, err := address.open()
 	if err != nil {
@@ -128,8 +227,11 @@ func runGateway(ctx context.Context, con *console, options gatewayOptions) error
 	}
 	con.Begin("serving")
 	gw.LogStart()
-	con.Note("MCP endpoint at %s; Ctrl-C stops the gateway", endpoint.Guard.Resource)
-	return gw.Serve(ctx, gateway.Stop{}, listeners...)
+	for _, guard := range gw.Guards() {
+		con.Note("MCP endpoint at %s", guard.Resource())
+	}
+	con.Note("Ctrl-C stops the gateway")
+	return gw.Serve(ctx, stop, listeners...)
 }
 
 // listenAddress is where the gateway listens.
@@ -139,29 +241,37 @@ type listenAddress struct {
 	name string // of the setting
 }
 
-// address returns the address of --listen, or that of the environment.
-func (o gatewayOptions) address(settings *env.Env) (listenAddress, error) {
-	if o.listen == "" {
+// address returns the address of --listen, or else that of the file or of the environment.
+func (o gatewayOptions) address(settings *env.Env, fromFile string) (listenAddress, error) {
+	name, text := "--listen", o.listen
+	if text == "" {
+		name, text = "listen", fromFile
+	}
+	if text == "" {
 		host := cmp.Or(settings.Get("HOST"), defaultGatewayHost)
-		text := cmp.Or(settings.Get("PORT"), strconv.Itoa(defaultGatewayPort))
-		port, err := strconv.Atoi(text)
-		if err != nil || port < 1 || port > 65535 {
-			return listenAddress{}, failure.New("use a number from 1 to 65535", "PORT %q is not a port", text)
+		port, ok := parsePort(cmp.Or(settings.Get("PORT"), strconv.Itoa(defaultGatewayPort)))
+		if !ok {
+			return listenAddress{}, failure.New("use a number from 1 to 65535", "PORT %q is not a port", settings.Get("PORT"))
 		}
-		return listenAddress{host, port, "PORT"}, nil
+		return listenAddress{host, port, "HOST"}, nil
 	}
-	host, text, err := net.SplitHostPort(o.listen)
-	port, numberErr := strconv.Atoi(text)
-	if err != nil || numberErr != nil || port < 1 || port > 65535 {
-		hint := "write it like --listen localhost:3000, or --listen :3000 for all addresses of this machine"
-		if _, err := strconv.Atoi(o.listen); err == nil {
-			hint = fmt.Sprintf("write --listen localhost:%s, or --listen :%s for all addresses of this machine", o.listen, o.listen)
-		} else if err := o.listen; !strings.Contains(err, ":") {
-			hint = fmt.Sprintf("add the port, like --listen %s:3000", o.listen)
+	host, number, err := net.SplitHostPort(text)
+	port, ok := parsePort(number)
+	if err != nil || !ok {
+		hint := "write it like localhost:3000, or :3000 for all addresses of this machine"
+		if _, isPort := parsePort(text); isPort {
+			hint = fmt.Sprintf("write localhost:%s, or :%s for all addresses of this machine", text, text)
+		} else if !strings.Contains(text, ":") {
+			hint = fmt.Sprintf("add the port, like %s:3000", text)
 		}
-		return listenAddress{}, newUsageError(hint, "--listen %q is not an address with a port", o.listen)
+		return listenAddress{}, newUsageError(hint, "%s %q is not an address with a port", name, text)
 	}
-	return listenAddress{host, port, "--listen"}, nil
+	return listenAddress{host, port, name}, nil
+}
+
+func parsePort(text string) (port int, ok bool) {
+	port, err := strconv.Atoi(text)
+	return port, err == nil && port > 0 && port <= 65535
 }
 
 // open opens the listeners.
@@ -222,7 +332,7 @@ func (o gatewayOptions) resource(settings *env.Env, address listenAddress, path 
 	if resource == "" {
 		if !wellknown.IsLoopback(address.host) {
 			return "", newUsageError("add the URL that users type into their client, like --url https://mcp.example.com/mcp",
-				"--url is missing, and it does not follow from %s %q", cmp.Or(address.name, "HOST"), net.JoinHostPort(address.host, strconv.Itoa(address.port)))
+				"--url is missing, and it does not follow from %s %q", address.name, net.JoinHostPort(address.host, strconv.Itoa(address.port)))
 		}
 		return "http://" + net.JoinHostPort(address.host, strconv.Itoa(address.port)) + path, nil
 	}

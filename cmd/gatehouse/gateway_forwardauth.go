@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +19,8 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/forwardauth"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/forwarded"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gateway"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gatewayfile"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/yamlfile"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 )
 
@@ -78,39 +81,88 @@ func (o *forwardAuthOptions) config(logger *slog.Logger) (forwardauth.Config, er
 
 // forwardAuthServer answers a reverse proxy, and the requests that it routes here.
 type forwardAuthServer struct {
-	*forwardauth.Handler
-	keys *forwarded.Keys
+	config  forwardauth.Config // without endpoints
+	keys    *forwarded.Keys
+	logger  *slog.Logger
+	current atomic.Pointer[forwardauth.Handler]
 }
 
-// newForwardAuthServer returns the server of the endpoints. Their upstreams are not used.
-func newForwardAuthServer(cfg forwardauth.Config, endpoints []gateway.Endpoint, keys *forwarded.Keys) (*forwardAuthServer, error) {
-	for _, e := range endpoints {
-		u, err := url.Parse(e.Guard.Resource)
-		if err != nil {
-			u = &url.URL{} // forwardauth.New reports it
-		}
-		forwarder, err := forwarded.New(forwarded.Config{
-			Headers:   e.Headers,
-			Resource:  e.Guard.Resource,
-			Issuer:    u.Scheme + "://" + u.Host,
-			Principal: e.Principal || len(e.Guard.Providers) > 1 || len(e.Guard.Provider.Tenants) > 1,
-			Keys:      keys,
-		})
-		if err != nil {
-			return nil, err
-		}
-		cfg.Endpoints = append(cfg.Endpoints, forwardauth.Endpoint{
-			Guard: e.Guard,
-			Identify: func(h http.Header, _ *http.Request, id gatehouse.Identity) error {
-				return forwarder.Set(h, id)
-			},
-		})
-	}
-	h, err := forwardauth.New(cfg)
-	if err != nil {
+// newForwardAuthServer returns the server of the endpoints of cfg, whose upstreams are not used.
+func newForwardAuthServer(options forwardAuthOptions, cfg gateway.Config) (*forwardAuthServer, error) {
+	s := &forwardAuthServer{keys: cfg.AssertionKeys, logger: cmp.Or(cfg.Logger, slog.Default())}
+	var err error
+	if s.config, err = options.config(s.logger); err != nil {
 		return nil, err
 	}
-	return &forwardAuthServer{h, keys}, nil
+	if s.keys == nil {
+		if s.keys, err = forwarded.RandomKeys(); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.apply(cfg)
+}
+
+// apply replaces the endpoints. If it returns an error, nothing has changed.
+func (s *forwardAuthServer) apply(cfg gateway.Config) error {
+	next := s.config
+	for _, e := range cfg.Endpoints {
+		endpoint, err := s.endpoint(&e)
+		if err != nil {
+			return err
+		}
+		next.Endpoints = append(next.Endpoints, endpoint)
+	}
+	h, err := forwardauth.New(next)
+	if err != nil {
+		return explainForwardAuthFaults(err)
+	}
+	if cfg.AssertionKeys != nil && cfg.AssertionKeys != s.keys {
+		s.keys.Replace(cfg.AssertionKeys)
+	}
+	if old := s.current.Load(); old != nil {
+		h.KeepSessions(old)
+		defer old.Close()
+	}
+	s.current.Store(h)
+	for _, warning := range h.Warnings() {
+		s.logger.Warn(warning)
+	}
+	return nil
+}
+
+// endpoint returns the endpoint with the identity that the gateway would send.
+func (s *forwardAuthServer) endpoint(e *gateway.Endpoint) (forwardauth.Endpoint, error) {
+	u, err := url.Parse(e.Guard.Resource)
+	if err != nil {
+		u = &url.URL{} // forwardauth.New reports it
+	}
+	forwarder, err := forwarded.New(forwarded.Config{
+		Headers:   e.Headers,
+		Resource:  e.Guard.Resource,
+		Issuer:    u.Scheme + "://" + u.Host,
+		Principal: e.Principal || len(e.Guard.Providers) > 1 || len(e.Guard.Provider.Tenants) > 1,
+		Keys:      s.keys,
+	})
+	return forwardauth.Endpoint{
+		Guard:    e.Guard,
+		Identify: func(h http.Header, _ *http.Request, id gatehouse.Identity) error { return forwarder.Set(h, id) },
+	}, err
+}
+
+// watch applies the file whenever it has changed, until ctx ends.
+func (s *forwardAuthServer) watch(ctx context.Context, loader *gatewayfile.Loader, loaded *gatewayfile.Loaded, path string) {
+	applied, _ := loaded.Read()
+	yamlfile.Watch(ctx, path, applied, func() ([]byte, error) { return loaded.Read() }, func([]byte) error {
+		next, err := loader.Load()
+		if err != nil {
+			return err
+		}
+		if err := s.apply(next.Gateway); err != nil {
+			return err
+		}
+		loaded = next
+		return nil
+	}, s.logger)
 }
 
 // ServeHTTP implements [http.Handler].
@@ -123,14 +175,14 @@ func (s *forwardAuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case gateway.ReadyPath:
 		s.serveReady(w, r)
 	default:
-		s.Handler.ServeHTTP(w, r)
+		s.current.Load().ServeHTTP(w, r)
 	}
 }
 
 func (s *forwardAuthServer) serveReady(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), forwardAuthReadyTimeout)
 	defer cancel()
-	for _, guard := range s.Guards() {
+	for _, guard := range s.current.Load().Guards() {
 		if err := guard.Ready(ctx); errors.Is(err, gatehouse.ErrShuttingDown) {
 			writeStatus(w, http.StatusServiceUnavailable, "shutting down")
 			return
@@ -150,23 +202,21 @@ func writeStatus(w http.ResponseWriter, status int, text string) {
 }
 
 // serve serves until ctx ends.
-func (s *forwardAuthServer) serve(ctx context.Context, con *console, address listenAddress, logger *slog.Logger) error {
-	defer s.Close()
+func (s *forwardAuthServer) serve(ctx context.Context, con *console, address listenAddress) error {
+	defer func() { s.current.Load().Close() }()
 	listeners, err := address.open()
 	if err != nil {
 		return err
 	}
 	con.Begin("serving")
-	for _, warning := range s.Warnings() {
-		logger.Warn(warning)
-	}
-	for _, guard := range s.Guards() {
+	for _, guard := range s.current.Load().Guards() {
 		go guard.Ready(ctx) // so that the first user does not wait for the keys
-		con.Note("answering a proxy about %s; Ctrl-C stops the gateway", guard.Resource())
+		con.Note("answering %s about %s", s.config.Proxy, guard.Resource())
 	}
-	return listen.Serve(ctx, listen.NewServer(s, logger), listen.Shutdown{
+	con.Note("Ctrl-C stops the gateway")
+	return listen.Serve(ctx, listen.NewServer(s, s.logger), listen.Shutdown{
 		Begin: func() {
-			for _, guard := range s.Guards() {
+			for _, guard := range s.current.Load().Guards() {
 				guard.Drain()
 			}
 		},
@@ -174,50 +224,47 @@ func (s *forwardAuthServer) serve(ctx context.Context, con *console, address lis
 	}, listeners...)
 }
 
-// forwardAuthFields are the flags in place of the fields of the configuration.
-var forwardAuthFields = strings.NewReplacer("Endpoints[0].Guard.Resource", "--url", "Endpoints[0].Guard.", "",
-	"TrustedProxies", "--trusted-proxy", "AllowedHosts", "--url", "set Bodies", "add --forward-auth-bodies")
+// forwardAuthNames are the names of flags and of settings in the file in place of the fields of the
+// configuration.
+var forwardAuthNames = strings.NewReplacer(
+	"TrustedProxies", "--trusted-proxy", "set Bodies", "add --forward-auth-bodies", "Bodies", "--forward-auth-bodies", "Proxy", "--forward-auth",
+	".Guard.Resource", " url", ".Guard.", " ", "Endpoints", "endpoint", "ChallengeInResult", "challenge_in_result",
+	"DenyUndeclared", "deny_undeclared", "LocalPath", "local_path", "AllowedHosts", "allowed_hosts", "Requirements", "requirements",
+)
 
-// explainForwardAuthFaults names the flags in place of the fields of the configuration.
+// explainForwardAuthFaults names the flags and settings in place of the fields.
 func explainForwardAuthFaults(err error) error {
 	var faults []error
 	for _, e := range flattenErrors(err) {
 		var fault *gatehouse.ConfigError
 		if errors.As(e, &fault) {
-			changed := *fault
-			switch fault.Field {
-			case "Proxy":
-				changed.Field = "--forward-auth"
-			case "Bodies":
-				changed.Field = "--forward-auth-bodies"
-			default:
-				changed.Field = forwardAuthFields.Replace(fault.Field)
-			}
-			changed.Fix = forwardAuthFields.Replace(fault.Fix)
-			e = errors.New(strings.TrimPrefix(changed.Error(), "gatehouse: "))
+			e = errors.New(strings.TrimPrefix((&gatehouse.ConfigError{
+				Field: forwardAuthNames.Replace(fault.Field), Value: fault.Value, Problem: fault.Problem, Fix: forwardAuthNames.Replace(fault.Fix),
+			}).Error(), "gatehouse: "))
 		}
 		faults = append(faults, e)
 	}
 	return errors.Join(faults...)
 }
 
-// runForwardAuth is runGateway with --forward-auth. endpoints are those of the configuration.
+// runForwardAuth is runGateway with --forward-auth. watch, if not nil, changes the server until its
+// context ends.
 func runForwardAuth(
-	ctx context.Context, con *console, options forwardAuthOptions, endpoints []gateway.Endpoint, keys *forwarded.Keys,
-	address listenAddress, logger *slog.Logger,
+	ctx context.Context, con *console, options gatewayOptions, cfg gateway.Config, address listenAddress,
+	watch func(context.Context, *forwardAuthServer),
 ) error {
-	cfg, err := options.config(logger)
+	s, err := newForwardAuthServer(options.forwardAuth, cfg)
 	if err != nil {
 		return err
 	}
-	if keys == nil {
-		if keys, err = forwarded.RandomKeys(); err != nil {
-			return err
-		}
+	if options.check {
+		s.current.Load().Close()
+		return con.print("the configuration is valid\n")
 	}
-	s, err := newForwardAuthServer(cfg, endpoints, keys)
-	if err != nil {
-		return explainForwardAuthFaults(err)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	if watch != nil {
+		go watch(ctx, s)
 	}
-	return s.serve(ctx, con, address, cmp.Or(logger, slog.Default()))
+	return s.serve(ctx, con, address)
 }

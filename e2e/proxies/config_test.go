@@ -13,7 +13,14 @@ import (
 func writeConfig(t testing.TB, issuer, scope string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "gateway.yaml")
-	text := fmt.Sprintf("TODO %s %s", issuer, scope)
+	text := fmt.Sprintf(`
+provider: {name: oidc, issuer: %q}
+endpoints:
+  - url: %s
+    upstream: http://localhost:8000/mcp # not used
+    requirements:
+      - {tool: purge, scopes: [%q]}
+`, issuer, resource, scope)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

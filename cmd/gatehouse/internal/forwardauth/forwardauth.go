@@ -83,6 +83,18 @@ func (h *Handler) Guards() []*gatehouse.Guard {
 	return guards
 }
 
+// KeepSessions takes over the sessions of the endpoints of old that h has too. Call it before h is
+// used. Requests to old that run at the same time use the same sessions.
+func (h *Handler) KeepSessions(old *Handler) {
+	for _, e := range h.endpoints {
+		for _, before := range old.endpoints {
+			if before.guard.Resource() == e.guard.Resource() {
+				e.sessions = before.sessions
+			}
+		}
+	}
+}
+
 // Close stops the background work of the guards.
 func (h *Handler) Close() {
 	for _, e := range h.endpoints {

@@ -125,6 +125,20 @@ func New(cfg Config) (*Gateway, error) {
 	return g, err
 }
 
+// Validate returns the faults of an endpoint. It opens no connection.
+func Validate(config Endpoint) error {
+	keys, err := forwarded.RandomKeys()
+	if err != nil {
+		return err
+	}
+	g := &Gateway{logger: slog.New(slog.DiscardHandler), keys: keys}
+	e, err := g.newEndpoint(&config)
+	if err == nil {
+		e.close()
+	}
+	return err
+}
+
 // EndpointError is a fault of one endpoint.
 type EndpointError struct {
 	Index int // of the endpoint
@@ -147,6 +161,9 @@ func (g *Gateway) Apply(cfg Config) error {
 	next, err := g.newGeneration(cfg, g.current)
 	if err != nil {
 		return err
+	}
+	if cfg.AssertionKeys != nil && cfg.AssertionKeys != g.keys {
+		g.keys.Replace(cfg.AssertionKeys)
 	}
 	old := g.current
 	g.current = next

@@ -53,6 +53,19 @@ func (g *Gateway) LogStart() {
 	}
 }
 
+// Warnings returns one sentence for each setting that is risky.
+func (g *Gateway) Warnings() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var warnings []string
+	for _, e := range g.current.endpoints {
+		for _, warning := range e.warnings() {
+			warnings = append(warnings, e.guard.Resource()+": "+warning)
+		}
+	}
+	return warnings
+}
+
 // String returns the URLs of the backends.
 func (u *upstreams) String() string {
 	text := ""

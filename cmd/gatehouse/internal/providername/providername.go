@@ -3,11 +3,13 @@
 package providername
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/provider/auth0"
 	"github.com/gatehouse-mcp/gatehouse/provider/betterauth"
 	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
@@ -90,6 +92,9 @@ func Names() []string {
 	return names
 }
 
+// Nearest returns the name that was most likely meant by another one, or "".
+func Nearest(name string) string { return quote.Nearest(name, Names()) }
+
 // Find returns the provider with the name.
 func Find(name string) (p Provider, ok bool) {
 	i := slices.IndexFunc(all, func(p Provider) bool { return p.Name == name })
@@ -104,7 +109,11 @@ func Find(name string) (p Provider, ok bool) {
 func New(name, issuer string) (gatehouse.Provider, error) {
 	p, ok := Find(name)
 	if !ok {
-		return gatehouse.Provider{}, failure.New("use one of "+strings.Join(Names(), ", "), "--provider %q is not known", name)
+		hint := "use one of " + strings.Join(Names(), ", ")
+		if near := Nearest(name); near != "" {
+			hint = fmt.Sprintf("did you mean --provider %s?", near)
+		}
+		return gatehouse.Provider{}, failure.New(hint, "--provider %q is not known", name)
 	}
 	config := p.NewConfig()
 	switch {
