@@ -250,7 +250,7 @@ func (a *auditor) reject(r *http.Request, rejection Rejection, status int) {
 	a.describe(&e, r)
 	switch {
 	case rejection.Identity.Subject != "":
-		e.setCaller(&rejection.Identity, a)
+		e.setIdentity(&rejection.Identity, a)
 	case rejection.from != nil:
 		e.Issuer = quote.Clip(rejection.from.Issuer, maxAuditName)
 	}
@@ -263,7 +263,7 @@ func (a *auditor) rejectMCP(ctx context.Context, method string, ops []operation,
 		return
 	}
 	now := time.Now()
-	if c == nil && !a.allowFailed(now) {
+	if (c == nil || c.anonymous) && !a.allowFailed(now) {
 		return
 	}
 	e := a.newEvent(now, AuditDeny, AuditMCP)
@@ -271,7 +271,7 @@ func (a *auditor) rejectMCP(ctx context.Context, method string, ops []operation,
 	var secrets []string
 	if c != nil {
 		secrets = []string{c.token()}
-		e.setCaller(&c.identity, a)
+		e.setCaller(c, a)
 		if c.request != nil && c.request.audit != nil {
 			of := c.request.audit
 			e.CorrelationID, e.TraceID, e.SessionHash = of.CorrelationID, of.TraceID, of.SessionHash
@@ -288,7 +288,7 @@ func (a *auditor) begin(r *http.Request, c *caller) *AuditEvent {
 	}
 	e := a.newEvent(time.Now(), AuditAllow, AuditHTTP)
 	a.describe(&e, r)
-	e.setCaller(&c.identity, a)
+	e.setCaller(c, a)
 	return &e
 }
 

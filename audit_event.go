@@ -21,6 +21,9 @@ const (
 	AuditDeny  = "deny"
 )
 
+// kindAnonymous is [AuditEvent.Kind] of a caller without a token.
+const kindAnonymous = "anonymous"
+
 // The layers of an [AuditEvent].
 const (
 	AuditHTTP = "http" // the guard's checks of the HTTP request
@@ -81,7 +84,8 @@ type AuditEvent struct {
 	// Subject of the token. Empty unless subjects are written in clear.
 	Subject string `json:"subject,omitempty"`
 
-	// "user" or "machine". Empty if there is no verified caller.
+	// "user" or "machine", or "anonymous" for a caller without a token who was let in because something is public.
+	// Empty if there is no verified caller.
 	Kind string `json:"kind,omitempty"`
 
 	// OAuth client of the token.
@@ -173,8 +177,17 @@ func (e *AuditEvent) attrs() []slog.Attr {
 	return attrs
 }
 
-// setCaller sets what the event says of a verified caller.
-func (e *AuditEvent) setCaller(id *Identity, a *auditor) {
+// setCaller sets what the event says of the caller.
+func (e *AuditEvent) setCaller(c *caller, a *auditor) {
+	if c.anonymous {
+		e.Kind = kindAnonymous
+		return
+	}
+	e.setIdentity(&c.identity, a)
+}
+
+// setIdentity sets what the event says of a verified caller.
+func (e *AuditEvent) setIdentity(id *Identity, a *auditor) {
 	e.Issuer = quote.Clip(id.Issuer, maxAuditName)
 	e.Kind = id.Kind.String()
 	e.ClientID = quote.Clip(id.ClientID, maxAuditName)

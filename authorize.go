@@ -177,7 +177,7 @@ func (g *Guard) authorize(r *http.Request, c *caller) *Rejection {
 		return rejection
 	}
 	if r.Body == nil || r.Body == http.NoBody || len(body) == 0 && r.Method != http.MethodPost {
-		return reqs.authorize(r.Context(), &c.verified)
+		return reqs.authorizeCaller(r.Context(), g, c, nil)
 	}
 	if reqs.none() {
 		if isBatch(body) && errors.Is(checkBatchLength(body), errTooManyOperations) {
@@ -195,5 +195,5 @@ func (g *Guard) authorize(r *http.Request, c *caller) *Rejection {
 	if err != nil {
 		return &Rejection{Reason: reason.BodyMalformed, Err: err, Identity: c.identity}
 	}
-	return reqs.authorize(r.Context(), &c.verified, ops...)
+	return reqs.authorizeCaller(r.Context(), g, c, ops)
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -17,8 +18,9 @@ import (
 // caller is the caller of one authenticated request.
 type caller struct {
 	verified
-	guard   *Guard
-	request *openRequest // nil until all checks have passed
+	guard     *Guard
+	anonymous bool         // whether there is no token; see Require.Public
+	request   *openRequest // nil until all checks have passed
 
 	mu  sync.Mutex
 	raw string // the token, never printed: see Format; empty after forgetToken
@@ -46,6 +48,9 @@ func (g *Guard) authenticate(r *http.Request) (*caller, *Rejection) {
 		return nil, &Rejection{Reason: reason.NotLoopback}
 	}
 	raw, why := credentials(r)
+	if why == reason.NoCredentials && g.policy().public && mayBeAnonymous(r) {
+		return g.newAnonymous(time.Now()), nil
+	}
 	if why != "" {
 		return nil, &Rejection{Reason: why}
 	}
@@ -75,7 +80,9 @@ func withCaller(r *http.Request, o *openRequest) *http.Request {
 	r = r.WithContext(context.WithValue(r.Context(), callerKey{}, o.caller))
 	r.Header = maps.Clone(r.Header)
 	o.session.setHeader(r.Header)
-	r.Header["Authorization"] = placeholderAuthorization
+	if !o.caller.anonymous {
+		r.Header["Authorization"] = placeholderAuthorization
+	}
 	if o.opens {
 		// go-sdk keeps this header with the session. The values that net/http reads share
 		// one array, which would keep the token.
@@ -95,7 +102,15 @@ func (g *Guard) withTokenInfo(handler http.Handler) http.Handler {
 		delete(r.Header, "Authorization") // withCaller cloned the map
 		handler.ServeHTTP(w, r)
 	})
-	return auth.RequireBearerToken(fromContext, &auth.RequireBearerTokenOptions{ClockSkew: g.Leeway})(withoutToken)
+	signedIn := auth.RequireBearerToken(fromContext, &auth.RequireBearerTokenOptions{ClockSkew: g.Leeway})(withoutToken)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A caller without a token has no TokenInfo: programs take one for a sign-in.
+		if callerFromContext(r.Context()).anonymous {
+			handler.ServeHTTP(w, r)
+			return
+		}
+		signedIn.ServeHTTP(w, r)
+	})
 }
 
 func (g *Guard) tokenInfo(c *caller) *auth.TokenInfo {

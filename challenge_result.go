@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/gatehouse-mcp/gatehouse/internal/challenge"
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -12,18 +14,25 @@ import (
 const challengeMeta = "mcp/www_authenticate"
 
 // writeChallengeResult answers a tools/call with the result of a failed call that has the
-// challenge in its _meta, and reports whether it did. Other messages get no such answer.
-func writeChallengeResult(w http.ResponseWriter, r *http.Request, challenge string, info ReasonInfo) bool {
-	body, ok := r.Body.(*bufferedBody)
-	if !ok || isBatch(body.text) {
+// challenge in its _meta, and reports whether it did. It does so only if a sign-in with more
+// scopes, or a sign-in at all, would help. Other messages get no such answer.
+func (g *Guard) writeChallengeResult(w http.ResponseWriter, r *http.Request, rejection Rejection, header string, info ReasonInfo) bool {
+	switch {
+	case info.Reason == reason.InsufficientScope:
+	case info.Reason == reason.NoCredentials && g.policy().public:
+		// The challenge of a header has no error code if there was no token (RFC 6750 §3.1).
+		// ChatGPT offers the sign-in only if there is one.
+		header = challenge.Bearer{
+			ResourceMetadata: g.resources[g.resourceFor(r)].metadataURL,
+			Scopes:           g.scopesFor(g.issuerOf(rejection)),
+			Error:            reason.CodeInsufficientScope,
+			ErrorDescription: info.Phrase,
+		}.String()
+	default:
 		return false
 	}
-	message, err := membersOf(body.text)
-	if err != nil || message.absent("id") || message["id"].Kind() != '"' && message["id"].Kind() != '0' {
-		return false
-	}
-	var method string
-	if message.decode("method", &method) != nil || method != methodCallTool {
+	id, method := requestIn(r)
+	if method != methodCallTool {
 		return false
 	}
 	type content struct {
@@ -35,11 +44,33 @@ func writeChallengeResult(w http.ResponseWriter, r *http.Request, challenge stri
 		IsError bool                `json:"isError"`
 		Meta    map[string][]string `json:"_meta"`
 	}
-	text, err := json.Marshal(struct {
+	return writeMessage(w, http.StatusOK, struct {
 		JSONRPC string         `json:"jsonrpc"`
 		ID      jsontext.Value `json:"id"`
 		Result  result         `json:"result"`
-	}{"2.0", message["id"], result{[]content{{"text", info.Phrase}}, true, map[string][]string{challengeMeta: {challenge}}}})
+	}{"2.0", id, result{[]content{{"text", info.Phrase}}, true, map[string][]string{challengeMeta: {header}}}})
+}
+
+// requestIn returns the ID and the method of the JSON-RPC request in the body of r, which the
+// guard has read. The method is empty if the body is anything else, such as a batch.
+func requestIn(r *http.Request) (id jsontext.Value, method string) {
+	body, ok := r.Body.(*bufferedBody)
+	if !ok || isBatch(body.text) {
+		return nil, ""
+	}
+	message, err := membersOf(body.text)
+	if err != nil || message.absent("id") || message["id"].Kind() != '"' && message["id"].Kind() != '0' {
+		return nil, ""
+	}
+	if message.decode("method", &method) != nil {
+		return nil, ""
+	}
+	return message["id"], method
+}
+
+// writeMessage answers with one JSON-RPC message, and reports whether it did.
+func writeMessage(w http.ResponseWriter, status int, message any) bool {
+	text, err := json.Marshal(message)
 	if err != nil {
 		return false
 	}
@@ -47,7 +78,7 @@ func writeChallengeResult(w http.ResponseWriter, r *http.Request, challenge stri
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(http.StatusOK)
+	w.WriteHeader(status)
 	w.Write(text)
 	return true
 }

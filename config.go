@@ -98,9 +98,23 @@ type Config struct {
 	// ChallengeInResult answers a tools/call whose caller lacks a scope with status 200 and the
 	// result of a failed call, whose _meta has the member "mcp/www_authenticate" with the
 	// challenge, in place of status 403. ChatGPT reads that, and reacts to no 403; other clients
-	// react to the 403 only, so set it for an endpoint that serves ChatGPT alone. It does not
-	// apply to batches.
+	// react to the 403 only, so set it for an endpoint that serves ChatGPT alone. If something is
+	// [Require.Public], a caller without a token gets the same answer in place of status 401. It
+	// does not apply to batches.
 	ChallengeInResult bool
+
+	// SecuritySchemes adds to each tool in a list what a caller needs for it: in _meta, the member
+	// securitySchemes with the schemes "noauth" and "oauth2", as ChatGPT reads it
+	// (https://developers.openai.com/apps-sdk/build/auth). Roles and permissions are not named.
+	// [Guard.Middleware] does this.
+	SecuritySchemes bool
+
+	// DraftStructuredDenials answers a message that check 8 rejects with a JSON-RPC error whose
+	// data says that it is a denial, as in the draft SEP-2643 of MCP: "authorization" with the
+	// member reason and, if [Require.Check] returns a [DraftRemediation], what would help. The
+	// status and the challenge stay the same. The draft is not accepted and may change, and so
+	// may this setting. The code of the error is -32040, because the draft names none yet.
+	DraftStructuredDenials bool
 
 	// ImpliedScopes maps a scope to the narrower scopes that it includes: with
 	// {"notes:write": {"notes:read"}}, a token with notes:write may also do what
@@ -282,6 +296,10 @@ func (cfg Config) validate() (*settings, error) {
 		r.validate(fmt.Sprintf("Requirements[%d]", i), s.providers, &f)
 	}
 	cfg.Default.validate("Default", s.providers, &f)
+	if cfg.Default.Public {
+		f.add("Default.Public", "", "would let callers without a token use everything that has no requirement, also what is added later",
+			"set Public where a tool, prompt, resource or template is registered")
+	}
 	if cfg.DenyUndeclared && !cfg.Default.isZero() {
 		f.add("Default", "", "has no effect, because DenyUndeclared rejects what it is for", "remove one of the two")
 	}

@@ -26,7 +26,8 @@ import (
 //  2. CORS preflight. It is answered with 204 before any token is checked.
 //  3. Public pages: [Config.LandingPage], and the documents of [Guard.MetadataHandler].
 //  4. No credentials, or a scheme other than Bearer: 401, with a challenge that has no
-//     error code. If token verification is disabled, a connection that did not arrive on
+//     error code. If something is [Require.Public], a request without credentials goes on
+//     to check 8, which lets it do only that. If token verification is disabled, a connection that did not arrive on
 //     loopback: 403.
 //  5. Malformed credentials, two Authorization headers, or a token in the query: 400
 //     invalid_request. The query is never read as a token.
@@ -304,7 +305,7 @@ func (g *Guard) admitCaller(r *http.Request) (*openRequest, *http.Request, *Reje
 		rejection = g.authorize(r, c)
 	}
 	if rejection != nil {
-		return nil, nil, rejection
+		return nil, nil, c.askedToSignIn(rejection)
 	}
 	// Check 9: the session.
 	kind := kindOf(r, body)

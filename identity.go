@@ -121,7 +121,8 @@ func (id Identity) LogValue() slog.Value {
 }
 
 // IdentityOf returns the caller of one MCP request, such as a tool call. ok is false if
-// the request did not come through a [Guard], as with stdio and in-memory transports.
+// the request did not come through a [Guard], as with stdio and in-memory transports, or if the
+// caller has no token, which [Require.Public] allows.
 //
 // There is no function that takes the identity from a tool's context: in a session of the
 // older transports, that context belongs to the first request of the session, whose
@@ -144,9 +145,10 @@ func ProviderOf(req mcp.Request) (p Provider, ok bool) {
 }
 
 // IdentityOfHTTP returns the caller of an HTTP request, for handlers inside [Guard.Wrap]. ok
-// is false if the request did not come through a [Guard].
+// is false if the request did not come through a [Guard], or if the caller has no token, which
+// [Require.Public] allows.
 func IdentityOfHTTP(r *http.Request) (id Identity, ok bool) {
-	if c := callerFromContext(r.Context()); c != nil {
+	if c := callerFromContext(r.Context()); c != nil && !c.anonymous {
 		return c.identity, true
 	}
 	return Identity{}, false

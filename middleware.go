@@ -2,7 +2,9 @@ package gatehouse
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -28,7 +30,7 @@ func (g *Guard) Middleware() mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
 		next = g.endWithRequest(next)
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
-			if g.policy().none() {
+			if g.policy().none() && !g.SecuritySchemes {
 				return next(ctx, method, req)
 			}
 			if err := g.authorizeMCP(ctx, method, req); err != nil {
@@ -46,17 +48,35 @@ func (g *Guard) Middleware() mcp.Middleware {
 
 // authorizeMCP is check 8 on a request that the MCP server parsed.
 func (g *Guard) authorizeMCP(ctx context.Context, method string, req mcp.Request) error {
+	c := callerOf(req)
+	if c == nil && arrivedByHTTP(req) && g.policy().public {
+		c = g.newAnonymous(time.Now())
+	}
 	ops := operationsOf(req)
-	if op := (operation{method: method}); len(ops) == 0 && g.policy().apply(op) {
+	if op := (operation{method: method}); len(ops) == 0 && (g.policy().apply(op) || c != nil && c.anonymous && op.isCovered()) {
 		ops = append(ops, op)
 	}
 	if len(ops) == 0 {
 		return nil
 	}
-	if rejection := g.authorizeParsed(ctx, method, callerOf(req), ops); rejection != nil {
-		return &jsonrpc.Error{Code: codeForbidden, Message: infoOf(rejection.Reason).Phrase}
+	if rejection := g.authorizeParsed(ctx, method, c, ops); rejection != nil {
+		code, message, data := codeForbidden, infoOf(rejection.Reason).Phrase, (*denialData)(nil)
+		if g.DraftStructuredDenials {
+			code, message, data = denialOf(rejection)
+		}
+		err := &jsonrpc.Error{Code: int64(code), Message: message}
+		if data != nil {
+			err.Data, _ = json.Marshal(data)
+		}
+		return err
 	}
 	return nil
+}
+
+// arrivedByHTTP reports whether req arrived by HTTP, and not on stdio or in memory.
+func arrivedByHTTP(req mcp.Request) bool {
+	extra := req.GetExtra()
+	return extra != nil && extra.Header != nil
 }
 
 // verifiedOf returns the token of c. Without a caller, it is one that has nothing.
@@ -99,6 +119,9 @@ func (g *Guard) filterList(req mcp.Request, result mcp.Result) {
 	switch list := result.(type) {
 	case *mcp.ListToolsResult:
 		list.Tools = without(list.Tools, func(t *mcp.Tool) bool { return hidden(methodCallTool, t.Name) })
+		if g.SecuritySchemes {
+			list.Tools = g.withSecuritySchemes(c, list.Tools)
+		}
 		list.CacheScope = cacheScopePrivate
 	case *mcp.ListPromptsResult:
 		list.Prompts = without(list.Prompts, func(p *mcp.Prompt) bool { return hidden(methodGetPrompt, p.Name) })

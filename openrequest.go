@@ -99,7 +99,7 @@ func (reqs *openRequests) open(
 	reqs.mu.Lock()
 	defer reqs.mu.Unlock()
 	switch {
-	case o.stream && reqs.streams[c.principal] >= reqs.maxStreamsPerUser:
+	case o.stream && reqs.streams[c.principal] >= userLimit(c.principal, reqs.maxStreams, reqs.maxStreamsPerUser):
 		return nil, nil, errUserSessions
 	case o.stream && reqs.total >= reqs.maxStreams:
 		return nil, nil, errAllSessions
@@ -228,7 +228,7 @@ func (g *Guard) watch(o *openRequest, done <-chan struct{}) {
 	expiry := time.NewTimer(remaining())
 	defer expiry.Stop()
 	var recheck <-chan time.Time
-	if g.Revoked != nil || g.verifier.opaqueIssuer(o.caller.token()) != nil {
+	if !o.caller.anonymous && (g.Revoked != nil || g.verifier.opaqueIssuer(o.caller.token()) != nil) {
 		ticker := time.NewTicker(recheckInterval)
 		defer ticker.Stop()
 		recheck = ticker.C

@@ -90,7 +90,7 @@ func (g *Guard) authorizeParsed(ctx context.Context, method string, c *caller, o
 		g.auditor.rejectMCP(ctx, method, ops, nil, reason.NoCredentials)
 		return &Rejection{Reason: reason.NoCredentials}
 	}
-	rejection := p.authorize(ctx, g.verifiedOf(c), ops...)
+	rejection := p.authorizeCaller(ctx, g, c, ops)
 	if rejection != nil {
 		g.counters.reject(rejection.Reason)
 		g.auditor.rejectMCP(ctx, method, ops, c, rejection.Reason)

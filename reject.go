@@ -75,9 +75,15 @@ func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejecti
 		g.logRejection(r, rejection)
 	}
 	c := g.challenge(r, rejection, info)
-	if g.ChallengeInResult && info.Reason == reason.InsufficientScope && writeChallengeResult(w, r, c, info) {
+	if g.ChallengeInResult && g.writeChallengeResult(w, r, rejection, c, info) {
 		g.auditor.reject(r, rejection, http.StatusOK)
 		return
+	}
+	if g.DraftStructuredDenials {
+		if status := g.writeDenial(w, r, rejection, c, info); status != 0 {
+			g.auditor.reject(r, rejection, status)
+			return
+		}
 	}
 	g.auditor.reject(r, rejection, info.Status)
 	if c != "" {
@@ -119,7 +125,10 @@ func (g *Guard) challenge(r *http.Request, rejection Rejection, info ReasonInfo)
 			c.Scopes = g.challengeScopes(g.issuerOf(rejection), e)
 		}
 	default:
-		return ""
+		if !g.needsAuthorizationDetails(rejection) {
+			return ""
+		}
+		c.Error = codeInsufficientDetails
 	}
 	return c.String()
 }

@@ -27,6 +27,14 @@ type Require struct {
 	// fields must then be empty.
 	SignedIn bool
 
+	// Public says that callers without a token may do it too. It is for operations next to
+	// protected ones on one URL: a client connects without a sign-in, lists what there is, and
+	// signs in when it calls what needs a token, which is everything that is not Public. A token
+	// that is sent must be valid and have [Config.RequiredScopes]. All other fields must then be
+	// empty. A caller without a token has no identity: [IdentityOf] reports false. Anyone on the
+	// network can call the operation as often as they like, so limit what it costs.
+	Public bool
+
 	// AnyOf are alternatives, of which the caller must meet at least one, in addition to the
 	// fields above. Nil means that there are none; a list without alternatives is an error. An alternative has no alternatives of its own. If each one lacks something
 	// and one of them lacks only scopes, clients are asked for those.
@@ -54,7 +62,7 @@ func (r Require) clone() Require {
 }
 
 // isZero reports whether r says nothing.
-func (r *Require) isZero() bool { return !r.SignedIn && r.isMet() }
+func (r *Require) isZero() bool { return !r.SignedIn && !r.Public && r.isMet() }
 
 // isMet reports whether every caller with a valid token meets r.
 func (r *Require) isMet() bool {
@@ -118,7 +126,8 @@ func (r Requirement) validate(field string, providers []Provider, f *faults) {
 		subject = "requires nothing for " + names[0]
 	}
 	if r.Require.isZero() {
-		f.add(field, "", subject, "set Scopes, Roles, Permissions, Organization, Person, AnyOf or Check, or remove the requirement; SignedIn says that a valid token is enough")
+		f.add(field, "", subject, "set Scopes, Roles, Permissions, Organization, Person, AnyOf or Check, or remove the requirement; "+
+			"SignedIn says that a valid token is enough, and Public that none is needed")
 	}
 	if strings.ContainsAny(r.Resource, "{}") {
 		f.add(field+".Resource", r.Resource, "is a URI template", "set ResourceTemplate instead of Resource")
@@ -134,6 +143,9 @@ func (r Requirement) validate(field string, providers []Provider, f *faults) {
 func (r *Require) validate(field string, providers []Provider, f *faults) {
 	if r.SignedIn && !r.isMet() {
 		f.add(field+".SignedIn", "", "is set in addition to other fields, which require more", "remove it")
+	}
+	if r.Public && (r.SignedIn || !r.isMet()) {
+		f.add(field+".Public", "", "is set in addition to other fields, which require a token", "remove it, or the other fields")
 	}
 	for _, scope := range r.Scopes {
 		f.addScope(field+".Scopes", scope)

@@ -33,6 +33,7 @@ type requirements struct {
 
 	undeclared     []Requirement // of operations without a requirement: Config.Default, or none
 	denyUndeclared bool          // whether they are rejected
+	public         bool          // whether something is Public, so that callers without a token are let in
 }
 
 // resourceRequirement is a requirement for a resource or for a resource template.
@@ -99,6 +100,7 @@ func newRequirements(s *settings, declared []Requirement) requirements {
 		reqs.undeclared = []Requirement{{Require: s.Default}}
 	}
 	for _, r := range declared {
+		reqs.public = reqs.public || r.Public
 		if r.Resource != "" || r.ResourceTemplate != "" {
 			reqs.resources = append(reqs.resources, newResourceRequirement(r))
 			continue
@@ -187,10 +189,19 @@ func broaderScopes(implied map[string][]string) map[string][]string {
 	return broader
 }
 
-// apply reports whether op needs a caller: whether there is a requirement for it, or it is
-// rejected because there is none.
+// apply reports whether op needs a caller: whether there is a requirement for it that is not
+// Public, or it is rejected because there is none.
 func (reqs *requirements) apply(op operation) bool {
-	return len(reqs.of(op)) > 0 || reqs.denyUndeclared && op.isCovered()
+	all := reqs.of(op)
+	if len(all) == 0 {
+		return reqs.denyUndeclared && op.isCovered()
+	}
+	return !allPublic(all)
+}
+
+// allPublic reports whether there are requirements, and all of them are Public.
+func allPublic(all []Requirement) bool {
+	return len(all) > 0 && !slices.ContainsFunc(all, func(r Requirement) bool { return !r.Public })
 }
 
 // hasScope reports whether the token has the scope or one that implies it.

@@ -266,7 +266,7 @@ func TestRequirementFaults(t *testing.T) {
 		{
 			"requires nothing",
 			gatehouse.Requirement{Prompt: "b"},
-			`Requirements[0] requires nothing for prompt "b"; set Scopes, Roles, Permissions, Organization, Person, AnyOf or Check, or remove the requirement; SignedIn says that a valid token is enough`,
+			`Requirements[0] requires nothing for prompt "b"; set Scopes, Roles, Permissions, Organization, Person, AnyOf or Check, or remove the requirement; SignedIn says that a valid token is enough, and Public that none is needed`,
 		},
 		{
 			"roles that no token has",

@@ -171,12 +171,24 @@ func (s *sessions) admit(r *http.Request, c *caller, kind messageKind) (*session
 	case len(ids) > 1:
 		return nil, &Rejection{Reason: reason.SessionOfAnotherUser, Err: errSessionIDs, Identity: c.identity}
 	}
-	var ok bool
-	if use.id, use.seal, ok = s.open(ids[0], c.principal); !ok {
+	if !use.join(ids[0]) {
 		return nil, &Rejection{Reason: reason.SessionOfAnotherUser, Err: errSessionSeal, Identity: c.identity}
 	}
 	s.table.begin(use.seal, time.Now())
 	return use, nil
+}
+
+// join sets the session to the one that the client names, and reports whether the principal may
+// use it. A session that was opened without a token belongs to the first principal that uses
+// it, so that a client need not start again when it signs in; see [Require.Public].
+func (u *sessionUse) join(text string) (ok bool) {
+	if u.id, u.seal, ok = u.sessions.open(text, u.principal); ok && u.principal != anonymousPrincipal {
+		return true
+	}
+	if !ok {
+		u.id, u.seal, ok = u.sessions.open(text, anonymousPrincipal)
+	}
+	return ok && u.sessions.table.claim(u.seal, u.principal, time.Now())
 }
 
 // setHeader makes h, a header of the request, name the session as the handler knows it.
@@ -195,7 +207,10 @@ func (u *sessionUse) inspect(h http.Header) {
 	if id == "" {
 		return
 	}
-	by := u.sessions.sealOf(id, u.principal)
+	by := u.seal
+	if id != u.id {
+		by = u.sessions.sealOf(id, u.principal)
+	}
 	h[sessionHeader] = []string{sealed(id, by)}
 	if by != u.seal {
 		u.sessions.table.opened(by, u.principal, u.reserved, time.Now())

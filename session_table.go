@@ -14,8 +14,8 @@ var (
 )
 
 // sessionTable counts the open sessions of the handler, so that a user cannot open any
-// number of them. It decides about no access, so a row may be missing: then one session too
-// many is open.
+// number of them. A row may be missing: then one session too many is open, or callers without
+// a token can use a session again that was opened without one. See claim.
 type sessionTable struct {
 	max, maxPerUser int
 	timeout         time.Duration
@@ -50,7 +50,7 @@ func (t *sessionTable) reserve(principal string, now time.Time) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.expire(now)
-	if t.perUser[principal] >= t.maxPerUser {
+	if t.perUser[principal] >= userLimit(principal, t.max, t.maxPerUser) {
 		return errUserSessions
 	}
 	if len(t.rows)+t.reserved >= t.max {
@@ -103,6 +103,27 @@ func (t *sessionTable) touch(id seal, principal string, now time.Time) *sessionR
 	t.rows[id] = t.order.PushBack(row)
 	t.perUser[row.principal]++
 	return row
+}
+
+// claim reports whether the principal may use a session that was opened without a token, which
+// then belongs to it. Callers without a token may use it until then.
+func (t *sessionTable) claim(id seal, principal string, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e, ok := t.rows[id]
+	if !ok {
+		if principal != anonymousPrincipal {
+			t.touch(id, principal, now)
+		}
+		return true
+	}
+	row := e.Value.(*sessionRow)
+	if row.principal == anonymousPrincipal && principal != anonymousPrincipal {
+		t.forget(row.principal)
+		row.principal = strings.Clone(principal)
+		t.perUser[row.principal]++
+	}
+	return row.principal == principal
 }
 
 // begin marks the beginning of a request in the session, if it has a row.

@@ -21,6 +21,9 @@ type Stats struct {
 	// CachedTokens is the number of verified tokens in the cache, those included that
 	// have expired and are not removed yet.
 	CachedTokens int
+	// UnlistedRequirements is the number of requirements whose name the server does not list;
+	// see [Guard.UnlistedRequirements]. More than 0 is an error in the configuration.
+	UnlistedRequirements int
 	// Sessions is the number of open sessions of the handler, as far as the guard knows.
 	Sessions int
 	// Streams is the number of open streams that have no end of their own.
@@ -63,6 +66,7 @@ func (g *Guard) Stats() Stats {
 			out.Rejected[info.Reason] = n
 		}
 	}
+	out.UnlistedRequirements = len(g.UnlistedRequirements())
 	out.AuditDropped, out.AuditFailed = g.auditor.stats()
 	out.IssuerKeys = make(map[string]KeyStats, len(g.issuers))
 	for _, i := range g.issuers {
@@ -91,7 +95,7 @@ func newCounters() counters {
 
 func (c *counters) accept(by *caller) {
 	c.accepted.Add(1)
-	if !by.bound {
+	if !by.bound && !by.anonymous {
 		c.unbound.Add(1)
 	}
 }

@@ -34,7 +34,8 @@ type nearName struct {
 // UnlistedRequirements describes each requirement whose tool, prompt, resource or resource
 // template was not in the MCP server's own list, as in `Requirements[0]: tool "wriet"`. Such
 // a name is usually misspelt, and then the requirement protects nothing. It is known once
-// [Guard.Middleware] has seen a list, and logged at that time.
+// [Guard.Middleware] has seen a list, or [Guard.NoteListed] was called, and logged at
+// that time. [Stats] has the number.
 func (g *Guard) UnlistedRequirements() []string {
 	g.listings.mu.Lock()
 	defer g.listings.mu.Unlock()
@@ -77,11 +78,11 @@ func (g *Guard) NoteListed(method string, names []string, last bool) {
 	switch {
 	case !last:
 	case method == methodListTools:
-		g.reportUnlisted(methodCallTool, func(r Requirement) bool { return r.Tool != "" })
+		g.reportUnlisted(methodCallTool)
 	case method == methodListPrompts:
-		g.reportUnlisted(methodGetPrompt, func(r Requirement) bool { return r.Prompt != "" })
+		g.reportUnlisted(methodGetPrompt)
 	case g.completeLists(method):
-		g.reportUnlisted(methodReadResource, func(r Requirement) bool { return r.Resource+r.ResourceTemplate != "" })
+		g.reportUnlisted(methodReadResource)
 	}
 }
 
@@ -189,9 +190,9 @@ func (g *Guard) isReported(method string) bool {
 	return g.listings.reported[method]
 }
 
-// reportUnlisted logs, once for each kind of list, the requirements of the kind that the
-// list does not have.
-func (g *Guard) reportUnlisted(method string, isKind func(Requirement) bool) {
+// reportUnlisted logs, once for each kind of list, the requirements for the method that the list
+// does not have.
+func (g *Guard) reportUnlisted(method string) {
 	l := &g.listings
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -203,7 +204,7 @@ func (g *Guard) reportUnlisted(method string, isKind func(Requirement) bool) {
 	}
 	l.reported[method] = true
 	for i, r := range g.policy().declared {
-		if !isKind(r) || l.listed[i] {
+		if r.operation().method != method || l.listed[i] || slices.Contains(l.unlisted, i) {
 			continue
 		}
 		l.unlisted = append(l.unlisted, i)
@@ -211,8 +212,16 @@ func (g *Guard) reportUnlisted(method string, isKind func(Requirement) bool) {
 		if near, found := l.nearest[i]; found {
 			attrs = append(attrs, "nearest", quote.Clip(near.name, quote.MaxBytes))
 		}
-		g.Logger.Warn("a requirement protects nothing: the server does not list its name", attrs...)
+		g.Logger.Error("a requirement protects nothing: the server does not list its name", attrs...)
 	}
+}
+
+// compareAgain makes the next lists be compared with the requirements, because there are more of
+// them now.
+func (l *listings) compareAgain() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reported, l.complete = nil, nil
 }
 
 // templatesOf returns a function that lists the resource templates for the caller of req.

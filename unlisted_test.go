@@ -68,9 +68,91 @@ func TestUnlistedRequirements(t *testing.T) {
 		t.Fatalf("got %d lines, want %d:\n%s", len(lines), len(want), log.String())
 	}
 	for i, nearest := range []string{"write", "", "draft", "notes://all", "notes://item/{id}"} {
-		if got := lines[i]; !strings.Contains(got, "level=WARN") || strings.Contains(got, "nearest=") != (nearest != "") ||
+		if got := lines[i]; !strings.Contains(got, "level=ERROR") || strings.Contains(got, "nearest=") != (nearest != "") ||
 			!strings.HasSuffix(got, nearest) {
 			t.Errorf("line %d is %s, want it to end in %q", i, got, nearest)
+		}
+	}
+}
+
+// A requirement that is declared after a list was seen is compared with the next one.
+func TestUnlistedRequirementThatIsDeclaredLater(t *testing.T) {
+	guard := newGuard(t, newIssuer(t))
+	session := connectTo(t, listingServer(guard))
+	require := gatehouse.Require{Scopes: []string{"s"}}
+	guard.ProtectPrompt(&mcp.Prompt{Name: "draft"}, require)
+	want := ""
+	for _, name := range []string{"drafts", "darft"} {
+		guard.ProtectPrompt(&mcp.Prompt{Name: name}, require)
+		if _, err := session.ListPrompts(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		want += `declared with Protect: prompt "` + name + `" `
+		if got := strings.Join(guard.UnlistedRequirements(), " ") + " "; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	if got := guard.Stats().UnlistedRequirements; got != 2 {
+		t.Errorf("Stats: got %d, want 2", got)
+	}
+}
+
+// Adapters and gateways report the lists of other servers, page by page.
+func TestNoteListed(t *testing.T) {
+	require := gatehouse.Require{Scopes: []string{"s"}}
+	type page struct {
+		method string
+		names  []string
+		last   bool
+	}
+	for _, test := range []struct {
+		name  string
+		pages []page
+		want  string
+	}{
+		{"nothing", nil, ""},
+		{"tools", []page{{"tools/list", []string{"write"}, true}}, `tool "wriet"`},
+		{"no tools", []page{{"tools/list", nil, true}}, `tool "write" tool "wriet"`},
+		{"two pages", []page{{"tools/list", []string{"write"}, false}, {"tools/list", []string{"x"}, true}}, `tool "wriet"`},
+		{"the first of two pages", []page{{"tools/list", []string{"x"}, false}}, ""},
+		{"prompts", []page{{"prompts/list", []string{"draft"}, true}}, ""},
+		{"other prompts", []page{{"prompts/list", []string{"x"}, true}}, `prompt "draft"`},
+		{"resources alone", []page{{"resources/list", nil, true}}, ""},
+		{"templates alone", []page{{"resources/templates/list", nil, true}}, ""},
+		{
+			"neither resources nor templates", []page{{"resources/list", nil, true}, {"resources/templates/list", nil, true}},
+			`resource "notes://item/1" resource template "notes://{id}"`,
+		},
+		{
+			"a template for the resource",
+			[]page{{"resources/templates/list", []string{"notes://item/{n}"}, true}, {"resources/list", nil, true}},
+			`resource template "notes://{id}"`,
+		},
+		{
+			"a resource that the template matches",
+			[]page{{"resources/list", []string{"notes://all", "notes://item/1"}, true}, {"resources/templates/list", nil, true}}, "",
+		},
+		{"another method", []page{{"tools/call", []string{"x"}, true}}, ""},
+	} {
+		guard := newGuard(t, newIssuer(t), func(cfg *gatehouse.Config) {
+			for _, r := range []gatehouse.Requirement{
+				{Tool: "write"}, {Tool: "wriet"}, {Prompt: "draft"}, {Resource: "notes://item/1"}, {ResourceTemplate: "notes://{id}"},
+			} {
+				r.Require = require
+				cfg.Requirements = append(cfg.Requirements, r)
+			}
+		})
+		for range 2 { // the second time changes nothing
+			for _, p := range test.pages {
+				guard.NoteListed(p.method, p.names, p.last)
+			}
+		}
+		var got []string
+		for _, name := range guard.UnlistedRequirements() {
+			got = append(got, name[strings.Index(name, ": ")+2:])
+		}
+		if joined := strings.Join(got, " "); joined != test.want {
+			t.Errorf("%s: got %s, want %s", test.name, joined, test.want)
 		}
 	}
 }

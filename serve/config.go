@@ -55,6 +55,12 @@ type Config struct {
 	Default        gatehouse.Require
 	DenyUndeclared bool
 	ShowLocked     bool
+
+	OperationScopesOnly    bool
+	ChallengeInResult      bool
+	SecuritySchemes        bool
+	DraftStructuredDenials bool
+
 	AllowedOrigins []string
 	AllowedHeaders []string
 	AllowedHosts   []string
@@ -310,6 +316,10 @@ func (cfg Config) checkGuardAlone() error {
 		{"Default", !reflect.ValueOf(cfg.Default).IsZero()},
 		{"DenyUndeclared", cfg.DenyUndeclared},
 		{"ShowLocked", cfg.ShowLocked},
+		{"OperationScopesOnly", cfg.OperationScopesOnly},
+		{"ChallengeInResult", cfg.ChallengeInResult},
+		{"SecuritySchemes", cfg.SecuritySchemes},
+		{"DraftStructuredDenials", cfg.DraftStructuredDenials},
 		{"AllowedOrigins", len(cfg.AllowedOrigins) > 0},
 		{"AllowedHeaders", len(cfg.AllowedHeaders) > 0},
 		{"AllowedHosts", len(cfg.AllowedHosts) > 0},
@@ -352,6 +362,12 @@ func (s *Server) newGuard(resource string) (*gatehouse.Guard, error) {
 		Default:        cfg.Default,
 		DenyUndeclared: cfg.DenyUndeclared,
 		ShowLocked:     cfg.ShowLocked,
+
+		OperationScopesOnly:    cfg.OperationScopesOnly,
+		ChallengeInResult:      cfg.ChallengeInResult,
+		SecuritySchemes:        cfg.SecuritySchemes,
+		DraftStructuredDenials: cfg.DraftStructuredDenials,
+
 		ResourceName:   cmp.Or(cfg.Title, cfg.Name),
 		AllowedOrigins: cfg.AllowedOrigins,
 		AllowedHeaders: cfg.AllowedHeaders,

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -120,5 +121,28 @@ func TestListsArePrivate(t *testing.T) {
 		if scope != mcp.CacheScopePrivate {
 			t.Errorf("result %d has cacheScope %q, want private", i, scope)
 		}
+	}
+}
+
+// A requirement for a name that the server does not list is reported, as with go-sdk.
+func TestUnlistedRequirements(t *testing.T) {
+	f := newFixture(t, server.WithStateLess(true))
+	require := gatehouse.Require{SignedIn: true}
+	for _, r := range []gatehouse.Requirement{
+		{Tool: "delete"}, {Tool: "delte"}, {Prompt: "drafts"}, {Resource: "notes://al"}, {ResourceTemplate: "notes://off/{name}"},
+	} {
+		r.Require = require
+		f.guard.Protect(r)
+	}
+	for _, method := range []string{"tools/list", "prompts/list", "resources/list", "resources/templates/list"} {
+		f.listedNames(t, f.token(t, "ada", []string{"user"}, nil), method)
+	}
+	want := []string{`tool "delte"`, `prompt "drafts"`, `resource "notes://al"`, `resource template "notes://off/{name}"`}
+	got := f.guard.UnlistedRequirements()
+	for i := range got {
+		got[i] = strings.TrimPrefix(got[i], "declared with Protect: ")
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

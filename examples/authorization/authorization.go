@@ -13,6 +13,7 @@ import (
 
 // The handlers of the tools and resources.
 var (
+	search         mcp.ToolHandlerFor[struct{}, any]
 	deleteDocument mcp.ToolHandlerFor[struct{}, any]
 	readDocument   mcp.ResourceHandler
 	draft          mcp.PromptHandler
@@ -57,6 +58,31 @@ func check(isSuspended func(context.Context, string) (bool, error)) gatehouse.Re
 	}
 }
 
+func publicNextToProtected(server *serve.Server) {
+	mcp.AddTool(server.MCP, server.ProtectTool(&mcp.Tool{Name: "search"}, gatehouse.Require{
+		Public: true, // without a token; with one, gatehouse.IdentityOf returns the caller
+	}), search)
+
+	mcp.AddTool(server.MCP, server.ProtectTool(&mcp.Tool{Name: "delete_document"}, gatehouse.Require{
+		Scopes: []string{"documents:write"},
+	}), deleteDocument)
+}
+
+func approval(isApproved func(context.Context, gatehouse.Identity) (bool, error)) gatehouse.Require {
+	return gatehouse.Require{
+		Check: func(ctx context.Context, id gatehouse.Identity) error {
+			approved, err := isApproved(ctx, id)
+			if err == nil && !approved {
+				err = &gatehouse.DraftRemediation{
+					Message: "Approve access to the folder first.",
+					URL:     "https://documents.example.com/approve",
+				}
+			}
+			return err
+		},
+	}
+}
+
 func closedByDefault(provider gatehouse.Provider) (*serve.Server, error) {
 	server, err := serve.New(serve.Config{
 		Name:           "documents",
@@ -67,7 +93,7 @@ func closedByDefault(provider gatehouse.Provider) (*serve.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	mcp.AddTool(server.MCP, server.ProtectTool(&mcp.Tool{Name: "search"}, gatehouse.Require{SignedIn: true}), deleteDocument)
+	mcp.AddTool(server.MCP, server.ProtectTool(&mcp.Tool{Name: "search"}, gatehouse.Require{SignedIn: true}), search)
 	return server, nil
 }
 

@@ -52,9 +52,10 @@ func isSecretParameter(name string) bool {
 }
 
 // tokenShapes matches text that has the shape of a credential: JWTs, whole or cut off,
-// and Clerk's prefixed tokens and keys.
+// and Clerk's prefixed tokens and keys. The long ones are matched within a word too.
 var tokenShapes = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){0,4}|` +
-	`\b(?:oat|ak|mt|rt|ort|sk_test|sk_live|ask)_[A-Za-z0-9]{12,}`)
+	`\b(?:oat|ak|mt|rt|ort|sk_test|sk_live|ask)_[A-Za-z0-9]{12,}|` +
+	`(?:oat|ort|sk_test|sk_live)_[A-Za-z0-9]{24,}`)
 
 var (
 	// schemeCredentials matches a scheme of HTTP authentication and what follows it.
