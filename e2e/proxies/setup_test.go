@@ -196,6 +196,8 @@ type backend struct {
 	requests chan *http.Request
 	next     chan bool // each value lets the stream go on
 	ended    chan bool // gets a value when a stream has ended
+
+	mcp http.Handler // answers in place of the backend itself, if not nil
 }
 
 func newBackend(t testing.TB) *backend {
@@ -208,6 +210,10 @@ func newBackend(t testing.TB) *backend {
 
 // ServeHTTP answers with JSON, or with a stream of three events if the query is "stream".
 func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if b.mcp != nil {
+		b.mcp.ServeHTTP(w, r)
+		return
+	}
 	io.Copy(io.Discard, r.Body)
 	b.requests <- r
 	w.Header().Set("WWW-Authenticate", `Bearer realm="backend"`)
