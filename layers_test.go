@@ -74,9 +74,9 @@ var layers = map[string]int{
 	"cmd/gatehouse/internal/providername": 9,
 	"cmd/gatehouse/internal/savedsignin":  9,
 	"cmd/gatehouse/internal/trace":        9,
-
-	"cmd/gatehouse/internal/signin": 10,
-	"cmd/gatehouse":                 11,
+	"cmd/gatehouse/internal/gatewayfile":  10,
+	"cmd/gatehouse/internal/signin":       10,
+	"cmd/gatehouse":                       11,
 
 	"conformance":        10, // tests only
 	"conformance/bypass": 10, // tests only
