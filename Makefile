@@ -18,6 +18,8 @@ fuzz: ## every fuzz target for FUZZTIME each
 	scripts/fuzz $(FUZZTIME)
 bench: ## what sign-in costs, compared with other libraries
 	cd bench && GOWORK=off $(GO) run .
+bench-gateway: ## what the gateway costs, compared with a reverse proxy without sign-in; needs Linux
+	cd bench && GOWORK=off $(GO) run . -only gateway -rounds 10
 bench-upstream: ## the same for calls, with the changes to the go-sdk of docs/upstream.md
 	scripts/bench-upstream
 bench-packages: ## the benchmarks of single packages
@@ -39,4 +41,4 @@ golden: ## rewrite generated documentation and golden files
 tidy: ## go mod tidy in every module
 	scripts/tidy
 
-.PHONY: help test race lint vuln fuzz bench bench-packages bench-upstream oracles e2e providers providers-sources proxies official golden tidy
+.PHONY: help test race lint vuln fuzz bench bench-gateway bench-packages bench-upstream oracles e2e providers providers-sources proxies official golden tidy
