@@ -16,8 +16,9 @@ import (
 var update = flag.Bool("update", false, "rewrite generated documentation")
 
 var (
-	goBlock = regexp.MustCompile("(?s)(?:<!-- from (\\S+) -->\n)?```go\n(.*?)```")
-	link    = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	goBlock  = regexp.MustCompile("(?s)(?:<!-- from (\\S+) -->\n)?```go\n(.*?)```")
+	anyBlock = regexp.MustCompile("(?s)<!-- from (\\S+) -->\n```[a-z]+\n(.*?)```")
+	link     = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 )
 
 // documents returns the pages for users. Go code in them must be an excerpt of a file that is
@@ -53,6 +54,28 @@ func TestCodeInDocumentsIsCompiled(t *testing.T) {
 	}
 	if blocks < 2 {
 		t.Errorf("found %d Go blocks, want at least those of the README", blocks)
+	}
+}
+
+// TestExcerptsInDocuments checks that code in other languages is an excerpt of the file that it names.
+func TestExcerptsInDocuments(t *testing.T) {
+	blocks := 0
+	for _, name := range documents(t) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, block := range anyBlock.FindAllStringSubmatch(string(text), -1) {
+			blocks++
+			source, err := os.ReadFile(block[1])
+			if err != nil || !strings.Contains(string(source), strings.TrimSuffix(block[2], "\n")) {
+				t.Errorf("%s: the block from %s is not in that file: %v", name, block[1], err)
+			}
+		}
+	}
+	if blocks < 2 {
+		t.Errorf("found %d excerpts, want more", blocks)
 	}
 }
 
