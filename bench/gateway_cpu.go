@@ -25,7 +25,6 @@ type gatewayTurn struct {
 	fresh   bool
 	base    *gatewayTurn // nil for the first
 	limit   float64
-	clients []*client
 	cpu     []float64 // ns of one call, of each round
 	latency []float64 // ns of a call, one at a time
 	maximum float64   // of the latency that is added, as a ratio to that of base
@@ -130,10 +129,6 @@ func (b *gatewayBench) measureCPU(ctx context.Context, t *table, rounds int) err
 	if err != nil {
 		return err
 	}
-	straight, err := connectGateway(direct.address, 1)
-	if err != nil {
-		return err
-	}
 	var baseline []float64
 	number := gatewayConnections
 	for round := range rounds + 1 { // the first is a warm-up and does not count
@@ -142,7 +137,12 @@ func (b *gatewayBench) measureCPU(ctx context.Context, t *table, rounds int) err
 			return err
 		}
 		number += len(fresh)
+		straight, err := connectGateway(direct.address, 1)
+		if err != nil {
+			return err
+		}
 		times, err := oneAtATime(straight[0], known[:1])
+		straight[0].close()
 		if err != nil {
 			return err
 		}
@@ -183,24 +183,27 @@ func (u *gatewayTurn) take(known, fresh []string, counts bool) error {
 	if u.fresh {
 		tokens, single = fresh[:gatewayTurnCalls], fresh[gatewayTurnCalls:]
 	}
-	if u.clients == nil { // not earlier: a server closes a connection on which nothing is sent
-		var err error
-		if u.clients, err = connectGateway(u.address, gatewayConnections); err != nil {
-			return err
-		}
+	clients, err := connectGateway(u.address, gatewayConnections) // servers close connections that are idle or old
+	if err != nil {
+		return err
 	}
+	defer func() {
+		for _, c := range clients {
+			c.close()
+		}
+	}()
 	before, err := u.contestant.cpu()
 	if err != nil {
 		return err
 	}
-	if err := callAll(u.clients, tokens, gatewayTurnCalls); err != nil {
+	if err := callAll(clients, tokens, gatewayTurnCalls); err != nil {
 		return err
 	}
 	after, err := u.contestant.cpu()
 	if err != nil {
 		return err
 	}
-	times, err := oneAtATime(u.clients[0], single)
+	times, err := oneAtATime(clients[0], single)
 	if err != nil || !counts {
 		return err
 	}
