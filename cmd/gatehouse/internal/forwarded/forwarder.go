@@ -52,7 +52,13 @@ type Config struct {
 // Forwarder sets the headers of one endpoint. It is safe for concurrent use.
 type Forwarder struct {
 	Config
-	cache *otter.Cache[string, []field]
+	cache *otter.Cache[string, cachedFields]
+}
+
+// cachedFields are the headers of a caller, and until when they are used again.
+type cachedFields struct {
+	fields []field
+	until  time.Time
 }
 
 // field is one header with its value, in the form of [http.Header].
@@ -66,10 +72,8 @@ func New(cfg Config) (*Forwarder, error) {
 	if cfg.Headers.Assertion != "" && cfg.Keys == nil {
 		return nil, errors.New("an assertion needs keys")
 	}
-	cache, err := otter.New(&otter.Options[string, []field]{
-		MaximumSize:      cacheEntries,
-		ExpiryCalculator: otter.ExpiryWriting[string, []field](reuse),
-	})
+	// The cache itself removes nothing by time, for which it would need a goroutine that ends.
+	cache, err := otter.New(&otter.Options[string, cachedFields]{MaximumSize: cacheEntries})
 	if err != nil {
 		return nil, err
 	}
@@ -83,18 +87,23 @@ func (f *Forwarder) Strip(h http.Header) { f.Headers.Strip(h) }
 // Strip first. An error means that the caller cannot be named, and the request must not be
 // forwarded.
 func (f *Forwarder) Set(h http.Header, id gatehouse.Identity) error {
-	fields, known := f.cache.GetIfPresent(id.Fingerprint)
-	if !known || id.Fingerprint == "" {
-		var err error
-		if fields, err = f.fields(id, time.Now()); err != nil {
+	now := time.Now()
+	cached, known := f.cache.GetIfPresent(id.Fingerprint)
+	if !known || id.Fingerprint == "" || !now.Before(cached.until) {
+		fields, err := f.fields(id, now)
+		if err != nil {
 			return err
 		}
+		cached = cachedFields{fields, now.Add(reuse)}
+		if id.Expiry.Before(now.Add(lifetime)) {
+			cached.until = now.Add(leastLifetime / 2)
+		}
 		if id.Fingerprint != "" {
-			f.cache.Set(id.Fingerprint, fields)
+			f.cache.Set(id.Fingerprint, cached)
 		}
 	}
-	for i := range fields {
-		h[fields[i].name] = fields[i].values
+	for i := range cached.fields {
+		h[cached.fields[i].name] = cached.fields[i].values
 	}
 	return nil
 }

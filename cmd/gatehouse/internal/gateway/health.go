@@ -82,8 +82,22 @@ func (h *health) setFailing(failing bool) bool {
 	return changed
 }
 
+// reachableFor is how long the result of reachable is used again. Anyone may request the
+// readiness check.
+const reachableFor = time.Second
+
 // reachable reports whether a connection to the backend can be opened.
 func (u *upstream) reachable(ctx context.Context) bool {
+	u.probe.Lock()
+	defer u.probe.Unlock()
+	if time.Since(u.probe.at) > reachableFor {
+		u.probe.reachable, u.probe.at = u.connects(ctx), time.Now()
+	}
+	return u.probe.reachable
+}
+
+// connects opens a connection to the backend and closes it again.
+func (u *upstream) connects(ctx context.Context) bool {
 	host := u.target.Host
 	if u.target.Port() == "" {
 		host = net.JoinHostPort(u.target.Hostname(), map[string]string{"http": "80", "https": "443"}[u.target.Scheme])

@@ -147,6 +147,9 @@ func (s *listStream) feed(text []byte) error {
 		s.size += int64(i) + 1
 		s.skipLF = text[i] == '\r'
 		text = text[i+1:]
+		if s.size > s.endpoint.config.MaxListBytes {
+			break
+		}
 		if err := s.endLine(); err != nil {
 			return err
 		}

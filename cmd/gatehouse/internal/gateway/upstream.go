@@ -55,6 +55,12 @@ type upstream struct {
 	tag       string // names the backend in session IDs
 	transport *http.Transport
 	health    health
+
+	probe struct { // of the readiness check
+		sync.Mutex
+		reachable bool
+		at        time.Time
+	}
 }
 
 func newUpstreams(configs []Upstream, headerTimeout time.Duration, logger *slog.Logger) (*upstreams, error) {
