@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -696,4 +697,83 @@ func TestMatrixStreams(t *testing.T) {
 			t.Errorf("got error %v, want that the client has left", err)
 		}
 	})
+}
+
+// restartable is a backend process: it can be killed, and started again at the same address.
+type restartable struct {
+	address string
+	handler http.Handler
+	server  *http.Server
+}
+
+func (r *restartable) start(t *testing.T) {
+	t.Helper()
+	l, err := net.Listen("tcp", cmp.Or(r.address, "127.0.0.1:0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.address, r.server = l.Addr().String(), &http.Server{Handler: r.handler}
+	go r.server.Serve(l)
+}
+
+// A backend is killed and started again while clients call it. Only calls that run while it is down
+// fail, with 502 and a JSON-RPC error.
+func TestMatrixBackendRestart(t *testing.T) {
+	const workers, calls, restarts = 16, 20, 3 // calls of each worker while the backend runs
+	m := newMatrix(t, nil)
+	process := &restartable{address: m.backend.server.Listener.Addr().String(), handler: http.HandlerFunc(
+		func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+		})}
+	m.backend.server.Close()
+	process.start(t)
+	token := m.token()
+	var down atomic.Int32 // odd while the backend does not run, or may not
+	var work sync.WaitGroup
+	var failed atomic.Int32
+	progress, stop := make(chan bool), make(chan bool)
+	for range workers {
+		work.Go(func() {
+			for {
+				before := down.Load()
+				a := m.send(t, matrixRequest{header: bearer(token), body: strings.NewReader(matrixPing)})
+				switch undisturbed := before%2 == 0 && down.Load() == before; {
+				case a.StatusCode == http.StatusOK:
+				case undisturbed:
+					t.Errorf("got status %d and %q while the backend was running", a.StatusCode, a.body)
+				case a.StatusCode != http.StatusBadGateway || !strings.HasPrefix(a.reason(t), "upstream_") || !strings.Contains(a.body, `"id":1`):
+					t.Errorf("got status %d and %q while the backend was down, want 502 and a JSON-RPC error", a.StatusCode, a.body)
+				default:
+					failed.Add(1)
+				}
+				select {
+				case progress <- true:
+				case <-stop:
+					return
+				}
+			}
+		})
+	}
+	await := func() {
+		for range workers * calls {
+			<-progress
+		}
+	}
+	for range restarts {
+		await()
+		down.Add(1)
+		process.server.Close()
+		await()
+		process.start(t)
+		down.Add(1)
+	}
+	await()
+	close(stop)
+	work.Wait()
+	process.server.Close()
+	if failed.Load() == 0 {
+		t.Error("no call has failed while the backend was down")
+	}
 }
