@@ -40,10 +40,10 @@ func (o *forwardAuthOptions) addFlags(cmd *cobra.Command) {
 		names = append(names, string(proxy))
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.proxy, "forward-auth", "", "forward nothing, and answer the reverse proxy `NAME`, which asks about each\nrequest at "+
-		forwardauth.AuthPath+": "+strings.Join(names, ", "))
-	flags.BoolVar(&o.bodies, "forward-auth-bodies", false, "expect that the proxy sends the bodies of requests, so that requirements of\nsingle tools can be checked")
-	flags.StringArrayVar(&o.trusted, "trusted-proxy", nil, "accept the questions of the proxy from `ADDR`, like 10.0.0.7 or 10.0.0.0/24; may be\nrepeated (default: this machine)")
+	flags.StringVar(&o.proxy, "forward-auth", "", "forward nothing, and answer the reverse proxy `NAME`, which\nasks about each request at "+
+		forwardauth.AuthPath+": "+strings.Join(names[:3], ", ")+",\n"+strings.Join(names[3:], ", "))
+	flags.BoolVar(&o.bodies, "forward-auth-bodies", false, "expect that the proxy sends the bodies of requests, so that\nrequirements of single tools can be checked")
+	flags.StringArrayVar(&o.trusted, "trusted-proxy", nil, "accept the questions of the proxy from `ADDR`, like 10.0.0.7\nor 10.0.0.0/24; may be repeated (default: this machine)")
 	cmd.RegisterFlagCompletionFunc("forward-auth", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("trusted-proxy", cobra.NoFileCompletions)
 }

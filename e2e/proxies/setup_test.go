@@ -51,12 +51,12 @@ var recipes = []recipe{
 	{name: "envoy", bodies: true, files: []string{"envoy.yaml"}, start: func(t testing.TB, folder, _ string) *process {
 		return start(t, folder, nil, envoyProgram(t), "-c", "envoy.yaml", "--disable-hot-restart", "--concurrency", "1", "-l", "warning")
 	}},
-	{name: "traefik", bodies: true, files: []string{"traefik.yml"}, start: func(t testing.TB, folder, port string) *process {
+	{name: "traefik", bodies: true, files: []string{"traefik-dynamic.yml"}, start: func(t testing.TB, folder, port string) *process {
 		program, err := exec.LookPath("traefik")
 		if err != nil {
 			t.Skip("the program traefik is not on PATH, and no registry of Go modules has all that it is built from")
 		}
-		return start(t, folder, nil, program, "--entryPoints.web.address=:"+port, "--providers.file.filename=traefik.yml",
+		return start(t, folder, nil, program, "--entryPoints.web.address=:"+port, "--providers.file.filename=traefik-dynamic.yml",
 			"--entryPoints.web.transport.respondingTimeouts.readTimeout=0", "--global.checkNewVersion=false", "--global.sendAnonymousUsage=false")
 	}},
 }

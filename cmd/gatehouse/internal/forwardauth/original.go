@@ -54,7 +54,7 @@ var proxies = map[Proxy]proxy{
 	Caddy: {method: "X-Forwarded-Method", uri: "X-Forwarded-Uri", host: "X-Forwarded-Host",
 		fix: "%s is set by forward_auth; see examples/forwardauth/Caddyfile"},
 	Traefik: {method: "X-Forwarded-Method", uri: "X-Forwarded-Uri", host: "X-Forwarded-Host", sendsBodies: true,
-		fix: "%s is set by forwardAuth; see examples/forwardauth/traefik.yml"},
+		fix: "%s is set by forwardAuth; see examples/forwardauth/traefik-dynamic.yml"},
 	HAProxy: {method: "X-Original-Method", uri: "X-Original-Uri", host: "X-Original-Host", sendsBodies: true,
 		fix: "%s is set by examples/forwardauth/gatehouse.lua"},
 	Envoy: {sendsBodies: true},
