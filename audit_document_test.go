@@ -34,6 +34,7 @@ var exampleEvent = gatehouse.AuditEvent{
 	Issuer:         "https://verb-noun-42.clerk.accounts.dev",
 	SubjectHash:    "Qm1c0G5Zk3yXw9Jt2sVb7A",
 	Kind:           "user",
+	Organization:   "org_2x4K",
 	ClientID:       "https://client.example.com/oauth/metadata.json",
 	ClientHost:     "client.example.com",
 	HTTPMethod:     "POST",

@@ -88,6 +88,9 @@ type AuditEvent struct {
 	// Empty if there is no verified caller.
 	Kind string `json:"kind,omitempty"`
 
+	// ID of the organization that the token is for. It is unique within the issuer only.
+	Organization string `json:"organization,omitempty"`
+
 	// OAuth client of the token.
 	ClientID string `json:"client_id,omitempty"`
 
@@ -161,6 +164,7 @@ func (e *AuditEvent) attrs() []slog.Attr {
 	text("subject_hash", e.SubjectHash)
 	text("subject", e.Subject)
 	text("kind", e.Kind)
+	text("organization", e.Organization)
 	text("client_id", e.ClientID)
 	text("client_host", e.ClientHost)
 	text("http_method", e.HTTPMethod)
@@ -190,6 +194,7 @@ func (e *AuditEvent) setCaller(c *caller, a *auditor) {
 func (e *AuditEvent) setIdentity(id *Identity, a *auditor) {
 	e.Issuer = quote.Clip(id.Issuer, maxAuditName)
 	e.Kind = id.Kind.String()
+	e.Organization = quote.Clip(id.Organization.ID, maxAuditName)
 	e.ClientID = quote.Clip(id.ClientID, maxAuditName)
 	e.ClientHost = clientHost(id.ClientID)
 	if a.clear {

@@ -167,6 +167,11 @@ func TestAuditFields(t *testing.T) {
 				e.Kind, e.SubjectHash = "machine", gatehouse.AuditKey(auditKey).SubjectHash(is.URL(), "client_1")
 			},
 		},
+		"an organization": {
+			request:   claims(testissuer.Claim("org_id", "org_1")),
+			configure: func(cfg *gatehouse.Config) { cfg.Provider.Claims.Organization = gatehouse.ClaimPath{"org_id"} },
+			want:      func(e *gatehouse.AuditEvent) { e.Organization = "org_1" },
+		},
 		"a client with a URL": {request: claims(testissuer.Claim("client_id", cimd)), want: func(e *gatehouse.AuditEvent) {
 			e.ClientID, e.ClientHost = cimd, "client.example.com"
 		}},

@@ -101,6 +101,7 @@ var layers = map[string]int{
 	"examples/quickstart":    10,
 	"examples/authorization": 10,
 	"examples/organization":  10,
+	"examples/tools":         10,
 	"examples/middleware":    10,
 	"examples/proxy":         10,
 }

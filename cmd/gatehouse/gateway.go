@@ -69,8 +69,8 @@ The settings of the provider are read from the environment or a .env file, or fr
 	flags.SortFlags = false
 	flags.StringVar(&options.upstream, "upstream", "", "forward requests to the MCP server at `URL`")
 	flags.StringVar(&options.provider, "provider", "", "let users sign in with the provider `NAME`:\n"+wrapped(providername.Names(), 60))
-	flags.StringVar(&options.issuer, "issuer", "", "use the issuer at `URL`, in place of the provider's settings in the environment")
-	flags.StringVar(&options.url, "url", "", "serve the endpoint whose public URL is `URL`, as users type it into their client\n(default: the address of --listen, if that is localhost)")
+	flags.StringVar(&options.issuer, "issuer", "", "use the issuer at `URL`, in place of the settings\nof the provider in the environment")
+	flags.StringVar(&options.url, "url", "", "public `URL` of the endpoint, as users type it into their\nclient (default: the address of --listen, if that is localhost)")
 	flags.StringVar(&options.listen, "listen", "", "listen on `ADDR` (default: localhost:3000)")
 	flags.StringVar(&options.config, "config", "",
 		"read several endpoints, requirements and limits from the YAML `FILE`,\nagain whenever it changes, in place of the flags above except --listen")
@@ -288,7 +288,7 @@ func (a listenAddress) open() ([]net.Listener, error) {
 // endpoint returns the endpoint of the command line.
 func (o gatewayOptions) endpoint(settings *env.Env, address listenAddress, logger *slog.Logger) (gateway.Endpoint, error) {
 	if o.upstream == "" && o.forwardAuth.proxy == "" {
-		return gateway.Endpoint{}, newUsageError("name the MCP server, like --upstream http://localhost:8000/mcp", "--upstream is missing")
+		return gateway.Endpoint{}, newUsageError("name the MCP server, like --upstream http://localhost:8000/mcp; --config FILE has several", "--upstream is missing")
 	}
 	if o.provider == "" {
 		return gateway.Endpoint{}, newUsageError("name where users sign in, like --provider clerk; "+

@@ -128,6 +128,7 @@ func newFixture(t *testing.T, change ...func(f *fixture, e *gateway.Endpoint)) *
 	if f.gateway, err = gateway.New(f.config); err != nil {
 		t.Fatal(err)
 	}
+	f.gateway.Start()
 	front.Config.Handler = f.gateway
 	front.Config.Protocols = new(http.Protocols)
 	front.Config.Protocols.SetHTTP1(true)

@@ -104,6 +104,7 @@ type Gateway struct {
 	mu       sync.Mutex // guards the fields below
 	current  *generation
 	retired  []*generation
+	started  bool
 	stopping bool
 }
 
@@ -164,6 +165,9 @@ func (g *Gateway) Apply(cfg Config) error {
 	}
 	if cfg.AssertionKeys != nil && cfg.AssertionKeys != g.keys {
 		g.keys.Replace(cfg.AssertionKeys)
+	}
+	if g.started {
+		next.start()
 	}
 	old := g.current
 	g.current = next

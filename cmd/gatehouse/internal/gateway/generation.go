@@ -51,9 +51,6 @@ func (g *Gateway) newGeneration(cfg Config, old *generation) (*generation, error
 		}
 		return nil, err
 	}
-	for _, e := range gen.endpoints {
-		e.start()
-	}
 	return gen, nil
 }
 
@@ -80,6 +77,21 @@ func (gen *generation) has(e *endpoint) bool {
 		}
 	}
 	return false
+}
+
+// Start fetches the keys of the providers, so that the first user does not wait for them, and
+// begins the health checks. [Gateway.Serve] does it.
+func (g *Gateway) Start() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.started = true
+	g.current.start()
+}
+
+func (gen *generation) start() {
+	for _, e := range gen.endpoints {
+		e.start()
+	}
 }
 
 // begin returns the current generation and counts a request of it.

@@ -21,6 +21,7 @@ type Stop struct {
 // Serve serves on the listeners until ctx ends, by HTTP/1.1, and by HTTP/2 without TLS for
 // clients that begin with it. It then lets running calls finish, ends streams, and returns nil.
 func (g *Gateway) Serve(ctx context.Context, stop Stop, listeners ...net.Listener) error {
+	g.Start()
 	server := listen.NewServer(g, g.logger)
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetHTTP1(true)
