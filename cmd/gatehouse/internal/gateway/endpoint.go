@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"strings"
 	"sync"
 
@@ -34,6 +35,7 @@ type endpoint struct {
 	logger    *slog.Logger
 	scheme    string // of the public URL
 	host      string // of the public URL
+	public    bool   // whether callers without a token are let through for some operations
 	stop      context.CancelFunc
 	running   context.Context
 	startOnce sync.Once
@@ -77,6 +79,7 @@ func (g *Gateway) newEndpoint(config *Endpoint) (*endpoint, error) {
 		return nil, err
 	}
 	e.lists.init(&e.config.Guard)
+	e.public = slices.ContainsFunc(e.config.Guard.Requirements, func(r gatehouse.Requirement) bool { return r.Public })
 	e.proxy = &httputil.ReverseProxy{
 		Rewrite:        e.rewrite,
 		Transport:      e.upstreams,

@@ -18,6 +18,7 @@ type exchange struct {
 	body     io.ReaderAt   // nil if there is none
 	size     int64
 	identity gatehouse.Identity
+	signedIn bool  // false for a caller without a token, of an operation that is public
 	unnamed  error // why the caller cannot be named to the backend; the request is not sent then
 
 	upstream   *upstream // that opened the session; nil if the request is in none
@@ -44,7 +45,7 @@ func (e *endpoint) newExchange(r *http.Request) (*exchange, *problem) {
 		return x, &problem{status: http.StatusBadRequest, code: "invalid_request", reason: "body_unreadable",
 			text: "the body of the request could not be read", err: err}
 	}
-	x.identity, _ = gatehouse.IdentityOfHTTP(r)
+	x.identity, x.signedIn = gatehouse.IdentityOfHTTP(r)
 	if id := r.Header.Get(sessionHeader); id != "" {
 		if x.upstream, x.session = e.upstreams.ofSession(id); x.upstream == nil {
 			return x, unknownSession

@@ -296,3 +296,26 @@ func TestRequirements(t *testing.T) {
 	wantReason(t, as("open"), http.StatusForbidden, "insufficient_permission")
 	wantOK(t, as("write", testissuer.Claim("scope", "notes:write")))
 }
+
+// A caller without a token reaches what is public, and the backend gets no identity.
+func TestPublicOperations(t *testing.T) {
+	f := newFixture(t, withRequirements, func(_ *fixture, e *gateway.Endpoint) {
+		e.Guard.Requirements = append(e.Guard.Requirements, gatehouse.Requirement{Tool: "open", Require: gatehouse.Require{Public: true}})
+	})
+	wantOK(t, f.do(t, http.MethodPost, strings.Replace(call, "whoami", "open", 1), "X-Forwarded-User", "evil", "X-Gatehouse-Assertion", "evil"))
+	for name := range f.backend.last(t).Header {
+		if strings.HasPrefix(name, "X-Forwarded-User") || name == "X-Gatehouse-Assertion" {
+			t.Errorf("the backend got %s of a caller without a token", name)
+		}
+	}
+	wantReason(t, f.do(t, http.MethodPost, call), http.StatusUnauthorized, "no_credentials")
+	wantOK(t, f.post(t, strings.Replace(call, "whoami", "open", 1)))
+	if got := f.backend.last(t).Header.Get("X-Forwarded-User"); got != "user_ada" {
+		t.Errorf("X-Forwarded-User of a caller with a token is %q, want user_ada", got)
+	}
+	f.backend.listing(false, lists)
+	got := f.do(t, http.MethodPost, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+	if names, _ := listed(t, got.body); slices.Contains(names, "admin") {
+		t.Errorf("a caller without a token sees %q, want no tool of admins", names)
+	}
+}

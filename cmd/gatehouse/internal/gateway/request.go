@@ -48,5 +48,7 @@ func (e *endpoint) rewrite(pr *httputil.ProxyRequest) {
 	if e.config.DangerouslyForwardAccessToken {
 		h["Authorization"], _ = pr.In.Context().Value(accessTokenKey{}).([]string)
 	}
-	x.unnamed = e.forwarder.Set(h, x.identity)
+	if x.signedIn || !e.public {
+		x.unnamed = e.forwarder.Set(h, x.identity)
+	}
 }

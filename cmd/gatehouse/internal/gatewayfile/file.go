@@ -53,14 +53,15 @@ type Endpoint struct {
 	Provider  *Provider  `doc:"Identity provider of this endpoint."`
 	Providers []Provider `doc:"Several identity providers, in place of provider."`
 
-	RequiredScopes      []string            `doc:"Scopes that every request needs."`
-	Requirements        []Requirement       `doc:"What a caller needs to use single tools, prompts, resources and resource templates."`
-	Default             *Require            `doc:"What a caller needs for everything that has no requirement of its own."`
-	DenyUndeclared      bool                `doc:"Reject every tool, prompt and resource that has no requirement of its own."`
-	ShowLocked          bool                `doc:"Keep in lists what the caller can never use."`
-	OperationScopesOnly bool                `doc:"Name in the answer to a missing scope only the scopes of the operation."`
-	ChallengeInResult   bool                `doc:"Answer a call without its scope with a result of status 200, for an endpoint that serves ChatGPT alone."`
-	ImpliedScopes       map[string][]string `doc:"Maps a scope to the narrower scopes that it includes."`
+	RequiredScopes         []string            `doc:"Scopes that every request needs."`
+	Requirements           []Requirement       `doc:"What a caller needs to use single tools, prompts, resources and resource templates."`
+	Default                *Require            `doc:"What a caller needs for everything that has no requirement of its own."`
+	DenyUndeclared         bool                `doc:"Reject every tool, prompt and resource that has no requirement of its own."`
+	ShowLocked             bool                `doc:"Keep in lists what the caller can never use."`
+	OperationScopesOnly    bool                `doc:"Name in the answer to a missing scope only the scopes of the operation."`
+	ChallengeInResult      bool                `doc:"Answer a call without its scope with a result of status 200, for an endpoint that serves ChatGPT alone."`
+	DraftStructuredDenials bool                `doc:"Answer a rejected message with a JSON-RPC error in the form of the draft SEP-2643, which may change."`
+	ImpliedScopes          map[string][]string `doc:"Maps a scope to the narrower scopes that it includes."`
 
 	Name          string `doc:"Name of the server for its users."`
 	Documentation string `doc:"URL of a page for developers."`
@@ -125,6 +126,7 @@ type Require struct {
 	Organization bool      `doc:"Whether the token must be for an organization."`
 	Person       bool      `doc:"Whether the caller must be a user and not a machine."`
 	SignedIn     bool      `doc:"Whether a valid token is enough."`
+	Public       bool      `doc:"Whether callers without a token may do it too. They have no identity headers and no assertion."`
 	AnyOf        []Require `doc:"Alternatives, of which the caller must meet at least one."`
 }
 

@@ -270,7 +270,7 @@ func (b *builder) endpoint(e *Endpoint) gateway.Endpoint {
 	config.Guard = gatehouse.Config{
 		Resource: e.URL, LocalPath: e.LocalPath, HostDocuments: e.HostDocuments,
 		RequiredScopes: e.RequiredScopes, Requirements: e.requirements(), DenyUndeclared: e.DenyUndeclared, ShowLocked: e.ShowLocked,
-		OperationScopesOnly: e.OperationScopesOnly, ChallengeInResult: e.ChallengeInResult, ImpliedScopes: e.ImpliedScopes,
+		DraftStructuredDenials: e.DraftStructuredDenials, OperationScopesOnly: e.OperationScopesOnly, ChallengeInResult: e.ChallengeInResult, ImpliedScopes: e.ImpliedScopes,
 		ResourceName: e.Name, ResourceDocumentation: e.Documentation,
 		AllowedOrigins: e.AllowedOrigins, AllowedHeaders: e.AllowedHeaders, AllowedHosts: e.AllowedHosts, Leeway: e.Leeway,
 		SessionKey: b.file.SessionKey, MaxSessions: e.MaxSessions, MaxSessionsPerUser: e.MaxSessionsPerUser, SessionTimeout: e.SessionTimeout,
@@ -426,7 +426,7 @@ func (r *Requirement) each() []gatehouse.Requirement {
 func (r *Require) require() gatehouse.Require {
 	out := gatehouse.Require{
 		Scopes: r.Scopes, Roles: r.Roles, Permissions: r.Permissions,
-		Organization: r.Organization, Person: r.Person, SignedIn: r.SignedIn,
+		Organization: r.Organization, Person: r.Person, SignedIn: r.SignedIn, Public: r.Public,
 	}
 	if r.AnyOf != nil {
 		out.AnyOf = []gatehouse.Require{}

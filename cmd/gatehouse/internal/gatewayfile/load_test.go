@@ -263,9 +263,11 @@ endpoints:
       - {prompt: p, signed_in: true}
       - {resource: "n://x", person: true}
       - {resource_template: "n://{x}", scopes: [z]}
+      - {tool: c, public: true}
     default: {scopes: [d]}
     show_locked: true
     operation_scopes_only: true
+    draft_structured_denials: true
     challenge_in_result: true
     implied_scopes: {w: [r]}
     name: Notes
@@ -294,10 +296,10 @@ endpoints:
 		"upstreams": len(e.Upstreams) == 2 && e.Upstreams[0].URL.Path == "/a" && e.Upstreams[1].H2C && e.Upstreams[1].HealthPath == "/h" &&
 			e.Upstreams[1].HealthInterval == 3*time.Second,
 		"required_scopes": fmt.Sprint(g.RequiredScopes) == "[r]", "default": fmt.Sprint(g.Default.Scopes) == "[d]",
-		"requirements": len(g.Requirements) == 5 && g.Requirements[1].Tool == "b" && len(g.Requirements[1].AnyOf) == 2 &&
+		"requirements": len(g.Requirements) == 6 && g.Requirements[5].Public && g.Requirements[1].Tool == "b" && len(g.Requirements[1].AnyOf) == 2 &&
 			g.Requirements[2].Prompt == "p" && g.Requirements[2].SignedIn && g.Requirements[3].Resource == "n://x" && g.Requirements[3].Person &&
 			g.Requirements[4].ResourceTemplate == "n://{x}",
-		"show_locked": g.ShowLocked, "operation_scopes_only": g.OperationScopesOnly, "challenge_in_result": g.ChallengeInResult,
+		"show_locked": g.ShowLocked, "operation_scopes_only": g.OperationScopesOnly, "draft_structured_denials": g.DraftStructuredDenials, "challenge_in_result": g.ChallengeInResult,
 		"implied_scopes": fmt.Sprint(g.ImpliedScopes) == "map[w:[r]]", "name": g.ResourceName == "Notes",
 		"documentation": g.ResourceDocumentation == "https://example.com", "allowed": fmt.Sprint(g.AllowedOrigins, g.AllowedHeaders, g.AllowedHosts) ==
 			"[https://app.example.com] [X-Tenant] [backend]",
