@@ -155,6 +155,7 @@ func (h *Handler) newEndpoint(field string, cfg *Endpoint) (*endpoint, error) {
 	}
 	e.hosts, e.path = newHosts(u, cfg.Guard.AllowedHosts), strings.TrimSuffix(cmp.Or(cfg.Guard.LocalPath, u.EscapedPath()), "/")
 	e.undecided, e.requirements = undecidedBody(&cfg.Guard)
+	e.public = hasPublic(&cfg.Guard)
 	e.handler = guard.Wrap(http.HandlerFunc(e.allow))
 	return e, errors.Join(h.endpointFaults(field, &cfg.Guard, e)...)
 }

@@ -61,7 +61,8 @@ type endpoint struct {
 	identify  Identify
 	logger    *slog.Logger
 
-	requirements int // in undecided
+	requirements int  // in undecided
+	public       bool // whether callers without a token may use something
 }
 
 // ServeHTTP answers the question of a proxy at [AuthPath], and a client at the paths that the
@@ -197,12 +198,18 @@ func (h *Handler) hasBody(r *http.Request, o *original) bool {
 // allow is the handler inside the guard: it answers 200 with the identity.
 func (e *endpoint) allow(w http.ResponseWriter, r *http.Request) {
 	q, _ := r.Context().Value(questionKey{}).(*question)
-	id, ok := gatehouse.IdentityOfHTTP(r)
-	if q == nil || !ok { // never inside the guard
+	// A caller without a token has no identity, and the principal "". The guard lets it through only
+	// for what is public.
+	id, signedIn := gatehouse.IdentityOfHTTP(r)
+	if q == nil || !signedIn && !e.public { // never inside the guard
 		writeError(w, http.StatusForbidden, errorBody{"forbidden", "this request is not allowed", ""})
 		return
 	}
-	if err := e.sessions.use(q.sessions, id.Principal()); err != nil {
+	principal := ""
+	if signedIn {
+		principal = id.Principal()
+	}
+	if err := e.sessions.use(q.sessions, principal); err != nil {
 		e.logger.Info("request rejected", "reason", err.reason, "detail", err.text, "caller", id)
 		if err.reason == reasonTooMany {
 			w.Header().Set("Retry-After", strconv.Itoa(int(retryAfterTooMany.Seconds())))
@@ -210,11 +217,13 @@ func (e *endpoint) allow(w http.ResponseWriter, r *http.Request) {
 		writeReason(w, err.reason)
 		return
 	}
-	if err := e.identify(w.Header(), r, id); err != nil {
-		e.logger.Error("the identity could not be written", "error", err)
-		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfterFault.Seconds())))
-		writeReason(w, reasonUnavailable)
-		return
+	if signedIn {
+		if err := e.identify(w.Header(), r, id); err != nil {
+			e.logger.Error("the identity could not be written", "error", err)
+			w.Header().Set("Retry-After", strconv.Itoa(int(retryAfterFault.Seconds())))
+			writeReason(w, reasonUnavailable)
+			return
+		}
 	}
 	q.verdict.allow()
 	w.WriteHeader(http.StatusOK)

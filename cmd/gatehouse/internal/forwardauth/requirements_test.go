@@ -2,6 +2,7 @@ package forwardauth
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -119,6 +120,41 @@ func TestUndeclaredTools(t *testing.T) {
 	for body, want := range map[string]int{call("purge"): 200, call("other"): 403, "": 403} {
 		if resp := f.ask(client{header: bearer(f.withScopes("notes:admin")), body: body}); resp.StatusCode != want {
 			t.Errorf("closed by default, body %q: got status %d, want %d", body, resp.StatusCode, want)
+		}
+	}
+}
+
+// Callers without a token may use what is public, if it is known that they ask for that.
+func TestPublicTools(t *testing.T) {
+	public := []gatehouse.Requirement{{Tool: "open", Require: gatehouse.Require{Public: true}}}
+	for _, bodies := range []bool{true, false} {
+		for _, rules := range [][]gatehouse.Requirement{public, append(public[:1:1], requirements...)} {
+			f := newFixture(t, Envoy, func(cfg *Config) { cfg.Bodies, cfg.Endpoints[0].Guard.Requirements = bodies, rules })
+			all := f.withScopes("notes:read notes:admin")
+			for _, test := range []struct {
+				name   string
+				client client
+				known  int // the status if bodies are sent
+				other  int
+			}{
+				{"public tool", client{body: call("open")}, 200, 401},
+				{"public tool and another", client{body: "[" + call("open") + "," + call("hello") + "]"}, 401, 401},
+				{"another tool", client{body: call("hello")}, 401, 401},
+				{"no body", client{}, 401, 401},
+				{"stream", client{method: "GET"}, 401, 401},
+				{"stream of a session", client{method: "GET", header: http.Header{"Mcp-Session-Id": {"s1"}}}, 401, 401},
+				{"public tool with an invalid token", client{body: call("open"), header: bearer("x.y.z")}, 401, 401},
+				{"public tool with a token", client{body: call("open"), header: bearer(all)}, 200, 200},
+			} {
+				resp := f.ask(test.client)
+				want := map[bool]int{true: test.known, false: test.other}[bodies]
+				if resp.StatusCode != want {
+					t.Errorf("%s, bodies %v, %d rules: got status %d, want %d", test.name, bodies, len(rules), resp.StatusCode, want)
+				}
+				if user := resp.Header.Get("X-Forwarded-User"); (user != "") != (want == 200 && test.client.header != nil) {
+					t.Errorf("%s, bodies %v: got user %q", test.name, bodies, user)
+				}
+			}
 		}
 	}
 }

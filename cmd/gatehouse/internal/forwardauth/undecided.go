@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse"
@@ -24,7 +25,7 @@ type message struct {
 }
 
 // undecidedBody returns a body that asks for every operation with a requirement, and for one
-// without if that has requirements too. The guard lets it through if the caller may send any body, and
+// without, if that has requirements too or callers without a token must not use it. The guard lets it through if the caller may send any body, and
 // otherwise names everything that the caller lacks. It is nil if no operation has a requirement.
 // requirements is how many there are.
 func undecidedBody(cfg *gatehouse.Config) (body []byte, requirements int) {
@@ -42,7 +43,7 @@ func undecidedBody(cfg *gatehouse.Config) (body []byte, requirements int) {
 			add("resources/read", "uri", r.Resource+r.ResourceTemplate) // one of them is set
 		}
 	}
-	if cfg.DenyUndeclared || hasDefault(cfg) {
+	if cfg.DenyUndeclared || hasDefault(cfg) || hasPublic(cfg) {
 		add("tools/call", "name", undeclaredTool(cfg.Requirements))
 	}
 	if batch == nil {
@@ -56,6 +57,11 @@ func undecidedBody(cfg *gatehouse.Config) (body []byte, requirements int) {
 func hasDefault(cfg *gatehouse.Config) bool {
 	d := &cfg.Default
 	return len(d.Scopes)+len(d.Roles)+len(d.Permissions)+len(d.AnyOf) > 0 || d.Organization || d.Person || d.Check != nil
+}
+
+// hasPublic reports whether callers without a token may use something.
+func hasPublic(cfg *gatehouse.Config) bool {
+	return slices.ContainsFunc(cfg.Requirements, func(r gatehouse.Requirement) bool { return r.Public })
 }
 
 // undeclaredTool returns the name of a tool that has no requirement.
