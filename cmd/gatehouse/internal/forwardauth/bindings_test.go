@@ -47,7 +47,7 @@ func TestBindingsEnd(t *testing.T) {
 		wantUse(t, b, "s1", "ada", "") // which begins the time again
 		time.Sleep(bindingTime)
 		wantUse(t, b, "s1", "eve", reasonOtherUser)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		wantUse(t, b, "s1", "eve", "")
 		wantUse(t, b, "s1", "ada", reasonOtherUser)
 	})
@@ -75,7 +75,7 @@ func TestBindingsAreBounded(t *testing.T) {
 		}
 		wantUse(t, b, "one more", "ada", reasonTooMany)
 		wantUse(t, b, "s0", "user0", "")
-		time.Sleep(bindingTime + 1)
+		time.Sleep(bindingTime + time.Nanosecond)
 		wantUse(t, b, "one more", "ada", "")
 		if len(b.byID) != 1 || len(b.byUser) != 1 {
 			t.Errorf("got %d sessions of %d users after all others have ended, want 1 of 1", len(b.byID), len(b.byUser))
