@@ -130,13 +130,12 @@ func runGateway(ctx context.Context, con *console, options gatewayOptions) error
 	if err != nil {
 		return err
 	}
+	if options.forwardAuth.proxy != "" {
+		return runForwardAuthFlags(ctx, con, options, settings, address, logger)
+	}
 	endpoint, err := options.endpoint(settings, address, logger)
 	if err != nil {
 		return err
-	}
-	if options.forwardAuth.proxy != "" {
-		cfg := gateway.Config{Endpoints: []gateway.Endpoint{endpoint}, Logger: logger}
-		return runForwardAuth(ctx, con, options, cfg, address, nil)
 	}
 	gw, err := gateway.New(gateway.Config{Endpoints: []gateway.Endpoint{endpoint}, LogRequests: options.logRequests, Logger: logger})
 	if err != nil {
@@ -187,7 +186,8 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 
 // watchGatewayFile applies the file whenever it has changed, until ctx ends.
 func watchGatewayFile(
-	ctx context.Context, gw *gateway.Gateway, loader *gatewayfile.Loader, loaded *gatewayfile.Loaded, options gatewayOptions, logger *slog.Logger,
+	ctx context.Context, gw *gateway.Gateway, loader *gatewayfile.Loader, loaded *gatewayfile.Loaded, options gatewayOptions,
+	logger *slog.Logger,
 ) {
 	applied, _ := loaded.Read()
 	listen := loaded.Listen
@@ -274,6 +274,9 @@ func parsePort(text string) (port int, ok bool) {
 	return port, err == nil && port > 0 && port <= 65535
 }
 
+// String returns host and port.
+func (a listenAddress) String() string { return net.JoinHostPort(a.host, strconv.Itoa(a.port)) }
+
 // open opens the listeners.
 func (a listenAddress) open() ([]net.Listener, error) {
 	listeners, err := listen.TCP(a.host, a.port)
@@ -287,15 +290,16 @@ func (a listenAddress) open() ([]net.Listener, error) {
 
 // endpoint returns the endpoint of the command line.
 func (o gatewayOptions) endpoint(settings *env.Env, address listenAddress, logger *slog.Logger) (gateway.Endpoint, error) {
-	if o.upstream == "" && o.forwardAuth.proxy == "" {
-		return gateway.Endpoint{}, newUsageError("name the MCP server, like --upstream http://localhost:8000/mcp; --config FILE has several", "--upstream is missing")
+	if o.upstream == "" {
+		return gateway.Endpoint{}, newUsageError(
+			"name the MCP server, like --upstream http://localhost:8000/mcp; --config FILE has several", "--upstream is missing")
 	}
 	if o.provider == "" {
 		return gateway.Endpoint{}, newUsageError("name where users sign in, like --provider clerk; "+
 			"the providers are "+strings.Join(providername.Names(), ", "), "--provider is missing")
 	}
 	upstream, err := url.Parse(o.upstream)
-	if o.forwardAuth.proxy == "" && (err != nil || upstream.Host == "" || upstream.Scheme != "http" && upstream.Scheme != "https") {
+	if err != nil || upstream.Host == "" || upstream.Scheme != "http" && upstream.Scheme != "https" {
 		hint := "write it like --upstream http://localhost:8000/mcp"
 		if !strings.Contains(o.upstream, "://") {
 			hint = "write --upstream http://" + o.upstream
@@ -332,9 +336,9 @@ func (o gatewayOptions) resource(settings *env.Env, address listenAddress, path 
 	if resource == "" {
 		if !wellknown.IsLoopback(address.host) {
 			return "", newUsageError("add the URL that users type into their client, like --url https://mcp.example.com/mcp",
-				"--url is missing, and it does not follow from %s %q", address.name, net.JoinHostPort(address.host, strconv.Itoa(address.port)))
+				"--url is missing, and it does not follow from %s %q", address.name, address.String())
 		}
-		return "http://" + net.JoinHostPort(address.host, strconv.Itoa(address.port)) + path, nil
+		return "http://" + address.String() + path, nil
 	}
 	if u, err := url.Parse(resource); err == nil && u.Host != "" && u.Path == "" {
 		return resource + path, nil

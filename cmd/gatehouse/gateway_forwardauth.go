@@ -20,7 +20,9 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/forwarded"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gatewayfile"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/providername"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/yamlfile"
+	"github.com/gatehouse-mcp/gatehouse/internal/env"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 )
 
@@ -245,6 +247,28 @@ func explainForwardAuthFaults(err error) error {
 		faults = append(faults, e)
 	}
 	return errors.Join(faults...)
+}
+
+// runForwardAuthFlags is runForwardAuth without a configuration file.
+func runForwardAuthFlags(
+	ctx context.Context, con *console, options gatewayOptions, settings *env.Env, address listenAddress, logger *slog.Logger,
+) error {
+	if options.provider == "" {
+		return newUsageError("name where users sign in, like --provider clerk; "+
+			"the providers are "+strings.Join(providername.Names(), ", "), "--provider is missing")
+	}
+	resource, err := options.resource(settings, address, "")
+	if err != nil {
+		return err
+	}
+	provider, err := providername.New(options.provider, options.issuer)
+	if err != nil {
+		return &usageError{asFailure(err)}
+	}
+	return runForwardAuth(ctx, con, options, gateway.Config{Logger: logger, Endpoints: []gateway.Endpoint{{
+		Guard:   gatehouse.Config{Resource: resource, Provider: provider, Logger: logger},
+		Headers: forwarded.DefaultHeaders(),
+	}}}, address, nil)
 }
 
 // runForwardAuth is runGateway with --forward-auth. watch, if not nil, changes the server until its

@@ -32,13 +32,15 @@ type endpoint struct {
 	upstreams *upstreams
 	proxy     *httputil.ReverseProxy
 	lists     listPolicy
-	logger    *slog.Logger
-	scheme    string // of the public URL
-	host      string // of the public URL
-	public    bool   // whether callers without a token are let through for some operations
-	stop      context.CancelFunc
-	running   context.Context
-	startOnce sync.Once
+
+	identityHeaders []string // all names that the forwarder may set
+	logger          *slog.Logger
+	scheme          string // of the public URL
+	host            string // of the public URL
+	public          bool   // whether callers without a token are let through for some operations
+	stop            context.CancelFunc
+	running         context.Context
+	startOnce       sync.Once
 }
 
 func (g *Gateway) newEndpoint(config *Endpoint) (*endpoint, error) {
@@ -78,6 +80,7 @@ func (g *Gateway) newEndpoint(config *Endpoint) (*endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.identityHeaders = e.config.Headers.Names()
 	e.lists.init(&e.config.Guard)
 	e.public = slices.ContainsFunc(e.config.Guard.Requirements, func(r gatehouse.Requirement) bool { return r.Public })
 	e.proxy = &httputil.ReverseProxy{
@@ -122,13 +125,14 @@ func (e *endpoint) String() string { return e.guard.Resource() }
 func (e *endpoint) warnings() []string {
 	warnings := e.guard.Warnings()
 	if e.config.DangerouslyForwardAccessToken {
-		warnings = append(warnings, "access tokens are forwarded to the backend (dangerously_forward_access_token): who controls the backend "+
-			"can call every server that accepts such a token in the name of the user; use the assertion instead")
+		warnings = append(warnings, "access tokens are forwarded to the backend (dangerously_forward_access_token): who controls "+
+			"the backend can call every server that accepts such a token in the name of the user; use the assertion instead")
 	}
 	for _, u := range e.upstreams.all {
 		if u.target.Scheme == "http" && !isLoopback(u.target) {
-			warnings = append(warnings, fmt.Sprintf("requests to the backend %s are not encrypted: who can read that network reads them, and who can "+
-				"reach the backend without the gateway can claim to be any user, unless it verifies the assertion", u.target.Redacted()))
+			warnings = append(warnings, fmt.Sprintf("requests to the backend %s are not encrypted: who can read that network reads "+
+				"them, and who can reach the backend without the gateway can claim to be any user, unless it verifies the assertion",
+				u.target.Redacted()))
 		}
 	}
 	return warnings

@@ -53,6 +53,23 @@ func TestBrokenAnswerIsNotRetried(t *testing.T) {
 	}
 }
 
+// A connection that was used before may break because the backend stops, which the transport takes
+// for a reason to send a request with an idempotency key again.
+func TestBrokenConnectionIsNotRetried(t *testing.T) {
+	for _, name := range []string{"X-Own", "Idempotency-Key", "X-Idempotency-Key"} {
+		f := newFixture(t)
+		wantOK(t, f.post(t, call))
+		f.backend.answer = func(http.ResponseWriter, *http.Request, string) { panic(http.ErrAbortHandler) }
+		wantReason(t, f.post(t, call, name, "1"), http.StatusBadGateway, "upstream_broken")
+		if n := len(f.backend.requests()); n != 2 {
+			t.Errorf("%s: the backend got %d requests for 2 calls", name, n)
+		}
+		if got := f.backend.last(t).Header.Get(name); got != "1" {
+			t.Errorf("%s is %q, want it forwarded", name, got)
+		}
+	}
+}
+
 // If nothing could be sent, another backend gets the request.
 func TestUnreachableBackendIsSkipped(t *testing.T) {
 	f := newFixture(t, func(_ *fixture, e *gateway.Endpoint) {

@@ -113,8 +113,8 @@ func (e *endpoint) filterAnswer(x *exchange, resp *http.Response) error {
 		resp.Body = &listStream{source: resp.Body, exchange: x, endpoint: e}
 		return nil
 	}
-	if x.request.Method == http.MethodGet {
-		return nil // not a list: those are event streams
+	if x.request.Method == http.MethodGet && x.size == 0 {
+		return nil // not a list: without a message, those are event streams
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, e.config.MaxListBytes+1))
 	resp.Body.Close()

@@ -213,6 +213,15 @@ func TestUnreadableLists(t *testing.T) {
 func TestListsInResumedStreams(t *testing.T) {
 	f := newFixture(t, withRequirements)
 	f.backend.listing(true, map[string]string{"": lists["prompts/list"]})
+	body := `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`
+	f.backend.listing(false, lists)
+	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} { // a backend may read the body of any
+		got := f.do(t, method, body, "Authorization", "Bearer "+f.token(testissuer.Claim("roles", []string{"user"})))
+		if names, _ := listed(t, got.body); slices.Contains(names, "admin") {
+			t.Errorf("%s with a message: got %q", method, names)
+		}
+	}
+	f.backend.listing(true, map[string]string{"": lists["prompts/list"]})
 	for _, roles := range [][]string{{"user"}, {"admin"}} {
 		got := f.do(t, http.MethodGet, "", "Authorization", "Bearer "+f.token(testissuer.Claim("roles", roles)), "Last-Event-ID", "6")
 		names, _ := listed(t, lastEvent(t, got.body))

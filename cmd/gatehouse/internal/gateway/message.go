@@ -128,12 +128,8 @@ func (x *exchange) checkHeaders(r *http.Request) *problem {
 	if problem := compareHeader(methodHeader, methods, m.method, isModern); problem != nil {
 		return problem
 	}
-	_, named := namedBy[m.method]
-	if !named && !isModern && len(names) == 0 || !named && len(names) == 0 {
-		return nil
-	}
-	if !named {
-		return nil // other methods may have a name that only the backend knows
+	if _, named := namedBy[m.method]; !named {
+		return nil // other methods have no name, or one that only the backend knows
 	}
 	return compareHeader(nameHeader, names, m.name, isModern)
 }
@@ -171,6 +167,9 @@ func decodeHeader(value string) string {
 
 // mismatch is the answer to headers that differ from the body.
 func mismatch(detail string) *problem {
-	return &problem{status: http.StatusBadRequest, code: "invalid_request", rpcCode: codeHeaderMismatch, reason: "header_mismatch",
-		text: "the headers Mcp-Method and Mcp-Name must be equal to the method and the name in the body", err: errors.New(detail), expected: true}
+	return &problem{
+		status: http.StatusBadRequest, code: "invalid_request", rpcCode: codeHeaderMismatch, reason: "header_mismatch",
+		text: "the headers Mcp-Method and Mcp-Name must be equal to the method and the name in the body",
+		err:  errors.New(detail), expected: true,
+	}
 }

@@ -15,7 +15,6 @@ import (
 const (
 	codeBadGateway     = "bad_gateway"
 	codeGatewayTimeout = "gateway_timeout"
-	codeUnavailable    = "temporarily_unavailable"
 
 	// codeGateway is the JSON-RPC error code of failures of the gateway. It is in the range that
 	// JSON-RPC reserves for servers.

@@ -11,9 +11,12 @@ import (
 // another issuer, and two Access-Control-Allow-Origin are an error. The others name software
 // and machines behind the gateway.
 var (
-	hiddenPrefixes = []string{"Access-Control-", "X-Forwarded-", "X-Auth-Request-", "X-Gatehouse-", "X-Envoy-", "X-Original-", "X-Internal-"}
-	hiddenNames    = []string{
-		"Www-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Proxy-Authentication-Info", "Server", "X-Powered-By", "X-Aspnet-Version",
+	hiddenPrefixes = []string{
+		"Access-Control-", "X-Forwarded-", "X-Auth-Request-", "X-Gatehouse-", "X-Envoy-", "X-Original-", "X-Internal-",
+	}
+	hiddenNames = []string{
+		"Www-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Proxy-Authentication-Info", "Server", "X-Powered-By",
+		"X-Aspnet-Version",
 		"X-Runtime", "X-Served-By", "X-Backend", "Via", "Alt-Svc", "Forwarded", "Location", "Content-Location", "Refresh", "Link", "Nel",
 		"Report-To", "Reporting-Endpoints", "Strict-Transport-Security", "Public-Key-Pins", "Clear-Site-Data", "Service-Worker-Allowed",
 		"Trailer", "Upgrade", "X-Real-Ip", "Remote-User", "Server-Timing", "Dpop-Nonce",
@@ -31,7 +34,7 @@ func (e *endpoint) hideHeaders(h http.Header) {
 	if !e.config.ForwardCookies {
 		delete(h, "Set-Cookie")
 	}
-	for _, name := range e.config.Headers.Names() {
+	for _, name := range e.identityHeaders {
 		delete(h, name)
 	}
 }

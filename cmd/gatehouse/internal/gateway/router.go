@@ -122,7 +122,8 @@ func mount(mux *http.ServeMux, e *endpoint) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = &gatehouse.ConfigError{Field: "Resource", Value: e.guard.Resource(),
-				Problem: "has a path that the gateway uses already", Fix: "use a path of its own, like /mcp; set host_documents for one endpoint of a host only"}
+				Problem: "has a path that the gateway uses already",
+				Fix:     "use a path of its own, like /mcp; set HostDocuments for one endpoint of a host only"}
 		}
 	}()
 	e.guard.Mount(mux, e)

@@ -46,7 +46,8 @@ func (g *Gateway) LogStart() {
 	g.mu.Unlock()
 	for _, e := range endpoints {
 		for _, p := range e.guard.Providers() {
-			g.logger.Info("serving MCP", "url", e.guard.Resource(), "upstreams", e.upstreams.String(), "provider", p.Name, "issuer", p.Issuer)
+			g.logger.Info("serving MCP", "url", e.guard.Resource(), "upstreams", e.upstreams.String(),
+				"provider", p.Name, "issuer", p.Issuer)
 		}
 		for _, warning := range e.warnings() {
 			g.logger.Warn(warning, "endpoint", e.guard.Resource())

@@ -86,9 +86,9 @@ type listStream struct {
 	event   [][]byte // the lines of the event that is incomplete
 	size    int64    // of line and event
 	skipLF  bool     // whether a line ended with CR, and a LF belongs to it
-	begun   bool
-	out     []byte // to be read
-	failure error  // after out
+	begun   bool     // whether the first line has been read
+	out     []byte   // to be read
+	failure error    // after out
 }
 
 // Close implements [io.Closer].
@@ -125,10 +125,6 @@ func (s *listStream) end(err error) {
 
 // feed reads what the backend has sent.
 func (s *listStream) feed(text []byte) error {
-	if !s.begun && len(text) > 0 {
-		s.begun = true
-		text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
-	}
 	for len(text) > 0 {
 		if s.skipLF {
 			s.skipLF = false
@@ -164,6 +160,10 @@ func (s *listStream) feed(text []byte) error {
 func (s *listStream) endLine() error {
 	line := s.line
 	s.line = nil
+	if !s.begun {
+		s.begun = true
+		line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf")) // a byte order mark
+	}
 	switch {
 	case len(line) > 0 && line[0] == ':' && len(s.event) == 0:
 		// A comment keeps the connection open, so it must not wait for the end of an event.

@@ -216,13 +216,7 @@ func TestBrokenStream(t *testing.T) {
 // The gateway speaks HTTP/2 without TLS to a backend that needs it.
 func TestH2CBackend(t *testing.T) {
 	for _, h2c := range []bool{false, true} {
-		f := newFixture(t, func(f *fixture, e *gateway.Endpoint) {
-			f.backend.Config.Protocols = new(http.Protocols)
-			f.backend.Config.Protocols.SetUnencryptedHTTP2(true)
-			f.backend.Config.Protocols.SetHTTP1(true)
-			e.Upstreams[0].H2C = h2c
-		})
-		f.backend.Server.Config.Protocols.SetUnencryptedHTTP2(true)
+		f := newFixture(t, func(_ *fixture, e *gateway.Endpoint) { e.Upstreams[0].H2C = h2c })
 		wantOK(t, f.post(t, call))
 		want := map[bool]string{false: "HTTP/1.1", true: "HTTP/2.0"}[h2c]
 		if got := f.backend.last(t).Proto; got != want {

@@ -248,6 +248,7 @@ func (u *upstream) send(out *http.Request, x *exchange) (*http.Response, error) 
 	target := *u.target
 	target.RawQuery = joinQuery(u.target.RawQuery, out.URL.RawQuery)
 	req.URL = &target
+	hideIdempotencyKey(req.Header)
 	req.Body = nil
 	req.ContentLength = x.size
 	if x.size > 0 {
@@ -264,6 +265,18 @@ func (u *upstream) send(out *http.Request, x *exchange) (*http.Response, error) 
 	withoutTrailer.Trailer = nil
 	withoutTrailer.Request = out
 	return &withoutTrailer, nil
+}
+
+// hideIdempotencyKey writes the names of these headers in lower case. The transport would send a
+// request with one of them again if the connection breaks, although the backend may have carried
+// it out: it does not promise to know the header.
+func hideIdempotencyKey(h http.Header) {
+	for _, name := range [...]string{"Idempotency-Key", "X-Idempotency-Key"} {
+		if values, ok := h[name]; ok {
+			delete(h, name)
+			h[strings.ToLower(name)] = values
+		}
+	}
 }
 
 func joinQuery(own, clients string) string {

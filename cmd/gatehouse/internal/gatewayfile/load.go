@@ -153,7 +153,8 @@ func (b *builder) build(top *yaml.Node) *Loaded {
 		f.SessionKey = b.sessionKey
 	}
 	if len(f.Endpoints) > maxEndpoints {
-		b.report(f.lineOf("endpoints"), fmt.Sprintf("there are %d endpoints, want at most %d", len(f.Endpoints), maxEndpoints), "use several gateways")
+		b.report(f.lineOf("endpoints"), fmt.Sprintf("there are %d endpoints, want at most %d", len(f.Endpoints), maxEndpoints),
+			"use several gateways")
 	} else if len(f.Endpoints) == 0 && f.lines["endpoints"] > 0 {
 		b.report(f.lineOf("endpoints"), "endpoints is empty", "add an endpoint, with its url and upstream")
 	}
@@ -185,8 +186,25 @@ func (b *builder) build(top *yaml.Node) *Loaded {
 		loaded.Gateway.Endpoints = append(loaded.Gateway.Endpoints, config)
 	}
 	b.duplicates()
+	if len(b.errors) == 0 {
+		b.checkTogether(loaded.Gateway)
+	}
 	loaded.files = b.files
 	return loaded
+}
+
+// checkTogether reports endpoints that are valid alone and not together, such as two on one path.
+func (b *builder) checkTogether(config gateway.Config) {
+	gw, err := gateway.New(config)
+	if err == nil {
+		gw.Close()
+		return
+	}
+	e := &b.file.Endpoints[0]
+	if fault := (*gateway.EndpointError)(nil); errors.As(err, &fault) {
+		e, err = &b.file.Endpoints[fault.Index], fault.Err
+	}
+	b.explain(e, err)
 }
 
 // duplicates reports endpoints with the same URL.
@@ -195,7 +213,8 @@ func (b *builder) duplicates() {
 	for i := range b.file.Endpoints {
 		e := &b.file.Endpoints[i]
 		if first := seen[e.URL]; first > 0 && e.URL != "" {
-			b.report(e.lineOf("url"), fmt.Sprintf("url %q is also that of the endpoint on line %d", e.URL, first), "give each endpoint a URL of its own")
+			b.report(e.lineOf("url"), fmt.Sprintf("url %q is also that of the endpoint on line %d", e.URL, first),
+				"give each endpoint a URL of its own")
 		}
 		seen[e.URL] = e.line
 	}
@@ -249,7 +268,8 @@ func (b *builder) auditLogger() *slog.Logger {
 	}
 	f, err := os.OpenFile(a.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		b.report(a.lineOf("file"), fmt.Sprintf("file %q cannot be opened: %v", a.File, withoutPath(err)), "check the path and the permissions")
+		b.report(a.lineOf("file"), fmt.Sprintf("file %q cannot be opened: %v", a.File, withoutPath(err)),
+			"check the path and the permissions")
 		return nil
 	}
 	b.auditFiles = append(b.auditFiles, f)
@@ -362,10 +382,12 @@ func (b *builder) upstreams(e *Endpoint) []gateway.Upstream {
 			target.Path = public.Path
 		}
 		if u.HealthPath != "" && !strings.HasPrefix(u.HealthPath, "/") {
-			b.report(u.lineOf("health_path"), fmt.Sprintf("health_path %q does not begin with a slash", u.HealthPath), "write it like /healthz")
+			b.report(u.lineOf("health_path"), fmt.Sprintf("health_path %q does not begin with a slash", u.HealthPath),
+				"write it like /healthz")
 		}
 		if u.HealthPath == "" && u.HealthInterval != 0 {
-			b.report(u.lineOf("health_interval"), "health_interval has no effect without health_path", "add health_path, or remove it")
+			b.report(u.lineOf("health_interval"), "health_interval has no effect without health_path",
+				"add health_path, or remove it")
 		}
 		out = append(out, gateway.Upstream{URL: target, H2C: u.H2C, HealthPath: u.HealthPath, HealthInterval: u.HealthInterval})
 	}

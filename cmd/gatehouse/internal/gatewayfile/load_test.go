@@ -141,6 +141,7 @@ func TestFaults(t *testing.T) {
 		"health path":          {"upstream: http://localhost:8000", "upstream: {url: \"http://localhost:8000\", health_path: health}", `4: health_path "health" does not begin with a slash`},
 		"h2c and https":        {"upstream: http://localhost:8000", "upstream: {url: \"https://localhost:8000\", h2c: true}", "4: upstream \"https://localhost:8000/mcp\" is https, for which h2c has no effect"},
 		"token in two headers": {"    upstream:", "    dangerously_forward_access_token: true\n    headers: {assertion: Authorization}\n    upstream:", `5: headers.assertion "Authorization" is the header of the access token, which dangerously_forward_access_token forwards`},
+		"path of the gateway":  {"example.com/mcp", "example.com/healthz", `3: url "https://mcp.example.com/healthz" has a path that the gateway uses already; use a path`},
 		"not a mapping":        {minimal, "- a\n", "1: the file is a list, want a mapping; write it as names and values"},
 		"not YAML":             {"endpoints:", "endpoints: [", "0: parsing YAML: line"},
 	}
