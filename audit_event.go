@@ -110,7 +110,8 @@ type AuditEvent struct {
 	Duration time.Duration `json:"duration_ns,omitempty"`
 
 	// Why the request ended before its answer was complete: "expired", "revoked" or another reason that the token is no
-	// longer valid, "shutdown", "client" (the client left), "deadline" or "panic". Empty if it was complete.
+	// longer valid, "session_of_another_user" (a user signed in in the session of a stream that had no token), "shutdown",
+	// "client" (the client left), "deadline" or "panic". Empty if it was complete.
 	Ended string `json:"ended,omitempty"`
 
 	// Keyed hash of the session ID, in the revisions that have sessions. In a rejected request, the session may not exist.

@@ -80,7 +80,9 @@ func withCaller(r *http.Request, o *openRequest) *http.Request {
 	r = r.WithContext(context.WithValue(r.Context(), callerKey{}, o.caller))
 	r.Header = maps.Clone(r.Header)
 	o.session.setHeader(r.Header)
-	if !o.caller.anonymous {
+	if o.caller.anonymous {
+		delete(r.Header, "Authorization") // it may be empty
+	} else {
 		r.Header["Authorization"] = placeholderAuthorization
 	}
 	if o.opens {

@@ -2,6 +2,7 @@ package gatehouse
 
 import (
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -150,4 +151,19 @@ func DisabledAuditAllocations() float64 {
 		o.audit = a.begin(r, o.caller)
 		a.finish(r, o, answer, true)
 	})
+}
+
+// OpenLate opens a request without a token in a session in which a principal signed in after the
+// session was looked up, and returns why it is rejected. If principal is empty, no one signed in.
+func (g *Guard) OpenLate(r *http.Request, session, principal string) Reason {
+	late, user := &sessionUse{sessions: g.sessions}, &sessionUse{sessions: g.sessions, principal: principal}
+	if err := errors.Join(late.join(session), user.join(session)); err != nil {
+		return Reason(err.Error())
+	}
+	o, _, rejection := g.open(r, g.newAnonymous(time.Now()), messageKind{stream: true}, late)
+	if rejection != nil {
+		return rejection.Reason
+	}
+	g.requests.close(o)
+	return ""
 }

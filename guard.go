@@ -40,7 +40,7 @@ import (
 //     although requirements depend on it, is answered with 400.
 //  9. The session was opened by another principal, or the session ID was not issued here:
 //     404, as for any unknown session. The user, or the server, has too many open sessions
-//     or streams: 429.
+//     or streams: 429. A caller without a token is asked to sign in instead.
 //
 // A stream without an end of its own (GET, subscriptions/listen) ends when its token
 // expires. [Guard.Deny] ends the streams and calls of the tokens that it matches, and
@@ -311,11 +311,17 @@ func (g *Guard) admitCaller(r *http.Request) (*openRequest, *http.Request, *Reje
 	kind := kindOf(r, body)
 	use, rejection := g.sessions.admit(r, c, kind)
 	if rejection != nil {
-		return nil, nil, rejection
+		return nil, nil, c.askedToSignIn(rejection)
+	}
+	if use.takenOver {
+		g.requests.end(errEndedBySignIn, func(o *openRequest) bool {
+			return o.stream && o.caller.anonymous && o.session.seal == use.seal
+		})
 	}
 	o, admitted, rejection := g.open(r, c, kind, use)
 	if rejection != nil {
-		use.finish(r.Method, infoOf(rejection.Reason).Status)
+		rejection = c.askedToSignIn(rejection)
+		use.finish(r.Method, http.StatusServiceUnavailable) // the session neither opened nor ended
 	}
 	return o, admitted, rejection
 }

@@ -53,7 +53,7 @@ func (g *Guard) authorizeMCP(ctx context.Context, method string, req mcp.Request
 		c = g.newAnonymous(time.Now())
 	}
 	ops := operationsOf(req)
-	if op := (operation{method: method}); len(ops) == 0 && (g.policy().apply(op) || c != nil && c.anonymous && op.isCovered()) {
+	if op := (operation{method: method}); len(ops) == 0 && (g.policy().apply(op) || c != nil && c.anonymous) {
 		ops = append(ops, op)
 	}
 	if len(ops) == 0 {

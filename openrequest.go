@@ -100,7 +100,7 @@ func (reqs *openRequests) open(
 	defer reqs.mu.Unlock()
 	switch {
 	case o.stream && reqs.streams[c.principal] >= userLimit(c.principal, reqs.maxStreams, reqs.maxStreamsPerUser):
-		return nil, nil, errUserSessions
+		return nil, nil, userLimitError(c.principal)
 	case o.stream && reqs.total >= reqs.maxStreams:
 		return nil, nil, errAllSessions
 	}
@@ -216,6 +216,11 @@ func (g *Guard) open(r *http.Request, c *caller, kind messageKind, use *sessionU
 	if g.denials.match(&c.verified, time.Now()) {
 		g.requests.close(o)
 		return nil, nil, &Rejection{Reason: reason.Revoked, Err: errRevoked, Identity: c.identity, from: c.from}
+	}
+	// Likewise, a user may have taken over the session since it was looked up.
+	if use.isLost() {
+		g.requests.close(o)
+		return nil, nil, &Rejection{Reason: reason.SessionOfAnotherUser, Err: errAnonymousSession}
 	}
 	return o, r, nil
 }

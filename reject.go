@@ -43,6 +43,7 @@ type Rejection struct {
 	Identity Identity
 
 	from       *issuer // that the token is from; nil if it is not known
+	anonymous  bool    // whether the caller was let in without a token, before something else was wrong
 	letThrough bool    // whether the request had passed all checks: its audit event is that of its end
 }
 
@@ -116,7 +117,7 @@ func (g *Guard) challenge(r *http.Request, rejection Rejection, info ReasonInfo)
 	case reason.CodeMissingToken:
 		c.Error, c.ErrorDescription = "", ""
 	case reason.CodeInvalidRequest:
-		if rejection.Identity.Subject != "" { // the body is invalid, and the token is valid
+		if rejection.Identity.Subject != "" || rejection.anonymous { // the body is invalid, and not the token
 			return ""
 		}
 	case reason.CodeInvalidToken:

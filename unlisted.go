@@ -129,27 +129,34 @@ func namesOf[T any](items []T, name func(T) string) []string {
 
 // noteListedResource notes the requirements that name the URI or match it.
 func (g *Guard) noteListedResource(uri string) {
+	resources := g.policy().resources
 	g.noteListed(uri, func(r Requirement) (string, bool) {
 		if r.ResourceTemplate == "" {
 			return r.Resource, r.Resource == uri
 		}
-		template, err := uritemplate.New(r.ResourceTemplate)
-		return "", err == nil && template.Regexp().MatchString(uri)
+		// The templates of requirements are compiled already. To compile them here takes milliseconds
+		// for each resource, and anyone may list where something is Public.
+		return "", slices.ContainsFunc(resources, func(known resourceRequirement) bool {
+			return known.ResourceTemplate == r.ResourceTemplate && known.matches(uri)
+		})
 	})
 }
 
 // noteListedTemplate notes the requirements that name the template, or a resource that it
 // serves.
 func (g *Guard) noteListedTemplate(text string) {
-	template, err := uritemplate.New(text)
-	if err != nil {
-		return
-	}
+	matches := sync.OnceValue(func() func(string) bool { // compiled only if a requirement may need it
+		template, err := uritemplate.New(text)
+		if err != nil {
+			return func(string) bool { return false }
+		}
+		return template.Regexp().MatchString
+	})
 	g.noteListed(text, func(r Requirement) (string, bool) {
 		if r.ResourceTemplate != "" {
 			return r.ResourceTemplate, r.ResourceTemplate == text
 		}
-		return "", r.Resource != "" && template.Regexp().MatchString(r.Resource)
+		return "", r.Resource != "" && matches()(r.Resource)
 	})
 }
 

@@ -127,7 +127,7 @@ func (s *Server) finalHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.MCP.AddReceivingMiddleware(s.guard.Middleware())
+	s.MCP.AddReceivingMiddleware(s.recoverPanics, s.guard.Middleware()) // recoverPanics runs first
 	s.handler.Handler = handler
 	return handler, nil
 }

@@ -5,10 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
-
-	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
-	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 // modelError is an error whose text is for the model and its user. It says what to do, and has no details of
@@ -48,18 +44,4 @@ func forModel(ctx context.Context, operation string, err error) error {
 func logged(operation string, err error) error {
 	slog.Warn("operation failed", "operation", operation, "error", err)
 	return &modelError{err.Error()}
-}
-
-// recoverPanics turns a panic in a tool, resource or prompt into an error. It would end the process for everyone,
-// because the go-sdk runs these in goroutines of its own.
-func recoverPanics(next mcp.MethodHandler) mcp.MethodHandler {
-	return func(ctx context.Context, method string, req mcp.Request) (result mcp.Result, err error) {
-		defer func() {
-			if p := recover(); p != nil {
-				slog.Error("panic", "method", method, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
-				result, err = nil, &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: errInternal.Error()}
-			}
-		}()
-		return next(ctx, method, req)
-	}
 }

@@ -64,7 +64,6 @@ func newServer(cfg serve.Config, store *store, readOnly bool) (*serve.Server, er
 	if err != nil {
 		return nil, err
 	}
-	server.MCP.AddReceivingMiddleware(recoverPanics)
 	d := &documentServer{
 		Server:   server,
 		store:    store,

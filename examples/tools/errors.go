@@ -3,13 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/reply"
-	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -54,18 +51,4 @@ func (t *tools) readNote(ctx context.Context, req *mcp.CallToolRequest, in noteI
 		return nil, nil, forModel(ctx, "read_note", err)
 	}
 	return reply.Markdown(text), nil, nil
-}
-
-// recoverPanics turns a panic in a tool, resource or prompt into an error. Such a panic is not in a goroutine of
-// net/http, which would recover from it, so it would end the process for everyone.
-func recoverPanics(next mcp.MethodHandler) mcp.MethodHandler {
-	return func(ctx context.Context, method string, req mcp.Request) (result mcp.Result, err error) {
-		defer func() {
-			if p := recover(); p != nil {
-				slog.Error("panic", "method", method, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
-				result, err = nil, &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: "internal error"}
-			}
-		}()
-		return next(ctx, method, req)
-	}
 }

@@ -63,7 +63,6 @@ func newServer(cfg serve.Config, t *tools) (*serve.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	server.MCP.AddReceivingMiddleware(recoverPanics)
 
 	signedIn, person := gatehouse.Require{SignedIn: true}, gatehouse.Require{Person: true}
 	add(server, "whoami", "Say who is signed in", signedIn, whoami)
