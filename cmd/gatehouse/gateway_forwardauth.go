@@ -44,7 +44,7 @@ func (o *forwardAuthOptions) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&o.proxy, "forward-auth", "", "forward nothing, and answer the reverse proxy `NAME`, which\nasks about each request at "+
 		forwardauth.AuthPath+": "+strings.Join(names[:3], ", ")+",\n"+strings.Join(names[3:], ", "))
-	flags.BoolVar(&o.bodies, "forward-auth-bodies", false, "expect that the proxy sends the bodies of requests, so that\nrequirements of single tools can be checked")
+	flags.BoolVar(&o.bodies, "forward-auth-body", false, "expect that the proxy sends the bodies of requests, so that\nrequirements of single tools can be checked")
 	flags.StringArrayVar(&o.trusted, "trusted-proxy", nil, "accept the questions of the proxy from `ADDR`, like 10.0.0.7\nor 10.0.0.0/24; may be repeated (default: this machine)")
 	cmd.RegisterFlagCompletionFunc("forward-auth", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("trusted-proxy", cobra.NoFileCompletions)
@@ -56,7 +56,7 @@ func (o *forwardAuthOptions) check(upstream string) error {
 	case o.proxy != "" && upstream != "":
 		return newUsageError("remove --upstream: the proxy forwards requests; or remove --forward-auth", "--forward-auth and --upstream exclude each other")
 	case o.proxy == "" && o.bodies:
-		return newUsageError("name the proxy, like --forward-auth envoy", "--forward-auth-bodies has no effect without --forward-auth")
+		return newUsageError("name the proxy, like --forward-auth envoy", "--forward-auth-body has no effect without --forward-auth")
 	case o.proxy == "" && len(o.trusted) > 0:
 		return newUsageError("name the proxy, like --forward-auth nginx", "--trusted-proxy has no effect without --forward-auth")
 	}
@@ -229,7 +229,7 @@ func (s *forwardAuthServer) serve(ctx context.Context, con *console, address lis
 // forwardAuthNames are the names of flags and of settings in the file in place of the fields of the
 // configuration.
 var forwardAuthNames = strings.NewReplacer(
-	"TrustedProxies", "--trusted-proxy", "set Bodies", "add --forward-auth-bodies", "Bodies", "--forward-auth-bodies", "Proxy", "--forward-auth",
+	"TrustedProxies", "--trusted-proxy", "set Bodies", "add --forward-auth-body", "Bodies", "--forward-auth-body", "Proxy", "--forward-auth",
 	".Guard.Resource", " url", ".Guard.", " ", "Endpoints", "endpoint", "ChallengeInResult", "challenge_in_result",
 	"DenyUndeclared", "deny_undeclared", "LocalPath", "local_path", "AllowedHosts", "allowed_hosts", "Requirements", "requirements",
 )

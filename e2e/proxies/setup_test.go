@@ -113,7 +113,7 @@ func (s *setup) startGatehouse(t testing.TB, port string) {
 	t.Helper()
 	argv := []string{gatehouseProgram(t), "gateway", "--forward-auth", s.name, "--listen", "127.0.0.1:" + port}
 	if s.bodies {
-		argv = append(argv, "--forward-auth-bodies")
+		argv = append(argv, "--forward-auth-body")
 	}
 	if s.scope == "" {
 		argv = append(argv, "--provider", "oidc", "--issuer", s.issuer.URL(), "--url", resource)
