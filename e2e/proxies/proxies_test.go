@@ -235,16 +235,17 @@ func testBodies(t *testing.T, s *setup, token string) {
 		t.Errorf("got status %d for 1 MiB, want 200", a.StatusCode)
 	}
 	s.backend.reached()
-	r := request{token: token, body: large(5 << 20)}
-	if s.name == "haproxy" {
-		r.headers = []string{"Expect: 100-continue"} // it closes the connection, also of a client that is still writing
-	}
-	a := s.send(t, r)
-	if a.StatusCode != http.StatusRequestEntityTooLarge {
-		t.Errorf("got status %d for 5 MiB, want 413", a.StatusCode)
-	}
-	if n := len(s.backend.reached()); n > 0 {
-		t.Error("5 MiB have reached the backend")
+	for _, size := range []int{5 << 20, 12 << 20} {
+		r := request{token: token, body: large(size)}
+		if s.name == "haproxy" {
+			r.headers = []string{"Expect: 100-continue"} // it closes the connection, also of a client that is still writing
+		}
+		if a := s.send(t, r); a.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("got status %d for %d bytes, want 413", a.StatusCode, size)
+		}
+		if n := len(s.backend.reached()); n > 0 {
+			t.Errorf("%d bytes have reached the backend", size)
+		}
 	}
 }
 

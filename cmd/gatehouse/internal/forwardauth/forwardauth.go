@@ -25,6 +25,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -38,6 +39,9 @@ import (
 // AuthPath is the path to which proxies send their questions. Envoy appends the path of the
 // original request.
 const AuthPath = "/auth"
+
+// maxDrained bounds what is read of a body after the answer is known, in bytes.
+const maxDrained = 16 << 20
 
 // Handler answers proxies. It is safe for concurrent use. Make one with [New].
 type Handler struct {
@@ -122,7 +126,12 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := &question{verdict: out, sessions: r.Header[sessionHeader]}
+	body := r.Body
 	e.handler.ServeHTTP(out, h.original(r, o, e, q))
+	if h.bodies {
+		// A proxy that is still sending when the connection is closed may not read the answer.
+		io.CopyN(io.Discard, body, maxDrained)
+	}
 }
 
 // checkSender returns an error unless r is from a trusted proxy. Anyone else could describe a
