@@ -188,6 +188,7 @@ func (e *AuditEvent) setCaller(c *caller, a *auditor) {
 		e.Kind = kindAnonymous
 		return
 	}
+	e.SubjectHash = c.auditHash
 	e.setIdentity(&c.identity, a)
 }
 
@@ -200,8 +201,8 @@ func (e *AuditEvent) setIdentity(id *Identity, a *auditor) {
 	e.ClientHost = clientHost(id.ClientID)
 	if a.clear {
 		e.Subject = quote.Clip(id.Subject, maxAuditName)
-	} else {
-		e.SubjectHash = a.hashOf(auditSubjectPurpose, id.Issuer, id.Subject)
+	} else if e.SubjectHash == "" {
+		e.SubjectHash = a.subjectHash(id)
 	}
 }
 
@@ -235,7 +236,7 @@ func (e *AuditEvent) setBody(body []byte, secrets []string) {
 			continue // a response to the server has no method
 		}
 		var method string
-		if m.decode("method", &method) != nil {
+		if m.text("method", &method) != nil {
 			continue
 		}
 		ops, err := operationsOfMembers(method, m)

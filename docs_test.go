@@ -90,7 +90,8 @@ func TestReasonsDocument(t *testing.T) {
 
 Each rejected request has one reason, which the log, ` + "`Stats`" + ` and ` + "`OnReject`" + ` name. The answer to the client has
 the status, and a JSON body with the code (` + "`error`" + `), the phrase (` + "`error_description`" + `) and the reason
-(` + "`reason`" + `). Details are in the log only. This page is generated from the table in the code.
+(` + "`reason`" + `). If the request is one operation and the status is 400 or 403, that is the ` + "`data`" + ` of a JSON-RPC error
+with the code -32040. Details are in the log only. This page is generated from the table in the code.
 
 | reason | answer | phrase | what happened | what to do |
 | --- | --- | --- | --- | --- |

@@ -128,13 +128,13 @@ func (g *Guard) SetBodyTimeouts(t listen.BodyTimeouts) { g.limits.bodies = t }
 func Cached(id Identity, claims, sessionID string, bound bool, notBefore time.Time) (Identity, string, string, bool, time.Time) {
 	id.payload = claims
 	from := &issuer{Provider: Provider{Name: id.Provider}}
-	in := verified{identity: id, from: from, principal: id.Principal(), sessionID: sessionID, bound: bound, notBefore: notBefore}
+	in := verified{identity: id, from: from, principal: id.Principal(), sessionID: sessionID, auditHash: "hash", bound: bound, notBefore: notBefore}
 	var out verified
 	out.read(recordOf(&in), from)
 	payload := out.identity.payload
 	out.identity.payload = ""
-	if out.principal != in.principal {
-		panic("the principal changed")
+	if out.principal != in.principal || out.auditHash != in.auditHash {
+		panic("the principal or its hash changed")
 	}
 	return out.identity, payload, out.sessionID, out.bound, out.notBefore
 }

@@ -65,8 +65,10 @@ type Guard struct {
 	denials       denials
 	counters      counters
 	auditor       *auditor // nil if there is no audit
-	draining      atomic.Bool
-	limits        limits
+	// tokenInfoInstaller is what newTokenInfoInstaller returns.
+	tokenInfoInstaller http.Handler
+	draining           atomic.Bool
+	limits             limits
 }
 
 // limits are the times that tests replace.
@@ -112,6 +114,7 @@ func New(cfg Config) (*Guard, error) {
 		return nil, err
 	}
 	g.verifier = newVerifier(g)
+	g.tokenInfoInstaller = g.newTokenInfoInstaller()
 	if err := g.declare(s.Requirements...); err != nil {
 		return nil, err
 	}
@@ -215,11 +218,10 @@ func (g *Guard) Mount(mux *http.ServeMux, handler http.Handler) {
 // [Guard]. A tool of go-sdk gets that end in the older revisions only with
 // [Guard.Middleware].
 func (g *Guard) Wrap(handler http.Handler) http.Handler {
-	inner := g.withTokenInfo(handler)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer g.limitBody(w, r).Finish()
 		if o, admitted := g.admit(w, r); o != nil {
-			g.serve(inner, w, admitted, o)
+			g.serve(handler, w, admitted, o)
 		}
 	})
 }
@@ -234,13 +236,15 @@ func (g *Guard) serve(handler http.Handler, w http.ResponseWriter, r *http.Reque
 		g.auditor.finish(r, o, answer, returned)
 		g.requests.close(o)
 	}()
-	defer answer.unblockWhenEnded()()
+	o.onEnd(answer.unblockSoon)
 	if o.stream {
 		done := make(chan struct{})
 		defer close(done)
 		go g.watch(o, done)
 	}
-	handler.ServeHTTP(answer, withCaller(r, o))
+	if admitted := g.forHandler(answer, r); admitted != nil {
+		handler.ServeHTTP(answer, admitted)
+	}
 	returned = true
 	if why := o.endedBy(); why != nil {
 		answer.replace(func() { g.answerEnded(w, r, o, why) })

@@ -101,7 +101,11 @@ func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejecti
 		// net/http would wait for the body before it sends this answer.
 		w.Header().Set("Connection", "close")
 	}
-	writeError(w, r, info.Status, errorBody{info.Code, info.Phrase, info.Reason})
+	body := errorBody{info.Code, info.Phrase, info.Reason}
+	forOperation := info.Status == http.StatusForbidden || info.Status == http.StatusBadRequest
+	if !forOperation || !writeErrorResponse(w, r, info.Status, body) {
+		writeError(w, r, info.Status, body)
+	}
 }
 
 // challenge returns the WWW-Authenticate header (RFC 6750 §3, RFC 9728 §5.1), or "" for a

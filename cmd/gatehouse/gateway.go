@@ -153,10 +153,7 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 			return newUsageError("write it in the file, or remove --config", "%s is set in addition to --config", flag.name)
 		}
 	}
-	loader, err := gatewayfile.NewLoader(options.config, settings, logger)
-	if err != nil {
-		return err
-	}
+	loader := gatewayfile.NewLoader(options.config, settings, logger)
 	defer loader.Close()
 	loaded, err := loader.Load()
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 )
 
-// Headers are the names of the headers that tell a backend who is calling. An empty name
+// Headers are the names of the headers that name the caller to a backend. An empty name
 // means that the header is not set. It is removed from requests in any case.
 type Headers struct {
 	User              string // the user; see [Config.Principal]
@@ -103,7 +103,7 @@ func (h Headers) Names() []string {
 }
 
 // reservedPrefixes and reservedNames are how headers begin, and are called, by which proxies
-// tell a backend who is calling or where the request came from. A client that could send one
+// say who is calling or where the request came from. A client that could send one
 // could claim to be any user to a backend that reads it.
 var (
 	reservedPrefixes = []string{
@@ -120,8 +120,8 @@ var (
 	}
 )
 
-// Strip removes from h, the header of a client's request, every header that could tell the
-// backend who is calling: those of h, and the well-known ones. Names are compared without
+// Strip removes from h, the header of a client's request, every header that a backend may
+// read as the name of the caller: those of h, and the well-known ones. Names are compared without
 // regard to case, and an underscore is a hyphen: CGI and WSGI make HTTP_X_FORWARDED_USER of
 // X-Forwarded-User and of X_Forwarded_User.
 func (h Headers) Strip(header http.Header) {

@@ -99,6 +99,38 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
+// The streams of the oldest configurations end if there are too many of them.
+func TestApplyIsBounded(t *testing.T) {
+	f := newFixture(t)
+	_, left := f.backend.streaming()
+	open := func() *http.Response {
+		return f.open(t, t.Context(), http.MethodGet, "", "Authorization", "Bearer "+f.token())
+	}
+	oldest := open()
+	defer oldest.Body.Close()
+	for i := range 17 {
+		select {
+		case <-left:
+			t.Fatalf("the stream ended after %d changes, want it to stay open for 16", i)
+		default:
+		}
+		if i > 0 {
+			// A configuration without open requests is removed at once, so each needs one.
+			resp := open()
+			defer resp.Body.Close()
+		}
+		f.config.Endpoints[0].Guard.MaxSessions = 100 + i
+		f.config.Endpoints[0].Guard.MaxSessionsPerUser = 50
+		if err := f.gateway.Apply(f.config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	within(t, "the end of the oldest stream", left)
+	if !strings.Contains(f.log.String(), "the configuration was changed often") {
+		t.Errorf("the log does not say why:\n%s", f.log)
+	}
+}
+
 // Endpoints are found by host and path.
 func TestSeveralEndpoints(t *testing.T) {
 	second, third := newBackend(t), newBackend(t)

@@ -41,6 +41,9 @@ func exchangeOf(ctx context.Context) *exchange {
 // answer.
 func (e *endpoint) newExchange(r *http.Request) (*exchange, *problem) {
 	x := &exchange{request: r}
+	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
+		return x, notForwardedMethod
+	}
 	if err := x.keepBody(r); err != nil {
 		return x, &problem{status: http.StatusBadRequest, code: "invalid_request", reason: "body_unreadable",
 			text: "the body of the request could not be read", err: err}

@@ -20,6 +20,12 @@ func TestBackendDown(t *testing.T) {
 	if !strings.Contains(got.body, `"id":1`) || got.header.Get("Retry-After") == "" || got.header.Get("WWW-Authenticate") != "" {
 		t.Errorf("the answer is %s with %v, want a JSON-RPC error with the ID, Retry-After and no challenge", got.body, got.header)
 	}
+	for range 5 {
+		wantReason(t, f.post(t, call), http.StatusBadGateway, "upstream_unreachable")
+	}
+	if n := strings.Count(f.log.String(), "unreachable"); n != 1 {
+		t.Errorf("the log has %d lines about it, want one for the whole outage:\n%s", n, f.log)
+	}
 	if strings.Contains(got.body, strings.TrimPrefix(f.backend.URL, "http://")) {
 		t.Errorf("the answer shows the address of the backend: %s", got.body)
 	}
@@ -130,9 +136,11 @@ func TestBodyLimit(t *testing.T) {
 	}
 }
 
+// providerIsDown is a change of a fixture: its provider is down before the gateway starts.
+func providerIsDown(f *fixture, _ *gateway.Endpoint) { f.issuer.SetDown(true) }
+
 func TestProviderDown(t *testing.T) {
-	f := newFixture(t)
-	f.issuer.SetDown(true)
+	f := newFixture(t, providerIsDown)
 	got := f.post(t, call)
 	wantReason(t, got, http.StatusServiceUnavailable, "provider_unavailable")
 	if got.header.Get("Retry-After") == "" || got.header.Get("WWW-Authenticate") != "" {
@@ -166,8 +174,7 @@ func TestHealth(t *testing.T) {
 	if got := get("/readyz"); got.status != 200 || !strings.Contains(got.body, `"provider":"ready","backend":"unreachable"`) {
 		t.Errorf("without the backend: /readyz is %d %s, want 200, and that the backend is unreachable", got.status, got.body)
 	}
-	f = newFixture(t)
-	f.issuer.SetDown(true)
+	f = newFixture(t, providerIsDown)
 	if got := get("/readyz"); got.status != 503 || !strings.Contains(got.body, `"provider":"unavailable","backend":"reachable"`) {
 		t.Errorf("without the provider: /readyz is %d %s, want 503, and that the provider is unavailable", got.status, got.body)
 	}

@@ -39,6 +39,7 @@ type problem struct {
 	err            error
 	upstreamStatus int
 	expected       bool // whether the operator need not do anything
+	logged         bool // whether the log has a line about it already, so that an outage does not fill it
 }
 
 func (p *problem) Error() string { return p.text }
@@ -48,6 +49,11 @@ func (p *problem) Unwrap() error { return p.err }
 // unknownSession is the answer for a session that no backend has. Clients then start a new one.
 var unknownSession = &problem{status: http.StatusNotFound, code: "not_found", reason: "session_ended",
 	text: "the session has ended, start a new one", expected: true}
+
+// notForwardedMethod is the answer to TRACE, with which a backend would show what the gateway has
+// added to the request (RFC 9110 §9.3.8), and to CONNECT.
+var notForwardedMethod = &problem{status: http.StatusMethodNotAllowed, code: "invalid_request", reason: "method_not_allowed",
+	text: "the method is not one of MCP", expected: true}
 
 // answerFailure answers a request that failed at the backend. It is the error handler of the
 // proxy.
@@ -67,7 +73,7 @@ func problemOf(err error) *problem {
 	timeout := (net.Error)(nil)
 	switch {
 	case notSent(err) && !isTimeout(err):
-		return &problem{status: http.StatusBadGateway, code: codeBadGateway, reason: "upstream_unreachable", err: err,
+		return &problem{status: http.StatusBadGateway, code: codeBadGateway, reason: "upstream_unreachable", err: err, logged: true,
 			text: "the MCP server behind the gateway is not reachable, try again later"}
 	case errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded):
 		return &problem{status: http.StatusGatewayTimeout, code: codeGatewayTimeout, reason: "upstream_timeout", err: err,
@@ -136,10 +142,13 @@ func rpcError(id json.RawMessage, p *problem) []byte {
 	return text
 }
 
-// logProblem writes one line about the problem, with what the client is not told.
+// logProblem writes one line about the problem, with the details that the client does not get.
 func (e *endpoint) logProblem(r *http.Request, x *exchange, p *problem) {
 	level := slog.LevelWarn
-	if p.expected {
+	switch {
+	case p.logged:
+		level = slog.LevelDebug
+	case p.expected:
 		level = slog.LevelInfo
 	}
 	attrs := []slog.Attr{

@@ -284,3 +284,18 @@ func TestQuery(t *testing.T) {
 		t.Errorf("the backend got %s, want /x?a=1&b=2", got)
 	}
 }
+
+// An answer to TRACE has the request as the backend got it.
+func TestTraceIsNotForwarded(t *testing.T) {
+	f := newFixture(t)
+	for method, forwarded := range map[string]bool{http.MethodTrace: false, http.MethodDelete: true, http.MethodPut: true} {
+		before := len(f.backend.requests())
+		got := f.do(t, method, "", "Authorization", "Bearer "+f.token())
+		if reached := len(f.backend.requests()) > before; reached != forwarded {
+			t.Errorf("%s: the backend got the request: %v, want %v", method, reached, forwarded)
+		}
+		if !forwarded {
+			wantReason(t, got, http.StatusMethodNotAllowed, "method_not_allowed")
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,16 +21,17 @@ import (
 
 // streaming makes the backend answer with an event stream. Each text that is sent to events is
 // sent as it is; closing the channel ends the stream. left is closed when the backend notices
-// that its client has left.
+// that a client has left.
 func (b *backend) streaming() (events chan string, left chan struct{}) {
 	events, left = make(chan string), make(chan struct{})
+	var once sync.Once
 	b.answer = func(w http.ResponseWriter, r *http.Request, _ string) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.(http.Flusher).Flush()
 		for {
 			select {
 			case <-r.Context().Done():
-				close(left)
+				once.Do(func() { close(left) })
 				return
 			case text, ok := <-events:
 				if !ok {

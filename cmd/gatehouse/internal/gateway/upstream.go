@@ -335,7 +335,8 @@ func (h *health) failed(logger *slog.Logger, u *upstream, err error) {
 	h.failures++
 	h.mu.Unlock()
 	if first {
-		logger.Warn("backend is unreachable", "upstream", u.target.Redacted(), "error", err)
+		logger.Warn("backend is unreachable; requests get 502 until it answers", "upstream", u.target.Redacted(), "error", err,
+			"hint", "start the MCP server, or correct the URL of the upstream")
 	}
 }
 

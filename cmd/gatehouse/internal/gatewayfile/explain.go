@@ -161,6 +161,7 @@ func translate(text string) string {
 		return "require scopes, or check it in the MCP server, which gets the claims that the token has"
 	}
 	text = strings.ReplaceAll(text, ", Organization, Person, AnyOf or Check, ", ", organization, person or any_of, ")
+	text = strings.ReplaceAll(text, ", and Public that none is needed", ", and public that none is needed")
 	text = strings.ReplaceAll(text, "set ResourceTemplate instead of Resource", "write resource_template instead of resource")
 	text = strings.ReplaceAll(text, "set Resource instead of ResourceTemplate", "write resource instead of resource_template")
 	text = strings.ReplaceAll(text, "set one of Tool, Prompt, Resource and ResourceTemplate", "add one of tool, prompt, resource and resource_template")

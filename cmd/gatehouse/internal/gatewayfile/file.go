@@ -82,7 +82,7 @@ type Endpoint struct {
 	Principal      bool     `doc:"Make issuer and subject, joined by |, the user in these headers. With several providers or tenants it is always so."`
 	ForwardCookies bool     `doc:"Forward cookies in both directions."`
 
-	DangerouslyForwardAccessToken bool `doc:"Forward the access token to the MCP server. Whoever controls that server, or reads its logs, can then call every server that accepts the token in the name of the user."`
+	DangerouslyForwardAccessToken bool `doc:"Forward the access token to the MCP server. Anyone who controls that server, or reads its logs, can then call every server that accepts the token in the name of the user."`
 }
 
 // Upstream is one MCP server. A text is its URL.

@@ -41,10 +41,11 @@ type Loader struct {
 }
 
 // NewLoader returns a loader of the file at path. settings are the environment.
-func NewLoader(path string, settings *env.Env, logger *slog.Logger) (*Loader, error) {
+func NewLoader(path string, settings *env.Env, logger *slog.Logger) *Loader {
 	folder, err := os.MkdirTemp("", "gatehouse-keys-")
-	if err != nil {
-		return nil, fmt.Errorf("making a folder for the keys of the providers: %w", err)
+	if err != nil { // as in a container without /tmp
+		logger.Info("a changed configuration will need an answer of the provider, because its keys cannot be stored; "+
+			"set key_folder to store them", "error", err)
 	}
 	l := &Loader{path: path, env: settings, logger: logger, keyFolder: folder, auditLogs: map[string]*slog.Logger{}}
 	l.sessionKey, l.auditKey = make(gatehouse.SessionKey, sha256.Size), make(gatehouse.AuditKey, sha256.Size)
@@ -53,7 +54,7 @@ func NewLoader(path string, settings *env.Env, logger *slog.Logger) (*Loader, er
 	if key := settings.Get("MCP_SESSION_KEY"); key != "" {
 		l.sessionKey = gatehouse.SessionKey(key)
 	}
-	return l, nil
+	return l
 }
 
 // Close removes what the loader has made.
@@ -61,7 +62,9 @@ func (l *Loader) Close() {
 	for _, f := range l.auditFiles {
 		f.Close()
 	}
-	os.RemoveAll(l.keyFolder)
+	if l.keyFolder != "" {
+		os.RemoveAll(l.keyFolder)
+	}
 }
 
 // Loaded is what a file says.
@@ -352,6 +355,9 @@ func (b *builder) keyFile(p gatehouse.Provider) string {
 	folder := b.file.KeyFolder
 	if folder == "" {
 		folder = b.keyFolder
+	}
+	if folder == "" {
+		return ""
 	}
 	sum := sha256.Sum256([]byte(p.Issuer + "\x00" + p.JWKSURL))
 	return filepath.Join(folder, "keys-"+hex.EncodeToString(sum[:8])+".json")

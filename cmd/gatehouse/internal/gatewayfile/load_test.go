@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -31,10 +32,7 @@ func newTestLoader(t *testing.T, text string, variables map[string]string) *Load
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "gateway.yaml")
 	write(t, path, text)
-	l, err := NewLoader(path, &env.Env{File: variables}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := NewLoader(path, &env.Env{File: variables}, slog.New(slog.DiscardHandler))
 	t.Cleanup(l.Close)
 	return l
 }
@@ -239,6 +237,20 @@ func TestLoadAgain(t *testing.T) {
 	}
 	if third.Gateway.Endpoints[0].Identity == a[0].Identity {
 		t.Error("a changed setting of the file changes no endpoint")
+	}
+}
+
+// Without a folder for temporary files, keys are not stored.
+func TestNoTemporaryFolder(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("TMPDIR has no effect")
+	}
+	folder := t.TempDir()
+	for temporary, stored := range map[string]bool{folder: true, filepath.Join(folder, "missing"): false} {
+		t.Setenv("TMPDIR", temporary)
+		if got := load(t, minimal, nil).Gateway.Endpoints[0].Guard.KeyFile; (got != "") != stored {
+			t.Errorf("the file of the keys is %q, want one: %v", got, stored)
+		}
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse"
 )
 
-// unusual are the fields whose words cannot be told from their letters.
+// unusual are the fields whose words do not follow from their letters.
 var unusual = map[string]string{
 	"JWKSURL": "jwks_url", "AppIDURI": "app_id_uri", "FrontendAPIURL": "frontend_api_url", "BackendAPIURL": "backend_api_url",
 	"MCPServerID": "mcp_server_id", "H2C": "h2c", "ClientIDs": "client_ids",

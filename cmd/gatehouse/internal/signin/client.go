@@ -219,7 +219,12 @@ func (c *Client) authorize(ctx context.Context, resp *http.Response) error {
 		wanted = union(c.scopes(), wanted)
 	}
 	c.requested = union(c.requested, wanted)
-	return c.signInAt(ctx, server, wanted)
+	held := c.scopes()
+	err = c.signInAt(ctx, server, wanted)
+	if forbidden {
+		err = explainDeniedScope(err, missing(wanted, held))
+	}
+	return err
 }
 
 // canStepUp reports whether to sign in for more scopes after a 403: the server must ask
