@@ -102,7 +102,7 @@ func New(cfg Config) (*Guard, error) {
 			return nil, err
 		}
 		g.resources = append(g.resources, r)
-		audiences = append(audiences, r.audiences()...)
+		audiences = append(audiences, wellknown.Audiences(alias)...)
 	}
 	var faults []error
 	for index := range s.providers {

@@ -59,9 +59,11 @@ var layers = map[string]int{
 	"provider/workos":     5,
 	"provider/zitadel":    5,
 
-	"serve": 6,
+	"diagnose": 6,
 
-	"gatehousetest": 7,
+	"serve": 7,
+
+	"gatehousetest": 8,
 
 	// The program. Nothing outside cmd/gatehouse imports these.
 	"cmd/gatehouse/internal/yamlfile":     7,

@@ -101,9 +101,9 @@ func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejecti
 		// net/http would wait for the body before it sends this answer.
 		w.Header().Set("Connection", "close")
 	}
-	body := errorBody{info.Code, info.Phrase, info.Reason}
+	body := newErrorBody(info)
 	forOperation := info.Status == http.StatusForbidden || info.Status == http.StatusBadRequest
-	if !forOperation || !writeErrorResponse(w, r, info.Status, body) {
+	if !forOperation || !writeErrorResponse(w, r, info.Status, codeForbidden, body.Description, body) {
 		writeError(w, r, info.Status, body)
 	}
 }
@@ -227,6 +227,8 @@ type errorBody struct {
 	Description string `json:"error_description"`
 	Reason      Reason `json:"reason,omitempty"`
 }
+
+func newErrorBody(info ReasonInfo) errorBody { return errorBody{info.Code, info.Phrase, info.Reason} }
 
 // writeError writes an error as JSON, with headers that keep it out of caches.
 func writeError(w http.ResponseWriter, r *http.Request, status int, body errorBody) {

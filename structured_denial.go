@@ -13,7 +13,6 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 const (
@@ -132,7 +131,9 @@ type urlElicitation struct {
 	Message string `json:"message"`
 }
 
+// denialData is the data of the JSON-RPC error: that of every rejection, and what the draft adds.
 type denialData struct {
+	errorBody
 	Authorization struct {
 		Reason                string            `json:"reason"`
 		CredentialDisposition string            `json:"credentialDisposition,omitempty"`
@@ -149,7 +150,7 @@ func denialOf(rejection *Rejection) (code int, message string, data *denialData)
 		return codeForbidden, info.Phrase, nil
 	}
 	r := remediationOf(rejection)
-	code, message, data = codeForbidden, cmp.Or(r.Message, info.Phrase), &denialData{}
+	code, message, data = codeForbidden, cmp.Or(r.Message, info.Phrase), &denialData{errorBody: newErrorBody(info)}
 	data.Authorization.Reason = "insufficient_authorization"
 	if r.AdditionalCredential {
 		data.Authorization.CredentialDisposition = "additional"
@@ -173,14 +174,8 @@ func denialOf(rejection *Rejection) (code int, message string, data *denialData)
 // it, and has written nothing then.
 func (g *Guard) writeDenial(w http.ResponseWriter, r *http.Request, rejection Rejection, challenge string, info ReasonInfo) int {
 	code, text, data := denialOf(&rejection)
-	id, method := requestIn(r)
-	if data == nil || method == "" {
+	if _, method := requestIn(r); data == nil || method == "" {
 		return 0
-	}
-	type rpcError struct {
-		Code    int         `json:"code"`
-		Message string      `json:"message"`
-		Data    *denialData `json:"data"`
 	}
 	status := info.Status
 	if code == codeURLElicitation {
@@ -188,11 +183,7 @@ func (g *Guard) writeDenial(w http.ResponseWriter, r *http.Request, rejection Re
 	} else if challenge != "" {
 		w.Header().Set("WWW-Authenticate", challenge)
 	}
-	if !writeMessage(w, status, struct {
-		JSONRPC string         `json:"jsonrpc"`
-		ID      jsontext.Value `json:"id"`
-		Error   rpcError       `json:"error"`
-	}{"2.0", id, rpcError{code, text, data}}) {
+	if !writeErrorResponse(w, r, status, code, text, data) {
 		return 0
 	}
 	return status

@@ -131,14 +131,18 @@ func newCall(
 		Store:        store,
 		Transport:    transport,
 	})
+	return newCallWith(con, options, account.Resource, transport, client), nil
+}
+
+func newCallWith(con *console, options *callOptions, resource string, transport *trace.Transport, client *signin.Client) *call {
 	return &call{
 		options:   options,
-		resource:  account.Resource,
+		resource:  resource,
 		con:       con,
 		transport: transport,
 		http:      &http.Client{Transport: client.Transport()},
 		signIn:    client,
-	}, nil
+	}
 }
 
 // newTransport returns the transport for every request about an MCP endpoint. Plain http

@@ -4,6 +4,8 @@
 //	gatehouse clerk            run only a local Clerk
 //	gatehouse gateway          put sign-in in front of an MCP server in any language
 //	gatehouse call URL TOOL    call a tool, signing in if the server asks for it
+//	gatehouse doctor TARGET    find out why clients cannot sign in, and what to change
+//	gatehouse explain          say what a token is and why a server rejects it
 //	gatehouse version          print the versions of this program and its parts
 //	gatehouse completion       print a completion script for your shell
 //
@@ -51,6 +53,9 @@ func run(ctx context.Context, con *console, args []string) int {
 	if ctx.Err() != nil {
 		con.reportError(fmt.Errorf("interrupted while %s", con.currentActivity()))
 		return exitInterrupted
+	}
+	if errors.Is(err, errFindings) {
+		return exitFailure
 	}
 	con.reportError(err)
 	if usage := (*usageError)(nil); errors.As(err, &usage) {
@@ -100,7 +105,8 @@ them: "gatehouse dev" runs a complete example on this machine, without an accoun
 	root.SetOut(con.stdout)
 	root.SetErr(con.stderr)
 	root.SetFlagErrorFunc(explainFlagError)
-	root.AddCommand(newDevCommand(con), newClerkCommand(con), newGatewayCommand(con), newCallCommand(con), newVersionCommand(con))
+	root.AddCommand(newDevCommand(con), newClerkCommand(con), newGatewayCommand(con), newCallCommand(con), newDoctorCommand(con), newExplainCommand(con),
+		newVersionCommand(con))
 	root.SetHelpCommand(newHelpCommand(root))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -95,7 +95,19 @@ func (v *Verifier) checkHeader(h *header) error {
 	if err := v.checkAlgorithm(h); err != nil {
 		return err
 	}
-	r := &v.Rules
+	return v.checkType(h)
+}
+
+// checkAlgorithm checks what decides how the signature is verified.
+func (v *Verifier) checkAlgorithm(h *header) error {
+	if v.Secret != nil {
+		return h.checkSymmetric()
+	}
+	return h.checkAlgorithm(v.Algorithms)
+}
+
+// checkType checks whether the header is that of an access token.
+func (r *Rules) checkType(h *header) error {
 	kind, err := h.kind(r.RejectedHeader)
 	switch {
 	case err != nil:
@@ -106,13 +118,6 @@ func (v *Verifier) checkHeader(h *header) error {
 		return &Error{Reason: reason.WrongType, Claim: "typ", Got: quote.String(h.typ), Want: quote.OneOf(r.Types)}
 	}
 	return nil
-}
-
-func (v *Verifier) checkAlgorithm(h *header) error {
-	if v.Secret != nil {
-		return h.checkSymmetric()
-	}
-	return h.checkAlgorithm(v.Algorithms)
 }
 
 // checkAlgorithm checks what decides how the signature is verified. An algorithm with two
