@@ -93,8 +93,9 @@ func newRootCommand(con *console) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "gatehouse",
 		Short: "OAuth sign-in for MCP servers",
-		Long: `Gatehouse adds OAuth sign-in to MCP servers. This program helps to build and to try
-them: "gatehouse dev" runs a complete example on this machine, without an account.`,
+		Long: `Gatehouse adds OAuth sign-in to MCP servers. "gatehouse dev" runs a complete example on
+this machine, without an account; "gatehouse gateway" puts sign-in in front of an MCP server
+in any language; "gatehouse doctor" says why a client cannot sign in.`,
 		Version:       info.Gatehouse,
 		SilenceErrors: true, // run prints them
 		SilenceUsage:  true,
@@ -105,8 +106,8 @@ them: "gatehouse dev" runs a complete example on this machine, without an accoun
 	root.SetOut(con.stdout)
 	root.SetErr(con.stderr)
 	root.SetFlagErrorFunc(explainFlagError)
-	root.AddCommand(newDevCommand(con), newClerkCommand(con), newGatewayCommand(con), newCallCommand(con), newDoctorCommand(con), newExplainCommand(con),
-		newVersionCommand(con))
+	root.AddCommand(newDevCommand(con), newClerkCommand(con), newGatewayCommand(con), newCallCommand(con), newDoctorCommand(con),
+		newExplainCommand(con), newVersionCommand(con))
 	root.SetHelpCommand(newHelpCommand(root))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
