@@ -69,6 +69,7 @@ var layers = map[string]int{
 	"cmd/gatehouse/internal/yamlfile":     7,
 	"cmd/gatehouse/internal/clerkfile":    8,
 	"cmd/gatehouse/internal/failure":      8,
+	"cmd/gatehouse/internal/forwardauth":  8,
 	"cmd/gatehouse/internal/forwarded":    8,
 	"cmd/gatehouse/internal/window":       8,
 	"cmd/gatehouse/internal/gateway":      9,
@@ -104,6 +105,7 @@ var layers = map[string]int{
 	"examples/organization":  10,
 	"examples/tools":         10,
 	"examples/middleware":    10,
+	"examples/proxy":         10,
 }
 
 // independent lists packages that import nothing of this repository, whatever their
