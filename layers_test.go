@@ -63,6 +63,8 @@ var layers = map[string]int{
 
 	"gatehousetest": 7,
 
+	"internal/teststore": 8, // see testHelpers
+
 	// The program. Nothing outside cmd/gatehouse imports these.
 	"cmd/gatehouse/internal/clerkfile":   8,
 	"cmd/gatehouse/internal/failure":     8,
@@ -108,6 +110,7 @@ var independent = map[string]bool{"localclerk": true}
 var testHelpers = map[string]bool{
 	"internal/testissuer": true,
 	"internal/testlog":    true,
+	"internal/teststore":  true,
 	"internal/teststream": true,
 }
 

@@ -283,7 +283,9 @@ func (f *revocationFeed) watch(position string) error {
 			return
 		}
 		silence.Reset(silenceTimeout)
-		f.receive(list, position)
+		if f.receive(list, position) {
+			reload.Reset(overflowInterval)
+		}
 	})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -294,8 +296,9 @@ func (f *revocationFeed) watch(position string) error {
 	return err
 }
 
-// receive is called by [RevocationStore.Watch].
-func (f *revocationFeed) receive(list []Denial, position string) {
+// receive is called by [RevocationStore.Watch]. It reports whether the table is too small since
+// this call.
+func (f *revocationFeed) receive(list []Denial, position string) (overflows bool) {
 	dropped := 0
 	if len(list) > 0 {
 		dropped = f.take(list)
@@ -304,7 +307,8 @@ func (f *revocationFeed) receive(list []Denial, position string) {
 	if position != "" {
 		f.position = position
 	}
-	f.overflow = f.overflow || dropped > 0
+	overflows = dropped > 0 && !f.overflow
+	f.overflow = f.overflow || overflows
 	f.stats.Connected = true
 	f.heard++
 	if len(list) > 0 {
@@ -313,6 +317,7 @@ func (f *revocationFeed) receive(list []Denial, position string) {
 	}
 	f.mu.Unlock()
 	f.reached()
+	return overflows
 }
 
 // reached notes that the store has answered.
