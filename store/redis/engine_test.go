@@ -3,7 +3,6 @@
 package redis_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -203,8 +202,7 @@ func TestCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bus, busPort := teststore.FreeAddr(t)
-	_ = bus
+	_, busPort := teststore.FreeAddr(t)
 	teststore.NewProcess(t, addr, folder, nil, program, "--bind", "127.0.0.1", "--port", port, "--dir", folder,
 		"--cluster-enabled", "yes", "--cluster-port", busPort, "--save", "").Start(t)
 	node := redis.NewClient(&redis.Options{Addr: addr})
@@ -212,7 +210,7 @@ func TestCluster(t *testing.T) {
 	if err := node.Do(t.Context(), "CLUSTER", "ADDSLOTSRANGE", 0, 16383).Err(); err != nil {
 		t.Fatal(err)
 	}
-	for !bytes.Contains([]byte(node.ClusterInfo(t.Context()).Val()), []byte("cluster_state:ok")) {
+	for !strings.Contains(node.ClusterInfo(t.Context()).Val(), "cluster_state:ok") {
 		if t.Context().Err() != nil {
 			t.Fatal("the cluster does not start")
 		}

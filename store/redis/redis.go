@@ -56,6 +56,8 @@ const (
 	// readCount bounds the entries of one XREAD, and readBlock its wait.
 	readCount = 1000
 	readBlock = time.Second
+	// commandTimeout bounds each command of a watch, in addition to readBlock.
+	commandTimeout = 3 * time.Second
 	// keptAfterEnd is how long a denial is kept after its end, because clocks differ.
 	keptAfterEnd = time.Minute
 
@@ -283,22 +285,14 @@ func (s *Store) Watch(ctx context.Context, position string, receive func([]gateh
 	}
 	receive(nil, position)
 	for {
-		streams, err := s.client.XRead(ctx, &redis.XReadArgs{
-			Streams: []string{s.log, position},
-			Count:   readCount,
-			Block:   readBlock,
-		}).Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
+		entries, err := s.read(ctx, position)
+		if err != nil {
 			return err
 		}
-		if len(streams) == 0 || len(streams[0].Messages) == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
+		if len(entries) == 0 {
 			receive(nil, position)
 			continue
 		}
-		entries := streams[0].Messages
 		// The entries are all that were added after the position if the one at the position
 		// was not trimmed meanwhile.
 		if position != emptyLog || len(entries) == readCount {
@@ -318,10 +312,33 @@ func (s *Store) Watch(ctx context.Context, position string, receive func([]gateh
 	}
 }
 
+// read returns the entries after the position. It waits for them, and returns none if there are
+// none after readBlock.
+func (s *Store) read(ctx context.Context, position string) ([]redis.XMessage, error) {
+	within, cancel := context.WithTimeout(ctx, readBlock+commandTimeout)
+	defer cancel()
+	streams, err := s.client.XRead(within, &redis.XReadArgs{
+		Streams: []string{s.log, position},
+		Count:   readCount,
+		Block:   readBlock,
+	}).Result()
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, redis.Nil) || err == nil && len(streams) == 0:
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return streams[0].Messages, nil
+}
+
 // checkPosition returns [gatehouse.ErrPositionLost] unless the entry at the position exists: a
 // stream loses entries only at its beginning, so all later ones exist too.
 func (s *Store) checkPosition(ctx context.Context, position string) error {
 	if position == emptyLog {
+		ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+		defer cancel()
 		return s.client.XRevRangeN(ctx, s.log, "+", "-", 1).Err() // to know that the server answers
 	}
 	if exists, err := s.exists(ctx, position); err != nil || exists {
@@ -334,6 +351,8 @@ func (s *Store) exists(ctx context.Context, position string) (bool, error) {
 	if !isEntryID(position) {
 		return false, fmt.Errorf("%w: %.40q is not a position", gatehouse.ErrPositionLost, position)
 	}
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
 	entries, err := s.client.XRange(ctx, s.log, position, position).Result()
 	return len(entries) > 0, err
 }
