@@ -78,13 +78,13 @@ func TestStatementsInTheDocumentation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := os.ReadFile("../../docs/revocations.md")
+	page, err := os.ReadFile("../../docs/replicas.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{statements, grants} {
 		if !strings.Contains(string(page), "```sql\n"+want+"```") {
-			t.Errorf("docs/revocations.md lacks these statements:\n%s", want)
+			t.Errorf("docs/replicas.md lacks these statements:\n%s", want)
 		}
 	}
 }
