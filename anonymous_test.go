@@ -240,8 +240,9 @@ func TestSessionsWithoutATokenAreBounded(t *testing.T) {
 			t.Fatalf("session %d: got status %d", i, resp.StatusCode)
 		}
 	}
-	if resp := send(handler, request{body: initializeBody}); resp.StatusCode != http.StatusTooManyRequests {
-		t.Errorf("one more: got status %d, want 429", resp.StatusCode)
+	resp := send(handler, request{body: initializeBody})
+	if c := resp.Header.Get("WWW-Authenticate"); resp.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(c, "Bearer resource_metadata=") {
+		t.Errorf("one more: got status %d and challenge %q, want 401 with one", resp.StatusCode, c)
 	}
 	openSession(t, handler, is.token(resource))
 }

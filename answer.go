@@ -2,7 +2,6 @@ package gatehouse
 
 import (
 	"bytes"
-	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -34,6 +33,7 @@ const maxEndOfEvent = 4
 type answerWriter struct {
 	http.ResponseWriter
 	request   *openRequest
+	admitted  *http.Request // the request as the handler sees it; see forHandler
 	keepAlive time.Duration // interval of comments; 0 for answers that are not streams
 
 	mu        sync.Mutex
@@ -158,11 +158,9 @@ func (w *answerWriter) unblock() {
 	}
 }
 
-// unblockWhenEnded calls unblock if the handler does not return soon after the guard has
-// ended the request.
-func (w *answerWriter) unblockWhenEnded() (stop func() bool) {
-	return context.AfterFunc(w.request.ended, func() { time.AfterFunc(unblockAfter, w.unblock) })
-}
+// unblockSoon calls unblock if the handler does not return soon after the guard has ended the
+// request.
+func (w *answerWriter) unblockSoon(*endError) { time.AfterFunc(unblockAfter, w.unblock) }
 
 // WriteHeader inspects the header unless status is informational: another header
 // follows those (RFC 9110 §15.2), except for 101 Switching Protocols.

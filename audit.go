@@ -25,7 +25,7 @@ import (
 
 const (
 	// maxFailedSignInEvents is how many events of callers without a valid token are written in
-	// one second. Anyone can cause them.
+	// one second, of rejected requests and of public ones. Anyone can cause them.
 	maxFailedSignInEvents = 100
 	// minAuditKey is the length of an [AuditKey] in bytes: that of the hash (RFC 2104 §3).
 	minAuditKey = sha256.Size
@@ -118,6 +118,7 @@ type auditor struct {
 	hashOf    func(purpose, first, second string) string // a function, so that printing a guard prints no key
 
 	failedSignIns eventLimit
+	publicUses    eventLimit    // a limit of its own, so that public calls cannot hide failed sign-ins
 	dropped       atomic.Uint64 // since the guard was made
 	unreported    atomic.Uint64 // those of them that no event has reported
 	failed        atomic.Uint64
@@ -215,6 +216,15 @@ func (a *auditor) describe(e *AuditEvent, r *http.Request) {
 	}
 }
 
+// subjectHash returns the hash of the caller, or "" if events have none. The verifier keeps it
+// with the verified token, because it takes ten allocations, as many as the rest of an event.
+func (a *auditor) subjectHash(id *Identity) string {
+	if a == nil || a.clear {
+		return ""
+	}
+	return a.hashOf(auditSubjectPurpose, id.Issuer, id.Subject)
+}
+
 // sessionHash returns the hash of the session ID that the client has, without its seal.
 func (a *auditor) sessionHash(id string) string {
 	if end := strings.LastIndex(id, sealSeparator); end >= 0 {
@@ -242,7 +252,7 @@ func (a *auditor) reject(r *http.Request, rejection Rejection, status int) {
 	}
 	now := time.Now()
 	limited := rejection.Identity.Subject == "" || infoOf(rejection.Reason).Status == http.StatusUnauthorized
-	if limited && !a.allowFailed(now) {
+	if limited && !a.allow(&a.failedSignIns, now) {
 		return
 	}
 	e := a.newEvent(now, AuditDeny, AuditHTTP)
@@ -263,7 +273,7 @@ func (a *auditor) rejectMCP(ctx context.Context, method string, ops []operation,
 		return
 	}
 	now := time.Now()
-	if (c == nil || c.anonymous) && !a.allowFailed(now) {
+	if (c == nil || c.anonymous) && !a.allow(&a.failedSignIns, now) {
 		return
 	}
 	e := a.newEvent(now, AuditDeny, AuditMCP)
@@ -281,12 +291,17 @@ func (a *auditor) rejectMCP(ctx context.Context, method string, ops []operation,
 	a.write(ctx, &e)
 }
 
-// begin returns the event of a request that is let through, without its outcome.
+// begin returns the event of a request that is let through, without its outcome. It returns nil
+// if there is no audit, or if the event is dropped.
 func (a *auditor) begin(r *http.Request, c *caller) *AuditEvent {
 	if a == nil {
 		return nil
 	}
-	e := a.newEvent(time.Now(), AuditAllow, AuditHTTP)
+	now := time.Now()
+	if c.anonymous && !a.allow(&a.publicUses, now) {
+		return nil
+	}
+	e := a.newEvent(now, AuditAllow, AuditHTTP)
 	a.describe(&e, r)
 	e.setCaller(c, a)
 	return &e
@@ -295,7 +310,7 @@ func (a *auditor) begin(r *http.Request, c *caller) *AuditEvent {
 // finish writes the event of a request that was let through, with its outcome. returned is
 // false if the handler panicked.
 func (a *auditor) finish(r *http.Request, o *openRequest, answer *answerWriter, returned bool) {
-	if a == nil {
+	if a == nil || o.audit == nil {
 		return
 	}
 	e := *o.audit // the middleware may read it at the same time
@@ -339,10 +354,10 @@ func endOf(r *http.Request, o *openRequest, returned bool) string {
 	return ""
 }
 
-// allowFailed reports whether one more event of a caller without a valid token is within
-// the limit. Otherwise it counts the event as dropped.
-func (a *auditor) allowFailed(now time.Time) bool {
-	if a.failedSignIns.allow(now) {
+// allow reports whether one more event of a caller without a valid token is within the limit.
+// Otherwise it counts the event as dropped.
+func (a *auditor) allow(limit *eventLimit, now time.Time) bool {
+	if limit.allow(now) {
 		return true
 	}
 	a.dropped.Add(1)

@@ -110,7 +110,8 @@ type AuditEvent struct {
 	Duration time.Duration `json:"duration_ns,omitempty"`
 
 	// Why the request ended before its answer was complete: "expired", "revoked" or another reason that the token is no
-	// longer valid, "shutdown", "client" (the client left), "deadline" or "panic". Empty if it was complete.
+	// longer valid, "session_of_another_user" (a user signed in in the session of a stream that had no token), "shutdown",
+	// "client" (the client left), "deadline" or "panic". Empty if it was complete.
 	Ended string `json:"ended,omitempty"`
 
 	// Keyed hash of the session ID, in the revisions that have sessions. In a rejected request, the session may not exist.
@@ -187,6 +188,7 @@ func (e *AuditEvent) setCaller(c *caller, a *auditor) {
 		e.Kind = kindAnonymous
 		return
 	}
+	e.SubjectHash = c.auditHash
 	e.setIdentity(&c.identity, a)
 }
 
@@ -199,8 +201,8 @@ func (e *AuditEvent) setIdentity(id *Identity, a *auditor) {
 	e.ClientHost = clientHost(id.ClientID)
 	if a.clear {
 		e.Subject = quote.Clip(id.Subject, maxAuditName)
-	} else {
-		e.SubjectHash = a.hashOf(auditSubjectPurpose, id.Issuer, id.Subject)
+	} else if e.SubjectHash == "" {
+		e.SubjectHash = a.subjectHash(id)
 	}
 }
 
@@ -234,7 +236,7 @@ func (e *AuditEvent) setBody(body []byte, secrets []string) {
 			continue // a response to the server has no method
 		}
 		var method string
-		if m.decode("method", &method) != nil {
+		if m.text("method", &method) != nil {
 			continue
 		}
 		ops, err := operationsOfMembers(method, m)

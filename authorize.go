@@ -177,6 +177,9 @@ func (g *Guard) authorize(r *http.Request, c *caller) *Rejection {
 		return rejection
 	}
 	if r.Body == nil || r.Body == http.NoBody || len(body) == 0 && r.Method != http.MethodPost {
+		if c.anonymous && r.Method == http.MethodPost {
+			return &Rejection{Reason: reason.BodyMalformed, Err: errNotMessage}
+		}
 		return reqs.authorizeCaller(r.Context(), g, c, nil)
 	}
 	if reqs.none() {
@@ -187,6 +190,11 @@ func (g *Guard) authorize(r *http.Request, c *caller) *Rejection {
 	}
 	if err := checkEncoding(r.Header); err != nil {
 		return &Rejection{Reason: reason.BodyMalformed, Err: err, Identity: c.identity}
+	}
+	if c.anonymous {
+		if err := checkAnonymousBody(body); err != nil {
+			return &Rejection{Reason: reason.BodyMalformed, Err: err}
+		}
 	}
 	ops, err := operations(body)
 	if errors.Is(err, errTooManyOperations) {

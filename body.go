@@ -87,12 +87,19 @@ func readBody(r *http.Request, c *caller) ([]byte, *Rejection) {
 	if limit := c.guard.MaxBodyBytes; r.ContentLength > limit {
 		return nil, &Rejection{Reason: reason.BodyTooLarge, Err: &http.MaxBytesError{Limit: limit}, Identity: c.identity}
 	}
-	text, err := io.ReadAll(r.Body)
+	source := io.Reader(r.Body)
+	if c.anonymous {
+		source = io.LimitReader(r.Body, maxAnonymousBody+1)
+	}
+	text, err := io.ReadAll(source)
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return nil, &Rejection{Reason: reason.BodyTooLarge, Err: err, Identity: c.identity}
 	}
 	if err != nil {
 		return nil, &Rejection{Reason: reason.BodyUnreadable, Err: err, Identity: c.identity}
+	}
+	if c.anonymous && len(text) > maxAnonymousBody {
+		return nil, &Rejection{Reason: reason.BodyTooLarge, Err: errAnonymousBody}
 	}
 	r.Body.Close()
 	b := &bufferedBody{text: text}

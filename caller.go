@@ -73,47 +73,42 @@ func (g *Guard) verifyToken(ctx context.Context, raw string) (*caller, *Rejectio
 	return c, nil
 }
 
-// placeholderAuthorization replaces the verified token, because go-sdk's middleware
-// requires an Authorization header and splits it into words.
-var placeholderAuthorization = []string{"Bearer verified"}
-
-// withCaller returns a copy of r that carries the caller of o in its context and no token,
-// and that names the session as the handler knows it.
-func withCaller(r *http.Request, o *openRequest) *http.Request {
-	r = r.WithContext(context.WithValue(r.Context(), callerKey{}, o.caller))
-	r.Header = maps.Clone(r.Header)
-	o.session.setHeader(r.Header)
-	if !o.caller.anonymous {
-		r.Header["Authorization"] = placeholderAuthorization
+// newTokenInfoInstaller returns a handler that adds the [auth.TokenInfo] of the caller to a
+// request and sets answerWriter.admitted to the result, in place of the call of another
+// handler: so the frames of go-sdk's middleware are not below those of the MCP server, whose
+// stack would have to be copied more often. The context key is not exported, so the middleware
+// is the only way to add a TokenInfo. go-sdk passes it to tools and binds its sessions to
+// TokenInfo.UserID.
+func (g *Guard) newTokenInfoInstaller() http.Handler {
+	fromContext := func(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo, error) {
+		return g.tokenInfo(callerFromContext(ctx)), nil
 	}
-	if o.opens {
+	admit := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.(*answerWriter).admitted = r })
+	return auth.RequireBearerToken(fromContext, &auth.RequireBearerTokenOptions{ClockSkew: g.Leeway})(admit)
+}
+
+// forHandler returns a copy of r, an admitted request, as the handler sees it: it carries the
+// TokenInfo of the caller and no token, and names the session as the handler knows it. It is
+// nil if go-sdk's middleware has answered the request, because the token has just expired.
+func (g *Guard) forHandler(answer *answerWriter, r *http.Request) *http.Request {
+	if answer.request.caller.anonymous { // without a TokenInfo: programs take one for a sign-in
+		answer.admitted = r.WithContext(r.Context())
+	} else {
+		g.tokenInfoInstaller.ServeHTTP(answer, r)
+	}
+	if answer.admitted == nil {
+		return nil
+	}
+	r = answer.admitted
+	r.Header = maps.Clone(r.Header)
+	delete(r.Header, "Authorization")
+	answer.request.session.setHeader(r.Header)
+	if answer.request.opens {
 		// go-sdk keeps this header with the session. The values that net/http reads share
 		// one array, which would keep the token.
 		r.Header = r.Header.Clone()
 	}
 	return r
-}
-
-// withTokenInfo installs the caller as the [auth.TokenInfo] of the request. The
-// context key is not exported, so go-sdk's middleware is the only way to do that. go-sdk
-// passes TokenInfo to tools and binds its sessions to TokenInfo.UserID.
-func (g *Guard) withTokenInfo(handler http.Handler) http.Handler {
-	fromContext := func(ctx context.Context, _ string, _ *http.Request) (*auth.TokenInfo, error) {
-		return g.tokenInfo(callerFromContext(ctx)), nil
-	}
-	withoutToken := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		delete(r.Header, "Authorization") // withCaller cloned the map
-		handler.ServeHTTP(w, r)
-	})
-	signedIn := auth.RequireBearerToken(fromContext, &auth.RequireBearerTokenOptions{ClockSkew: g.Leeway})(withoutToken)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// A caller without a token has no TokenInfo: programs take one for a sign-in.
-		if callerFromContext(r.Context()).anonymous {
-			handler.ServeHTTP(w, r)
-			return
-		}
-		signedIn.ServeHTTP(w, r)
-	})
 }
 
 func (g *Guard) tokenInfo(c *caller) *auth.TokenInfo {

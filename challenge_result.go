@@ -13,6 +13,9 @@ import (
 // (https://developers.openai.com/apps-sdk/build/auth).
 const challengeMeta = "mcp/www_authenticate"
 
+// maxEchoedID bounds the ID of a request that an answer repeats, in bytes.
+const maxEchoedID = 1 << 10
+
 // writeChallengeResult answers a tools/call with the result of a failed call that has the
 // challenge in its _meta, and reports whether it did. It does so only if a sign-in with more
 // scopes, or a sign-in at all, would help. Other messages get no such answer.
@@ -40,6 +43,7 @@ func (g *Guard) writeChallengeResult(w http.ResponseWriter, r *http.Request, rej
 		Text string `json:"text"`
 	}
 	type result struct {
+		Type    string              `json:"resultType"` // required by MCP 2026-07-28; earlier revisions ignore it
 		Content []content           `json:"content"`
 		IsError bool                `json:"isError"`
 		Meta    map[string][]string `json:"_meta"`
@@ -48,7 +52,7 @@ func (g *Guard) writeChallengeResult(w http.ResponseWriter, r *http.Request, rej
 		JSONRPC string         `json:"jsonrpc"`
 		ID      jsontext.Value `json:"id"`
 		Result  result         `json:"result"`
-	}{"2.0", id, result{[]content{{"text", info.Phrase}}, true, map[string][]string{challengeMeta: {header}}}})
+	}{"2.0", id, result{"complete", []content{{"text", info.Phrase}}, true, map[string][]string{challengeMeta: {header}}}})
 }
 
 // requestIn returns the ID and the method of the JSON-RPC request in the body of r, which the
@@ -59,10 +63,11 @@ func requestIn(r *http.Request) (id jsontext.Value, method string) {
 		return nil, ""
 	}
 	message, err := membersOf(body.text)
-	if err != nil || message.absent("id") || message["id"].Kind() != '"' && message["id"].Kind() != '0' {
+	if err != nil || message.absent("id") || len(message["id"]) > maxEchoedID ||
+		message["id"].Kind() != '"' && message["id"].Kind() != '0' {
 		return nil, ""
 	}
-	if message.decode("method", &method) != nil {
+	if message.text("method", &method) != nil {
 		return nil, ""
 	}
 	return message["id"], method

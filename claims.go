@@ -20,13 +20,9 @@ func (n *ClaimNames) set(id *Identity) error {
 	if !n.any() {
 		return nil
 	}
-	members, err := strictjson.Members([]byte(id.payload))
+	claims, err := strictjson.Members([]byte(id.payload))
 	if err != nil {
 		return err
-	}
-	claims := make(map[string]string, len(members))
-	for name, value := range members {
-		claims[name] = string(value)
 	}
 	if id.Roles, err = lists(claims, n.Roles); err != nil {
 		return err
@@ -71,7 +67,7 @@ func (n *ClaimNames) paths() map[string][]ClaimPath {
 }
 
 // lists returns the items of all paths, without duplicates.
-func lists(claims map[string]string, paths []ClaimPath) ([]string, error) {
+func lists(claims map[string]jsontext.Value, paths []ClaimPath) ([]string, error) {
 	var out []string
 	for _, path := range paths {
 		items, err := path.list(claims)
@@ -90,11 +86,11 @@ func lists(claims map[string]string, paths []ClaimPath) ([]string, error) {
 func (p ClaimPath) String() string { return quote.String(strings.Join(p, " > ")) }
 
 // value returns the value at the path as JSON, or "" if there is none or it is null.
-func (p ClaimPath) value(claims map[string]string) (string, error) {
+func (p ClaimPath) value(claims map[string]jsontext.Value) (string, error) {
 	if len(p) == 0 {
 		return "", nil
 	}
-	value := claims[p[0]]
+	value := string(claims[p[0]])
 	for _, name := range p[1:] {
 		if value == "" || strictjson.Kind(value) == 'n' {
 			return "", nil
@@ -112,7 +108,7 @@ func (p ClaimPath) value(claims map[string]string) (string, error) {
 }
 
 // text returns the string at the path.
-func (p ClaimPath) text(claims map[string]string) (string, error) {
+func (p ClaimPath) text(claims map[string]jsontext.Value) (string, error) {
 	value, err := p.value(claims)
 	if err != nil || value == "" {
 		return "", err
@@ -136,7 +132,7 @@ func isOff(value string) bool {
 
 // list returns the items at the path: a string, an array of strings, or the names of an
 // object's members.
-func (p ClaimPath) list(claims map[string]string) ([]string, error) {
+func (p ClaimPath) list(claims map[string]jsontext.Value) ([]string, error) {
 	value, err := p.value(claims)
 	if err != nil || value == "" {
 		return nil, err

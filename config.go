@@ -112,7 +112,7 @@ type Config struct {
 	// DraftStructuredDenials answers a message that check 8 rejects with a JSON-RPC error whose
 	// data says that it is a denial, as in the draft SEP-2643 of MCP: "authorization" with the
 	// member reason and, if [Require.Check] returns a [DraftRemediation], what would help. The
-	// status and the challenge stay the same. The draft is not accepted and may change, and so
+	// status and the challenge stay the same, unless the remediation says otherwise. The draft is not accepted and may change, and so
 	// may this setting. The code of the error is -32040, because the draft names none yet.
 	DraftStructuredDenials bool
 
@@ -177,12 +177,14 @@ type Config struct {
 	// opened the session, and only where the key is the same. Set the same key in all
 	// replicas if a request may reach another one than the one that opened its session; see
 	// docs/replicas.md. Empty means a random key for each process: its clients start new
-	// sessions after a restart.
+	// sessions after a restart. A session that was opened without a token is known to the
+	// process that opened it alone, whatever the key; see [Require.Public].
 	SessionKey SessionKey
 
 	// MaxSessions and MaxSessionsPerUser limit the open sessions, of all users and of each
 	// one, and likewise the open streams. One more gets 429. Zero means
-	// [DefaultMaxSessions] and [DefaultMaxSessionsPerUser].
+	// [DefaultMaxSessions] and [DefaultMaxSessionsPerUser]. All callers without a token, whom
+	// [Require.Public] lets in, share half of MaxSessions. One more of them is asked to sign in.
 	MaxSessions, MaxSessionsPerUser int
 
 	// MaxBodyBytes limits the body of a request. A larger one gets 413, unread if its length was
@@ -220,7 +222,8 @@ type Config struct {
 	// request is complete for the client only then. It must be safe for concurrent use. The
 	// context has the values of the request and does not end with it. If it panics, the
 	// decision stands, [Stats] counts the event in AuditFailed, and Logger gets a line about
-	// the first one. Events of callers without a valid token are limited to 100 a second.
+	// the first one. Events of callers without a valid token are limited to 100 a second, and so are those of
+	// callers without a token who use something that is Public.
 	// Preflight requests, documents, the landing page and [Guard.Verify] have no events. See
 	// docs/audit.md.
 	Audit func(context.Context, AuditEvent)

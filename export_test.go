@@ -2,6 +2,7 @@ package gatehouse
 
 import (
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -132,13 +133,13 @@ func (g *Guard) SetBodyTimeouts(t listen.BodyTimeouts) { g.limits.bodies = t }
 func Cached(id Identity, claims, sessionID string, bound bool, notBefore time.Time) (Identity, string, string, bool, time.Time) {
 	id.payload = claims
 	from := &issuer{Provider: Provider{Name: id.Provider}}
-	in := verified{identity: id, from: from, principal: id.Principal(), sessionID: sessionID, bound: bound, notBefore: notBefore}
+	in := verified{identity: id, from: from, principal: id.Principal(), sessionID: sessionID, auditHash: "hash", bound: bound, notBefore: notBefore}
 	var out verified
 	out.read(recordOf(&in), from)
 	payload := out.identity.payload
 	out.identity.payload = ""
-	if out.principal != in.principal {
-		panic("the principal changed")
+	if out.principal != in.principal || out.auditHash != in.auditHash {
+		panic("the principal or its hash changed")
 	}
 	return out.identity, payload, out.sessionID, out.bound, out.notBefore
 }
@@ -155,4 +156,19 @@ func DisabledAuditAllocations() float64 {
 		o.audit = a.begin(r, o.caller)
 		a.finish(r, o, answer, true)
 	})
+}
+
+// OpenLate opens a request without a token in a session in which a principal signed in after the
+// session was looked up, and returns why it is rejected. If principal is empty, no one signed in.
+func (g *Guard) OpenLate(r *http.Request, session, principal string) Reason {
+	late, user := &sessionUse{sessions: g.sessions}, &sessionUse{sessions: g.sessions, principal: principal}
+	if err := errors.Join(late.join(session), user.join(session)); err != nil {
+		return Reason(err.Error())
+	}
+	o, _, rejection := g.open(r, g.newAnonymous(time.Now()), messageKind{stream: true}, late)
+	if rejection != nil {
+		return rejection.Reason
+	}
+	g.requests.close(o)
+	return ""
 }

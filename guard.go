@@ -40,7 +40,7 @@ import (
 //     although requirements depend on it, is answered with 400.
 //  9. The session was opened by another principal, or the session ID was not issued here:
 //     404, as for any unknown session. The user, or the server, has too many open sessions
-//     or streams: 429.
+//     or streams: 429. A caller without a token is asked to sign in instead.
 //
 // A stream without an end of its own (GET, subscriptions/listen) ends when its token
 // expires. [Guard.Deny] ends the streams and calls of the tokens that it matches, and
@@ -66,8 +66,10 @@ type Guard struct {
 	revocations   *revocationFeed // nil if Config.Revocations is not set
 	counters      counters
 	auditor       *auditor // nil if there is no audit
-	draining      atomic.Bool
-	limits        limits
+	// tokenInfoInstaller is what newTokenInfoInstaller returns.
+	tokenInfoInstaller http.Handler
+	draining           atomic.Bool
+	limits             limits
 }
 
 // limits are the times that tests replace.
@@ -101,7 +103,7 @@ func New(cfg Config) (*Guard, error) {
 			return nil, err
 		}
 		g.resources = append(g.resources, r)
-		audiences = append(audiences, r.audiences()...)
+		audiences = append(audiences, wellknown.Audiences(alias)...)
 	}
 	var faults []error
 	for index := range s.providers {
@@ -114,6 +116,7 @@ func New(cfg Config) (*Guard, error) {
 	}
 	g.verifier = newVerifier(g)
 	g.revocations = newRevocationFeed(g)
+	g.tokenInfoInstaller = g.newTokenInfoInstaller()
 	if err := g.declare(s.Requirements...); err != nil {
 		return nil, err
 	}
@@ -226,11 +229,10 @@ func (g *Guard) Mount(mux *http.ServeMux, handler http.Handler) {
 // [Guard]. A tool of go-sdk gets that end in the older revisions only with
 // [Guard.Middleware].
 func (g *Guard) Wrap(handler http.Handler) http.Handler {
-	inner := g.withTokenInfo(handler)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer g.limitBody(w, r).Finish()
 		if o, admitted := g.admit(w, r); o != nil {
-			g.serve(inner, w, admitted, o)
+			g.serve(handler, w, admitted, o)
 		}
 	})
 }
@@ -245,13 +247,15 @@ func (g *Guard) serve(handler http.Handler, w http.ResponseWriter, r *http.Reque
 		g.auditor.finish(r, o, answer, returned)
 		g.requests.close(o)
 	}()
-	defer answer.unblockWhenEnded()()
+	o.onEnd(answer.unblockSoon)
 	if o.stream {
 		done := make(chan struct{})
 		defer close(done)
 		go g.watch(o, done)
 	}
-	handler.ServeHTTP(answer, withCaller(r, o))
+	if admitted := g.forHandler(answer, r); admitted != nil {
+		handler.ServeHTTP(answer, admitted)
+	}
 	returned = true
 	if why := o.endedBy(); why != nil {
 		answer.replace(func() { g.answerEnded(w, r, o, why) })
@@ -322,11 +326,17 @@ func (g *Guard) admitCaller(r *http.Request) (*openRequest, *http.Request, *Reje
 	kind := kindOf(r, body)
 	use, rejection := g.sessions.admit(r, c, kind)
 	if rejection != nil {
-		return nil, nil, rejection
+		return nil, nil, c.askedToSignIn(rejection)
+	}
+	if use.takenOver {
+		g.requests.end(errEndedBySignIn, func(o *openRequest) bool {
+			return o.stream && o.caller.anonymous && o.session.seal == use.seal
+		})
 	}
 	o, admitted, rejection := g.open(r, c, kind, use)
 	if rejection != nil {
-		use.finish(r.Method, infoOf(rejection.Reason).Status)
+		rejection = c.askedToSignIn(rejection)
+		use.finish(r.Method, http.StatusServiceUnavailable) // the session neither opened nor ended
 	}
 	return o, admitted, rejection
 }

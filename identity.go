@@ -108,7 +108,7 @@ func (id Identity) Claims(v any) error {
 	if id.payload == "" {
 		return errors.New("gatehouse: identity has no claims; it does not come from a verified token")
 	}
-	return strictjson.Unmarshal([]byte(id.payload), v)
+	return strictjson.UnmarshalWalked([]byte(id.payload), v) // package token has walked it
 }
 
 // LogValue returns issuer, subject and client, each shortened. Other claims are not logged.

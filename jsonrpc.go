@@ -121,7 +121,7 @@ func operationsIn(message jsontext.Value) ([]operation, error) {
 		return nil, err
 	}
 	var method string
-	if err := m.decode("method", &method); err != nil {
+	if err := m.text("method", &method); err != nil {
 		return nil, err
 	}
 	return operationsOfMembers(method, m)
@@ -149,7 +149,7 @@ func namedOperation(method string, message members, nameMember string) ([]operat
 		return nil, err
 	}
 	op := operation{method: method}
-	if err := params.decode(nameMember, &op.name); err != nil {
+	if err := params.text(nameMember, &op.name); err != nil {
 		return nil, err
 	}
 	return []operation{op}, nil
@@ -198,7 +198,7 @@ func completeOperations(message members) ([]operation, error) {
 		if ref.absent(member) {
 			continue
 		}
-		if err := ref.decode(member, text); err != nil {
+		if err := ref.text(member, text); err != nil {
 			return nil, err
 		}
 	}
@@ -270,6 +270,25 @@ func (m members) object(name string) (members, error) {
 		return nil, fmt.Errorf("member %q: %w", name, err)
 	}
 	return object, nil
+}
+
+// text sets out to a member of m, which must be a string. A null sets it to "". membersOf has
+// checked that the member is UTF-8.
+func (m members) text(name string, out *string) error {
+	switch value := m[name]; {
+	case value == nil:
+		return fmt.Errorf("member %q is missing", name)
+	case value.Kind() == 'n':
+		*out = ""
+		return nil
+	default:
+		text, err := strictjson.Text(string(value))
+		if err != nil {
+			return fmt.Errorf("member %q has the wrong type", name)
+		}
+		*out = text
+		return nil
+	}
 }
 
 // decode sets v to a member of m. A null sets it to its zero value. The error names the

@@ -59,20 +59,28 @@ var layers = map[string]int{
 	"provider/workos":     5,
 	"provider/zitadel":    5,
 
-	"serve": 6,
+	"diagnose": 6,
 
-	"gatehousetest": 7,
+	"serve": 7,
+
+	"gatehousetest": 8,
 
 	"internal/teststore": 8, // see testHelpers
 
 	// The program. Nothing outside cmd/gatehouse imports these.
-	"cmd/gatehouse/internal/clerkfile":   8,
-	"cmd/gatehouse/internal/failure":     8,
-	"cmd/gatehouse/internal/window":      8,
-	"cmd/gatehouse/internal/savedsignin": 9,
-	"cmd/gatehouse/internal/trace":       9,
-	"cmd/gatehouse/internal/signin":      10,
-	"cmd/gatehouse":                      11,
+	"cmd/gatehouse/internal/yamlfile":     7,
+	"cmd/gatehouse/internal/clerkfile":    8,
+	"cmd/gatehouse/internal/failure":      8,
+	"cmd/gatehouse/internal/forwardauth":  8,
+	"cmd/gatehouse/internal/forwarded":    8,
+	"cmd/gatehouse/internal/window":       8,
+	"cmd/gatehouse/internal/gateway":      9,
+	"cmd/gatehouse/internal/providername": 9,
+	"cmd/gatehouse/internal/savedsignin":  9,
+	"cmd/gatehouse/internal/trace":        9,
+	"cmd/gatehouse/internal/gatewayfile":  10,
+	"cmd/gatehouse/internal/signin":       10,
+	"cmd/gatehouse":                       11,
 
 	"conformance":        10, // tests only
 	"conformance/bypass": 10, // tests only
@@ -99,6 +107,7 @@ var layers = map[string]int{
 	"examples/organization":  10,
 	"examples/tools":         10,
 	"examples/middleware":    10,
+	"examples/proxy":         10,
 }
 
 // independent lists packages that import nothing of this repository, whatever their

@@ -59,7 +59,7 @@ func parseKind(body []byte) (kind messageKind, err error) {
 			continue
 		}
 		var method string
-		if err := m.decode("method", &method); err != nil {
+		if err := m.text("method", &method); err != nil {
 			return kind, err
 		}
 		kind.stream = kind.stream || method == methodListen

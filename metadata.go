@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
@@ -49,16 +48,6 @@ func (s *settings) resourceMetadata(alias string, scopes [][]string) ([]byte, er
 		ResourceName           string   `json:"resource_name,omitempty"`
 		ResourceDocumentation  string   `json:"resource_documentation,omitempty"`
 	}{alias, s.authorizationServers(), union(scopes...), []string{"header"}, s.ResourceName, s.ResourceDocumentation})
-}
-
-// audiences returns the values of aud that name the resource. For an endpoint at the root of
-// a host, https://h and https://h/ are the same resource (RFC 3986 §6.2.3): clients that
-// pass the URL through a URL parser send the second.
-func (r *resource) audiences() []string {
-	if _, rest, _ := strings.Cut(r.url, "://"); !strings.Contains(rest, "/") {
-		return []string{r.url, r.url + "/"}
-	}
-	return []string{r.url}
 }
 
 // resourceFor returns the index of the resource whose host is the Host of r, or of the

@@ -53,22 +53,22 @@ func (g *Guard) authorizeMCP(ctx context.Context, method string, req mcp.Request
 		c = g.newAnonymous(time.Now())
 	}
 	ops := operationsOf(req)
-	if op := (operation{method: method}); len(ops) == 0 && (g.policy().apply(op) || c != nil && c.anonymous && op.isCovered()) {
+	if op := (operation{method: method}); len(ops) == 0 && (g.policy().apply(op) || c != nil && c.anonymous) {
 		ops = append(ops, op)
 	}
 	if len(ops) == 0 {
 		return nil
 	}
 	if rejection := g.authorizeParsed(ctx, method, c, ops); rejection != nil {
-		code, message, data := codeForbidden, infoOf(rejection.Reason).Phrase, (*denialData)(nil)
+		info := infoOf(rejection.Reason)
+		code, message, data := codeForbidden, info.Phrase, any(newErrorBody(info))
 		if g.DraftStructuredDenials {
-			code, message, data = denialOf(rejection)
+			if c, m, d := denialOf(rejection); d != nil {
+				code, message, data = c, m, d
+			}
 		}
-		err := &jsonrpc.Error{Code: int64(code), Message: message}
-		if data != nil {
-			err.Data, _ = json.Marshal(data)
-		}
-		return err
+		text, _ := json.Marshal(data) // a struct of strings has no error
+		return &jsonrpc.Error{Code: int64(code), Message: message, Data: text}
 	}
 	return nil
 }

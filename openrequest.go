@@ -2,7 +2,6 @@ package gatehouse
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -44,26 +43,60 @@ type openRequest struct {
 	session *sessionUse
 	audit   *AuditEvent // of the request, as far as it is known when it is let through; nil if there is no audit
 
-	// ended is done when the guard ends the request, with an *endError as its cause. It is
-	// not done when the client leaves: calls of the older revisions then run on.
-	ended    context.Context
-	setEnded context.CancelCauseFunc
-	cancel   context.CancelCauseFunc // ends the context of the HTTP request
+	cancel context.CancelCauseFunc // ends the context of the HTTP request
+
+	mu    sync.Mutex
+	why   *endError         // why the guard has ended the request; nil until then
+	atEnd []func(*endError) // called once when the guard ends the request
 
 	holders int // guarded by openRequests.mu
 }
 
-// end ends the request: its context is done, and nothing is sent any more.
+// end ends the request: its context is done, and nothing is sent any more. It is not called
+// when the client leaves: calls of the older revisions then run on.
 func (o *openRequest) end(why *endError) {
-	o.setEnded(why)
+	o.mu.Lock()
+	if o.why != nil {
+		o.mu.Unlock()
+		return
+	}
+	o.why = why
+	functions := o.atEnd
+	o.atEnd = nil
+	o.mu.Unlock()
 	o.cancel(why)
+	for _, f := range functions {
+		f(why)
+	}
+}
+
+// onEnd makes end call f, or calls it now if the guard has ended the request.
+func (o *openRequest) onEnd(f func(*endError)) {
+	o.mu.Lock()
+	why := o.why
+	if why == nil {
+		o.atEnd = append(o.atEnd, f)
+	}
+	o.mu.Unlock()
+	if why != nil {
+		f(why)
+	}
+}
+
+// forgetFunctions drops the functions of onEnd and what they refer to. The context of a request
+// that opens a session is kept by go-sdk for as long as the session is open, and the open
+// request with it.
+func (o *openRequest) forgetFunctions() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.atEnd = nil
 }
 
 // endedBy returns why the guard has ended the request, or nil.
 func (o *openRequest) endedBy() *endError {
-	var why *endError
-	errors.As(context.Cause(o.ended), &why)
-	return why
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.why
 }
 
 // openRequests are the open requests of a guard. There is one for each handler that runs, so
@@ -89,18 +122,18 @@ func newOpenRequests(s *settings) *openRequests {
 	}
 }
 
-// open adds a request of c. The returned request carries the context of the HTTP request.
+// open adds a request of c. The returned request has a context that ends with the open request
+// and carries the caller.
 func (reqs *openRequests) open(
 	r *http.Request, c *caller, kind messageKind, use *sessionUse,
 ) (*openRequest, *http.Request, error) {
 	o := &openRequest{caller: c, stream: kind.stream, opens: kind.opensSession, session: use}
 	o.opening = kind.opensSession && !kind.stream && !kind.batch
-	o.ended, o.setEnded = context.WithCancelCause(context.Background())
 	reqs.mu.Lock()
 	defer reqs.mu.Unlock()
 	switch {
 	case o.stream && reqs.streams[c.principal] >= userLimit(c.principal, reqs.maxStreams, reqs.maxStreamsPerUser):
-		return nil, nil, errUserSessions
+		return nil, nil, userLimitError(c.principal)
 	case o.stream && reqs.total >= reqs.maxStreams:
 		return nil, nil, errAllSessions
 	}
@@ -116,7 +149,7 @@ func (reqs *openRequests) open(
 	if o.stream && reqs.stopped {
 		o.end(errEndedByShutdown)
 	}
-	return o, r.WithContext(ctx), nil
+	return o, r.WithContext(context.WithValue(ctx, callerKey{}, c)), nil
 }
 
 // close removes a request that has been answered.
@@ -150,6 +183,7 @@ func (reqs *openRequests) letGo(o *openRequest) {
 		return
 	}
 	delete(reqs.all, o)
+	o.forgetFunctions()
 	if o.opens {
 		o.caller.forgetToken()
 	}
@@ -217,6 +251,11 @@ func (g *Guard) open(r *http.Request, c *caller, kind messageKind, use *sessionU
 		g.requests.close(o)
 		return nil, nil, &Rejection{Reason: reason.Revoked, Err: errRevoked, Identity: c.identity, from: c.from}
 	}
+	// Likewise, a user may have taken over the session since it was looked up.
+	if use.isLost() {
+		g.requests.close(o)
+		return nil, nil, &Rejection{Reason: reason.SessionOfAnotherUser, Err: errAnonymousSession}
+	}
 	return o, r, nil
 }
 
@@ -225,6 +264,9 @@ func (g *Guard) open(r *http.Request, c *caller, kind messageKind, use *sessionU
 func (g *Guard) watch(o *openRequest, done <-chan struct{}) {
 	validUntil := o.caller.identity.Expiry
 	remaining := func() time.Duration { return time.Until(validUntil.Add(g.Leeway)) }
+	ended, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	o.onEnd(func(why *endError) { cancel(why) })
 	expiry := time.NewTimer(remaining())
 	defer expiry.Stop()
 	var recheck <-chan time.Time
@@ -237,12 +279,12 @@ func (g *Guard) watch(o *openRequest, done <-chan struct{}) {
 		select {
 		case <-done:
 			return
-		case <-o.ended.Done():
+		case <-ended.Done():
 			return
 		case <-expiry.C:
 			o.end(errEndedByExpiry)
 		case <-recheck:
-			why := g.recheck(o, &validUntil)
+			why := g.recheck(ended, o, &validUntil)
 			if why != nil {
 				o.end(why)
 			}
@@ -257,7 +299,7 @@ func (g *Guard) watch(o *openRequest, done <-chan struct{}) {
 //
 // A panic of [Config.Revoked] counts as a revocation. It would end the process otherwise,
 // since no handler is above it.
-func (g *Guard) recheck(o *openRequest, validUntil *time.Time) (why *endError) {
+func (g *Guard) recheck(ctx context.Context, o *openRequest, validUntil *time.Time) (why *endError) {
 	defer func() {
 		if recover() != nil {
 			g.Logger.Error("Config.Revoked panicked, ending the stream")
@@ -270,7 +312,7 @@ func (g *Guard) recheck(o *openRequest, validUntil *time.Time) (why *endError) {
 		}
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(o.ended, introspectionTimeout)
+	ctx, cancel := context.WithTimeout(ctx, introspectionTimeout)
 	defer cancel()
 	c, rejection := g.verifyToken(ctx, o.caller.token())
 	switch {
@@ -305,8 +347,7 @@ func (g *Guard) endWithRequest(next mcp.MethodHandler) mcp.MethodHandler {
 		}
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
-		stop := context.AfterFunc(o.ended, func() { cancel(context.Cause(o.ended)) })
-		defer stop()
+		o.onEnd(func(why *endError) { cancel(why) })
 		return next(ctx, method, req)
 	}
 }

@@ -316,8 +316,9 @@ func TestChallengeInResult(t *testing.T) {
 		var answer struct {
 			ID     json.RawMessage
 			Result struct {
-				IsError bool
-				Meta    map[string][]string `json:"_meta"`
+				ResultType string
+				IsError    bool
+				Meta       map[string][]string `json:"_meta"`
 			}
 		}
 		text := body(t, resp)
@@ -325,7 +326,7 @@ func TestChallengeInResult(t *testing.T) {
 			t.Errorf("id %s: got status %d, %s, %v", id, resp.StatusCode, text, err)
 		}
 		challenges := answer.Result.Meta["mcp/www_authenticate"]
-		if string(answer.ID) != id || !answer.Result.IsError || len(challenges) != 1 ||
+		if string(answer.ID) != id || !answer.Result.IsError || answer.Result.ResultType != "complete" || len(challenges) != 1 ||
 			!strings.Contains(challenges[0], `error="insufficient_scope"`) || !strings.Contains(challenges[0], "notes:write") {
 			t.Errorf("id %s: got %s", id, text)
 		}

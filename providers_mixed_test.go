@@ -199,7 +199,18 @@ func (m *mixed) reasonOf(t *testing.T, rq request) (reason gatehouse.Reason, cal
 		return "", string(text)
 	}
 	var rejection struct{ Reason gatehouse.Reason }
-	if err := json.Unmarshal(text, &rejection); err != nil || rejection.Reason == "" {
+	var ofOperation struct {
+		Error struct {
+			Data struct{ Reason gatehouse.Reason }
+		}
+	}
+	if err := json.Unmarshal(text, &rejection); err != nil {
+		t.Fatalf("got status %d and %q, want JSON", resp.StatusCode, text)
+	}
+	if rejection.Reason == "" && json.Unmarshal(text, &ofOperation) == nil {
+		rejection.Reason = ofOperation.Error.Data.Reason
+	}
+	if rejection.Reason == "" {
 		t.Fatalf("got status %d and %q, want a reason", resp.StatusCode, text)
 	}
 	return rejection.Reason, ""

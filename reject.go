@@ -43,6 +43,7 @@ type Rejection struct {
 	Identity Identity
 
 	from       *issuer // that the token is from; nil if it is not known
+	anonymous  bool    // whether the caller was let in without a token, before something else was wrong
 	letThrough bool    // whether the request had passed all checks: its audit event is that of its end
 }
 
@@ -95,7 +96,16 @@ func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejecti
 	case http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfterTooMany.Seconds())))
 	}
-	writeError(w, r, info.Status, errorBody{info.Code, info.Phrase, info.Reason})
+	if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
+		// The client waits for a permission to send the body, which it does not get. Otherwise
+		// net/http would wait for the body before it sends this answer.
+		w.Header().Set("Connection", "close")
+	}
+	body := newErrorBody(info)
+	forOperation := info.Status == http.StatusForbidden || info.Status == http.StatusBadRequest
+	if !forOperation || !writeErrorResponse(w, r, info.Status, codeForbidden, body.Description, body) {
+		writeError(w, r, info.Status, body)
+	}
 }
 
 // challenge returns the WWW-Authenticate header (RFC 6750 §3, RFC 9728 §5.1), or "" for a
@@ -111,7 +121,7 @@ func (g *Guard) challenge(r *http.Request, rejection Rejection, info ReasonInfo)
 	case reason.CodeMissingToken:
 		c.Error, c.ErrorDescription = "", ""
 	case reason.CodeInvalidRequest:
-		if rejection.Identity.Subject != "" { // the body is invalid, and the token is valid
+		if rejection.Identity.Subject != "" || rejection.anonymous { // the body is invalid, and not the token
 			return ""
 		}
 	case reason.CodeInvalidToken:
@@ -217,6 +227,8 @@ type errorBody struct {
 	Description string `json:"error_description"`
 	Reason      Reason `json:"reason,omitempty"`
 }
+
+func newErrorBody(info ReasonInfo) errorBody { return errorBody{info.Code, info.Phrase, info.Reason} }
 
 // writeError writes an error as JSON, with headers that keep it out of caches.
 func writeError(w http.ResponseWriter, r *http.Request, status int, body errorBody) {

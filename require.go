@@ -32,7 +32,9 @@ type Require struct {
 	// signs in when it calls what needs a token, which is everything that is not Public. A token
 	// that is sent must be valid and have [Config.RequiredScopes]. All other fields must then be
 	// empty. A caller without a token has no identity: [IdentityOf] reports false. Anyone on the
-	// network can call the operation as often as they like, so limit what it costs.
+	// network can call the operation as often as they like, so limit what it costs. Without a
+	// token, a body may have 256 KiB and 32 operations. A session of the older revisions that was
+	// opened without a token belongs to the first user who signs in in it.
 	Public bool
 
 	// AnyOf are alternatives, of which the caller must meet at least one, in addition to the

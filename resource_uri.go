@@ -169,6 +169,20 @@ func unhex(c byte) byte {
 	return c - 'a' + 10
 }
 
+// isPlainURI reports whether programs read uri in one way: it has no escapes, backslashes, control
+// characters, spaces, fragment, user info, and no dot segments or empty ones.
+func isPlainURI(uri string) bool {
+	if strings.ContainsAny(uri, "%\\ #@") || strings.Map(dropControl, uri) != uri {
+		return false
+	}
+	base, _, _ := strings.Cut(uri, "?")
+	if i := strings.Index(base, "://"); i >= 0 {
+		base = base[i+len("://"):]
+	}
+	segments := strings.Split(strings.TrimSuffix(strings.TrimPrefix(base, "/"), "/"), "/")
+	return !slices.ContainsFunc(segments, func(s string) bool { return s == "." || s == ".." || s == "" })
+}
+
 // shareForm reports whether two lists of forms have one in common.
 func shareForm(a, b []string) bool {
 	return slices.ContainsFunc(a, func(form string) bool { return slices.Contains(b, form) })

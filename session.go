@@ -151,6 +151,7 @@ type sessionUse struct {
 	reserved  bool // whether the request holds a place for a session that it may open
 	opened    bool // whether its answer had the ID of another session, whose seal is openedAs
 	openedAs  seal
+	takenOver bool // whether a user signed in in a session that was opened without a token
 }
 
 // admit is check 9. It applies to every method. A rejection is that of an unknown session:
@@ -171,24 +172,38 @@ func (s *sessions) admit(r *http.Request, c *caller, kind messageKind) (*session
 	case len(ids) > 1:
 		return nil, &Rejection{Reason: reason.SessionOfAnotherUser, Err: errSessionIDs, Identity: c.identity}
 	}
-	if !use.join(ids[0]) {
-		return nil, &Rejection{Reason: reason.SessionOfAnotherUser, Err: errSessionSeal, Identity: c.identity}
+	switch err := use.join(ids[0]); {
+	case errors.Is(err, errUserSessions):
+		return nil, &Rejection{Reason: reason.TooManySessions, Err: err, Identity: c.identity}
+	case err != nil:
+		return nil, &Rejection{Reason: reason.SessionOfAnotherUser, Err: err, Identity: c.identity}
 	}
 	s.table.begin(use.seal, time.Now())
 	return use, nil
 }
 
-// join sets the session to the one that the client names, and reports whether the principal may
-// use it. A session that was opened without a token belongs to the first principal that uses
+// join sets the session to the one that the client names. It returns an error if the principal may
+// not use it. A session that was opened without a token belongs to the first principal that uses
 // it, so that a client need not start again when it signs in; see [Require.Public].
-func (u *sessionUse) join(text string) (ok bool) {
+func (u *sessionUse) join(text string) error {
+	ok := false
 	if u.id, u.seal, ok = u.sessions.open(text, u.principal); ok && u.principal != anonymousPrincipal {
-		return true
+		return nil
 	}
 	if !ok {
 		u.id, u.seal, ok = u.sessions.open(text, anonymousPrincipal)
 	}
-	return ok && u.sessions.table.claim(u.seal, u.principal, time.Now())
+	if !ok {
+		return errSessionSeal
+	}
+	takenOver, err := u.sessions.table.claim(u.seal, u.principal, time.Now())
+	u.takenOver = takenOver
+	return err
+}
+
+// isLost reports whether the request has no token, and its session belongs to a user by now.
+func (u *sessionUse) isLost() bool {
+	return u.id != "" && u.principal == anonymousPrincipal && !u.sessions.table.isAnonymous(u.seal)
 }
 
 // setHeader makes h, a header of the request, name the session as the handler knows it.

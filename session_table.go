@@ -14,8 +14,8 @@ var (
 )
 
 // sessionTable counts the open sessions of the handler, so that a user cannot open any
-// number of them. A row may be missing: then one session too many is open, or callers without
-// a token can use a session again that was opened without one. See claim.
+// number of them. A row may be missing: then one session too many is open. A session that was
+// opened without a token is unknown without its row, which says to whom it belongs; see claim.
 type sessionTable struct {
 	max, maxPerUser int
 	timeout         time.Duration
@@ -51,7 +51,7 @@ func (t *sessionTable) reserve(principal string, now time.Time) error {
 	defer t.mu.Unlock()
 	t.expire(now)
 	if t.perUser[principal] >= userLimit(principal, t.max, t.maxPerUser) {
-		return errUserSessions
+		return userLimitError(principal)
 	}
 	if len(t.rows)+t.reserved >= t.max {
 		return errAllSessions
@@ -86,44 +86,57 @@ func (t *sessionTable) opened(id seal, principal string, reserved bool, now time
 	t.touch(id, principal, now)
 }
 
-// touch marks the session as used. It adds its row if there is none: its request needed no
-// reservation, or another process opened it. In a full table the oldest row makes place.
-func (t *sessionTable) touch(id seal, principal string, now time.Time) *sessionRow {
+// touch marks the session as used. If it has no row, because its request needed no reservation or
+// another process opened it, it gets one, unless the principal or the server has as many as it may.
+// No row makes place for it: that could be the one that says to whom a session belongs.
+func (t *sessionTable) touch(id seal, principal string, now time.Time) {
 	if e, ok := t.rows[id]; ok {
-		row := e.Value.(*sessionRow)
-		row.lastUse = now
+		e.Value.(*sessionRow).lastUse = now
 		t.order.MoveToBack(e)
-		return row
+		return
 	}
 	t.expire(now)
-	if len(t.rows) >= t.max {
-		t.remove(t.order.Front())
+	if len(t.rows)+t.reserved >= t.max || t.perUser[principal] >= userLimit(principal, t.max, t.maxPerUser) {
+		return
 	}
 	row := &sessionRow{seal: id, principal: strings.Clone(principal), lastUse: now}
 	t.rows[id] = t.order.PushBack(row)
 	t.perUser[row.principal]++
-	return row
 }
 
-// claim reports whether the principal may use a session that was opened without a token, which
-// then belongs to it. Callers without a token may use it until then.
-func (t *sessionTable) claim(id seal, principal string, now time.Time) bool {
+// claim returns an error if the principal may not use a session that was opened without a token.
+// The session belongs to the first user who uses it, and to callers without a token until then. It
+// reports whether it was taken over now. Only its row says to whom it belongs, so a session without
+// one is unknown: one that was idle for too long, or that another process opened.
+func (t *sessionTable) claim(id seal, principal string, now time.Time) (takenOver bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e, ok := t.rows[id]
 	if !ok {
-		if principal != anonymousPrincipal {
-			t.touch(id, principal, now)
-		}
-		return true
+		return false, errAnonymousSession
 	}
 	row := e.Value.(*sessionRow)
-	if row.principal == anonymousPrincipal && principal != anonymousPrincipal {
-		t.forget(row.principal)
-		row.principal = strings.Clone(principal)
-		t.perUser[row.principal]++
+	switch {
+	case row.principal == principal:
+		return false, nil
+	case row.principal != anonymousPrincipal:
+		return false, errAnonymousSession
+	case t.perUser[principal] >= t.maxPerUser:
+		return false, errUserSessions
 	}
-	return row.principal == principal
+	t.forget(row.principal)
+	row.principal = strings.Clone(principal)
+	t.perUser[row.principal]++
+	t.touch(id, principal, now)
+	return true, nil
+}
+
+// isAnonymous reports whether the session has a row, and belongs to callers without a token.
+func (t *sessionTable) isAnonymous(id seal) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e, ok := t.rows[id]
+	return ok && e.Value.(*sessionRow).principal == anonymousPrincipal
 }
 
 // begin marks the beginning of a request in the session, if it has a row.
@@ -147,9 +160,10 @@ func (t *sessionTable) end(id seal, principal string, ended, used bool, now time
 		t.remove(e)
 	case ended:
 	case ok:
-		row := t.touch(id, principal, now)
+		t.touch(id, principal, now)
+		row := e.Value.(*sessionRow)
 		row.running = max(0, row.running-1)
-	case used:
+	case used && principal != anonymousPrincipal: // without a token, its session has ended meanwhile
 		t.touch(id, principal, now)
 	}
 }

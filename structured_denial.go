@@ -11,8 +11,8 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
+	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 const (
@@ -42,7 +42,7 @@ type DraftRemediation struct {
 	URL string
 
 	// AuthorizationDetails is the JSON array of authorization details that the client should
-	// request (RFC 9396 §2), at most 16 KiB. The answer then has a challenge.
+	// request (RFC 9396 §2): objects with a type, at most 16 KiB. The answer then has a challenge.
 	AuthorizationDetails json.RawMessage
 
 	// AdditionalCredential says that the client should keep the token that it has, and use the
@@ -53,30 +53,52 @@ type DraftRemediation struct {
 	Err error
 }
 
-// Error returns the details, or the message if there are none.
+// Error returns the details, or the message if there are none. r may be nil: a Check that returns a
+// variable of this type, which was never set, returns an error that is not nil.
 func (r *DraftRemediation) Error() string {
-	if r.Err != nil {
+	switch {
+	case r == nil:
+		return "Check returned a *DraftRemediation that is nil; return nil as an error to allow the operation"
+	case r.Err != nil:
 		return r.Err.Error()
 	}
 	return cmp.Or(r.Message, "a remediation is needed")
 }
 
 // Unwrap returns Err.
-func (r *DraftRemediation) Unwrap() error { return r.Err }
+func (r *DraftRemediation) Unwrap() error {
+	if r == nil {
+		return nil
+	}
+	return r.Err
+}
 
 // valid returns r without what is not valid. A URL of another scheme could start a program of
 // the user, and a text of any length could fill a log.
 func (r *DraftRemediation) valid() DraftRemediation {
 	out := *r
 	out.Message = quote.Clip(r.Message, maxRemediationText)
-	if u, err := url.Parse(r.URL); err != nil || len(r.URL) > maxRemediationText || u.User != nil || u.Host == "" ||
+	if u, err := url.Parse(r.URL); err != nil || len(r.URL) > maxRemediationText || u.User != nil || u.Hostname() == "" ||
 		u.Scheme != "https" && (u.Scheme != "http" || !wellknown.IsLoopback(u.Host)) {
 		out.URL = ""
 	}
-	if d := jsontext.Value(r.AuthorizationDetails); len(d) > maxAuthorizationDetails || d.Kind() != '[' || !d.IsValid() {
+	if !validAuthorizationDetails(r.AuthorizationDetails) {
 		out.AuthorizationDetails = nil
 	}
 	return out
+}
+
+// validAuthorizationDetails reports whether text is an array of objects that name their type
+// (RFC 9396 §2), in JSON that every client can read.
+func validAuthorizationDetails(text []byte) bool {
+	type detail struct {
+		Type string `json:"type"`
+	}
+	var details []detail
+	if len(text) > maxAuthorizationDetails || strictjson.Unmarshal(text, &details) != nil || len(details) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(details, func(d detail) bool { return d.Type == "" })
 }
 
 // remediationOf returns the valid part of the remediation of a rejection by Check.
@@ -109,7 +131,9 @@ type urlElicitation struct {
 	Message string `json:"message"`
 }
 
+// denialData is the data of the JSON-RPC error: that of every rejection, and what the draft adds.
 type denialData struct {
+	errorBody
 	Authorization struct {
 		Reason                string            `json:"reason"`
 		CredentialDisposition string            `json:"credentialDisposition,omitempty"`
@@ -126,7 +150,7 @@ func denialOf(rejection *Rejection) (code int, message string, data *denialData)
 		return codeForbidden, info.Phrase, nil
 	}
 	r := remediationOf(rejection)
-	code, message, data = codeForbidden, cmp.Or(r.Message, info.Phrase), &denialData{}
+	code, message, data = codeForbidden, cmp.Or(r.Message, info.Phrase), &denialData{errorBody: newErrorBody(info)}
 	data.Authorization.Reason = "insufficient_authorization"
 	if r.AdditionalCredential {
 		data.Authorization.CredentialDisposition = "additional"
@@ -150,14 +174,8 @@ func denialOf(rejection *Rejection) (code int, message string, data *denialData)
 // it, and has written nothing then.
 func (g *Guard) writeDenial(w http.ResponseWriter, r *http.Request, rejection Rejection, challenge string, info ReasonInfo) int {
 	code, text, data := denialOf(&rejection)
-	id, method := requestIn(r)
-	if data == nil || method == "" {
+	if _, method := requestIn(r); data == nil || method == "" {
 		return 0
-	}
-	type rpcError struct {
-		Code    int         `json:"code"`
-		Message string      `json:"message"`
-		Data    *denialData `json:"data"`
 	}
 	status := info.Status
 	if code == codeURLElicitation {
@@ -165,11 +183,7 @@ func (g *Guard) writeDenial(w http.ResponseWriter, r *http.Request, rejection Re
 	} else if challenge != "" {
 		w.Header().Set("WWW-Authenticate", challenge)
 	}
-	if !writeMessage(w, status, struct {
-		JSONRPC string         `json:"jsonrpc"`
-		ID      jsontext.Value `json:"id"`
-		Error   rpcError       `json:"error"`
-	}{"2.0", id, rpcError{code, text, data}}) {
+	if !writeErrorResponse(w, r, status, code, text, data) {
 		return 0
 	}
 	return status

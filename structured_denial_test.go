@@ -80,6 +80,49 @@ func TestStructuredDenials(t *testing.T) {
 			status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
 		},
 		{
+			name: "a page without a host", require: checked(&gatehouse.DraftRemediation{URL: "https://:443/approve"}),
+			status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
+		},
+		{
+			name: "a page with a password", require: checked(&gatehouse.DraftRemediation{URL: "https://a:b@a.example/approve"}),
+			status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
+		},
+		{
+			name: "a page with a line break", require: checked(&gatehouse.DraftRemediation{URL: "https://a.example/\r\nSet-Cookie: a=b"}),
+			status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
+		},
+		{
+			// A variable that was never set is an error that is not nil.
+			name: "a remediation that is nil", require: checked((*gatehouse.DraftRemediation)(nil)),
+			status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
+		},
+		{
+			name: "a nil remediation in another error", require: checked(fmt.Errorf("wrapped: %w", (*gatehouse.DraftRemediation)(nil))),
+			status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
+		},
+		{
+			name: "an error that is for the log", require: checked(&gatehouse.DraftRemediation{Err: errors.New("database password")}),
+			status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
+		},
+		{
+			name: "authorization details with a name twice", require: checked(&gatehouse.DraftRemediation{
+				AuthorizationDetails: json.RawMessage(`[{"type":"a","type":"b"}]`),
+			}),
+			status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
+		},
+		{
+			name: "authorization details without a type", require: checked(&gatehouse.DraftRemediation{
+				AuthorizationDetails: json.RawMessage(`[{"type":"a"},{"actions":["read"]}]`),
+			}),
+			status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
+		},
+		{
+			name: "authorization details, nested", status: 403, code: -32040, message: infoOf("insufficient_permission").Phrase,
+			require: checked(&gatehouse.DraftRemediation{
+				AuthorizationDetails: json.RawMessage(`[{"type":"a","b":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + "}]"),
+			}),
+		},
+		{
 			name: "authorization details", require: checked(&gatehouse.DraftRemediation{Message: "Pay.", AuthorizationDetails: details}),
 			status: 403, challenge: "insufficient_authorization_details", code: -32040, message: "Pay.", hints: "oauth_authorization_details",
 		},
@@ -97,7 +140,7 @@ func TestStructuredDenials(t *testing.T) {
 		resp := send(guard.Wrap(behind), request{body: call("a"), header: bearer(is.token(resource))})
 		var got denial
 		text := body(t, resp)
-		if err := json.Unmarshal([]byte(text), &got); err != nil {
+		if err := json.Unmarshal([]byte(text), &got); err != nil || strings.Contains(text, "password") {
 			t.Errorf("%s: got %s, %v", test.name, text, err)
 		}
 		var hints, url string
@@ -190,6 +233,58 @@ func TestChallengeInResultWithoutAToken(t *testing.T) {
 	} {
 		if resp := send(test.guard.Wrap(behind), request{body: test.body}); resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%s: got status %d, want 401", name, resp.StatusCode)
+		}
+	}
+}
+
+// Check is asked twice, and may change its mind in between: the second answer decides, and says what
+// would help.
+func TestCheckThatChangesItsMind(t *testing.T) {
+	is := newIssuer(t)
+	guard := newGuard(t, is, func(cfg *gatehouse.Config) { cfg.DraftStructuredDenials, cfg.ChallengeInResult = true, true })
+	var answers []error // of the next calls; nil when there are none
+	server := mcp.NewServer(&mcp.Implementation{Name: "s", Version: "1"}, nil)
+	ran := 0
+	mcp.AddTool(server, guard.ProtectTool(&mcp.Tool{Name: "a"}, gatehouse.Require{Check: func(context.Context, gatehouse.Identity) error {
+		if len(answers) == 0 {
+			return nil
+		}
+		err := answers[0]
+		answers = answers[1:]
+		return err
+	}}), func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+		ran++
+		return &mcp.CallToolResult{}, nil, nil
+	})
+	server.AddReceivingMiddleware(guard.Middleware())
+	handler := guard.Wrap(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
+		&mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true, DisableLocalhostProtection: true}))
+	page := &gatehouse.DraftRemediation{Message: "Approve it.", URL: "https://a.example/approve"}
+	details := &gatehouse.DraftRemediation{AuthorizationDetails: json.RawMessage(`[{"type":"a"}]`)}
+	for _, test := range []struct {
+		name      string
+		answers   []error
+		status    int
+		code      int // of the JSON-RPC error; 0 means that the tool runs
+		challenge bool
+	}{
+		{"allowed", nil, 200, 0, false},
+		{"rejected at once", []error{page}, 200, -32042, false},
+		{"rejected later", []error{nil, page}, 200, -32042, false},
+		{"rejected at once, with details", []error{details}, 403, -32040, true},
+		{"rejected later, with details", []error{nil, details}, 200, -32040, false},
+		{"rejected later, with a nil remediation", []error{nil, (*gatehouse.DraftRemediation)(nil)}, 200, -32040, false},
+	} {
+		answers, ran = test.answers, 0
+		resp := send(handler, request{body: call("a"), header: http.Header{
+			"Authorization": bearer(is.token(resource))["Authorization"], "Content-Type": {"application/json"},
+			"Accept": {"application/json, text/event-stream"}, "Mcp-Protocol-Version": {"2025-11-25"},
+		}})
+		var got denial
+		text := body(t, resp)
+		if err := json.Unmarshal([]byte(text), &got); err != nil || resp.StatusCode != test.status || got.Error.Code != test.code ||
+			(ran == 1) != (test.code == 0) || (resp.Header.Get("WWW-Authenticate") != "") != test.challenge {
+			t.Errorf("%s: got status %d %s, %v; the tool ran %d times", test.name, resp.StatusCode, text, err, ran)
 		}
 	}
 }

@@ -26,7 +26,8 @@ const (
 // fingerprint is the SHA-256 of a token, so that a cache does not hold the token itself.
 type fingerprint = [sha256.Size]byte
 
-// usualToken is the size of most tokens in bytes. They are hashed from a copy on the stack.
+// usualToken is the size of most tokens in bytes. They are hashed from a copy on the stack: a
+// copy on the heap takes a known token over its limit of 1.5 us; see docs/performance.md.
 const usualToken = 2 << 10
 
 func fingerprintOf(raw string) fingerprint {
@@ -53,7 +54,7 @@ func recordOf(v *verified) string {
 	w.Grow(len(id.payload) + usualRecord)
 	w.Uint(uint64(len(id.Issuer)))
 	for _, s := range [...]string{
-		v.principal, v.sessionID, id.ClientID, id.TokenID, id.Fingerprint,
+		v.principal, v.sessionID, v.auditHash, id.ClientID, id.TokenID, id.Fingerprint,
 		id.Organization.ID, id.Organization.Name, id.Organization.Slug, id.Organization.Role, id.payload,
 	} {
 		w.String(s)
@@ -75,7 +76,7 @@ func (v *verified) read(text string, from *issuer) {
 	id := &v.identity
 	issuer := int(r.Uint())
 	for _, s := range [...]*string{
-		&v.principal, &v.sessionID, &id.ClientID, &id.TokenID, &id.Fingerprint,
+		&v.principal, &v.sessionID, &v.auditHash, &id.ClientID, &id.TokenID, &id.Fingerprint,
 		&id.Organization.ID, &id.Organization.Name, &id.Organization.Slug, &id.Organization.Role, &id.payload,
 	} {
 		*s = r.String()
@@ -104,8 +105,8 @@ func newTokenCache() tokenCache {
 	return tokenCache{otter.Must(&otter.Options[fingerprint, *cachedEntry]{
 		MaximumWeight: cacheBytes,
 		Weigher:       func(_ fingerprint, e *cachedEntry) uint32 { return e.weight() },
-		// Maintenance runs in the goroutine that causes it: to start another one for each
-		// new token takes longer than the maintenance.
+		// Maintenance runs in the goroutine that causes it. To start another one for each new
+		// token delays the request by more than the maintenance; see docs/performance.md.
 		Executor: func(maintain func()) { maintain() },
 	})}
 }

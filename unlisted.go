@@ -129,27 +129,34 @@ func namesOf[T any](items []T, name func(T) string) []string {
 
 // noteListedResource notes the requirements that name the URI or match it.
 func (g *Guard) noteListedResource(uri string) {
+	resources := g.policy().resources
 	g.noteListed(uri, func(r Requirement) (string, bool) {
 		if r.ResourceTemplate == "" {
 			return r.Resource, r.Resource == uri
 		}
-		template, err := uritemplate.New(r.ResourceTemplate)
-		return "", err == nil && template.Regexp().MatchString(uri)
+		// The templates of requirements are compiled already. To compile them here takes milliseconds
+		// for each resource, and anyone may list where something is Public.
+		return "", slices.ContainsFunc(resources, func(known resourceRequirement) bool {
+			return known.ResourceTemplate == r.ResourceTemplate && known.matches(uri)
+		})
 	})
 }
 
 // noteListedTemplate notes the requirements that name the template, or a resource that it
 // serves.
 func (g *Guard) noteListedTemplate(text string) {
-	template, err := uritemplate.New(text)
-	if err != nil {
-		return
-	}
+	matches := sync.OnceValue(func() func(string) bool { // compiled only if a requirement may need it
+		template, err := uritemplate.New(text)
+		if err != nil {
+			return func(string) bool { return false }
+		}
+		return template.Regexp().MatchString
+	})
 	g.noteListed(text, func(r Requirement) (string, bool) {
 		if r.ResourceTemplate != "" {
 			return r.ResourceTemplate, r.ResourceTemplate == text
 		}
-		return "", r.Resource != "" && template.Regexp().MatchString(r.Resource)
+		return "", r.Resource != "" && matches()(r.Resource)
 	})
 }
 
@@ -174,7 +181,7 @@ func (g *Guard) noteListed(name string, match func(Requirement) (string, bool)) 
 		if wanted == "" || len(name) > maxComparedName || len(wanted) > maxComparedName {
 			continue
 		}
-		near := nearName{name, editDistance(name, wanted)}
+		near := nearName{name, quote.Distance(name, wanted)}
 		if best, found := l.nearest[i]; near.distance <= max(1, len(wanted)*2/5) && (!found || near.distance < best.distance) {
 			if l.nearest == nil {
 				l.nearest = make(map[int]nearName)
@@ -240,25 +247,4 @@ func templatesOf(ctx context.Context, next mcp.MethodHandler, req mcp.Request) f
 		}
 		return slices.Clone(list.ResourceTemplates), list.NextCursor == ""
 	}
-}
-
-// editDistance returns how many bytes must be inserted, removed or replaced to make a of b.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -32,6 +32,7 @@ type verified struct {
 	identity  Identity
 	principal string
 	sessionID string // the claim sid; empty without one
+	auditHash string // of the subject, for audit events; empty if they have none
 	bound     bool   // whether the token has an audience
 	notBefore time.Time
 	from      *issuer
@@ -46,6 +47,7 @@ type verifier struct {
 	members  []*issuer // of jwts, in its order
 	tokens   tokenCache
 	toIssuer http.RoundTripper // of IssuerClient
+	auditor  *auditor          // nil if there is no audit
 
 	hits          atomic.Uint64
 	mu            sync.Mutex
@@ -66,6 +68,7 @@ func newVerifier(g *Guard) *verifier {
 		logger:        g.Logger,
 		tokens:        newTokenCache(),
 		toIssuer:      newIssuerTransport(g.HTTPClient),
+		auditor:       g.auditor,
 		warnedClients: make(map[warnedClient]bool),
 	}
 	var members []token.Member
@@ -92,7 +95,9 @@ func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejec
 		v.hits.Add(1)
 		return nil
 	}
-	if !isToken68(raw) {
+	// A JWT that is accepted has only these characters, so its text is not read twice.
+	isJWT := opaque == nil && !v.issuers[0].DangerouslySkipVerification
+	if !isJWT && !isToken68(raw) {
 		return &Rejection{Reason: reason.MalformedCredentials, Err: errNotToken68}
 	}
 	if v.issuers[0].DangerouslySkipVerification {
@@ -102,6 +107,9 @@ func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejec
 		return v.checkOpaque(ctx, opaque, raw, key, now, out)
 	}
 	t, from, err := v.checkJWT(ctx, raw, now)
+	if err != nil && !isToken68(raw) {
+		return &Rejection{Reason: reason.MalformedCredentials, Err: errNotToken68}
+	}
 	if err != nil {
 		return rejectionOf(err, from)
 	}
@@ -204,6 +212,7 @@ func (v *verifier) identify(t *token.Token, key fingerprint, from *issuer, out *
 		identity:  id,
 		principal: id.Principal(),
 		sessionID: sessionIDOf(&id),
+		auditHash: v.auditor.subjectHash(&id),
 		bound:     t.Bound,
 		notBefore: t.NotBefore,
 		from:      from,

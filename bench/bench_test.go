@@ -160,7 +160,7 @@ func TestMedian(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	all := sections(1, "")
+	all := sections(callSettings{rounds: 1})
 	for _, test := range []struct {
 		names   string
 		want    int
@@ -175,6 +175,25 @@ func TestChoose(t *testing.T) {
 		got, err := choose(all, test.names)
 		if len(got) != test.want || fmt.Sprint(err) != cmp.Or(test.wantErr, "<nil>") {
 			t.Errorf("choose(%q) = %d sections, %v; want %d, %s", test.names, len(got), err, test.want, test.wantErr)
+		}
+	}
+}
+
+func TestContenders(t *testing.T) {
+	for _, test := range []struct {
+		settings callSettings
+		want     int
+		wantErr  string
+	}{
+		{settings: callSettings{}, want: len(measured)},
+		{settings: callSettings{patched: "other"}, want: len(measured) + len(patchedServers("other"))},
+		{settings: callSettings{roles: "mcp-go+keyfunc,mcp-go+guard"}, want: 2},
+		{settings: callSettings{roles: "guard+require"}, wantErr: `server "guard+require" needs its base "the same behind the guard"`},
+		{settings: callSettings{roles: "Guard"}, wantErr: `no server "Guard"; see the roles in servers.go`},
+	} {
+		got, err := test.settings.contenders()
+		if len(got) != test.want || fmt.Sprint(err) != cmp.Or(test.wantErr, "<nil>") {
+			t.Errorf("%+v: got %d servers, %v; want %d, %s", test.settings, len(got), err, test.want, test.wantErr)
 		}
 	}
 }

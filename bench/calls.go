@@ -2,7 +2,10 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -40,11 +43,13 @@ var measured = []server{
 	{role: "go-sdk", name: openName, open: true},
 	{role: "guard", name: guardName, seenLimit: 1.15, newLimit: 1.35},
 	{role: "guard+require", name: "the same with a requirement", base: guardName, seenLimit: 1.05},
+	{role: "guard+audit", name: "the same with an audit", base: guardName},
 	{role: "serve", name: "serve", seenLimit: serveLimit},
 	{role: "go-sdk+keyfunc", name: "go-sdk + golang-jwt + keyfunc"},
 	{role: "go-sdk", name: tunedName, open: true, environment: tuned},
 	{role: "serve", name: "serve, GOGC=400", environment: tuned, base: tunedName, seenLimit: serveLimit},
 	{role: "mcp-go+keyfunc", name: mcpgoName},
+	{role: "mcp-go", name: "mcp-go, no guard", open: true, base: mcpgoName},
 	{role: "mcp-go+guard", name: "mcp-go behind the guard", base: mcpgoName, seenLimit: 0.60, newLimit: 1.15},
 }
 
@@ -75,11 +80,52 @@ type turn struct {
 	cpu     []float64 // ns for one call, of each round
 }
 
+// callSettings are the settings of the section calls.
+type callSettings struct {
+	rounds   int
+	roles    string // comma-separated; empty means all
+	patched  string // path of another build of this program; empty means none
+	profiles string // directory; empty means no profiles
+}
+
+// contenders returns the servers that take part.
+func (s callSettings) contenders() ([]server, error) {
+	out := slices.Clone(measured)
+	if s.patched != "" {
+		out = append(out, patchedServers(s.patched)...)
+	}
+	if s.roles == "" {
+		return out, nil
+	}
+	roles := strings.Split(s.roles, ",")
+	out = slices.DeleteFunc(out, func(m server) bool { return !slices.Contains(roles, m.role) })
+	for n, m := range out {
+		if baseOf(out, n) < 0 {
+			return nil, fmt.Errorf("server %q needs its base %q", m.role, m.base)
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("no server %q; see the roles in servers.go", s.roles)
+	}
+	return out, nil
+}
+
+// withProfile returns m with the path of its profiles, if there are any.
+func (s callSettings) withProfile(m server, kind string) (server, error) {
+	if s.profiles == "" {
+		return m, nil
+	}
+	name := strings.NewReplacer(" ", "_", ",", "").Replace(m.name + " " + kind)
+	path, err := filepath.Abs(filepath.Join(s.profiles, name)) // the child works in another directory
+	m.environment = append(slices.Clone(m.environment), profileVariable+"="+path)
+	return m, err
+}
+
 // measureCalls measures the CPU time that the server's process takes for a call.
-func measureCalls(i *issuer, t *table, rounds int, patched string) error {
-	contenders := slices.Clone(measured)
-	if patched != "" {
-		contenders = append(contenders, patchedServers(patched)...)
+func measureCalls(i *issuer, t *table, settings callSettings) error {
+	contenders, err := settings.contenders()
+	if err != nil {
+		return err
 	}
 	known, err := i.mint("RS256", 0, connections)
 	if err != nil {
@@ -90,6 +136,9 @@ func measureCalls(i *issuer, t *table, rounds int, patched string) error {
 	// often their collector runs.
 	for _, fresh := range []bool{false, true} {
 		for _, m := range contenders {
+			if m, err = settings.withProfile(m, kind(fresh)); err != nil {
+				return err
+			}
 			c, err := startChild(m, i)
 			if err != nil {
 				return err
@@ -105,7 +154,7 @@ func measureCalls(i *issuer, t *table, rounds int, patched string) error {
 		}
 		defer u.disconnect()
 	}
-	for round := range rounds + 1 { // the first is a warm-up and does not count
+	for round := range settings.rounds + 1 { // the first is a warm-up and does not count
 		if err := takeRound(i, turns, known, round); err != nil {
 			return err
 		}
@@ -134,7 +183,7 @@ func allTurns(contenders []server) []*turn {
 	return turns
 }
 
-// takeRound takes every turn once. The new tokens of a round are the same for all
+// takeRound takes every turn once, in another order in each round. The new tokens of a round are the same for all
 // servers and others for each version, which shares its server with the other.
 func takeRound(i *issuer, turns []*turn, known []string, round int) error {
 	first := map[string]int{}
@@ -146,7 +195,8 @@ func takeRound(i *issuer, turns []*turn, known []string, round int) error {
 			return err
 		}
 	}
-	for _, u := range turns {
+	for _, n := range rand.Perm(len(turns)) {
+		u := turns[n]
 		tokens, number := known, 0
 		if u.fresh {
 			tokens, number = fresh[u.version], first[u.version]

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,6 +20,8 @@ import (
 const (
 	roleVariable   = "GATEHOUSE_BENCH_ROLE"
 	issuerVariable = "GATEHOUSE_BENCH_ISSUER"
+	// profileVariable is the path of the profiles, without their extensions.
+	profileVariable = "GATEHOUSE_BENCH_PROFILE"
 
 	// stopTime is how long a child may take to end once its input has ended.
 	stopTime = 5 * time.Second
@@ -120,11 +123,36 @@ func runChild(role string) error {
 	if !ok {
 		return fmt.Errorf("no role %q", role)
 	}
+	writeProfiles, err := startProfiles(os.Getenv(profileVariable))
+	if err != nil {
+		return err
+	}
 	go func() {
 		answerCommands(os.Stdin, os.Stdout)
+		writeProfiles()
 		os.Exit(0)
 	}()
 	return serve(l, os.Getenv(issuerVariable))
+}
+
+// startProfiles starts a CPU profile unless path is empty. write writes it to path.cpu, and
+// the allocations of the process to path.allocs.
+func startProfiles(path string) (write func(), err error) {
+	if path == "" {
+		return func() {}, nil
+	}
+	cpu, err := os.Create(path + ".cpu")
+	if err != nil {
+		return nil, err
+	}
+	allocs, err := os.Create(path + ".allocs")
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		pprof.Lookup("allocs").WriteTo(allocs, 0)
+	}, pprof.StartCPUProfile(cpu)
 }
 
 func answerCommands(in io.Reader, out io.Writer) {

@@ -24,8 +24,10 @@ var roles = map[string]func(l net.Listener, issuer string) error{
 	"go-sdk":         serveOpen,
 	"guard":          serveGuard,
 	"guard+require":  serveGuardRequire,
+	"guard+audit":    serveGuardAudit,
 	"serve":          serveFramework,
 	"go-sdk+keyfunc": serveLibrary,
+	"mcp-go":         serveMCPGoOpen,
 	"mcp-go+keyfunc": serveMCPGo,
 	"mcp-go+guard":   serveMCPGoGuard,
 }
@@ -85,12 +87,16 @@ func describeIdentity(req *mcp.CallToolRequest) string {
 	return described(id.Subject, id.TokenID)
 }
 
-func newClerkGuard(issuer string) (*gatehouse.Guard, error) {
-	return gatehouse.New(gatehouse.Config{
+func newClerkGuard(issuer string, change ...func(*gatehouse.Config)) (*gatehouse.Guard, error) {
+	cfg := gatehouse.Config{
 		Resource: resource,
 		Provider: clerk.Provider(issuer),
 		Logger:   slog.New(slog.DiscardHandler),
-	})
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	return gatehouse.New(cfg)
 }
 
 // serveGuard is serveOpen behind the guard.
@@ -105,8 +111,15 @@ func serveGuardRequire(l net.Listener, issuer string) error {
 	})
 }
 
-func serveGuarded(l net.Listener, issuer string, declare func(*gatehouse.Guard)) error {
-	guard, err := newClerkGuard(issuer)
+// serveGuardAudit is serveGuard with an audit event for each request, written as JSON.
+func serveGuardAudit(l net.Listener, issuer string) error {
+	return serveGuarded(l, issuer, func(*gatehouse.Guard) {}, func(cfg *gatehouse.Config) {
+		cfg.AuditLogger = slog.New(slog.NewJSONHandler(io.Discard, nil))
+	})
+}
+
+func serveGuarded(l net.Listener, issuer string, declare func(*gatehouse.Guard), change ...func(*gatehouse.Config)) error {
+	guard, err := newClerkGuard(issuer, change...)
 	if err != nil {
 		return err
 	}
@@ -183,6 +196,11 @@ func serveMCPGoGuard(l net.Listener, issuer string) error {
 	mux := http.NewServeMux()
 	guard.Mount(mux, newMCPGoHandler(who, mcpgoserver.WithHTTPContextFunc(withCaller)))
 	return http.Serve(l, mux)
+}
+
+// serveMCPGoOpen is the server of mark3labs/mcp-go without sign-in.
+func serveMCPGoOpen(l net.Listener, _ string) error {
+	return http.Serve(l, newMCPGoHandler(func(context.Context) string { return anonymous(nil) }))
 }
 
 // serveMCPGo is the server of mark3labs/mcp-go behind golang-jwt and keyfunc.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"time"
 )
@@ -29,7 +30,8 @@ type contender struct {
 	bytes  float64
 }
 
-// takeTurns measures the contenders in turn, rounds times.
+// takeTurns measures the contenders in turn, rounds times. Their order is another one in each
+// round: a contender that ran similar code just before finds it in the processor's caches.
 func takeTurns(rounds int, contenders ...*contender) error {
 	for _, c := range contenders {
 		if err := c.prepare(); err != nil {
@@ -37,7 +39,8 @@ func takeTurns(rounds int, contenders ...*contender) error {
 		}
 	}
 	for range rounds {
-		for _, c := range contenders {
+		for _, n := range rand.Perm(len(contenders)) {
+			c := contenders[n]
 			took, err := c.turn(c.batch)
 			if err != nil {
 				return err

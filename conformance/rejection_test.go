@@ -1,7 +1,9 @@
 package conformance
 
 import (
+	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,8 +63,7 @@ func (s *server) wantRejected(t *testing.T, q request, want rejection) answer {
 		t.Errorf("%s %s: the rejection has Mcp-Session-Id %q", q.method, q.target, got)
 	}
 	if q.method != http.MethodHead {
-		wantBody := map[string]any{"error": want.code, "error_description": phrase(want.reason), "reason": string(want.reason)}
-		if diff := cmp.Diff(wantBody, a.object(t)); diff != "" {
+		if diff := cmp.Diff(want.body(q), a.object(t)); diff != "" {
 			t.Errorf("%s %s: body (-want +got):\n%s", q.method, q.target, diff)
 		}
 	}
@@ -70,6 +71,23 @@ func (s *server) wantRejected(t *testing.T, q request, want rejection) answer {
 		t.Errorf("%s %s: challenge\n got %s\nwant %s", q.method, q.target, strings.Join(got, "\n"), want)
 	}
 	return a
+}
+
+// body returns the body of the answer to q: the error, or the JSON-RPC error response to an
+// operation, which has the error as its data.
+func (want rejection) body(q request) map[string]any {
+	body := map[string]any{"error": want.code, "error_description": phrase(want.reason), "reason": string(want.reason)}
+	var operation struct {
+		ID any `json:"id"`
+	}
+	ofOperations := []gatehouse.Reason{"insufficient_scope", "insufficient_permission", "no_organization", "resource_spelling"}
+	if !slices.Contains(ofOperations, want.reason) || json.Unmarshal([]byte(q.body), &operation) != nil || operation.ID == nil {
+		return body
+	}
+	return map[string]any{
+		"jsonrpc": "2.0", "id": operation.ID,
+		"error": map[string]any{"code": -32040.0, "message": phrase(want.reason), "data": body},
+	}
 }
 
 // phrase returns the fixed text of a reason: the only detail that clients may learn.

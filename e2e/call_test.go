@@ -32,7 +32,7 @@ type outcome struct {
 
 func (r callRunner) start(t *testing.T, stdout *testlog.Buffer, args ...string) *program {
 	t.Helper()
-	argv := append([]string{gatehouse, "call"}, args...)
+	argv := append([]string{gatehouseProgram, "call"}, args...)
 	return launch(t, callName, nil, stdout, []string{"XDG_CONFIG_HOME=" + r.configHome}, argv...)
 }
 

@@ -49,7 +49,7 @@ func (dev *devServer) start() {
 }
 
 func (dev *devServer) launch() *program {
-	argv := []string{gatehouse, "dev", "--port", strconv.Itoa(dev.port), "--clerk-port", strconv.Itoa(dev.clerkPort)}
+	argv := []string{gatehouseProgram, "dev", "--port", strconv.Itoa(dev.port), "--clerk-port", strconv.Itoa(dev.clerkPort)}
 	if dev.config != "" {
 		argv = append(argv, "--config", dev.config)
 	}
@@ -63,10 +63,7 @@ func (dev *devServer) launch() *program {
 // first run do not exist in the second.
 func (dev *devServer) restart() {
 	dev.t.Helper()
-	dev.program.interrupt()
-	if _, err := dev.program.status(within(dev.t, stopTime)); err != nil {
-		dev.t.Fatalf("waiting for gatehouse dev to stop: %v", err)
-	}
+	dev.program.stop(dev.t)
 	dev.start()
 }
 

@@ -29,9 +29,10 @@ const (
 
 // Absolute paths of the repository, and of the programs that TestMain builds.
 var (
-	repository   string
-	gatehouse    string
-	exampleClerk string
+	repository          string
+	gatehouseProgram    string
+	exampleOrganization string
+	exampleClerk        string
 )
 
 func TestMain(m *testing.M) {
@@ -67,11 +68,16 @@ func build(folder string) error {
 		return err
 	}
 	repository = filepath.Dir(here)
-	gatehouse = filepath.Join(folder, "gatehouse")
+	gatehouseProgram = filepath.Join(folder, "gatehouse")
 	exampleClerk = filepath.Join(folder, "example-clerk")
+	exampleOrganization = filepath.Join(folder, "example-organization")
 	ctx, cancel := context.WithTimeout(context.Background(), buildTime)
 	defer cancel()
-	for program, source := range map[string]string{gatehouse: "./cmd/gatehouse", exampleClerk: "./examples/clerk"} {
+	for program, source := range map[string]string{
+		gatehouseProgram:    "./cmd/gatehouse",
+		exampleClerk:        "./examples/clerk",
+		exampleOrganization: "./examples/organization",
+	} {
 		cmd := exec.CommandContext(ctx, "go", "build", "-o", program, source)
 		cmd.Dir = repository
 		if out, err := cmd.CombinedOutput(); err != nil {

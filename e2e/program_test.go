@@ -94,6 +94,15 @@ func (p *program) interrupt() {
 	p.cmd.Process.Signal(os.Interrupt)
 }
 
+// stop interrupts the program and waits for its end.
+func (p *program) stop(t testing.TB) {
+	t.Helper()
+	p.interrupt()
+	if _, err := p.status(within(t, stopTime)); err != nil {
+		t.Fatalf("waiting for %s to stop: %v", p.name, err)
+	}
+}
+
 // kill ends the program and everything that it started: first with SIGINT, then with
 // SIGKILL.
 func (p *program) kill() {

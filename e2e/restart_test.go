@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -30,20 +31,17 @@ func TestServerRestart(t *testing.T) {
 }
 
 func redeploy(t *testing.T, c client) {
-	issuer, log := startClerk(t)
+	issuer, log := startClerk(t, localclerk.DefaultSettings())
 	port := freePort(t)
-	server := startExample(t, issuer, port)
+	server := startExample(t, exampleClerk, issuer, port)
 	s := c.start(t, fmt.Sprintf("http://localhost:%d/mcp", port))
 	if _, err := s.connect(within(t, stepTime), ada); err != nil {
 		t.Fatal(err)
 	}
 	checkWhoami(t, s, ada)
 
-	server.interrupt()
-	if _, err := server.status(within(t, stopTime)); err != nil {
-		t.Fatalf("waiting for the server to stop: %v", err)
-	}
-	startExample(t, issuer, port)
+	server.stop(t)
+	startExample(t, exampleClerk, issuer, port)
 
 	got, err := callTool[whoami](within(t, stepTime), s, "whoami", nil)
 	if c.revision >= "2026-07-28" {
@@ -62,7 +60,7 @@ func redeploy(t *testing.T, c client) {
 
 // startClerk runs a local Clerk in this process, and returns its log. Unlike that of
 // gatehousetest, the Clerk has a logger, in the format of "gatehouse dev".
-func startClerk(t *testing.T) (issuer string, log *testlog.Buffer) {
+func startClerk(t *testing.T, settings localclerk.Settings) (issuer string, log *testlog.Buffer) {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -71,8 +69,9 @@ func startClerk(t *testing.T) (issuer string, log *testlog.Buffer) {
 	log = &testlog.Buffer{}
 	log.ShowOnFailure(t, "the local Clerk")
 	clerk, err := localclerk.New(localclerk.Config{
-		Issuer: fmt.Sprintf("http://127.0.0.1:%d", l.Addr().(*net.TCPAddr).Port),
-		Logger: slog.New(slog.NewTextHandler(log, nil)).With("from", "clerk"),
+		Issuer:   fmt.Sprintf("http://127.0.0.1:%d", l.Addr().(*net.TCPAddr).Port),
+		Settings: &settings,
+		Logger:   slog.New(slog.NewTextHandler(log, nil)).With("from", "clerk"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -89,12 +88,12 @@ func startClerk(t *testing.T) (issuer string, log *testlog.Buffer) {
 	return clerk.Issuer(), log
 }
 
-// startExample runs the example clerk.
-func startExample(t *testing.T, issuer string, port int) *program {
+// startExample runs the program of an example.
+func startExample(t *testing.T, example, issuer string, port int) *program {
 	t.Helper()
-	p := launch(t, "examples/clerk", nil, nil, []string{
+	p := launch(t, filepath.Base(example), nil, nil, []string{
 		"MCP_USE_OAUTH_CLERK_FRONTEND_API_URL=" + issuer, fmt.Sprintf("PORT=%d", port),
-	}, exampleClerk)
+	}, example)
 	if _, err := p.await(within(t, stepTime), devReady); err != nil {
 		t.Fatal(err)
 	}

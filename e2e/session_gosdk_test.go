@@ -76,6 +76,12 @@ func (s *goSession) connect(ctx context.Context, u user) (string, error) {
 	return session.InitializeResult().ProtocolVersion, nil
 }
 
+// become sets the user who signs in next, if the server asks for that.
+func (s *goSession) become(_ context.Context, u user) error {
+	s.user = u
+	return nil
+}
+
 func (s *goSession) tools(ctx context.Context) ([]string, error) { return toolNames(ctx, s.session) }
 
 func toolNames(ctx context.Context, session *mcp.ClientSession) ([]string, error) {

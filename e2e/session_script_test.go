@@ -113,10 +113,15 @@ func (s *script) command(ctx context.Context, name string, input map[string]any,
 }
 
 func (s *script) connect(ctx context.Context, u user) (revision string, err error) {
-	err = s.command(ctx, "connect", map[string]any{
-		"url": s.endpoint, "user": u.username, "name": u.name, "consent": u.consent(), "organization": u.organization,
-	}, &revision)
+	input := u.input()
+	input["url"] = s.endpoint
+	err = s.command(ctx, "connect", input, &revision)
 	return revision, err
+}
+
+// become sets the user who signs in next, if the server asks for that.
+func (s *script) become(ctx context.Context, u user) error {
+	return s.command(ctx, "become", u.input(), nil)
 }
 
 func (s *script) tools(ctx context.Context) (names []string, err error) {

@@ -65,7 +65,7 @@ func startDevWith(t *testing.T, setting string) *devServer {
 // setting replaced.
 func configWith(t *testing.T, setting string) []byte {
 	t.Helper()
-	config, err := exec.CommandContext(within(t, stepTime), gatehouse, "clerk", "--print-config").Output()
+	config, err := exec.CommandContext(within(t, stepTime), gatehouseProgram, "clerk", "--print-config").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,7 +79,7 @@ func (o *windowUser) screenshot(name string, options map[string]any) {
 // call starts "gatehouse call", which calls a tool.
 func (o *windowUser) call(args ...string) *program {
 	o.t.Helper()
-	argv := append([]string{gatehouse, "call", o.server.url(), "whoami"}, args...)
+	argv := append([]string{gatehouseProgram, "call", o.server.url(), "whoami"}, args...)
 	return launch(o.t, callName, nil, nil, nil, argv...)
 }
 
@@ -473,7 +473,7 @@ func BenchmarkWindowStart(b *testing.B) {
 		port, clerkPort := strconv.Itoa(freePort(b)), strconv.Itoa(freePort(b))
 		page := "http://127.0.0.1:" + clerkPort + "/_window/"
 		began := time.Now()
-		dev := launch(b, devName, nil, nil, nil, gatehouse, "dev", "--quiet", "--port", port, "--clerk-port", clerkPort)
+		dev := launch(b, devName, nil, nil, nil, gatehouseProgram, "dev", "--quiet", "--port", port, "--clerk-port", clerkPort)
 		ctx := within(b, stepTime)
 		for {
 			if resp, err := http.Get(page); err == nil {

@@ -100,6 +100,13 @@ type Config struct {
 	// seconds.
 	ShutdownTimeout time.Duration
 
+	// SkipSelfCheck turns off the checks that [Server.Serve] makes at start: of the metadata, the
+	// keys and the registration of the provider, and of the metadata at the public URL, if that is
+	// not on loopback. They send a few requests without a token, never delay or stop the server,
+	// and end after 20 seconds. Each warning and fault is logged once, with its fix. See
+	// docs/doctor.md.
+	SkipSelfCheck bool
+
 	// Routes, if not nil, is called once, by [Server.Serve] or [Server.Handler], to add
 	// routes to the server. They are public, except for handlers that [gatehouse.Guard.Wrap]
 	// of the given guard wraps. The paths of the server itself come first: the endpoint, the

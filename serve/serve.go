@@ -168,6 +168,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	// server starts even if the provider is unavailable: requests get 503 until it
 	// answers.
 	go s.guard.Ready(ctx)
+	defer s.selfCheck(ctx)()
 
 	waitForLog := s.logStop(ctx)
 	err = listen.Serve(ctx, listen.NewServer(handler, s.logger), listen.Shutdown{

@@ -131,14 +131,18 @@ func newCall(
 		Store:        store,
 		Transport:    transport,
 	})
+	return newCallWith(con, options, account.Resource, transport, client), nil
+}
+
+func newCallWith(con *console, options *callOptions, resource string, transport *trace.Transport, client *signin.Client) *call {
 	return &call{
 		options:   options,
-		resource:  account.Resource,
+		resource:  resource,
 		con:       con,
 		transport: transport,
 		http:      &http.Client{Transport: client.Transport()},
 		signIn:    client,
-	}, nil
+	}
 }
 
 // newTransport returns the transport for every request about an MCP endpoint. Plain http
@@ -251,7 +255,7 @@ func (c *call) callTool(ctx context.Context, name string, arguments arguments) e
 	}
 	c.con.Begin("calling " + name)
 	result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: name, Arguments: arguments.toObject(schema)})
-	if serverError(err) != nil {
+	if c.serverError(err) != nil {
 		if _, missing := c.findTool(ctx, session, name); missing != nil {
 			return missing
 		}
@@ -294,6 +298,9 @@ func (c *call) printResult(name string, result *mcp.CallToolResult) error {
 		err = c.con.print(describeResult(result))
 	}
 	if err == nil && result.IsError {
+		if f := signin.ExplainChallengeInResult(name, result.Meta, c.signIn.Scopes()); f != nil {
+			return f
+		}
 		return failure.New("its message is above, on standard output", "tool %q reports an error", name)
 	}
 	return err
@@ -318,7 +325,7 @@ func (c *call) explain(ctx context.Context, err error) error {
 	if f := signin.ExplainNetwork(err); f != nil {
 		return f
 	}
-	if rejected := serverError(err); rejected != nil {
+	if rejected := c.serverError(err); rejected != nil {
 		return failure.New(fmt.Sprintf(`"gatehouse call %s list" prints the tools and their arguments`, c.resource),
 			"%q rejects the request: %s (%d)", c.resource, rejected.Message, rejected.Code)
 	}
@@ -336,10 +343,12 @@ const (
 )
 
 // serverError returns the JSON-RPC error with which the server answered, or nil if err
-// is another error.
-func serverError(err error) *jsonrpc.Error {
+// is another error. The error of an answer that rejects the caller is not one:
+// [signin.ExplainAnswer] explains that answer.
+func (c *call) serverError(err error) *jsonrpc.Error {
 	var rejected *jsonrpc.Error
-	if !errors.As(err, &rejected) {
+	last := c.transport.LastAnswer()
+	if !errors.As(err, &rejected) || last != nil && (last.Reason != "" || last.Status == http.StatusForbidden) {
 		return nil
 	}
 	switch rejected.Code {

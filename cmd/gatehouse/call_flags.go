@@ -137,20 +137,26 @@ func (o *callOptions) clientSecret() (savedsignin.Secret, error) {
 	if o.clientSecretFile == "" {
 		return "", nil
 	}
-	file, err := os.Open(o.clientSecretFile)
+	secret, err := readSecretFile(o.clientSecretFile, "the client secret")
+	return savedsignin.Secret(secret), err
+}
+
+// readSecretFile reads a file that contains one secret in one line. what names the secret.
+func readSecretFile(name, what string) (string, error) {
+	file, err := os.Open(name)
 	if err != nil {
-		return "", fmt.Errorf("reading the client secret: %w", err)
+		return "", fmt.Errorf("reading %s: %w", what, err)
 	}
 	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, maxSecretFile+1))
 	if err != nil {
-		return "", fmt.Errorf("reading the client secret: %w", err)
+		return "", fmt.Errorf("reading %s: %w", what, err)
 	}
 	text := strings.TrimSpace(string(data))
 	if text == "" || len(data) > maxSecretFile || strings.ContainsAny(text, "\r\n") {
 		return "", failure.New(
 			"write only the secret into it",
-			"client secret file %q does not have one line of at most %d bytes", o.clientSecretFile, maxSecretFile)
+			"%s file %q does not have one line of at most %d bytes", strings.TrimPrefix(what, "the "), name, maxSecretFile)
 	}
-	return savedsignin.Secret(text), nil
+	return text, nil
 }

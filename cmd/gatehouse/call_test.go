@@ -434,6 +434,24 @@ func TestCallFailures(t *testing.T) {
 			wantHint: "not allowed to do this",
 		},
 		{
+			name: "missing role, as a JSON-RPC error of Gatehouse's guard",
+			change: func(_ *testing.T, f *fixture) {
+				f.interceptMCP = rejectCall(http.StatusForbidden, "", "forbidden", "insufficient_permission")
+			},
+			wantErr:  "rejects the request with 403: insufficient_permission: forbidden: in other words (",
+			wantHint: "sign in as another user",
+		},
+		{
+			name:   "scope that is granted without effect, as a JSON-RPC error of Gatehouse's guard",
+			opened: 2,
+			change: func(_ *testing.T, f *fixture) {
+				f.interceptMCP = rejectCall(http.StatusForbidden, `Bearer error="insufficient_scope", scope="public_metadata"`,
+					"insufficient_scope", "insufficient_scope")
+			},
+			wantErr:  `asks for scope "public_metadata", and the sign-in has`,
+			wantHint: "--logout and sign in again",
+		},
+		{
 			name: "issuer of the server unavailable",
 			change: func(_ *testing.T, f *fixture) {
 				f.interceptMCP = answerCall(http.StatusServiceUnavailable, "temporarily_unavailable", "keys are unavailable")
@@ -624,6 +642,30 @@ func answerCall(status int, code, description string) func(http.ResponseWriter, 
 	}
 }
 
+// rejectCall intercepts calls of tools and answers as Gatehouse's guard does.
+func rejectCall(status int, challenge, code, reason string) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, req *http.Request) bool {
+		if req.Header.Get("Mcp-Method") != "tools/call" {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if challenge != "" {
+			w.Header().Set("WWW-Authenticate", challenge)
+		}
+		var message struct {
+			ID json.RawMessage `json:"id"`
+		}
+		json.NewDecoder(req.Body).Decode(&message)
+		w.WriteHeader(status)
+		json.NewEncoder(w).Encode(map[string]any{"jsonrpc": "2.0", "id": message.ID, "error": map[string]any{
+			"code": -32040, "message": "in other words", "data": map[string]any{
+				"error": code, "error_description": "in other words", "reason": reason,
+			},
+		}})
+		return true
+	}
+}
+
 func closedPort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -632,6 +674,31 @@ func closedPort(t *testing.T) string {
 	}
 	defer l.Close()
 	return "http://" + l.Addr().String()
+}
+
+// TestCallStepUpDenied denies the sign-in for one more scope. The earlier one stays saved.
+func TestCallStepUpDenied(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+	before := f.files(t)
+	f.interceptMCP = stepUp("profile email public_metadata", "public_metadata", func(string) []string { return nil })
+	f.browse = f.browser(map[string]string{localclerk.SignInHeader: "ada", localclerk.ConsentHeader: "deny"})
+	f.call(t, f.mcpURL, "whoami").want(t, exitFailure,
+		"access was denied: access_denied",
+		`run the command again and choose Allow, if you want to use scope "public_metadata"; the sign-in without it stays saved`)
+	after := f.files(t)
+	for name, saved := range before {
+		if after[name] == nil || after[name].Tokens == nil || after[name].Tokens.Access != saved.Tokens.Access {
+			t.Errorf("%s: the earlier sign-in is not saved any more", name)
+		}
+	}
+	f.interceptMCP = nil
+	f.resetCounts()
+	f.call(t, f.mcpURL, "whoami").want(t, exitOK)
+	if n := f.count("GET /oauth/authorize"); n != 0 {
+		t.Errorf("got %d sign-ins for a call that needs no more scopes, want 0", n)
+	}
 }
 
 func TestCallStepsUp(t *testing.T) {

@@ -22,6 +22,9 @@ import (
 // thousand, and more with many scopes.
 const maxLine = 16_000
 
+// maxProgress bounds a line of progress, so that it fits into a terminal and can be replaced.
+const maxProgress = 76
+
 // console is the terminal, the environment, the browser and the configuration directory
 // of a run. It implements [signin.UI]. Its methods may be called concurrently.
 type console struct {
@@ -40,7 +43,7 @@ type console struct {
 	mu        sync.Mutex
 	steps     int
 	activity  string
-	countdown bool // the last line on stderr is a countdown, to be overwritten
+	countdown bool // the last line on stderr is a countdown or progress, to be overwritten
 }
 
 var _ signin.UI = (*console)(nil)
@@ -69,6 +72,39 @@ func (c *console) print(s string) error {
 	}
 	_, err := io.WriteString(c.stdout, s)
 	return err
+}
+
+// stdoutColor reports whether data may have colors: on a terminal that can show them, unless
+// the user does not want any (https://no-color.org).
+func (c *console) stdoutColor() bool {
+	return c.stdoutIsTerminal && c.getenv("NO_COLOR") == "" && c.getenv("TERM") != "dumb"
+}
+
+// printColored writes text that may have escape sequences for color. Text from a server in it
+// must have been escaped.
+func (c *console) printColored(s string) error {
+	_, err := io.WriteString(c.stdout, s)
+	return err
+}
+
+// progress shows what the command does now, on a terminal. The next line on standard error
+// replaces it.
+func (c *console) progress(what string) {
+	c.Begin(what)
+	if !c.stderrIsTerminal {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fmt.Fprintf(c.stderr, "\r\x1b[K%s …", quote.Clip(trace.OneLine(what), maxProgress))
+	c.countdown = true
+}
+
+// endProgress removes the line of progress.
+func (c *console) endProgress() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.clearCountdown()
 }
 
 // printJSON writes v as indented JSON.

@@ -31,8 +31,11 @@ func (e *devEnvironment) runDemo(ctx context.Context, con *console) error {
 			BackendAPIURL:   e.clerk.Issuer(),
 			ScopesSupported: []string{"profile", "email", clerk.OrganizationScope},
 		}),
-		URL:    e.origin(),
-		Host:   listen.Localhost,
+		URL:  e.origin(),
+		Host: listen.Localhost,
+		// Its requests would be steps in the window.
+		SkipSelfCheck: true,
+
 		Logger: logger,
 		// A token that Clerk no longer accepts gets 401, so that the client refreshes it.
 		Revoked: clerk.TokenRejected,

@@ -57,6 +57,7 @@ type fixture struct {
 	stateful bool
 
 	stdin  string
+	env    map[string]string
 	stderr io.Writer // receives a copy of standard error, if set
 
 	// metadata is the protected resource metadata; nil means 404.
@@ -320,12 +321,18 @@ func (f *fixture) call(t *testing.T, args ...string) outcome {
 
 func (f *fixture) callContext(t *testing.T, ctx context.Context, args ...string) outcome {
 	t.Helper()
+	return f.run(t, ctx, append([]string{"call"}, args...)...)
+}
+
+// run runs the program.
+func (f *fixture) run(t *testing.T, ctx context.Context, args ...string) outcome {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
 	con := &console{
 		stdin:     strings.NewReader(f.stdin),
 		stdout:    &stdout,
 		stderr:    &stderr,
-		getenv:    func(string) string { return "" },
+		getenv:    func(name string) string { return f.env[name] },
 		configDir: func() (string, error) { return f.config, nil },
 	}
 	browse := f.browse
@@ -341,7 +348,7 @@ func (f *fixture) callContext(t *testing.T, ctx context.Context, args ...string)
 	if f.stderr != nil {
 		con.stderr = io.MultiWriter(&stderr, f.stderr)
 	}
-	code := run(ctx, con, append([]string{"call"}, args...))
+	code := run(ctx, con, args)
 	return outcome{code, stdout.String(), stderr.String()}
 }
 

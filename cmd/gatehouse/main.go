@@ -2,7 +2,10 @@
 //
 //	gatehouse dev              run a local Clerk and an MCP server that uses it
 //	gatehouse clerk            run only a local Clerk
+//	gatehouse gateway          put sign-in in front of an MCP server in any language
 //	gatehouse call URL TOOL    call a tool, signing in if the server asks for it
+//	gatehouse doctor TARGET    find out why clients cannot sign in, and what to change
+//	gatehouse explain          say what a token is and why a server rejects it
 //	gatehouse version          print the versions of this program and its parts
 //	gatehouse completion       print a completion script for your shell
 //
@@ -51,6 +54,9 @@ func run(ctx context.Context, con *console, args []string) int {
 		con.reportError(fmt.Errorf("interrupted while %s", con.currentActivity()))
 		return exitInterrupted
 	}
+	if errors.Is(err, errFindings) {
+		return exitFailure
+	}
 	con.reportError(err)
 	if usage := (*usageError)(nil); errors.As(err, &usage) {
 		return exitUsage
@@ -87,8 +93,9 @@ func newRootCommand(con *console) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "gatehouse",
 		Short: "OAuth sign-in for MCP servers",
-		Long: `Gatehouse adds OAuth sign-in to MCP servers. This program helps to build and to try
-them: "gatehouse dev" runs a complete example on this machine, without an account.`,
+		Long: `Gatehouse adds OAuth sign-in to MCP servers. "gatehouse dev" runs a complete example on
+this machine, without an account; "gatehouse gateway" puts sign-in in front of an MCP server
+in any language; "gatehouse doctor" says why a client cannot sign in.`,
 		Version:       info.Gatehouse,
 		SilenceErrors: true, // run prints them
 		SilenceUsage:  true,
@@ -99,7 +106,8 @@ them: "gatehouse dev" runs a complete example on this machine, without an accoun
 	root.SetOut(con.stdout)
 	root.SetErr(con.stderr)
 	root.SetFlagErrorFunc(explainFlagError)
-	root.AddCommand(newDevCommand(con), newClerkCommand(con), newCallCommand(con), newVersionCommand(con))
+	root.AddCommand(newDevCommand(con), newClerkCommand(con), newGatewayCommand(con), newCallCommand(con), newDoctorCommand(con),
+		newExplainCommand(con), newVersionCommand(con))
 	root.SetHelpCommand(newHelpCommand(root))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

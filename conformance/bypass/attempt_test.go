@@ -16,6 +16,7 @@ type attempt struct {
 	eras  []string
 	in    []style // empty means all
 
+	public  bool                                     // whether it is sent to a world in which something is Public
 	options *options                                 // if set, the attempt has a world of its own
 	before  func(t *testing.T, w *world, era string) // as well
 
@@ -62,11 +63,11 @@ func TestAttempts(t *testing.T) {
 	for _, s := range styles {
 		t.Run(string(s), func(t *testing.T) {
 			t.Parallel()
-			shared := newWorld(t, s, options{})
+			shared := map[bool]*world{false: newWorld(t, s, options{}), true: newWorld(t, s, options{public: true})}
 			for _, a := range attempts {
 				for _, era := range a.erasOf() {
 					if slices.Contains(a.styles(), s) {
-						t.Run(a.name+"/"+era, func(t *testing.T) { a.run(t, shared, s, era) })
+						t.Run(a.group+": "+a.name+"/"+era, func(t *testing.T) { a.run(t, shared[a.public], s, era) })
 					}
 				}
 			}
@@ -80,6 +81,7 @@ func (a attempt) run(t *testing.T, w *world, s style, era string) {
 		if a.options != nil {
 			o = *a.options
 		}
+		o.public = a.public
 		w = newWorld(t, s, o)
 	}
 	if a.before != nil {
@@ -108,16 +110,17 @@ func (a attempt) run(t *testing.T, w *world, s style, era string) {
 // TestCount checks that there are as many attempts as the documentation promises, with
 // different names.
 func TestCount(t *testing.T) {
-	const least = 45
+	const least = 170
 	if len(attempts) < least {
 		t.Errorf("%d attempts, want at least %d", len(attempts), least)
 	}
 	seen := map[string]bool{}
 	for _, a := range attempts {
-		if seen[a.name] {
-			t.Errorf("%q appears twice", a.name)
+		name := a.group + ": " + a.name
+		if seen[name] {
+			t.Errorf("%q appears twice", name)
 		}
-		seen[a.name] = true
+		seen[name] = true
 	}
 }
 

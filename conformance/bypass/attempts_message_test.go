@@ -73,18 +73,21 @@ func (a attempt) withControl(control sender) attempt { a.control = control; retu
 
 // batchAttempt sends a batch in a session of revision 2025-03-26, the only one that has them.
 func batchAttempt(name, want string, batch func(message string) string) attempt {
-	const revision = "2025-03-26"
-	send := func(token func(*world) string, wrap func(string) string) sender {
-		return func(t *testing.T, w *world, _ string) answer {
-			id := w.open(t, token(w), revision)
-			q := w.call(t, stateful, token(w), "delete").with("Mcp-Session-Id", id).with("Mcp-Protocol-Version", revision)
-			return w.send(t, q.withBody(wrap(q.body)))
-		}
-	}
 	return attempt{
 		group: "Messages", name: name, want: want, eras: []string{stateful},
-		send:    send(weak, batch),
-		control: send(strong, func(q string) string { return "[" + q + "]" }), controlRuns: "tool delete",
+		send:    inBatchSession(weak, batch),
+		control: inBatchSession(strong, func(q string) string { return "[" + q + "]" }), controlRuns: "tool delete",
+	}
+}
+
+// inBatchSession returns a sender that opens a session of that revision, and sends the call of the
+// protected tool in it, in a batch.
+func inBatchSession(token func(*world) string, batch func(message string) string) sender {
+	const revision = "2025-03-26"
+	return func(t *testing.T, w *world, _ string) answer {
+		id := w.open(t, token(w), revision)
+		q := w.call(t, stateful, token(w), "delete").with("Mcp-Session-Id", id).with("Mcp-Protocol-Version", revision)
+		return w.send(t, q.withBody(batch(q.body)))
 	}
 }
 

@@ -99,4 +99,4 @@ func (a attempt) only(era string) attempt { a.eras = []string{era}; return a }
 func (a attempt) reaching(what string) attempt { a.reaches = what; return a }
 
 var attempts = slices.Concat(nameAttempts, messageAttempts, bodyAttempts, requestAttempts, resourceAttempts, otherAttempts,
-	sessionAttempts, callerAttempts)
+	sessionAttempts, callerAttempts, anonymousAttempts, anonymousResourceAttempts, anonymousSessionAttempts)

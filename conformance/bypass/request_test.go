@@ -44,7 +44,13 @@ func (q request) with(name string, values ...string) request {
 	return q
 }
 
-func (q request) bearer(token string) request { return q.with("Authorization", "Bearer "+token) }
+// bearer returns q with the token, or without a header if there is none.
+func (q request) bearer(token string) request {
+	if token == "" {
+		return q.with("Authorization")
+	}
+	return q.with("Authorization", "Bearer "+token)
+}
 
 func (q request) withMethod(method string) request { q.method = method; return q }
 
@@ -98,15 +104,19 @@ func (w *world) post(t *testing.T, era, token, method string, params object) req
 	return q
 }
 
-// session returns a session of the older era for the user. It is opened with the token of
-// the first call.
+// session returns a session of the older era for the user, or for callers without a token. It
+// is opened with the token of the first call.
 func (w *world) session(t *testing.T, token string) string {
 	t.Helper()
-	if id := w.sessions["user"]; id != "" {
+	user := "user"
+	if token == "" {
+		user = "no one"
+	}
+	if id := w.sessions[user]; id != "" {
 		return id
 	}
 	id := w.open(t, token, stateful)
-	w.sessions["user"] = id
+	w.sessions[user] = id
 	return id
 }
 
@@ -181,6 +191,9 @@ func (w *world) send(t *testing.T, q request) answer {
 		r.URL.Opaque = ""
 		r.URL.Path = q.target
 	}
+	if host := r.Header.Get("Host"); host != "" {
+		r.Host, r.URL.Opaque, r.URL.Path = host, "", q.target // a complete URL would name the host too
+	}
 	resp, err := client.Do(r)
 	if err != nil {
 		return answer{err: err}
@@ -232,6 +245,9 @@ func (a answer) String() string {
 			return fmt.Sprintf("%d %s", a.status, reason)
 		}
 		if e, ok := m["error"].(object); ok {
+			if data, ok := e["data"].(object); ok && data["reason"] != nil {
+				return fmt.Sprintf("%d %v", a.status, data["reason"])
+			}
 			return fmt.Sprintf("error %v", e["code"])
 		}
 		if result, ok := m["result"].(object); ok {

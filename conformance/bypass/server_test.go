@@ -47,9 +47,11 @@ type world struct {
 	base   string // origin
 	log    testlog.Buffer
 
+	declared []declaration
+
 	mu       sync.Mutex
 	reached  []string
-	sessions map[string]string // by token
+	sessions map[string]string // by user
 }
 
 // options change a world before it starts.
@@ -57,6 +59,7 @@ type options struct {
 	configure         func(*gatehouse.Config)
 	withoutMiddleware bool
 	withoutWrap       bool // the guard's checks run in the MCP layer only
+	public            bool // something is Public: see publicDeclarations
 }
 
 // declaration is what one operation requires.
@@ -107,10 +110,23 @@ var declarations = []declaration{
 	{"template", "docs://{+path}", gatehouse.Require{SignedIn: true}},
 }
 
+// publicDeclarations are those of a world in which something needs no token.
+var publicDeclarations = []declaration{
+	{"tool", "public", gatehouse.Require{Public: true}},
+	{"prompt", "public", gatehouse.Require{Public: true}},
+	{"resource", "docs2://public", gatehouse.Require{Public: true}},
+	{"template", "public://{+path}", gatehouse.Require{Public: true}},
+	{"resource", "public://secret", write}, // which the template matches too
+	{"template", "private://public/{+path}", gatehouse.Require{Public: true}},
+}
+
 // newWorld starts a server, which stops when t ends.
 func newWorld(t *testing.T, s style, o options) *world {
 	t.Helper()
-	w := &world{style: s, issuer: testissuer.Start(t), sessions: map[string]string{}}
+	w := &world{style: s, issuer: testissuer.Start(t), sessions: map[string]string{}, declared: declarations}
+	if o.public {
+		w.declared = slices.Concat(declarations, publicDeclarations)
+	}
 	front := httptest.NewUnstartedServer(nil)
 	w.base = "http://" + front.Listener.Addr().String()
 	w.url = w.base + "/mcp"
@@ -138,6 +154,10 @@ func newWorld(t *testing.T, s style, o options) *world {
 		w.mcp.AddReceivingMiddleware(w.guard.Middleware())
 	}
 	w.register(t)
+	if o.public {
+		w.addTool(&mcp.Tool{Name: "undeclared"})
+		w.mcp.AddResource(&mcp.Resource{URI: "private://notes", Name: "notes"}, w.read("private://notes"))
+	}
 	mux := http.NewServeMux()
 	if o.withoutWrap {
 		mux.Handle("/mcp", bothEras(w.mcp))
@@ -172,7 +192,7 @@ func bothEras(s *mcp.Server) http.Handler {
 func (w *world) declareIn(cfg *gatehouse.Config) {
 	switch w.style {
 	case byName:
-		for _, d := range declarations {
+		for _, d := range w.declared {
 			r := gatehouse.Requirement{Require: d.require}
 			switch d.kind {
 			case "tool":
@@ -201,7 +221,7 @@ func (w *world) declaresAtRegistration(d declaration) bool {
 // register adds the tools, prompts, resources and templates to the server.
 func (w *world) register(t *testing.T) {
 	t.Helper()
-	for _, d := range declarations {
+	for _, d := range w.declared {
 		if w.style == byDefault && d.name == "docs://{+path}" {
 			continue // it would declare all resources below docs:// as open
 		}

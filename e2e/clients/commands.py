@@ -30,15 +30,26 @@ class Connection:
             await self.task
         return self.session.result()
 
+    async def run(self, doing):
+        """Returns the result of a coroutine that uses the session. If the session fails
+        meanwhile, it raises the error of the session, which the application would get where
+        it opened the session; doing may never end then."""
+        task = asyncio.create_task(doing)
+        await asyncio.wait([task, self.task], return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            task.cancel()
+            await self.task
+        return await task
+
     async def close(self):
         self.closing.set()
         await self.task
 
 
 class Commands:
-    """The commands. client has the methods open, which returns the context manager of a
-    session, and forget. A session has the attribute revision and the methods tools and
-    call."""
+    """The commands. client has the methods become, which sets the user who signs in, open,
+    which returns the context manager of a session, and forget. A session has the attribute
+    revision and the methods tools and call."""
 
     def __init__(self, client):
         self.client = client
@@ -49,16 +60,20 @@ class Commands:
             await self.close()
         except Exception as error:  # the server may have stopped
             print("closing the previous session:", describe(error), file=sys.stderr)
-        connection = Connection(self.client.open(url, user, consent))
+        self.client.become(user, consent)
+        connection = Connection(self.client.open(url))
         self.session = await connection.opened()
         self.connection = connection
         return self.session.revision
+
+    async def become(self, user, consent, **_):
+        self.client.become(user, consent)
 
     async def tools(self):
         return await self.session.tools()
 
     async def call(self, tool, input):
-        result = await self.session.call(tool, input)
+        result = await self.connection.run(self.session.call(tool, input))
         return result.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     async def forget(self):

@@ -35,10 +35,55 @@ async function connectServer(id) {
   await server.check({ force: true });
 }
 
+const main = page.locator('main');
+const stepUpDialog = page.getByText('Additional permissions required');
+const toolFailed = page.getByText('Tool Error');
+const toolResult = page.getByRole('heading', { name: 'Structured Output' });
+let who; // the user who signs in, and whether they consent
+let servers = 0; // that were added
+let id; // of the last one
+
+// execute runs the selected tool, and waits for its result, its failure, or the
+// question whether to request more scopes.
+async function execute(tool) {
+  await page.getByRole('button', { name: 'Execute Tool' }).click();
+  await toolResult.or(toolFailed).or(stepUpDialog).first().waitFor();
+  await screenshot(tool);
+}
+
+// stepUp agrees to request more scopes, and signs in. It throws the error that the
+// page then shows, if there is one.
+async function stepUp() {
+  await page.getByRole('button', { name: 'Authorize' }).click();
+  const failed = page.getByText(/denied|not allowed to request/i).first();
+  const accounts = page.getByRole('button', { name: who.name });
+  await accounts.or(failed).first().waitFor();
+  const asked = await accounts.isVisible();
+  if (asked) await signInOnPages(page, { ...who, screenshot });
+  if (asked && who.consent === 'allow') {
+    await main.getByRole('button', { name: 'Execute Tool' }).waitFor();
+    return;
+  }
+  await failed.waitFor();
+  await screenshot('step-up-failed');
+  throw new Error(await failed.textContent());
+}
+
+// readResult returns the result of a tool that succeeded, and throws the error of another.
+async function readResult() {
+  if (await toolFailed.isVisible()) {
+    throw new Error(await main.innerText());
+  }
+  const shown = await page.locator('.ace_editor').last().evaluate((element) => element.env.editor.getValue());
+  return { content: [], structuredContent: JSON.parse(shown) };
+}
+
 await runCommands({
   async connect({ url, name, consent, organization }) {
     series = consent;
-    const id = `gatehouse-${consent}`;
+    servers++;
+    id = `gatehouse-${consent}-${servers}`;
+    who = { name, consent, organization };
     await page.goto(inspector);
     await addServer(id, url);
     await screenshot('added');
@@ -61,13 +106,24 @@ await runCommands({
     await screenshot('tools');
     return await tools.allTextContents();
   },
+  become(input) { who = input; },
   async call({ tool }) {
-    await page.locator('main').getByRole('button', { name: tool, exact: true }).click();
-    await page.getByRole('button', { name: 'Execute Tool' }).click();
-    await page.getByRole('heading', { name: 'Structured Output' }).waitFor();
-    await screenshot(tool);
-    const shown = await page.locator('.ace_editor').last().evaluate((element) => element.env.editor.getValue());
-    return { content: [], structuredContent: JSON.parse(shown) };
+    await page.getByRole('banner').getByText('Tools', { exact: true }).click();
+    // A tool without a description has a warning next to its name.
+    await main.getByRole('button', { name: new RegExp(`^${tool}\\b`) }).click();
+    await execute(tool);
+    if (await stepUpDialog.isVisible()) {
+      await stepUp();
+      await execute(tool); // the page does not repeat the call
+      if (await stepUpDialog.isVisible()) throw new Error('the page asks for more scopes again');
+    }
+    return await readResult();
+  },
+  // reconnect connects the last server again, after it has failed.
+  async reconnect() {
+    await connectServer(id);
+    await page.getByText('Connected', { exact: true }).waitFor();
+    await screenshot('reconnected');
   },
   close: () => browser.close(),
 });

@@ -10,9 +10,11 @@ const redirectUrl = 'http://127.0.0.1:53682/callback'; // without a listener; vi
 
 export function drive(sdk, Session = TypeScriptSession) {
   let session;
-  let query;
+  let who; // the user who signs in, and whether they consent
+  let query; // of the redirect that ended the last authorization request
 
-  async function visit(url, { user, consent }) {
+  async function visit(url) {
+    const { user, consent } = who;
     const signIn = process.env.SIGN_IN_URL;
     const response = await fetch(signIn ? signIn + encodeURIComponent(url) : url, {
       redirect: 'manual',
@@ -25,21 +27,30 @@ export function drive(sdk, Session = TypeScriptSession) {
     query = new URL(location).searchParams;
   }
 
+  // authorized does something, and does it again if the SDK first needs the user
+  // to authorize it: it then has requested an authorization URL.
+  async function authorized(action) {
+    query = undefined;
+    try {
+      return await action();
+    } catch (error) {
+      if (!(error instanceof sdk.UnauthorizedError) || !query) throw error;
+      await session.finish(query);
+      return await action();
+    }
+  }
+
   return runCommands({
     async connect(input) {
+      who = input;
       const store = session?.provider.store ?? memory();
-      const provider = new Provider({ store, redirectUrl, redirect: (url) => visit(url, input) });
+      const provider = new Provider({ store, redirectUrl, redirect: visit });
       session = new Session(sdk, input.url, provider);
-      try {
-        return await session.open();
-      } catch (error) {
-        if (!(error instanceof sdk.UnauthorizedError)) throw error;
-        await session.finish(query);
-        return await session.open();
-      }
+      return await authorized(() => session.open());
     },
+    become(input) { who = input; },
     tools: () => session.tools(),
-    call: (input) => session.call(input),
+    call: (input) => authorized(() => session.call(input)),
     forget: () => session.provider.invalidateCredentials('all'),
     close: () => session.close(),
   });

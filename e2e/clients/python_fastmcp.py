@@ -53,9 +53,11 @@ class FastMCP:
         webbrowser.register("user", None, self.browser, preferred=True)
         self.forget()
 
-    @asynccontextmanager
-    async def open(self, url, user, consent):
+    def become(self, user, consent):
         self.browser.sign_in_as(user, consent)
+
+    @asynccontextmanager
+    async def open(self, url):
         async with Client(url, auth=self.auth) as client:
             yield Session(client)
 

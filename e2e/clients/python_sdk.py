@@ -66,14 +66,16 @@ class SDK:
         self.options = options
         self.storage = Storage()
 
+    def become(self, user, consent):
+        self.headers = {"Localclerk-Sign-In": user, "Localclerk-Consent": consent}
+
     @asynccontextmanager
-    async def open(self, url, user, consent):
+    async def open(self, url):
         async def visit(link):
-            headers = {"Localclerk-Sign-In": user, "Localclerk-Consent": consent}
             if sign_in := os.environ.get("SIGN_IN_URL"):
                 link = sign_in + quote(link, safe="")
             async with httpx.AsyncClient(timeout=HTTP_TIMEOUT) as browser:
-                response = await browser.get(link, headers=headers)
+                response = await browser.get(link, headers=self.headers)
             location = response.headers.get("location", "")
             if not location.startswith(REDIRECT_URI):
                 raise RuntimeError(f"the authorization endpoint answered {response.status_code}: {response.text}")

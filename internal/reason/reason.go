@@ -117,7 +117,7 @@ var infos = []Info{
 		Status: http.StatusUnauthorized,
 		Code:   CodeMissingToken,
 		Phrase: "sign in to use this server",
-		When:   "the request has no Authorization header; every client starts like this",
+		When:   "the request has no Authorization header, and not all of it is public; every client starts like this",
 		Do:     "nothing, if a sign-in follows; otherwise check whether a proxy removes the header",
 	},
 	{
@@ -384,6 +384,7 @@ var infos = []Info{
 		Code:   CodeNotFound,
 		Phrase: "this session does not exist, start a new one",
 		When: "the session ID was issued to another principal, by a process with another session key, or not at all; " +
+			"or the session was opened without a token, and by another process, or a user has signed in in it since; " +
 			"a client that changed users or outlived a restart sends such an ID",
 		Do: "nothing, if this is rare: clients start a new session; " +
 			"if it happens on every second request, share SessionKey between the replicas, or route by session ID",

@@ -47,6 +47,10 @@ func Unmarshal(data []byte, v any) error {
 	return json.Unmarshal(data, v)
 }
 
+// UnmarshalWalked is [Unmarshal] for a text that [Walk] has read without an error, which
+// checked the bounds already.
+func UnmarshalWalked(data []byte, v any) error { return json.Unmarshal(data, v) }
+
 // Member is one member of an object. Its strings are parts of the text that Walk reads,
 // except for a Name that was written with an escape.
 type Member struct {
@@ -77,7 +81,7 @@ func Walk(text string, visit func(Member) error) error {
 	return d.walk(func(name, value span) (err error) {
 		m := Member{Value: text[value.start:value.end]}
 		quoted := text[name.start:name.end]
-		m.Escaped = strings.Contains(quoted, `\`)
+		m.Escaped = strings.IndexByte(quoted, '\\') >= 0
 		if m.Name, err = Text(quoted); err != nil {
 			return err
 		}
@@ -179,7 +183,7 @@ func Text(value string) (string, error) {
 	if Kind(value) != '"' {
 		return "", fmt.Errorf("got %s, want a string", Describe(value))
 	}
-	if !strings.Contains(value, `\`) {
+	if strings.IndexByte(value, '\\') < 0 {
 		return value[1 : len(value)-1], nil
 	}
 	text, err := jsontext.AppendUnquote(nil, value)
@@ -329,7 +333,7 @@ func checkBounds(data []byte, depth int) error {
 // checkNumber rejects a number that a float64 cannot hold: readers disagree about it,
 // and some fail.
 func checkNumber(text string) error {
-	if len(text) <= sureDigits && !strings.ContainsAny(text, "eE") {
+	if len(text) <= sureDigits && strings.IndexByte(text, 'e') < 0 && strings.IndexByte(text, 'E') < 0 {
 		return nil
 	}
 	if _, err := strconv.ParseFloat(text, 64); err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/hmac"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
@@ -20,21 +21,28 @@ import (
 // sample is a valid token to measure with, and the parts of its signature.
 type sample struct {
 	alg, raw         string
-	key              crypto.PublicKey
+	key              crypto.PublicKey // for HS256, the secret
 	input, signature []byte
 }
 
 func samples() []sample {
 	const kid = "ins_37gTt6cGHQSQTzK1SsVdVsUrVGW" // as long as Clerk's
 	var all []sample
-	for _, kind := range []struct{ alg, key string }{{"RS256", "rsa"}, {"ES256", "ec"}, {"EdDSA", "ed"}} {
-		raw := validDraft().withHeader("alg", kind.alg).withHeader("kid", kid).signedBy(kind.key)
+	add := func(alg, raw string, key crypto.PublicKey) {
 		dot := strings.LastIndexByte(raw, '.')
 		all = append(all, sample{
-			alg: kind.alg, raw: raw, key: signingKeys()[kind.key].Public(),
+			alg: alg, raw: raw, key: key,
 			input: []byte(raw[:dot]), signature: must(base64.RawURLEncoding.DecodeString(raw[dot+1:])),
 		})
 	}
+	for _, kind := range []struct{ alg, key string }{{"RS256", "rsa"}, {"ES256", "ec"}, {"EdDSA", "ed"}} {
+		d := validDraft().withHeader("alg", kind.alg).withHeader("kid", kid)
+		add(kind.alg, d.signedBy(kind.key), signingKeys()[kind.key].Public())
+	}
+	secret := []byte(strings.Repeat("s", token.MinSecret))
+	d := validDraft().withHeader("alg", "HS256").withHeader("kid", kid)
+	d.key = secret
+	add("HS256", d.sign(), secret) // whose signature costs almost nothing, so this is the rest of the work
 	return all
 }
 
@@ -47,6 +55,10 @@ func (s *sample) bare() bool {
 	case *ecdsa.PublicKey:
 		digest := sha256.Sum256(s.input)
 		return ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(s.signature[:32]), new(big.Int).SetBytes(s.signature[32:]))
+	case []byte:
+		mac := hmac.New(sha256.New, key)
+		mac.Write(s.input)
+		return hmac.Equal(mac.Sum(nil), s.signature)
 	default:
 		return ed25519.Verify(key.(ed25519.PublicKey), s.input, s.signature)
 	}
@@ -55,7 +67,11 @@ func (s *sample) bare() bool {
 // verify returns a function that verifies the token.
 func (s *sample) verify() func() bool {
 	ctx := context.Background()
-	set := token.NewSet(token.Member{Verifier: strictVerifier(), Keys: always(s.key)})
+	m := token.Member{Verifier: strictVerifier(), Keys: always(s.key)}
+	if key, ok := s.key.([]byte); ok {
+		m.Secret = key
+	}
+	set := token.NewSet(m)
 	return func() bool {
 		_, _, err := set.Verify(ctx, s.raw, now)
 		return err == nil

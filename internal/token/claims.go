@@ -51,9 +51,12 @@ func (c *claims) checkSpelling(names []string) error {
 	return nil
 }
 
+// usualOthers is how many claims that rules name most tokens have.
+const usualOthers = 4
+
 // readClaims is parseClaims without the check of how the names are spelled.
 func readClaims(text string, names []string) (claims, error) {
-	c := claims{others: make(members, 0, len(names))}
+	c := claims{others: make(members, 0, min(len(names), usualOthers))}
 	var claimError error // about one claim, which the error names
 	err := strictjson.Walk(text, func(m strictjson.Member) error {
 		known, err := c.set(m)

@@ -41,24 +41,18 @@ func split(raw string, maxSize int) (compact, error) {
 	header, rest, _ := strings.Cut(raw, ".")
 	payload, signature, _ := strings.Cut(rest, ".")
 	c := compact{signed: raw[:len(header)+1+len(payload)], signature: signature}
-	var err error
-	if c.header, err = decode(header); err != nil {
+	decoded := make([]byte, 0, base64url.DecodedLen(len(c.signed)))
+	decoded, err := base64url.AppendDecode(decoded, []byte(header))
+	if err != nil {
 		return compact{}, malformed("header", err)
 	}
-	if c.payload, err = decode(payload); err != nil {
+	end := len(decoded)
+	if decoded, err = base64url.AppendDecode(decoded, []byte(payload)); err != nil {
 		return compact{}, malformed("payload", err)
 	}
+	text := string(decoded)
+	c.header, c.payload = text[:end], text[end:]
 	return c, nil
-}
-
-// usualSize is the size in bytes of most headers and payloads. They are decoded on the
-// stack, so that only the text that is kept is allocated.
-const usualSize = 1 << 10
-
-func decode(part string) (string, error) {
-	var buffer [usualSize]byte
-	text, err := base64url.AppendDecode(buffer[:0], []byte(part))
-	return string(text), err
 }
 
 // decodeSignature returns the bytes of the signature.

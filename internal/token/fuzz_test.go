@@ -193,8 +193,9 @@ func FuzzPeek(f *testing.F) {
 			}
 			return
 		}
+		header, _, _ := decoded(raw)
 		want := token.Unverified{
-			Kind: "access token", Type: got.Type, Algorithm: got.Algorithm, KeyID: got.KeyID, Issuer: got.Issuer,
+			Kind: "access token", Header: header, Type: got.Type, Algorithm: got.Algorithm, KeyID: got.KeyID, Issuer: got.Issuer,
 			Subject: got.Subject, ClientID: got.ClientID, Audience: got.Audience, Scopes: got.Scopes, Expiry: got.Expiry, IssuedAt: got.IssuedAt,
 			Payload: got.Payload,
 		}

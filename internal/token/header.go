@@ -92,14 +92,22 @@ func (h *header) kind(rejected map[string]map[string]string) (string, error) {
 // checkHeader checks what decides how the signature is verified, and then whether the
 // token is an access token.
 func (v *Verifier) checkHeader(h *header) error {
-	check := h.checkAlgorithm
-	if v.Secret != nil {
-		check = h.checkSymmetric
-	}
-	if err := check(v.Algorithms); err != nil {
+	if err := v.checkAlgorithm(h); err != nil {
 		return err
 	}
-	r := &v.Rules
+	return v.checkType(h)
+}
+
+// checkAlgorithm checks what decides how the signature is verified.
+func (v *Verifier) checkAlgorithm(h *header) error {
+	if v.Secret != nil {
+		return h.checkSymmetric()
+	}
+	return h.checkAlgorithm(v.Algorithms)
+}
+
+// checkType checks whether the header is that of an access token.
+func (r *Rules) checkType(h *header) error {
 	kind, err := h.kind(r.RejectedHeader)
 	switch {
 	case err != nil:
@@ -119,7 +127,8 @@ func (h *header) checkAlgorithm(allowed []string) error {
 		return &Error{Reason: reason.CriticalHeader, Claim: h.critical}
 	}
 	alg, ok := jose.Lookup(h.algorithm)
-	if !ok || !slices.ContainsFunc(allowed, func(name string) bool { return jose.Canonical(name) == alg.Name }) {
+	isAllowed := func(name string) bool { return jose.Canonical(name) == alg.Name }
+	if !ok || !slices.Contains(allowed, h.algorithm) && !slices.ContainsFunc(allowed, isAllowed) {
 		return &Error{Reason: reason.WrongAlgorithm, Claim: "alg", Got: quote.String(h.algorithm), Want: quote.OneOf(allowed)}
 	}
 	return nil
@@ -130,7 +139,7 @@ const symmetric = "HS256"
 
 // checkSymmetric is checkAlgorithm for a Verifier with a secret. What it allows does not
 // depend on the rules: a key of another algorithm is never used as a secret.
-func (h *header) checkSymmetric([]string) error {
+func (h *header) checkSymmetric() error {
 	switch {
 	case h.critical != "":
 		return &Error{Reason: reason.CriticalHeader, Claim: h.critical}

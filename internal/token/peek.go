@@ -1,25 +1,23 @@
 package token
 
 import (
-	"errors"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 )
 
 // Unverified is the content of a token that is not verified: anyone can have written
 // it. It explains a token to a person, and is the whole check where verification is
 // disabled for development. It must never decide about access elsewhere.
 type Unverified struct {
-	Kind string // in words: "access token", "ID token", "opaque token", or "JWT" if nothing says more
+	Kind   string // in words: "access token", "ID token", "opaque token", or "JWT" if nothing says more
+	Vendor string // who issues texts that begin like this one, if it is not a JWT and that is known
 
 	Type, Algorithm, KeyID    string
 	Issuer, Subject, ClientID string
 	Audience, Scopes          []string
 	Expiry, IssuedAt          time.Time // zero without one
 
+	Header  string // the text of the header
 	Payload string // the text of the claims
 	Problem error  // why it is not a well-formed JWT, or nil; the other fields hold what could be read
 }
@@ -29,9 +27,10 @@ type Unverified struct {
 func Peek(raw string) Unverified {
 	jws, err := split(raw, LargestMaxSize)
 	if err != nil {
-		return Unverified{Kind: unreadableKind(raw), Problem: err}
+		kind, vendor := unreadableKind(raw)
+		return Unverified{Kind: kind, Vendor: vendor, Problem: err}
 	}
-	u := Unverified{Kind: "JWT", Payload: jws.payload}
+	u := Unverified{Header: jws.header, Payload: jws.payload}
 	h, err := parseHeader(jws.header, []string{clerkCategory})
 	if err != nil {
 		u.Problem = malformed("header", err)
@@ -54,12 +53,7 @@ func Peek(raw string) Unverified {
 	u.Issuer, u.Subject, u.ClientID = c.issuer, c.subject, c.client
 	u.Audience, u.Scopes = c.audience, c.scopes
 	u.Expiry, u.IssuedAt = c.expiry, c.issued
-	for _, kind := range []string{marked, kindsByType[strings.ToLower(mediaType(h.typ))], kindByClaims(jws.payload)} {
-		if kind != "" {
-			u.Kind = kind
-			break
-		}
-	}
+	u.Kind = kindOf(marked, h.typ, jws.payload)
 	return u
 }
 
@@ -83,52 +77,4 @@ var kindsByType = map[string]string{
 	"oauth-id-jag+jwt":          "identity assertion",     // draft-ietf-oauth-identity-assertion-authz-grant
 	"secevent+jwt":              "security event token",   // RFC 8417
 	"token-introspection+jwt":   "introspection response", // RFC 9701
-}
-
-// kindByClaims returns the kind of token that the claims show which only one kind has,
-// or "".
-func kindByClaims(payload string) string {
-	kind := ""
-	stop := errors.New("the kind is known")
-	_ = strictjson.Walk(payload, func(m strictjson.Member) error { // of malformed claims, what precedes the fault
-		switch name, text := m.Name, m.Value; {
-		case name == "sid" && strings.HasPrefix(text, `"sess_`):
-			kind = "session token"
-		case name == "sub" && strings.HasPrefix(text, `"mch_`):
-			kind = "M2M token"
-		case name == "handshake":
-			kind = "handshake token"
-		case name == "nonce", name == "at_hash", name == "c_hash":
-			kind = "ID token"
-		case name == "client_id", name == "scope", name == "scp":
-			kind = "access token" // unless a later claim says otherwise
-			return nil
-		default:
-			return nil
-		}
-		return stop
-	})
-	return kind
-}
-
-// unreadableKind returns the kind of a text that is not a signed JWT, by its first letters.
-func unreadableKind(raw string) string {
-	for _, mark := range []struct{ prefix, kind string }{
-		{"oat_", "opaque access token"},
-		{"mt_", "opaque M2M token"},
-		{"ak_", "API key"},
-		{"sk_", "secret key"},
-		{"pk_", "publishable key"},
-	} {
-		if strings.HasPrefix(raw, mark.prefix) {
-			return mark.kind
-		}
-	}
-	switch strings.Count(raw, ".") {
-	case 2:
-		return "malformed JWT"
-	case 4:
-		return "encrypted token"
-	}
-	return "opaque token"
 }

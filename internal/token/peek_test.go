@@ -37,7 +37,12 @@ func TestPeekKinds(t *testing.T) {
 		{"API key", "ak_0ef5a7a33d87ed87ee7954c845d80450"},
 		{"secret key", "sk_test_0ef5a7a33d87ed87ee7954c845d80450"},
 		{"publishable key", "pk_test_0ef5a7a33d87ed87ee7954c845d80450"},
-		{"opaque token", "gho_16C7e42F292c6912E7710c838347Ae178B4a"},
+		{"opaque access token", "gho_16C7e42F292c6912E7710c838347Ae178B4a"},
+		{"access token of a machine", validDraft().with("sub", "dGd3hVEbAbMZNBbK").sign()},
+		{"M2M token", validDraft().with("sub", "mch_1").sign()},
+		{"refresh token", jwt.with("typ", "Refresh").sign()},
+		{"logout token", jwt.with("events", map[string]any{"http://schemas.openid.net/event/backchannel-logout": struct{}{}}).sign()},
+		{"ID token", jwt.with("azp", "c").with("aud", "c").with("jti", nil).sign()},
 		{"opaque token", strings.Repeat("a", token.LargestMaxSize+1)},
 		{"opaque token", ""},
 	} {
@@ -51,6 +56,7 @@ func TestPeekFields(t *testing.T) {
 	t.Parallel()
 	stranger := validDraft().signedBy("stranger")
 	want := token.Unverified{
+		Header:    validDraft().headerJSON(),
 		Payload:   validDraft().claimsJSON(),
 		Kind:      "access token",
 		Type:      "at+jwt",
@@ -71,6 +77,7 @@ func TestPeekFields(t *testing.T) {
 	broken := validDraft()
 	broken.claimsText = `{"iss":"https://a.example","sub":5}`
 	want = token.Unverified{
+		Header:    broken.headerJSON(),
 		Payload:   broken.claimsText,
 		Kind:      "access token",
 		Type:      "at+jwt",

@@ -311,7 +311,8 @@ func wrongIssuer(got string, want []string) error {
 	return &Error{Reason: reason.WrongIssuer, Claim: "iss", Got: quote.String(got), Want: quote.OneOf(want)}
 }
 
-// checkClaims checks all other claims, once the signature is verified.
+// checkClaims checks all other claims, once the signature is verified. [Set.Inspect] checks the
+// same rules in the same order.
 func (v *Verifier) checkClaims(c *claims, now time.Time) error {
 	if err := v.checkRejected(c); err != nil { // first: the kind says more than what it lacks
 		return err
@@ -319,16 +320,34 @@ func (v *Verifier) checkClaims(c *claims, now time.Time) error {
 	if err := v.checkRequired(c); err != nil {
 		return err
 	}
-	if err := v.checkTimes(c, now); err != nil {
+	if err := v.checkExpiry(c, now); err != nil {
 		return err
 	}
+	if err := v.checkBeginning(c, now); err != nil {
+		return err
+	}
+	if err := checkConfirmation(c); err != nil {
+		return err
+	}
+	if err := v.checkSubject(c); err != nil {
+		return err
+	}
+	return v.checkAudience(c)
+}
+
+// checkConfirmation rejects a token that is bound to a key.
+func checkConfirmation(c *claims) error {
 	if c.confirmation {
 		return &Error{Reason: reason.SenderConstrained, Claim: "cnf"}
 	}
-	if rest, ok := strings.CutPrefix(c.subject, v.SubjectPrefix); !ok || rest == "" {
-		return &Error{Reason: reason.WrongSubject, Claim: "sub", Got: quote.String(c.subject), Want: quote.String(v.SubjectPrefix + "…")}
+	return nil
+}
+
+func (r *Rules) checkSubject(c *claims) error {
+	if rest, ok := strings.CutPrefix(c.subject, r.SubjectPrefix); !ok || rest == "" {
+		return &Error{Reason: reason.WrongSubject, Claim: "sub", Got: quote.String(c.subject), Want: quote.String(r.SubjectPrefix + "…")}
 	}
-	return v.checkAudience(c)
+	return nil
 }
 
 func (v *Verifier) checkRequired(c *claims) error {
@@ -383,10 +402,15 @@ func (r *Rules) isMachine(c *claims) bool {
 	return false
 }
 
-func (v *Verifier) checkTimes(c *claims, now time.Time) error {
+func (v *Verifier) checkExpiry(c *claims, now time.Time) error {
 	if !now.Before(c.expiry.Add(v.leeway())) {
 		return &Error{Reason: reason.Expired, Claim: "exp", Got: now.Sub(c.expiry).Truncate(time.Second).String() + " ago"}
 	}
+	return nil
+}
+
+// checkBeginning checks the times before which the token is not valid.
+func (v *Verifier) checkBeginning(c *claims, now time.Time) error {
 	latest := now.Add(v.leeway())
 	if c.notBefore.After(latest) {
 		return notYetValid("nbf", c.notBefore.Sub(now))

@@ -34,16 +34,16 @@ func (c *compact) checkSignature(ctx context.Context, h *header, issued time.Tim
 		return 0, err
 	}
 	alg, _ := jose.Lookup(h.algorithm)
-	s := signed{algorithm: alg, input: []byte(c.signed), signature: signature, header: h}
+	s := signed{algorithm: alg, name: h.algorithm, input: []byte(c.signed), signature: signature, keyID: h.keyID}
 	if err := s.checkLength(); err != nil {
-		return 0, &Error{Reason: reason.BadSignature, Got: h.quotedKeyID(), Err: err}
+		return 0, &Error{Reason: reason.BadSignature, Got: s.quotedKeyID(), Err: err}
 	}
 	found, generation, err := keys.Find(ctx, h.keyID, h.algorithm)
 	if err != nil {
 		return 0, &KeyError{KeyID: h.keyID, IssuedAt: issued, Err: err}
 	}
 	rejection := s.checkAny(found)
-	if rejection == nil || len(found) == 0 || h.ambiguous(found) {
+	if rejection == nil || len(found) == 0 || s.ambiguous(found) {
 		return generation, rejection
 	}
 	newer, newest, err := keys.Newer(ctx, h.keyID, h.algorithm, generation)
@@ -76,37 +76,37 @@ func (c *compact) checkMAC(secret []byte) error {
 	return nil
 }
 
+// signed is what a signature was made over, and how.
+type signed struct {
+	algorithm jose.Algorithm
+	name      string // of the algorithm, as the header has it
+	input     []byte
+	signature []byte
+	keyID     string // "kid"; may be empty
+}
+
 // ambiguous reports whether neither the header nor its algorithm says which of keys, all
 // that fit, made the signature. Without "kid", which is optional (RFC 7515 §4.1.4), only a
 // few keys are tried: each costs a signature check, and a token that anyone can write
 // would cost them all.
-func (h *header) ambiguous(keys []crypto.PublicKey) bool {
-	return h.keyID == "" && len(keys) > jose.MaxCandidates
+func (s *signed) ambiguous(keys []crypto.PublicKey) bool {
+	return s.keyID == "" && len(keys) > jose.MaxCandidates
 }
 
 // quotedKeyID returns "kid" for an error, or "" without one.
-func (h *header) quotedKeyID() string {
-	if h.keyID == "" {
+func (s *signed) quotedKeyID() string {
+	if s.keyID == "" {
 		return ""
 	}
-	return quote.String(h.keyID)
-}
-
-// signed is what a signature was made over, and how.
-type signed struct {
-	algorithm jose.Algorithm
-	input     []byte
-	signature []byte
-	header    *header
+	return quote.String(s.keyID)
 }
 
 // checkAny returns nil if one of keys made the signature.
 func (s *signed) checkAny(keys []crypto.PublicKey) error {
-	h := s.header
 	if len(keys) == 0 {
-		return &Error{Reason: reason.UnknownKey, Claim: "kid", Got: h.quotedKeyID()}
+		return &Error{Reason: reason.UnknownKey, Claim: "kid", Got: s.quotedKeyID()}
 	}
-	if h.ambiguous(keys) {
+	if s.ambiguous(keys) {
 		return &Error{
 			Reason: reason.MissingKeyID,
 			Claim:  "kid",
@@ -130,12 +130,12 @@ func (s *signed) checkAny(keys []crypto.PublicKey) error {
 		return &Error{
 			Reason: reason.WrongAlgorithm,
 			Claim:  "alg",
-			Got:    quote.String(h.algorithm),
-			Want:   strings.TrimSpace("that of key " + h.quotedKeyID()),
+			Got:    quote.String(s.name),
+			Want:   strings.TrimSpace("that of key " + s.quotedKeyID()),
 			Err:    unsuitable,
 		}
 	}
-	return &Error{Reason: reason.BadSignature, Got: h.quotedKeyID()}
+	return &Error{Reason: reason.BadSignature, Got: s.quotedKeyID()}
 }
 
 // checkLength rejects a signature that no key can have made, before a key is looked up.

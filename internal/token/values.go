@@ -64,6 +64,9 @@ func date(v string) (time.Time, error) {
 	if len(v) > maxDateText {
 		return time.Time{}, fmt.Errorf("got a number of %d characters, want at most %d", len(v), maxDateText)
 	}
+	if seconds, err := strconv.ParseUint(v, 10, 64); err == nil && seconds <= latestDate { // as almost all issuers write it
+		return time.Unix(int64(seconds), 0), nil
+	}
 	seconds, err := strconv.ParseFloat(v, 64)
 	if err != nil || seconds < 0 || seconds > latestDate {
 		return time.Time{}, fmt.Errorf("got %s, want seconds between the years 1970 and 9999", v)

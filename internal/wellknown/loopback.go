@@ -71,3 +71,13 @@ func Aliases(resource *url.URL) []string {
 	}
 	return aliases
 }
+
+// Audiences returns the values of "aud" that name the resource, which is one of [Aliases]. For an
+// endpoint at the root of a host, https://h and https://h/ are the same resource (RFC 3986,
+// section 6.2.3): clients that pass the URL through a URL parser send the second.
+func Audiences(resource string) []string {
+	if _, rest, _ := strings.Cut(resource, "://"); !strings.Contains(rest, "/") {
+		return []string{resource, resource + "/"}
+	}
+	return []string{resource}
+}

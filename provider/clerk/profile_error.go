@@ -12,7 +12,8 @@ import (
 
 // Errors of [Profile], for errors.Is.
 var (
-	// ErrNotSignedIn means that the request did not come through a guard.
+	// ErrNotSignedIn means that the request did not come through a guard, or that the caller has
+	// no token, which [gatehouse.Require.Public] allows.
 	ErrNotSignedIn = errors.New("clerk: request has no verified caller")
 	// ErrUnavailable means that Clerk gave no usable answer. The caller can try again.
 	ErrUnavailable = errors.New("clerk: Clerk is unavailable; try again later")

@@ -4,19 +4,12 @@
 package clerkfile
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
-	"io"
-	"os"
-	"strings"
 
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/yamlfile"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 	"go.yaml.in/yaml/v3"
 )
-
-// maxBytes bounds the file.
-const maxBytes = 1 << 20
 
 // Template is a file with the settings that a local Clerk has without one, two users and
 // an organization.
@@ -77,76 +70,30 @@ func DefaultSettings() localclerk.Settings {
 }
 
 // Error describes one mistake in a file.
-type Error struct {
-	File    string
-	Line    int    // counts from 1; 0 if the mistake is not on a line
-	Problem string // what is wrong
-	Fix     string // what to write instead
-}
-
-func (e *Error) Error() string {
-	if e.Line == 0 {
-		return fmt.Sprintf("%s: %s; %s", e.File, e.Problem, e.Fix)
-	}
-	return fmt.Sprintf("%s:%d: %s; %s", e.File, e.Line, e.Problem, e.Fix)
-}
+type Error = yamlfile.Error
 
 // Load reads the file at path. Its error is a *[Error], or joins one for each mistake.
 func Load(path string) (File, error) {
-	text, err := readFile(path)
+	text, err := yamlfile.Load(path)
 	if err != nil {
-		fix := "check the path and the permissions"
-		if errors.Is(err, os.ErrNotExist) {
-			fix = "check the path"
-		}
-		return File{}, &Error{File: path, Problem: "reading the file: " + withoutPath(err), Fix: fix}
+		return File{}, err
 	}
 	return Parse(path, text)
-}
-
-// readFile reads at most maxBytes+1 bytes of the file at path.
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxBytes+1))
-}
-
-// withoutPath returns the text of err without the path, which the error has already.
-func withoutPath(err error) string {
-	var pathError *os.PathError
-	if errors.As(err, &pathError) {
-		return pathError.Err.Error()
-	}
-	return err.Error()
 }
 
 // Parse reads text, the content of the file with the given name. Its error is a *[Error], or
 // joins one for each mistake.
 func Parse(name string, text []byte) (File, error) {
-	if len(text) > maxBytes {
-		return File{}, &Error{
-			File:    name,
-			Problem: fmt.Sprintf("the file is longer than %d bytes", maxBytes),
-			Fix:     "remove users and organizations that you do not need",
-		}
-	}
 	file := File{Settings: DefaultSettings(), Users: localclerk.SeedUsers(), Organizations: localclerk.SeedOrganizations()}
-	var document yaml.Node
-	switch err := yaml.NewDecoder(bytes.NewReader(text)).Decode(&document); {
-	case errors.Is(err, io.EOF):
-		return file, nil
+	top, err := yamlfile.Parse(name, text, "remove users and organizations that you do not need")
+	switch {
 	case err != nil:
-		return File{}, &Error{
-			File:    name,
-			Problem: "parsing YAML: " + strings.TrimPrefix(err.Error(), "yaml: "),
-			Fix:     "check the indentation and the quotes near this line",
-		}
+		return File{}, err
+	case top == nil:
+		return file, nil
 	}
 	r := &reader{file: name}
-	r.mapping(document.Content[0], "the file", members{
+	r.mapping(top, "the file", members{
 		"settings": func(n *yaml.Node) { r.settings(n, &file.Settings) },
 		"users": func(n *yaml.Node) {
 			file.Users = r.users(n)
@@ -155,7 +102,7 @@ func Parse(name string, text []byte) (File, error) {
 		"organizations": func(*yaml.Node) {},
 	})
 	// Organizations refer to users, so they are read last.
-	r.mapping(document.Content[0], "", members{
+	r.mapping(top, "", members{
 		"organizations": func(n *yaml.Node) { file.Organizations = r.organizations(n, file.Users) },
 	})
 	return file, errors.Join(r.errors...)

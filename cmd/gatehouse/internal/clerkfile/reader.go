@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/yamlfile"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 	"go.yaml.in/yaml/v3"
@@ -67,7 +68,7 @@ func (r *reader) list(n *yaml.Node, what string, read func(*yaml.Node)) {
 func (r *reader) text(into *string) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		if n.Kind != yaml.ScalarNode || n.Tag != "!!str" {
-			r.report(n, fmt.Sprintf("got %s, want a string", describe(n)), "write it in quotes")
+			r.report(n, fmt.Sprintf("got %s, want a string", yamlfile.Describe(n)), "write it in quotes")
 			return
 		}
 		*into = n.Value
@@ -78,7 +79,7 @@ func (r *reader) text(into *string) func(*yaml.Node) {
 func (r *reader) bool(into *bool) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		if err := n.Decode(into); err != nil || n.Tag != "!!bool" {
-			r.report(n, fmt.Sprintf("got %s, want true or false", describe(n)), "write true or false without quotes")
+			r.report(n, fmt.Sprintf("got %s, want true or false", yamlfile.Describe(n)), "write true or false without quotes")
 		}
 	}
 }
@@ -94,18 +95,6 @@ func (r *reader) texts(name string, into *[]string) func(*yaml.Node) {
 		})
 		*into = texts
 	}
-}
-
-func describe(n *yaml.Node) string {
-	switch n.Kind {
-	case yaml.MappingNode:
-		return "a mapping"
-	case yaml.SequenceNode:
-		return "a list"
-	case yaml.AliasNode:
-		return "an alias"
-	}
-	return quote.String(n.Value)
 }
 
 func (r *reader) settings(n *yaml.Node, s *localclerk.Settings) {

@@ -1,17 +1,23 @@
 package signin
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"html"
+	"io"
+	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
+	"github.com/gatehouse-mcp/gatehouse/diagnose"
 )
 
 // errTimeout ends the wait for the user.
@@ -76,6 +82,9 @@ func (c *Client) checkClient(ctx context.Context, authURL string) error {
 		return err
 	}
 	defer resp.Body.Close()
+	if err := pageError(resp); err != nil {
+		return err
+	}
 	switch resp.StatusCode {
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 		body, err := trace.Peek(resp, trace.MaxErrorBody)
@@ -87,6 +96,35 @@ func (c *Client) checkClient(ctx context.Context, authURL string) error {
 		return fmt.Errorf("%w: %s", errUnknownClient, said)
 	}
 	return nil
+}
+
+// maxErrorPage bounds what is read of a page in which an error may be, in bytes. The error is
+// in its first part.
+const maxErrorPage = 256 << 10
+
+// entraError matches an error of Microsoft Entra ID in a page.
+var entraError = regexp.MustCompile(`AADSTS\d+: [^"<>\\]{1,300}`)
+
+// pageError returns the error in a page of Microsoft Entra ID. Entra ID shows most errors of a
+// request only there, and does not redirect back with them.
+func pageError(resp *http.Response) error {
+	if mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); mediaType != "text/html" {
+		return nil
+	}
+	page, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorPage))
+	if err != nil {
+		return fmt.Errorf("reading the page of the authorization server: %w", err)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(page))
+	said := entraError.FindString(html.UnescapeString(string(page)))
+	if said == "" {
+		return nil
+	}
+	hint := "look the code up at https://login.microsoftonline.com/error"
+	if e, ok := diagnose.ExplainEntra(said); ok {
+		hint = e.Fix
+	}
+	return failure.New(hint, "authorization server rejects the sign-in: %s", trace.OneLine(said))
 }
 
 // visit gets the authorization URL as a browser would, but follows no redirect.

@@ -45,6 +45,10 @@ type Config struct {
 	// Version is the version of the program, for client registration.
 	Version string
 
+	// BeforeRegister, if set, is called before a client is registered at an issuer. If it
+	// returns an error, none is registered, and the sign-in fails with that error.
+	BeforeRegister func(issuer string) error
+
 	// Pause is called when a sign-in begins, and resume when it has ended. The caller
 	// can stop its own timeout in between. Nil means that nothing is called.
 	Pause func() (resume func())
@@ -68,6 +72,7 @@ type Client struct {
 	mu        sync.Mutex
 	source    *tokenSource // nil before there are tokens
 	requested []string     // scopes requested in this run
+	managed   *management  // of the client that was registered in this run; nil if it cannot be managed
 	err       error        // why sign-in failed, if it did
 
 	// For requests that must not wait for a sign-in, which holds mu.
@@ -219,7 +224,12 @@ func (c *Client) authorize(ctx context.Context, resp *http.Response) error {
 		wanted = union(c.scopes(), wanted)
 	}
 	c.requested = union(c.requested, wanted)
-	return c.signInAt(ctx, server, wanted)
+	held := c.scopes()
+	err = c.signInAt(ctx, server, wanted)
+	if forbidden {
+		err = explainDeniedScope(err, missing(wanted, held))
+	}
+	return err
 }
 
 // canStepUp reports whether to sign in for more scopes after a 403: the server must ask

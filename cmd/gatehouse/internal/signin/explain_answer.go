@@ -6,6 +6,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
+	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
@@ -62,8 +63,12 @@ func explainReason(info reason.Info, resource, said string, a *trace.Answer) *fa
 }
 
 func explainScope(a *trace.Answer, resource string, scopes []string, said string) *failure.Error {
+	ungranted := "it"
+	if lacking := missing(strings.Fields(a.Challenge["scope"]), scopes); len(lacking) > 0 {
+		ungranted = quote.String(strings.Join(lacking, " "))
+	}
 	return failure.New(
-		"the authorization server did not grant it: check that the scope exists there and that you may have it, then "+
+		"the authorization server did not grant "+ungranted+": check that the scope exists there and that you may have it, then "+
 			"--logout and sign in again",
 		"%q asks for scope %q, and the sign-in has %q%s",
 		resource, a.Challenge["scope"], trace.SortedScope(strings.Join(scopes, " ")), said)

@@ -53,6 +53,18 @@ func TestExplainReason(t *testing.T) {
 				Challenge: map[string]string{"error": "insufficient_scope", "scope": "b a"},
 			},
 			wantErr: `"https://mcp.example.com/mcp" asks for scope "b a", and the sign-in has "x y": insufficient_scope`,
+			wantHint: `the authorization server did not grant "b a": check that the scope exists there and that you may have it, ` +
+				"then --logout and sign in again",
+		},
+		{
+			name: "scope that the sign-in has",
+			answer: trace.Answer{
+				Status:    403,
+				WithToken: true,
+				Reason:    reason.InsufficientScope,
+				Challenge: map[string]string{"error": "insufficient_scope", "scope": "x"},
+			},
+			wantErr: `"https://mcp.example.com/mcp" asks for scope "x", and the sign-in has "x y": insufficient_scope`,
 			wantHint: "the authorization server did not grant it: check that the scope exists there and that you may have it, " +
 				"then --logout and sign in again",
 		},

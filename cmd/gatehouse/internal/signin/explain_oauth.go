@@ -26,6 +26,18 @@ func (e *deniedError) sentence() string {
 	return sentence("access was denied: " + e.description)
 }
 
+// explainDeniedScope adds to the error of a denied sign-in for more scopes what happened to the
+// earlier one.
+func explainDeniedScope(err error, denied []string) error {
+	if !errors.As(err, new(*deniedError)) {
+		return err
+	}
+	return failure.New(
+		fmt.Sprintf("run the command again and choose Allow, if you want to use scope %q; the sign-in without it stays saved",
+			strings.Join(denied, " ")),
+		"%w", err)
+}
+
 // explainAuthError explains the error of an authorization response (RFC 6749 section
 // 4.1.2.1, RFC 8707 section 2).
 func explainAuthError(code, description string) error {

@@ -37,6 +37,11 @@ func (c *Client) register(ctx context.Context, a *attempt) error {
 			enableRegistration,
 			"authorization server %q does not register clients: its metadata has no registration_endpoint", metadata.Issuer)
 	}
+	if c.config.BeforeRegister != nil {
+		if err := c.config.BeforeRegister(metadata.Issuer); err != nil {
+			return err
+		}
+	}
 	c.ui.Begin("registering a client")
 	scopes := a.wanted
 	if len(scopes) > 0 && slices.Contains(metadata.ScopesSupported, offlineAccess) {
@@ -47,7 +52,7 @@ func (c *Client) register(ctx context.Context, a *attempt) error {
 		TokenEndpointAuthMethod: authMethod(metadata.TokenEndpointAuthMethodsSupported),
 		GrantTypes:              []string{"authorization_code", "refresh_token"},
 		ResponseTypes:           []string{"code"},
-		ClientName:              clientName(),
+		ClientName:              ClientName(),
 		Scope:                   strings.Join(scopes, " "),
 		SoftwareID:              "github.com/gatehouse-mcp/gatehouse/cmd/gatehouse",
 		SoftwareVersion:         c.config.Version,
@@ -64,6 +69,7 @@ func (c *Client) register(ctx context.Context, a *attempt) error {
 		Registered:  true,
 	}
 	a.newClient = true
+	c.managed = registered.management
 	if a.saved.Tokens == nil {
 		c.save(a.saved)
 	}
@@ -82,9 +88,9 @@ func authMethod(supported []string) string {
 	return "none"
 }
 
-// clientName is shown on consent pages and in the authorization server's list of
+// ClientName is shown on consent pages and in the authorization server's list of
 // clients.
-func clientName() string {
+func ClientName() string {
 	host, err := os.Hostname()
 	if err != nil || host == "" {
 		return "Gatehouse CLI"

@@ -23,6 +23,7 @@ type registration struct {
 	clientID     string
 	clientSecret savedsignin.Secret // empty for a public client
 	scope        string
+	management   *management // nil if the server does not offer it
 }
 
 // requestRegistration sends a registration request (RFC 7591 section 3.1) and returns the
@@ -92,7 +93,26 @@ func parseRegistration(answer []byte) (*registration, error) {
 		return nil, errors.New("client_id is missing or empty")
 	}
 	parsed.clientSecret = savedsignin.Secret(secret)
+	parsed.management = parseManagement(answer)
 	return &parsed, checkRedirectURIs(redirectURIs)
+}
+
+// parseManagement returns how to delete the client, or nil if the answer does not say it in the
+// form of RFC 7592 section 3. A sign-in does not need it.
+func parseManagement(answer []byte) *management {
+	var members struct {
+		URI   any `json:"registration_client_uri"`
+		Token any `json:"registration_access_token"`
+	}
+	if json.Unmarshal(answer, &members) != nil {
+		return nil
+	}
+	uri, _ := members.URI.(string)
+	token, _ := members.Token.(string)
+	if uri == "" || token == "" {
+		return nil
+	}
+	return &management{uri: uri, token: savedsignin.Secret(token)}
 }
 
 // checkRedirectURIs returns an error if a URI has a scheme with which a browser runs a script.

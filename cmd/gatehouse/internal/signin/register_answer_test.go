@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/savedsignin"
 )
 
 // The releases of Ory Hydra whose registration response is in testdata, without its token.
@@ -39,6 +41,8 @@ func TestParseRegistration(t *testing.T) {
 		{name: "control"},
 		{name: "unused member of any form", member: "contacts", value: map[string]any{"a": []any{1}}},
 		{name: "unused time of any form", member: "client_id_issued_at", value: "2026-07-28"},
+		{name: "no way to manage the client", member: "registration_client_uri", value: remove},
+		{name: "a way to manage the client in another form", member: "registration_client_uri", value: []string{"x"}},
 		{name: "no client_id", member: "client_id", value: remove, wantErr: "client_id is missing or empty"},
 		{name: "client_id null", member: "client_id", wantErr: "client_id is missing or empty"},
 		{name: "client_id empty", member: "client_id", value: "", wantErr: "client_id is missing or empty"},
@@ -113,7 +117,11 @@ func TestParseRegistration(t *testing.T) {
 					continue
 				}
 				want := &registration{clientID: "3c5ff873-8258-4449-aaa4-595f87017cc4", scope: "openid offline_access notes:read"}
-				if diff := cmp.Diff(want, got, cmp.AllowUnexported(registration{})); diff != "" {
+				if uri, ok := answer["registration_client_uri"].(string); ok {
+					token := answer["registration_access_token"].(string)
+					want.management = &management{uri: uri, token: savedsignin.Secret(token)}
+				}
+				if diff := cmp.Diff(want, got, cmp.AllowUnexported(registration{}, management{})); diff != "" {
 					t.Errorf("%s: registration (-want +got):\n%s", release, diff)
 				}
 			}

@@ -38,7 +38,7 @@ func (t *Transport) recordMCP(req *http.Request, resp *http.Response) error {
 		WithToken:  req.Header.Get("Authorization") != "",
 		Status:     resp.StatusCode,
 		RetryAfter: resp.Header.Get("Retry-After"),
-		Challenge:  bearerChallenge(resp.Header),
+		Challenge:  BearerChallenge(resp.Header),
 	}
 	a.MediaType, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if a.Status >= 400 {
@@ -140,10 +140,10 @@ func (a *Answer) IsMCP() bool {
 	return a.Status < 300 && (a.MediaType == "application/json" || a.MediaType == "text/event-stream")
 }
 
-// bearerChallenge returns the parameters of the Bearer challenge in a response, or nil
+// BearerChallenge returns the parameters of the Bearer challenge in a response, or nil
 // if there is none that can be parsed. It removes challenges that are too long from
 // the header, because the go-sdk parses them again.
-func bearerChallenge(header http.Header) map[string]string {
+func BearerChallenge(header http.Header) map[string]string {
 	values := header.Values("WWW-Authenticate")
 	length := 0
 	for _, value := range values {

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -80,7 +81,7 @@ func ErrorText(resp *http.Response, body []byte) string {
 }
 
 // errorBody is the body of an error response: RFC 6749 section 5.2 with the reason that
-// Gatehouse's guard adds, or the form of Clerk's API.
+// Gatehouse's guard adds, also as the data of a JSON-RPC error, or the form of Clerk's API.
 type errorBody struct {
 	Code        string `json:"error"`
 	Description string `json:"error_description"`
@@ -97,6 +98,16 @@ func parseErrorBody(resp *http.Response, body []byte) errorBody {
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if mediaType == "text/plain" {
 		return errorBody{plain: string(body)}
+	}
+	var rpc struct {
+		Error *struct {
+			Message string    `json:"message"`
+			Data    errorBody `json:"data"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(body, &rpc) == nil && rpc.Error != nil {
+		rpc.Error.Data.Description = cmp.Or(rpc.Error.Data.Description, rpc.Error.Message)
+		return rpc.Error.Data
 	}
 	var parsed errorBody
 	if json.Unmarshal(body, &parsed) != nil {

@@ -90,6 +90,19 @@ func TestReasonOfTheGuard(t *testing.T) {
 			"called whoami: 401, the server rejects the token: wrong_audience: invalid_token: the token was issued for another server",
 		},
 		{
+			"reason in a JSON-RPC error",
+			`{"jsonrpc":"2.0","id":1,"error":{"code":-32040,"message":"wrong server","data":` +
+				`{"error":"invalid_token","error_description":"the token was issued for another server","reason":"wrong_audience"}}}`,
+			"wrong_audience",
+			"called whoami: 401, the server rejects the token: wrong_audience: invalid_token: the token was issued for another server",
+		},
+		{
+			"JSON-RPC error without data",
+			`{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"unknown tool"}}`,
+			"",
+			"called whoami: 401, the server rejects the token: unknown tool",
+		},
+		{
 			"no reason",
 			`{"error":"invalid_token"}`,
 			"",

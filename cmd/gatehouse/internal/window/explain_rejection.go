@@ -31,17 +31,29 @@ func (w *Window) explainRejection(x *roundTrip) explanation {
 	return explanation{sentence(fmt.Sprintf("the server answered %d %s", x.status, http.StatusText(x.status))), lookAtServer}
 }
 
-// reason returns the reason in the body of a rejection by Gatehouse. ok is false if the
-// body has none that this version knows.
+// reason returns the reason in the body of a rejection by Gatehouse, or in its JSON-RPC error. ok
+// is false if the body has none that this version knows.
 func (x *roundTrip) reason() (info reason.Info, ok bool) {
 	body, cut := x.responseBody.read()
 	var rejection struct {
 		Reason reason.Reason `json:"reason"`
 	}
-	if cut || json.Unmarshal(body, &rejection) != nil {
-		return reason.Info{}, false
+	var ofOperation struct {
+		Error struct {
+			Data struct {
+				Reason reason.Reason `json:"reason"`
+			} `json:"data"`
+		} `json:"error"`
 	}
-	return reason.InfoOf(rejection.Reason)
+	switch {
+	case cut:
+		return reason.Info{}, false
+	case json.Unmarshal(body, &ofOperation) == nil && ofOperation.Error.Data.Reason != "":
+		return reason.InfoOf(ofOperation.Error.Data.Reason)
+	case json.Unmarshal(body, &rejection) == nil:
+		return reason.InfoOf(rejection.Reason)
+	}
+	return reason.Info{}, false
 }
 
 // explainReason explains a reason of the guard. It uses the words of the table in

@@ -236,6 +236,21 @@ func TestTokenOfServerWithoutReasons(t *testing.T) {
 	}
 }
 
+// TestReasonOfAnOperation has the reason in a JSON-RPC error, as in the rejection of one operation.
+func TestReasonOfAnOperation(t *testing.T) {
+	t.Parallel()
+	const body = `{"jsonrpc":"2.0","id":1,"error":{"code":-32040,"message":"x","data":{"error":"forbidden","reason":"no_organization"}}}`
+	handler := func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		io.WriteString(w, body)
+	}
+	info, _ := reason.InfoOf(reason.NoOrganization)
+	step := explained(t, handler, tokenOf(localclerk.Token{}), localclerk.Faults{})
+	if step.Why != sentence(info.When) {
+		t.Errorf("got %q, want %q", step.Why, sentence(info.When))
+	}
+}
+
 // TestReasonsOfOtherServers has bodies without a reason of Gatehouse's.
 func TestReasonsOfOtherServers(t *testing.T) {
 	t.Parallel()

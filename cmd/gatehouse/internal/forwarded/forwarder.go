@@ -1,0 +1,243 @@
+package forwarded
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/maypok86/otter/v2"
+)
+
+const (
+	// maxValue bounds the value of a header that names one thing, in bytes before encoding. A
+	// shorter part of it could name someone else, so a longer one is an error.
+	maxValue = 1024
+	// maxList bounds a list, in bytes: the header with the groups, and each list of the
+	// assertion. Servers limit all headers of a request, some to 8 KiB.
+	maxList = 2048
+	// cacheEntries bounds the callers whose headers are cached. Signing an assertion costs
+	// about as much as forwarding a request.
+	cacheEntries = 10_000
+	// reuse is how long the headers of a caller are used again. What is left of the lifetime of
+	// an assertion is for the backend.
+	reuse = lifetime / 2
+)
+
+// Config configures a [Forwarder].
+type Config struct {
+	_ [0]func()
+
+	// Headers are the names of the headers.
+	Headers Headers
+
+	// Resource is the URL of the endpoint: the audience of the assertion.
+	Resource string
+
+	// Issuer is the iss of the assertion: the origin of the endpoint.
+	Issuer string
+
+	// Principal makes issuer and subject the user, joined by "|", in place of the subject alone.
+	// It must be set if tokens of several issuers are accepted, because each of them may have a
+	// user with the same subject.
+	Principal bool
+
+	// Keys sign the assertion. They must not be nil if Headers has a name for it.
+	Keys *Keys
+}
+
+// Forwarder sets the headers of one endpoint. It is safe for concurrent use.
+type Forwarder struct {
+	Config
+	cache *otter.Cache[string, cachedFields]
+}
+
+// cachedFields are the headers of a caller, and until when they are used again.
+type cachedFields struct {
+	fields []field
+	until  time.Time
+}
+
+// field is one header with its value, in the form of [http.Header].
+type field struct {
+	name   string
+	values []string
+}
+
+// New returns a forwarder.
+func New(cfg Config) (*Forwarder, error) {
+	if cfg.Headers.Assertion != "" && cfg.Keys == nil {
+		return nil, errors.New("an assertion needs keys")
+	}
+	// The cache itself removes nothing by time, for which it would need a goroutine that ends.
+	cache, err := otter.New(&otter.Options[string, cachedFields]{MaximumSize: cacheEntries})
+	if err != nil {
+		return nil, err
+	}
+	return &Forwarder{Config: cfg, cache: cache}, nil
+}
+
+// Strip removes from h what a client must not send; see [Headers.Strip].
+func (f *Forwarder) Strip(h http.Header) { f.Headers.Strip(h) }
+
+// Set sets the headers that name the caller. It does not remove those that a client sent: call
+// Strip first. An error means that the caller cannot be named, and the request must not be
+// forwarded.
+func (f *Forwarder) Set(h http.Header, id gatehouse.Identity) error {
+	now := time.Now()
+	cached, known := f.cache.GetIfPresent(id.Fingerprint)
+	if !known || id.Fingerprint == "" || !now.Before(cached.until) {
+		fields, err := f.fields(id, now)
+		if err != nil {
+			return err
+		}
+		cached = cachedFields{fields, now.Add(reuse)}
+		if id.Expiry.Before(now.Add(lifetime)) {
+			cached.until = now.Add(leastLifetime / 2)
+		}
+		if id.Fingerprint != "" {
+			f.cache.Set(id.Fingerprint, cached)
+		}
+	}
+	for i := range cached.fields {
+		h[cached.fields[i].name] = cached.fields[i].values
+	}
+	return nil
+}
+
+// fields returns the headers of the caller.
+func (f *Forwarder) fields(id gatehouse.Identity, now time.Time) ([]field, error) {
+	user := f.user(id)
+	if user == "" || len(user) > maxValue {
+		return nil, fmt.Errorf("the name of the user has %d bytes, want 1 to %d", len(user), maxValue)
+	}
+	person := personOf(id)
+	var fields []field
+	add := func(name, value string) {
+		if name != "" && value != "" {
+			fields = append(fields, field{http.CanonicalHeaderKey(name), []string{value}})
+		}
+	}
+	add(f.Headers.User, encode(user))
+	add(f.Headers.Email, encode(person.email))
+	add(f.Headers.PreferredUsername, encode(person.username))
+	groups, complete := encodeList(id.Roles)
+	add(f.Headers.Groups, groups)
+	if !complete && f.Headers.Groups != "" {
+		add(f.Headers.Groups+TruncatedSuffix, "true")
+	}
+	if f.Headers.Assertion != "" {
+		assertion, err := f.assertion(id, person, now)
+		if err != nil {
+			return nil, err
+		}
+		if sameName(f.Headers.Assertion, authorization) {
+			assertion = "Bearer " + assertion
+		}
+		add(f.Headers.Assertion, assertion)
+	}
+	return fields, nil
+}
+
+// user returns how the headers and the assertion name the user.
+func (f *Forwarder) user(id gatehouse.Identity) string {
+	if id.Subject == "" {
+		return ""
+	}
+	if f.Principal {
+		return id.Principal()
+	}
+	return id.Subject
+}
+
+// person is what a token may say about the person.
+type person struct{ email, username string }
+
+// personOf returns what the claims of OpenID Connect say. An email that the provider has not
+// verified is left out: anyone could have entered it.
+func personOf(id gatehouse.Identity) person {
+	var claims struct {
+		Email             any `json:"email"`
+		EmailVerified     any `json:"email_verified"`
+		PreferredUsername any `json:"preferred_username"`
+		Username          any `json:"username"`
+	}
+	if id.Claims(&claims) != nil {
+		return person{}
+	}
+	var p person
+	if verified := claims.EmailVerified; verified == nil || verified == true || verified == "true" {
+		p.email = text(claims.Email)
+	}
+	if p.username = text(claims.PreferredUsername); p.username == "" {
+		p.username = text(claims.Username)
+	}
+	return p
+}
+
+// text returns the claim if it is a string that fits into a header.
+func text(claim any) string {
+	s, _ := claim.(string)
+	if len(s) > maxValue {
+		return ""
+	}
+	return s
+}
+
+// encode returns the value of a header for s: printable ASCII as it is, and every other byte,
+// and "%", in percent-encoding (RFC 3986 §2.1) of UTF-8. So a value cannot begin another
+// header, and backends agree on what it is.
+func encode(s string) string { return encodeBut(s, "%") }
+
+// encodeBut encodes the bytes of special, too.
+func encodeBut(s, special string) string {
+	plain := func(c byte) bool { return ' ' < c && c < 0x7f && strings.IndexByte(special, c) < 0 }
+	if !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x7f || !plain(byte(r)) }) {
+		return s
+	}
+	const digits = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; plain(c) {
+			b.WriteByte(c)
+		} else {
+			b.WriteByte('%')
+			b.WriteByte(digits[c>>4])
+			b.WriteByte(digits[c&15])
+		}
+	}
+	return b.String()
+}
+
+// encodeList returns the items, each encoded and without a comma of its own, separated by
+// commas. It has as many whole items as fit into maxList. complete is false if some are
+// missing.
+func encodeList(items []string) (list string, complete bool) {
+	var b strings.Builder
+	for _, item := range items {
+		encoded := encodeBut(item, "%,")
+		if b.Len()+1+len(encoded) > maxList {
+			return b.String(), false
+		}
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(encoded)
+	}
+	return b.String(), true
+}
+
+// bounded returns as many of the items as fit into maxList. complete is false if some are
+// missing.
+func bounded(items []string) (list []string, complete bool) {
+	size := 0
+	for i, item := range items {
+		if size += len(item) + 3; size > maxList {
+			return slices.Clone(items[:i]), false
+		}
+	}
+	return items, true
+}

@@ -1,0 +1,125 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/gatehouse-mcp/gatehouse"
+)
+
+const sessionHeader = "Mcp-Session-Id"
+
+// exchange is what the gateway knows of one request and its answer.
+type exchange struct {
+	request  *http.Request // as the guard let it through
+	body     io.ReaderAt   // nil if there is none
+	size     int64
+	identity gatehouse.Identity
+	signedIn bool  // false for a caller without a token, of an operation that is public
+	unnamed  error // why the caller cannot be named to the backend; the request is not sent then
+
+	upstream   *upstream // that opened the session; nil if the request is in none
+	answeredBy *upstream // that got the request last; nil if none did
+	session    string    // the backend's ID of the session
+	messages   []message // of the body, if it was parsed
+	parsed     bool
+	lists      bool // whether the answer may have a list that must be filtered
+	streaming  bool // whether the answer is an event stream
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// newExchange reads what decides how a request is forwarded. The problem, if not nil, is the
+// answer.
+func (e *endpoint) newExchange(r *http.Request) (*exchange, *problem) {
+	x := &exchange{request: r}
+	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
+		return x, notForwardedMethod
+	}
+	if err := x.keepBody(r); err != nil {
+		return x, &problem{status: http.StatusBadRequest, code: "invalid_request", reason: "body_unreadable",
+			text: "the body of the request could not be read", err: err}
+	}
+	x.identity, x.signedIn = gatehouse.IdentityOfHTTP(r)
+	if id := r.Header.Get(sessionHeader); id != "" {
+		if x.upstream, x.session = e.upstreams.ofSession(id); x.upstream == nil {
+			return x, unknownSession
+		}
+	}
+	if problem := x.checkHeaders(r); problem != nil {
+		return x, problem
+	}
+	x.lists = e.mayList(x, r)
+	return x, nil
+}
+
+// keepBody makes the body available for several reads. The guard has it in memory already.
+func (x *exchange) keepBody(r *http.Request) error {
+	if r.Body == nil || r.Body == http.NoBody {
+		r.ContentLength = 0
+		return nil
+	}
+	if stored, ok := r.Body.(interface {
+		io.ReaderAt
+		Size() int64
+	}); ok {
+		x.body, x.size = stored, stored.Size()
+	} else {
+		text, err := io.ReadAll(r.Body)
+		if err != nil {
+			return err
+		}
+		x.body, x.size = bytes.NewReader(text), int64(len(text))
+	}
+	r.ContentLength, r.TransferEncoding = x.size, nil
+	return nil
+}
+
+// newBody returns the body from its beginning.
+func (x *exchange) newBody() io.ReadCloser {
+	if x.size == 0 {
+		return http.NoBody
+	}
+	return io.NopCloser(io.NewSectionReader(x.body, 0, x.size))
+}
+
+// text returns the body.
+func (x *exchange) text() []byte {
+	text := make([]byte, x.size)
+	if x.size > 0 {
+		x.body.ReadAt(text, 0)
+	}
+	return text
+}
+
+// recover lets an event stream whose context has ended end cleanly, because the guard has ended
+// it. ReverseProxy would close the connection of the client.
+func (x *exchange) recover(r *http.Request) {
+	p := recover()
+	if p == nil || p == http.ErrAbortHandler && x.streaming && r.Context().Err() != nil {
+		return
+	}
+	panic(p)
+}
+
+// target returns the backend of the request, or nil.
+func (x *exchange) target() *upstream {
+	if x == nil {
+		return nil
+	}
+	return x.answeredBy
+}
+
+// isEventStream reports whether h says that the body is an event stream.
+func isEventStream(h http.Header) bool {
+	mediaType, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream")
+}

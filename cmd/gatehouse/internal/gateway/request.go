@@ -1,0 +1,54 @@
+package gateway
+
+import (
+	"net"
+	"net/http/httputil"
+)
+
+// notForwarded are headers of the client that the backend does not get.
+//
+// The guard has checked Origin and the token. A backend on localhost would reject the origin of
+// a web page, whose host is not its own, or add CORS headers of its own. Compressed answers
+// could not be filtered, and compressing what a process on the same machine sends costs more
+// than it saves.
+var notForwarded = []string{
+	"Authorization", "Proxy-Authorization", "Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User",
+	"Access-Control-Request-Method", "Access-Control-Request-Headers", "Access-Control-Request-Private-Network",
+	"Upgrade", "Connection", "Te", "Expect", "Trailer", "Via", "Dpop", "Max-Forwards", "Host", "Accept-Encoding",
+}
+
+// rewrite makes of a client's request what the backend gets. ReverseProxy has removed the
+// hop-by-hop headers before, among them those that the client named in Connection, so none of
+// the headers that are set here can be removed by a client.
+func (e *endpoint) rewrite(pr *httputil.ProxyRequest) {
+	x := exchangeOf(pr.In.Context())
+	h := pr.Out.Header
+	for _, name := range notForwarded {
+		delete(h, name)
+	}
+	if !e.config.ForwardCookies {
+		delete(h, "Cookie")
+	}
+	e.forwarder.Strip(h)
+	// Servers that merge trailers into the headers would take an identity from them.
+	pr.Out.Trailer = nil
+	// The backend's own host: the go-sdk, for example, rejects others on localhost.
+	pr.Out.Host = ""
+	h["X-Forwarded-Host"] = []string{e.host}
+	h["X-Forwarded-Proto"] = []string{e.scheme}
+	if address, _, err := net.SplitHostPort(pr.In.RemoteAddr); err == nil {
+		h["X-Forwarded-For"] = []string{address}
+	}
+	if x.session != "" {
+		h[sessionHeader] = []string{x.session}
+	} else {
+		delete(h, sessionHeader)
+	}
+	h["Accept-Encoding"] = []string{"identity"}
+	if e.config.DangerouslyForwardAccessToken {
+		h["Authorization"], _ = pr.In.Context().Value(accessTokenKey{}).([]string)
+	}
+	if x.signedIn || !e.public {
+		x.unnamed = e.forwarder.Set(h, x.identity)
+	}
+}

@@ -1,0 +1,51 @@
+package gatewayfile
+
+// Template is an example of a file.
+const Template = `# yaml-language-server: $schema=https://raw.githubusercontent.com/gatehouse-mcp/gatehouse/main/docs/gateway.schema.json
+#
+# Configuration of "gatehouse gateway --config FILE".
+# Edit this file while the gateway runs: changes apply within two seconds, and open streams stay
+# open. "${NAME}" is a variable of the environment or of .env. A secret can also be in a file of
+# its own: session_key_file, client_secret_file.
+
+listen: localhost:3000
+
+# Where users sign in: a name whose settings are read from the environment, or a name with its
+# settings. An endpoint can have a provider of its own.
+provider:
+  name: oidc
+  issuer: https://issuer.example.com
+  scopes_supported: [notes:read]
+
+# The same in all replicas; without it, the keys are random for each process.
+# session_key: "${MCP_SESSION_KEY}"
+# assertion_key_file: assertion.pem
+
+endpoints:
+  - url: http://localhost:3000/mcp      # as users type it into their client
+    upstream: http://localhost:8000/mcp # the MCP server
+    # Several servers; a session stays with the one that opened it.
+    # upstreams:
+    #   - http://localhost:8000/mcp
+    #   - {url: http://localhost:8001/mcp, health_path: /healthz}
+
+    # What a caller needs. Names that the server does not list are logged.
+    requirements:
+      - tool: [write_note, delete_note]
+        scopes: [notes:write]
+      - resource_template: notes://{name}
+        scopes: [notes:read]
+    # Reject every tool, prompt and resource that is not named above.
+    # deny_undeclared: true
+
+    # The headers that say who is calling; "" turns one off.
+    headers:
+      user: X-Forwarded-User
+      email: X-Forwarded-Email
+      preferred_username: X-Forwarded-Preferred-Username
+      groups: X-Forwarded-Groups
+      assertion: X-Gatehouse-Assertion
+
+    # max_body_bytes: 4194304
+    # header_timeout: 60s
+`
