@@ -245,7 +245,7 @@ func (a answer) String() string {
 			return fmt.Sprintf("%d %s", a.status, reason)
 		}
 		if e, ok := m["error"].(object); ok {
-			if data, ok := e["data"].(object); ok && data["reason"] != nil {
+			if data, ok := e["data"].(object); ok && a.status != http.StatusOK && data["reason"] != nil {
 				return fmt.Sprintf("%d %v", a.status, data["reason"])
 			}
 			return fmt.Sprintf("error %v", e["code"])
