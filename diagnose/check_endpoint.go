@@ -119,22 +119,7 @@ var loginPath = regexp.MustCompile(
 	`(?i)(^|/)(log-?in|sign-?in|sso|saml2?|auth|oauth2?|authorize|cdn-cgi/access)(/|$|\.(php|aspx?|html?)$)`)
 
 func (d *doctor) checkRedirect(a *answer) {
-	to := a.location()
-	location := withoutQuery(to.String())
-	plain := *d.endpoint
-	plain.RawQuery = ""
-	samePath := strings.TrimSuffix(to.Path, "/") == strings.TrimSuffix(d.endpoint.Path, "/")
-	sameHost := strings.EqualFold(to.Hostname(), d.endpoint.Hostname())
-	switch {
-	case sameHost && d.endpoint.Scheme == "https" && to.Scheme == "http":
-		d.found("endpoint.downgrade", a.String(), "url", plain.String())
-	case loginPath.MatchString(to.Path) && !samePath:
-		d.found("endpoint.login_page", a.String(), "location", location)
-	case sameHost && samePath && to.Path != d.endpoint.Path:
-		d.found("endpoint.slash_redirect", a.String(), "location", location)
-	default:
-		d.found("endpoint.redirect", a.String(), "location", location)
-	}
+	d.foundProblem(ExplainRedirect(d.endpoint, a.location()), a.String())
 }
 
 // passwordField matches a page for signing in with a browser.
