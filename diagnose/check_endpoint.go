@@ -70,14 +70,9 @@ func (d *doctor) checkEndpoint(ctx context.Context) {
 		d.checkOpen(a)
 	case a.status == http.StatusForbidden:
 		d.checkForbidden(a)
-	case a.status >= 500:
-		id := map[int]string{502: "endpoint.gateway", 504: "endpoint.gateway", 503: "endpoint.unavailable"}[a.status]
-		if id == "" {
-			id = "endpoint.error"
-		}
-		d.found(id, a.String())
-	case a.status == http.StatusTooManyRequests:
-		d.found("endpoint.rate_limited", a.String())
+	case a.status >= 500, a.status == http.StatusTooManyRequests:
+		e, _ := ExplainEndpoint(a.status, a.isHTML())
+		d.foundProblem(e, a.String())
 	case a.status == http.StatusNotFound, a.status == http.StatusMethodNotAllowed, a.isHTML():
 		d.checkPath(ctx, a)
 	case saysUnauthorized(a):
@@ -135,14 +130,9 @@ func (d *doctor) checkPath(ctx context.Context, a *answer) {
 	switch {
 	case a.isHTML() && passwordField.Match(a.body):
 		d.found("endpoint.login_page", a.String(), "location", "that page")
-	case a.isHTML():
-		d.found("endpoint.html", a.String())
-	case a.status == http.StatusMethodNotAllowed:
-		d.found("endpoint.method", a.String()+allowed(a))
 	default:
-		d.found("endpoint.not_found", a.String(), "fix",
-			"check the path: most servers have the endpoint at /mcp; and check that "+
-				"the server runs the version that you expect")
+		e, _ := ExplainEndpoint(a.status, a.isHTML())
+		d.foundProblem(e, a.String()+allowed(a))
 	}
 }
 

@@ -239,9 +239,7 @@ func (d *doctor) checkPKCE() {
 	switch {
 	case d.observed.Issuer.S256:
 		d.ok("pkce", "%s", evidence)
-	case d.observed.Issuer.Kind == "entra", d.observed.Issuer.Kind == "cognito":
-		d.found("pkce.unlisted", evidence)
 	default:
-		d.found("pkce.missing", evidence)
+		d.foundProblem(ExplainPKCE(d.issuer, ""), evidence)
 	}
 }

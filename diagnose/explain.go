@@ -3,6 +3,7 @@ package diagnose
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -59,6 +60,59 @@ func ExplainResource(got, want string) (e Explanation, ok bool) {
 		return Explanation{}, false
 	}
 	return resourceProblem(got, w), true
+}
+
+// ExplainEndpoint explains an answer of the MCP endpoint to a request without a token that is
+// neither a 401 nor an answer of MCP. ok is false if the table has no problem with its status.
+func ExplainEndpoint(status int, isHTML bool) (e Explanation, ok bool) {
+	switch {
+	case status == http.StatusBadGateway, status == http.StatusGatewayTimeout:
+		return Explain("endpoint.gateway"), true
+	case status == http.StatusServiceUnavailable:
+		return Explain("endpoint.unavailable"), true
+	case status >= http.StatusInternalServerError:
+		return Explain("endpoint.error"), true
+	case status == http.StatusTooManyRequests:
+		return Explain("endpoint.rate_limited"), true
+	case status == http.StatusForbidden:
+		return Explain("endpoint.forbidden"), true
+	case isHTML:
+		return Explain("endpoint.html"), true
+	case status == http.StatusMethodNotAllowed:
+		return Explain("endpoint.method"), true
+	case status == http.StatusNotFound:
+		return Explain("endpoint.not_found", "fix", "check the path: most servers have the endpoint at /mcp; and check that "+
+			"the server runs the version that you expect"), true
+	case status == http.StatusBadRequest:
+		return Explain("endpoint.bad_request"), true
+	case status < http.StatusMultipleChoices:
+		return Explain("endpoint.not_mcp"), true
+	}
+	return Explanation{}, false
+}
+
+// ExplainMetadataAnswer explains an answer from address, the URL of the protected resource
+// metadata, that is not usable metadata. A status of 0 means that there was no answer. ok is
+// false if the answer says only that there is no document.
+func ExplainMetadataAnswer(status int, isHTML bool, address string) (e Explanation, ok bool) {
+	switch {
+	case status == 0 || status >= http.StatusInternalServerError || status == http.StatusTooManyRequests:
+		return Explain("metadata.error", "fix",
+			"check that the server answers at "+withoutQuery(address)+"; its log has the cause"), true
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return Explain("metadata.protected"), true
+	case status == http.StatusOK && isHTML:
+		return Explain("metadata.html"), true
+	case status == http.StatusOK:
+		return Explain("metadata.not_json"), true
+	}
+	return Explanation{}, false
+}
+
+// ExplainNoMetadata explains an endpoint without protected resource metadata.
+func ExplainNoMetadata(endpoint *url.URL) Explanation {
+	return Explain("metadata.missing", "metadata", metadataURLOf(endpoint),
+		"root", originOf(endpoint)+wellknown.ProtectedResourcePath)
 }
 
 // ExplainRedirect explains the redirect of the endpoint to another URL.
@@ -133,6 +187,16 @@ func ExplainNoRegistration(issuer, documentation string) Explanation {
 		return Explain("registration.closed_clerk")
 	}
 	return Explain("registration.closed")
+}
+
+// ExplainPKCE explains metadata of an issuer that does not list S256. documentation is its
+// service_documentation.
+func ExplainPKCE(issuer, documentation string) Explanation {
+	switch kindOf(issuer, observedServer{}, documentation) {
+	case "entra", "cognito":
+		return Explain("pkce.unlisted")
+	}
+	return Explain("pkce.missing")
 }
 
 // ExplainScopes explains the scopes that a server asks for and that are not in supported, the
