@@ -10,7 +10,7 @@ race: ## the same, under the race detector and in random order
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
 	$(GO) vet work
-	$(GO) vet -tags e2e,official,providers,sources work
+	$(GO) vet -tags e2e,official,providers,sources,proxies work
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./... ./cmd/gatehouse/...
 vuln: ## known vulnerabilities; needs vuln.go.dev
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@latest ./... ./cmd/gatehouse/...
@@ -18,6 +18,8 @@ fuzz: ## every fuzz target for FUZZTIME each
 	scripts/fuzz $(FUZZTIME)
 bench: ## what sign-in costs, compared with other libraries
 	cd bench && GOWORK=off $(GO) run .
+bench-gateway: ## what the gateway costs, compared with a reverse proxy without sign-in; needs Linux
+	cd bench && GOWORK=off $(GO) run . -only gateway -rounds 10
 bench-upstream: ## the same for calls, with the changes to the go-sdk of docs/upstream.md
 	scripts/bench-upstream
 bench-packages: ## the benchmarks of single packages
@@ -30,6 +32,11 @@ providers: ## real authorization servers, signed into; needs Java 17, Maven, Nod
 	$(GO) test -tags providers -count=1 -timeout 40m ./e2e/providers/...
 providers-sources: ## the same and servers that are built from a Git clone: Hydra v26, Dex, Supabase Auth; needs Git and PostgreSQL too
 	$(GO) test -tags providers,sources -count=1 -timeout 60m ./e2e/providers/...
+stores: ## shared revocations with real engines; needs redis-server and PostgreSQL
+	cd store/redis && GOWORK=off $(GO) vet -tags stores ./... && GOWORK=off $(GO) test -tags stores -count=1 -timeout 10m -v ./...
+	cd store/postgres && GOWORK=off $(GO) vet -tags stores ./... && GOWORK=off $(GO) test -tags stores -count=1 -timeout 10m -v ./...
+proxies: ## forward auth with nginx, Caddy, HAProxy, Envoy and Traefik; needs Python 3.11, installs all but Traefik
+	$(GO) test -tags proxies -count=1 -timeout 40m ./e2e/proxies/...
 official: ## the official MCP conformance suite against a guarded server; needs npm
 	$(GO) test -tags official -count=1 -timeout 15m ./conformance/official/...
 golden: ## rewrite generated documentation and golden files
@@ -37,4 +44,4 @@ golden: ## rewrite generated documentation and golden files
 tidy: ## go mod tidy in every module
 	scripts/tidy
 
-.PHONY: help test race lint vuln fuzz bench bench-packages bench-upstream oracles e2e providers providers-sources official golden tidy
+.PHONY: help test race lint vuln fuzz bench bench-gateway bench-packages bench-upstream oracles e2e stores providers providers-sources proxies official golden tidy

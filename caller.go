@@ -64,6 +64,9 @@ func (g *Guard) verifyToken(ctx context.Context, raw string) (*caller, *Rejectio
 	if rejection := g.verifier.verify(ctx, raw, &c.verified); rejection != nil {
 		return nil, rejection
 	}
+	if err := g.revocations.wait(ctx); err != nil {
+		return nil, &Rejection{Reason: reason.RevocationsUnavailable, Err: err, Identity: c.identity, from: c.from}
+	}
 	if g.revoked(&c.verified) {
 		return nil, &Rejection{Reason: reason.Revoked, Err: errRevoked, Identity: c.identity, from: c.from}
 	}

@@ -162,6 +162,16 @@ type Config struct {
 	// revocations. It must be fast and safe for concurrent use. See also [Guard.Deny].
 	Revoked func(Identity) bool
 
+	// Revocations, if not nil, shares the denials of [Guard.Deny] with other processes: a store
+	// from the module store/redis or store/postgres, or one of your own. The guard keeps all
+	// denials of the store in a table of its own, so that requests never wait for the store. It
+	// begins to load them with [Guard.Ready] or the first request with a valid token. Until it
+	// has, such requests wait for at most five seconds and get 503 (fail closed). From then on, a denial of another process
+	// takes effect within a second. While the store is unavailable, the guard serves on with
+	// the denials that it has, logs that once, counts it in [Stats], and catches up afterwards.
+	// [Guard.Close] does not close the store. See docs/replicas.md.
+	Revocations RevocationStore
+
 	// SessionKey is the key of the session IDs of the revisions until 2025-11-25: at least
 	// 32 random bytes, kept secret. An ID that a client gets works only for the user who
 	// opened the session, and only where the key is the same. Set the same key in all

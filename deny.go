@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
@@ -17,8 +18,13 @@ import (
 // matches have expired, so a full list means that Until is set too late.
 const maxDenials = 10_000
 
+// maxDenialText bounds each text of a denial, in bytes.
+const maxDenialText = 1024
+
 // Denial rejects valid tokens before they expire: those that match every field that
-// is set. Set at least one of TokenID, SessionID, Subject and ClientID.
+// is set. Set at least one of TokenID, SessionID, Subject and ClientID. Each text is UTF-8
+// without NUL, and has at most 1024 bytes. Times are kept in milliseconds, rounded up. A denial cannot be removed before
+// it ends: set IssuedBefore so that the user can sign in again.
 type Denial struct {
 	// Issuer is iss. With several providers, set it: two of them may use the same ID for
 	// something. Empty matches the tokens of all of them.
@@ -28,6 +34,10 @@ type Denial struct {
 	SessionID string // sid
 	Subject   string // sub
 	ClientID  string // client_id
+
+	// Organization limits the denial to tokens for this organization ([Organization.ID]). It
+	// is not enough by itself.
+	Organization string
 
 	// IssuedBefore exempts tokens that were issued at that time or later, so that the
 	// user can sign in again. Zero exempts none. It is compared with iat, which is the
@@ -47,22 +57,98 @@ var ErrTooManyDenials = errors.New("gatehouse: deny list is full")
 // streams and running calls of those tokens within a second: their contexts end, and
 // nothing more is sent. A tool of go-sdk gets that end in the older revisions only with
 // [Guard.Middleware]. Call Deny from a webhook that reports a banned user, or when a token
-// was leaked. The list is kept in memory: other processes do not see it, and a restart
-// clears it. Deny is safe for concurrent use. See also [Config.Revoked].
+// was leaked.
+//
+// Without [Config.Revocations], the list is kept in memory: other processes do not know of it,
+// and a restart clears it. With it, Deny then appends the denial to the store and waits up to
+// five seconds for that. If this fails, Deny returns an error that is [ErrDenialNotShared]:
+// the denial is in effect in this process, which also keeps trying to append it. Call Deny
+// again with the same denial, which does no harm, if the caller can retry: the process may end
+// before it succeeds.
+//
+// Deny is safe for concurrent use. See also [Config.Revoked].
 func (g *Guard) Deny(d Denial) error {
-	if d.TokenID == "" && d.SessionID == "" && d.Subject == "" && d.ClientID == "" {
-		return errors.New("gatehouse: denial matches every token; set TokenID, SessionID, Subject or ClientID")
+	if err := d.validate(); err != nil {
+		return fmt.Errorf("gatehouse: %w", err)
 	}
 	if !d.Until.After(time.Now()) {
 		return fmt.Errorf("gatehouse: denial ends at %s, which has passed; "+
 			"set Until to the expiry of the last token that it matches", d.Until)
 	}
-	if err := g.denials.add(d); err != nil {
-		return err
+	d = d.normalized()
+	if g.denials.add(maxDenials, d) > 0 {
+		return ErrTooManyDenials
 	}
+	g.endDenied(d)
+	if g.revocations == nil {
+		return nil
+	}
+	return g.revocations.share(d)
+}
+
+// endDenied ends the open requests that the denials match.
+func (g *Guard) endDenied(list ...Denial) {
+	var added denials
+	added.add(len(list), list...)
 	now := time.Now()
-	g.requests.end(errEndedByDenial, func(o *openRequest) bool { return d.matches(&o.caller.verified, now) })
+	g.requests.end(errEndedByDenial, func(o *openRequest) bool { return added.match(&o.caller.verified, now) })
+}
+
+// validate returns what is wrong with d, apart from its end.
+func (d *Denial) validate() error {
+	if d.TokenID == "" && d.SessionID == "" && d.Subject == "" && d.ClientID == "" {
+		return errors.New("denial matches every token; set TokenID, SessionID, Subject or ClientID")
+	}
+	for _, field := range d.texts() {
+		if len(*field.text) > maxDenialText {
+			return fmt.Errorf("denial has a %s of %d bytes, want at most %d; deny by another field",
+				field.name, len(*field.text), maxDenialText)
+		}
+		if !utf8.ValidString(*field.text) || strings.ContainsRune(*field.text, 0) {
+			return fmt.Errorf("denial has a %s %q, which is not UTF-8 or has a NUL; deny by another field", field.name, *field.text)
+		}
+	}
 	return nil
+}
+
+type denialText struct {
+	name string
+	text *string
+}
+
+// texts returns pointers to the texts of d.
+func (d *Denial) texts() [6]denialText {
+	return [...]denialText{
+		{"Issuer", &d.Issuer},
+		{"TokenID", &d.TokenID},
+		{"SessionID", &d.SessionID},
+		{"Subject", &d.Subject},
+		{"ClientID", &d.ClientID},
+		{"Organization", &d.Organization},
+	}
+}
+
+// normalized returns d with its times in UTC and rounded up to a millisecond, as every store
+// keeps them. Equal denials are then equal by ==.
+func (d Denial) normalized() Denial {
+	d.IssuedBefore, d.Until = ceilMillisecond(d.IssuedBefore), ceilMillisecond(d.Until)
+	return d
+}
+
+func ceilMillisecond(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return time.UnixMilli(t.Add(time.Millisecond - time.Nanosecond).UnixMilli()).UTC()
+}
+
+// covers reports whether d rejects every token that other rejects, for as long. Both must
+// match by the same fields.
+func (d *Denial) covers(other *Denial) bool {
+	a, b := *d, *other
+	a.IssuedBefore, a.Until, b.IssuedBefore, b.Until = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	return a == b && !d.Until.Before(other.Until) &&
+		(d.IssuedBefore.IsZero() || !other.IssuedBefore.IsZero() && !d.IssuedBefore.Before(other.IssuedBefore))
 }
 
 var errRevoked = &TokenError{Reason: reason.Revoked, err: errors.New("token was revoked by Deny or Config.Revoked")}
@@ -95,6 +181,7 @@ func (d Denial) matches(v *verified, now time.Time) bool {
 		(d.SessionID == "" || d.SessionID == v.sessionID) &&
 		(d.Subject == "" || d.Subject == id.Subject) &&
 		(d.ClientID == "" || d.ClientID == id.ClientID) &&
+		(d.Organization == "" || d.Organization == id.Organization.ID) &&
 		(d.IssuedBefore.IsZero() || id.IssuedAt.Before(d.IssuedBefore))
 }
 
@@ -105,31 +192,75 @@ type denials struct {
 	current atomic.Pointer[map[denialKey][]Denial]
 }
 
-func (l *denials) add(d Denial) error {
+// add adds those denials of list that no other one covers, and removes those that have ended.
+// It returns how many were left out because there were limit denials already.
+func (l *denials) add(limit int, list ...Denial) (dropped int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	next, count, now := make(map[denialKey][]Denial), 0, time.Now()
+	now := time.Now()
+	next, count := l.withoutEnded(now)
+	copied := make(map[denialKey]bool) // the lists that no reader has
+	for _, d := range list {
+		key := d.key()
+		old := next[key]
+		if !now.Before(d.Until) || slices.ContainsFunc(old, func(other Denial) bool { return other.covers(&d) }) {
+			continue
+		}
+		covered := func(other Denial) bool { return d.covers(&other) }
+		if replaces := slices.ContainsFunc(old, covered); !replaces && count >= limit {
+			dropped++
+			continue
+		}
+		if !copied[key] {
+			old, copied[key] = slices.Clone(old), true
+		}
+		count -= len(old)
+		// The texts may be parts of larger ones, such as the claims of a token.
+		for _, field := range d.texts() {
+			*field.text = strings.Clone(*field.text)
+		}
+		next[d.key()] = append(slices.DeleteFunc(old, covered), d)
+		count += len(next[d.key()])
+	}
+	l.current.Store(&next)
+	return dropped
+}
+
+// withoutEnded returns a copy of the map without the denials that have ended, and how many it
+// has. The lists may be those of the map. l.mu must be held.
+func (l *denials) withoutEnded(now time.Time) (next map[denialKey][]Denial, count int) {
+	next = make(map[denialKey][]Denial)
 	if old := l.current.Load(); old != nil {
 		maps.Copy(next, *old)
 	}
 	ended := func(d Denial) bool { return !now.Before(d.Until) }
 	for key, list := range next {
-		list = slices.DeleteFunc(slices.Clone(list), ended)
-		if next[key] = list; len(list) == 0 {
-			delete(next, key)
+		if slices.ContainsFunc(list, ended) {
+			list = slices.DeleteFunc(slices.Clone(list), ended)
+			if next[key] = list; len(list) == 0 {
+				delete(next, key)
+			}
 		}
 		count += len(list)
 	}
-	if count >= maxDenials {
-		return ErrTooManyDenials
+	return next, count
+}
+
+// all returns the denials that have not ended.
+func (l *denials) all(now time.Time) []Denial {
+	current := l.current.Load()
+	if current == nil {
+		return nil
 	}
-	// The texts may be parts of larger ones, such as the claims of a token.
-	for _, text := range []*string{&d.Issuer, &d.TokenID, &d.SessionID, &d.Subject, &d.ClientID} {
-		*text = strings.Clone(*text)
+	var out []Denial
+	for _, list := range *current {
+		for _, d := range list {
+			if now.Before(d.Until) {
+				out = append(out, d)
+			}
+		}
 	}
-	next[d.key()] = append(next[d.key()], d)
-	l.current.Store(&next)
-	return nil
+	return out
 }
 
 func (l *denials) match(v *verified, now time.Time) bool {

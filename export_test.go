@@ -22,7 +22,12 @@ const MaxDenials = maxDenials
 func NewDenials() *Denials { return &Denials{} }
 
 // Add adds a denial as [Guard.Deny] does.
-func (d *Denials) Add(denial Denial) error { return d.list.add(denial) }
+func (d *Denials) Add(denial Denial) error {
+	if d.list.add(MaxDenials, denial) > 0 {
+		return ErrTooManyDenials
+	}
+	return nil
+}
 
 // Put adds a denial without checking the limit, which takes time for a long list.
 func (d *Denials) Put(denial Denial) {

@@ -32,8 +32,8 @@ import (
 //  5. Malformed credentials, two Authorization headers, or a token in the query: 400
 //     invalid_request. The query is never read as a token.
 //  6. Invalid token: 401 invalid_token.
-//  7. The provider's keys or its introspection endpoint are unavailable: 503 with
-//     Retry-After.
+//  7. The provider's keys or its introspection endpoint are unavailable, or
+//     [Config.Revocations] was not loaded yet: 503 with Retry-After.
 //  8. The caller lacks a scope, a role, a permission or an organization for the
 //     operation: 403, with insufficient_scope if another scope would help. A body that is
 //     too large is answered with 413. One that cannot be read, or that is not JSON-RPC
@@ -63,6 +63,7 @@ type Guard struct {
 	declaring     sync.Mutex // held while currentPolicy is replaced
 	listings      listings
 	denials       denials
+	revocations   *revocationFeed // nil if Config.Revocations is not set
 	counters      counters
 	auditor       *auditor // nil if there is no audit
 	// tokenInfoInstaller is what newTokenInfoInstaller returns.
@@ -114,6 +115,7 @@ func New(cfg Config) (*Guard, error) {
 		return nil, err
 	}
 	g.verifier = newVerifier(g)
+	g.revocations = newRevocationFeed(g)
 	g.tokenInfoInstaller = g.newTokenInfoInstaller()
 	if err := g.declare(s.Requirements...); err != nil {
 		return nil, err
@@ -157,27 +159,36 @@ func (g *Guard) Warnings() []string {
 func (g *Guard) SessionTimeout() time.Duration { return g.settings.SessionTimeout }
 
 // Ready reports whether tokens can be verified now: it returns nil if the provider's
-// keys, or those of one of several providers, are known or can be fetched, and [ErrShuttingDown] after [Guard.Drain]. Use it for
-// health checks. If the issuer has another name in its metadata, the error says which one to
+// keys, or those of one of several providers, are known or can be fetched, and the snapshot of
+// [Config.Revocations] was loaded. Otherwise the error is [ErrRevocationsNotLoaded], which a
+// later outage of the store does not cause, or [ErrShuttingDown] after [Guard.Drain]. Use it for
+// health checks. It waits at most about five seconds for each of the two. If the issuer has another name in its metadata, the error says which one to
 // configure.
 func (g *Guard) Ready(ctx context.Context) error {
 	if g.draining.Load() {
 		return ErrShuttingDown
 	}
+	if g.revocations != nil {
+		g.revocations.start() // while the keys are fetched
+	}
 	var errs []error
 	for _, i := range g.issuers {
 		err := i.ready(ctx)
 		if err == nil {
-			return nil
+			return g.revocations.ready(ctx)
 		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-// Close stops the background refresh of keys and documents. Later requests are
-// still answered, with the keys known at that time.
+// Close stops the background refresh of keys and documents, and the watching of
+// [Config.Revocations], which it does not close. Later requests are still answered, with the keys
+// and revocations known at that time.
 func (g *Guard) Close() {
+	if g.revocations != nil {
+		g.revocations.close()
+	}
 	for _, i := range g.issuers {
 		i.close()
 	}

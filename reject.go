@@ -96,6 +96,11 @@ func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejecti
 	case http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfterTooMany.Seconds())))
 	}
+	if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
+		// The client waits for a permission to send the body, which it does not get. Otherwise
+		// net/http would wait for the body before it sends this answer.
+		w.Header().Set("Connection", "close")
+	}
 	body := newErrorBody(info)
 	forOperation := info.Status == http.StatusForbidden || info.Status == http.StatusBadRequest
 	if !forOperation || !writeErrorResponse(w, r, info.Status, codeForbidden, body.Description, body) {

@@ -37,6 +37,8 @@ type Stats struct {
 	// AuditFailed counts the audit events that [Config.Audit] or [Config.AuditLogger] failed
 	// to take: it panicked, or returned an error.
 	AuditFailed uint64
+	// Revocations is the state of the deny list and of [Config.Revocations].
+	Revocations RevocationStats
 	// IssuerKeys are the states by issuer. A provider without public keys is absent.
 	IssuerKeys map[string]KeyStats
 }
@@ -66,6 +68,7 @@ func (g *Guard) Stats() Stats {
 			out.Rejected[info.Reason] = n
 		}
 	}
+	out.Revocations = g.readRevocationStats()
 	out.UnlistedRequirements = len(g.UnlistedRequirements())
 	out.AuditDropped, out.AuditFailed = g.auditor.stats()
 	out.IssuerKeys = make(map[string]KeyStats, len(g.issuers))

@@ -4,6 +4,7 @@
 //	go run .
 //	go run . -only calls -rounds 40
 //	go run . -only calls -patched PROGRAM
+//	go run . -only gateway
 //	go run . -only calls -servers go-sdk,guard -profile DIRECTORY
 //
 // Everything in one table comes from one run, in which all contenders take turns, so that
@@ -26,17 +27,19 @@ import (
 type section struct {
 	name    string
 	measure func(*issuer, *table) error
+	extra   bool // whether it is measured only if it is named
 }
 
 // sections are in the order of the table.
 func sections(calls callSettings) []section {
 	return []section{
-		{"first", measureFirstSeen},
-		{"seen", measureSeen},
-		{"rejected", measureRejected},
-		{"calls", func(i *issuer, t *table) error { return measureCalls(i, t, calls) }},
-		{"memory", measureMemory},
-		{"start", measureStart},
+		{name: "first", measure: measureFirstSeen},
+		{name: "seen", measure: measureSeen},
+		{name: "rejected", measure: measureRejected},
+		{name: "calls", measure: func(i *issuer, t *table) error { return measureCalls(i, t, calls) }},
+		{name: "memory", measure: measureMemory},
+		{name: "start", measure: measureStart},
+		{name: "gateway", measure: func(i *issuer, t *table) error { return measureGateway(i, t, calls.rounds) }, extra: true},
 	}
 }
 
@@ -52,9 +55,9 @@ func main() {
 }
 
 func measure() error {
-	only := flag.String("only", "", "comma-separated sections: first, seen, rejected, calls, memory, start (default all)")
+	only := flag.String("only", "", "comma-separated sections: first, seen, rejected, calls, memory, start, gateway (default all but gateway)")
 	var calls callSettings
-	flag.IntVar(&calls.rounds, "rounds", 40, "rounds of the section calls")
+	flag.IntVar(&calls.rounds, "rounds", 40, "rounds of the sections calls and gateway")
 	flag.StringVar(&calls.roles, "servers", "", "comma-separated roles of the servers in the section calls, of which the first is the base (default all)")
 	flag.StringVar(&calls.patched, "patched", "", "path of another build of this program, such as one with the changes to go-sdk of docs/upstream.md; its servers join the section calls")
 	flag.StringVar(&calls.profiles, "profile", "", "directory for CPU and allocation profiles of the servers in the section calls")
@@ -81,10 +84,10 @@ func measure() error {
 	return t.write(os.Stdout)
 }
 
-// choose returns the sections with the comma-separated names, or all of them if names is empty.
+// choose returns the sections with the comma-separated names, or all that are not extra if names is empty.
 func choose(all []section, names string) ([]section, error) {
 	if names == "" {
-		return all, nil
+		return slices.DeleteFunc(all, func(s section) bool { return s.extra }), nil
 	}
 	var chosen []section
 	for name := range strings.SplitSeq(names, ",") {

@@ -82,10 +82,9 @@ func otherKinds(dev *devServer) []otherKind {
 			wantWhy: "This is an opaque M2M token, not an OAuth access token.",
 		},
 		{
-			// An ID token without a nonce has no claim that marks it, only the guard's reason.
-			name:    "ID token",
+			name:    "ID token", // without a nonce
 			token:   minted(dev, localclerk.IDToken, false),
-			wantWhy: "marks a different kind of token",
+			wantWhy: "This is an ID token, not an OAuth access token.",
 		},
 		{
 			name:    "API key",

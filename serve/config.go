@@ -65,6 +65,7 @@ type Config struct {
 	AllowedHeaders []string
 	AllowedHosts   []string
 	Revoked        func(gatehouse.Identity) bool
+	Revocations    gatehouse.RevocationStore
 	KeyFile        string
 
 	// These are settings of the guard's audit events; see [gatehouse.Config] and
@@ -331,6 +332,7 @@ func (cfg Config) checkGuardAlone() error {
 		{"AllowedHeaders", len(cfg.AllowedHeaders) > 0},
 		{"AllowedHosts", len(cfg.AllowedHosts) > 0},
 		{"Revoked", cfg.Revoked != nil},
+		{"Revocations", cfg.Revocations != nil},
 		{"KeyFile", cfg.KeyFile != ""},
 		{"Audit", cfg.Audit != nil},
 		{"AuditLogger", cfg.AuditLogger != nil},
@@ -381,6 +383,7 @@ func (s *Server) newGuard(resource string) (*gatehouse.Guard, error) {
 		AllowedHosts:   cfg.AllowedHosts,
 		LocalPath:      s.guardLocalPath(),
 		Revoked:        cfg.Revoked,
+		Revocations:    cfg.Revocations,
 		KeyFile:        cfg.KeyFile,
 
 		Audit:         cfg.Audit,

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
 	"github.com/gatehouse-mcp/gatehouse/serve"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -54,6 +55,23 @@ func (w *waiting) call(session *mcp.ClientSession) <-chan string {
 }
 
 var revisions = []string{"2026-07-28", "2025-11-25"}
+
+// A server that shares revocations is ready when it has loaded them.
+func TestReadyWaitsForRevocations(t *testing.T) {
+	t.Parallel()
+	store := gatehousetest.NewRevocations()
+	store.SetDown(true)
+	server := start(t, func(cfg *serve.Config) { cfg.Revocations = store })
+	ready := strings.TrimSuffix(server.URL(), "/mcp") + "/readyz"
+	if resp, body := get(t, ready, "*/*"); resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "waiting for the revocations") {
+		t.Errorf("while the store is down: status %d: %s; want 503", resp.StatusCode, body)
+	}
+	store.SetDown(false)
+	eventually(t, "the server is ready", func() bool {
+		resp, _ := get(t, ready, "*/*")
+		return resp.StatusCode == http.StatusOK
+	})
+}
 
 // A stop while a call runs: /readyz says so first, requests are served for the delay, and
 // the running call is delivered.

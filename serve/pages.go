@@ -32,6 +32,9 @@ func (s *Server) serveReady(w http.ResponseWriter, r *http.Request) {
 	if err := s.guard.Ready(ctx); errors.Is(err, gatehouse.ErrShuttingDown) {
 		writeStatus(w, http.StatusServiceUnavailable, "shutting down")
 		return
+	} else if errors.Is(err, gatehouse.ErrRevocationsNotLoaded) {
+		writeStatus(w, http.StatusServiceUnavailable, "waiting for the revocations")
+		return
 	} else if err != nil {
 		writeStatus(w, http.StatusServiceUnavailable, "waiting for the keys of the identity provider")
 		return

@@ -230,9 +230,10 @@ func TestGuardAlone(t *testing.T) {
 				Requirements:   []gatehouse.Requirement{{Tool: "admin", Require: gatehouse.Require{Scopes: []string{"a"}}}},
 				AllowedOrigins: []string{"https://app.example.com"},
 				Revoked:        func(gatehouse.Identity) bool { return false },
+				Revocations:    struct{ gatehouse.RevocationStore }{},
 				KeyFile:        "keys.json",
 			},
-			wantErr: "to Provider, URL, RequiredScopes, ImpliedScopes, Requirements, AllowedOrigins, Revoked, KeyFile;",
+			wantErr: "to Provider, URL, RequiredScopes, ImpliedScopes, Requirements, AllowedOrigins, Revoked, Revocations, KeyFile;",
 		},
 	}
 	for _, test := range tests {

@@ -37,6 +37,7 @@ type gatewayOptions struct {
 	upstream, url, listen, provider, issuer string
 	config                                  string
 	logRequests, check, schema, printConfig bool
+	forwardAuth                             forwardAuthOptions
 }
 
 func newGatewayCommand(con *console) *cobra.Command {
@@ -77,6 +78,7 @@ The settings of the provider are read from the environment or a .env file, or fr
 	flags.BoolVar(&options.printConfig, "print-config", false, "print an example of that file and exit")
 	flags.BoolVar(&options.schema, "schema", false, "print the JSON Schema of that file and exit")
 	flags.BoolVar(&options.logRequests, "log-requests", false, "log each request, not only rejections and failures")
+	options.forwardAuth.addFlags(cmd)
 	cmd.MarkFlagFilename("config", "yaml", "yml")
 	cmd.RegisterFlagCompletionFunc("provider", cobra.FixedCompletions(providername.Names(), cobra.ShellCompDirectiveNoFileComp))
 	for _, name := range []string{"upstream", "url", "listen", "issuer"} {
@@ -113,6 +115,9 @@ func runGateway(ctx context.Context, con *console, options gatewayOptions) error
 		return con.print(gatewayfile.Template)
 	}
 	con.Begin("starting the gateway")
+	if err := options.forwardAuth.check(options.upstream); err != nil {
+		return err
+	}
 	settings, err := env.Load(".")
 	if err != nil {
 		return err
@@ -124,6 +129,9 @@ func runGateway(ctx context.Context, con *console, options gatewayOptions) error
 	address, err := options.address(settings, "")
 	if err != nil {
 		return err
+	}
+	if options.forwardAuth.proxy != "" {
+		return runForwardAuthFlags(ctx, con, options, settings, address, logger)
 	}
 	endpoint, err := options.endpoint(settings, address, logger)
 	if err != nil {
@@ -154,6 +162,11 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 	address, err := options.address(settings, loaded.Listen)
 	if err != nil {
 		return err
+	}
+	if options.forwardAuth.proxy != "" {
+		return runForwardAuth(ctx, con, options, loaded.Gateway, address, func(ctx context.Context, s *forwardAuthServer) {
+			s.watch(ctx, loader, loaded, options.config)
+		})
 	}
 	loaded.Gateway.LogRequests = loaded.Gateway.LogRequests || options.logRequests
 	gw, err := gateway.New(loaded.Gateway)

@@ -48,5 +48,15 @@ func TestDeclarations(t *testing.T) {
 	if err := broken.Check(t.Context(), gatehouse.Identity{}); err == nil {
 		t.Error("a check that could not decide accepted")
 	}
-	_ = server
+	search = deleteDocument
+	publicNextToProtected(server)
+	var remediation *gatehouse.DraftRemediation
+	unapproved := approval(func(context.Context, gatehouse.Identity) (bool, error) { return false, nil })
+	if err := unapproved.Check(t.Context(), gatehouse.Identity{}); !errors.As(err, &remediation) || remediation.URL == "" {
+		t.Errorf("without an approval: got %v, want the page for it", err)
+	}
+	approved := approval(func(context.Context, gatehouse.Identity) (bool, error) { return true, nil })
+	if err := approved.Check(t.Context(), gatehouse.Identity{}); err != nil {
+		t.Errorf("with an approval: %v", err)
+	}
 }

@@ -4,7 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse"
 )
+
+// tokenLifetime is the longest lifetime of an access token of Clerk, plus an hour for
+// differences between clocks.
+const tokenLifetime = 25 * time.Hour
 
 // event is one event of Clerk (https://clerk.com/docs/webhooks/overview).
 type event struct {
@@ -20,6 +26,27 @@ func (e event) time() time.Time {
 		return time.Now()
 	}
 	return time.UnixMilli(e.Timestamp)
+}
+
+// denial returns the denial of the tokens that e revokes: those that were issued before it. It is
+// the same for each delivery of e. ok is false if e revokes none.
+func (e event) denial() (d gatehouse.Denial, ok bool, err error) {
+	m, ok, err := e.revocation()
+	if err != nil || !ok {
+		return gatehouse.Denial{}, false, err
+	}
+	return gatehouse.Denial{
+		Subject:      m.user,
+		Organization: m.organization,
+		IssuedBefore: e.time(),
+		Until:        e.time().Add(tokenLifetime),
+	}, true, nil
+}
+
+// member is a user in one organization, or in all of them.
+type member struct {
+	user         string
+	organization string // empty means all organizations
 }
 
 // revocation returns the member whose tokens e revokes. ok is false if e revokes none.

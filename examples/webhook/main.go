@@ -35,12 +35,13 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	revoked := &revocations{}
-	hook, hookErr := newWebhook(os.Getenv(secretVariable), revoked)
-	server, serverErr := newServer(serve.Config{Provider: clerk.FromEnv()}, revoked)
-	if err := errors.Join(hookErr, serverErr); err != nil {
+	store, closeStore, storeErr := openStore(ctx, os.Getenv(storeVariable))
+	server, serverErr := newServer(serve.Config{Provider: clerk.FromEnv(), Revocations: store})
+	hook, hookErr := newWebhook(os.Getenv(secretVariable), func(d gatehouse.Denial) error { return server.Guard().Deny(d) })
+	if err := errors.Join(storeErr, hookErr, serverErr); err != nil {
 		return err
 	}
+	defer closeStore()
 	servers, ctx := errgroup.WithContext(ctx)
 	servers.Go(func() error { return server.ListenAndServe(ctx) })
 	servers.Go(func() error {
@@ -49,10 +50,9 @@ func run(ctx context.Context) error {
 	return servers.Wait()
 }
 
-// newServer returns the MCP server. It rejects revoked tokens.
-func newServer(cfg serve.Config, revoked *revocations) (*serve.Server, error) {
+// newServer returns the MCP server.
+func newServer(cfg serve.Config) (*serve.Server, error) {
 	cfg.Name, cfg.Version = "webhook", "1.0.0"
-	cfg.Revoked = revoked.isRevoked
 	server, err := serve.New(cfg)
 	if err != nil {
 		return nil, err

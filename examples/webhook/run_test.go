@@ -7,25 +7,30 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 	"github.com/gatehouse-mcp/gatehouse/serve"
 )
 
-// startServer serves the program's MCP server on a free port and returns the URL
-// of its endpoint.
-func startServer(t *testing.T, clerk *gatehousetest.ClerkServer, revoked *revocations) string {
+// startServer serves the program's MCP server on a free port. It returns the URL of its endpoint,
+// and its webhook.
+func startServer(t *testing.T, clerk *gatehousetest.ClerkServer, store gatehouse.RevocationStore) (string, *webhook) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := newServer(serve.Config{Provider: clerk.Provider(), URL: "http://" + listener.Addr().String()}, revoked)
+	server, err := newServer(serve.Config{Provider: clerk.Provider(), URL: "http://" + listener.Addr().String(), Revocations: store})
 	if err != nil {
 		t.Fatal(err)
 	}
 	go server.Serve(t.Context(), listener)
-	return server.URL()
+	hook, err := newWebhook(secret, server.Guard().Deny)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server.URL(), hook
 }
 
 // call calls whoami with a signed-in client and returns the status.
@@ -50,8 +55,7 @@ func call(t *testing.T, client *http.Client, url string) int {
 func TestBanAndReturn(t *testing.T) {
 	t.Parallel()
 	clerk := gatehousetest.Clerk(t)
-	hook := newHook(t)
-	url := startServer(t, clerk, hook.revoked)
+	url, hook := startServer(t, clerk, nil)
 	setClock(t, clerk, -10*time.Second) // iat has whole seconds
 	ada := clerk.SignIn(t, url, gatehousetest.Person{User: "ada"})
 	grace := clerk.SignIn(t, url, gatehousetest.Person{User: "grace"})
@@ -92,8 +96,7 @@ func TestBanAndReturn(t *testing.T) {
 func TestLeavingAnOrganization(t *testing.T) {
 	t.Parallel()
 	clerk := gatehousetest.Clerk(t)
-	hook := newHook(t)
-	url := startServer(t, clerk, hook.revoked)
+	url, hook := startServer(t, clerk, nil)
 	setClock(t, clerk, -10*time.Second)
 	engines, bombe := clerk.Organizations()[0], clerk.Organizations()[1]
 	clients := map[string]*http.Client{}
@@ -109,6 +112,36 @@ func TestLeavingAnOrganization(t *testing.T) {
 		if got := call(t, clients[slug], url); got != want {
 			t.Errorf("in %s: status %d, want %d", slug, got, want)
 		}
+	}
+}
+
+// TestBanReachesOtherProcesses delivers an event to one of two processes with a shared store.
+func TestBanReachesOtherProcesses(t *testing.T) {
+	t.Parallel()
+	clerk := gatehousetest.Clerk(t)
+	store := gatehousetest.NewRevocations()
+	_, hook := startServer(t, clerk, store)
+	url, _ := startServer(t, clerk, store)
+	setClock(t, clerk, -10*time.Second)
+	ada := clerk.SignIn(t, url, gatehousetest.Person{User: "ada"})
+	if got := call(t, ada, url); got != 200 {
+		t.Fatalf("before the ban: status %d, want 200", got)
+	}
+	ban := delivery{secret: secret, sent: time.Now(), body: eventAt(time.Now(), "user.updated", `{"id":"`+clerk.Users()[0].ID+`","banned":true}`)}
+	store.SetDown(true)
+	if got := ban.to(t, hook); got != 503 {
+		t.Errorf("webhook while the store is down: status %d, want 503, so that Svix delivers again", got)
+	}
+	store.SetDown(false)
+	if got := ban.to(t, hook); got != 204 {
+		t.Errorf("webhook, delivered again: status %d, want 204", got)
+	}
+	deadline := time.Now().Add(time.Minute)
+	for call(t, ada, url) != 401 {
+		if time.Now().After(deadline) {
+			t.Fatal("the other process does not reject the token")
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
@@ -133,8 +166,9 @@ func TestRunReportsEveryFault(t *testing.T) {
 	for _, variable := range []string{secretVariable, "MCP_USE_OAUTH_CLERK_FRONTEND_API_URL", "CLERK_PUBLISHABLE_KEY"} {
 		t.Setenv(variable, "")
 	}
+	t.Setenv(storeVariable, "mysql://localhost")
 	err := run(t.Context())
-	for _, want := range []string{secretVariable + " is not a signing secret", "MCP_USE_OAUTH_CLERK_FRONTEND_API_URL"} {
+	for _, want := range []string{secretVariable + " is not a signing secret", storeVariable + " has the scheme", "MCP_USE_OAUTH_CLERK_FRONTEND_API_URL"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q in it", err, want)
 		}

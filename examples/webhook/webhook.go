@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
+	"github.com/gatehouse-mcp/gatehouse"
 	svix "github.com/svix/svix-webhooks/go"
 )
 
@@ -26,11 +28,11 @@ const (
 
 // webhook receives the events of Clerk, which Svix signs and delivers.
 type webhook struct {
-	svix    *svix.Webhook
-	revoked *revocations
+	svix *svix.Webhook
+	deny func(gatehouse.Denial) error // Guard.Deny
 }
 
-func newWebhook(secret string, revoked *revocations) (*webhook, error) {
+func newWebhook(secret string, deny func(gatehouse.Denial) error) (*webhook, error) {
 	key, ok := strings.CutPrefix(secret, secretPrefix)
 	if !ok || len(key) < minSecret {
 		return nil, fmt.Errorf("%s is not a signing secret; copy it from the endpoint in the Clerk Dashboard (Configure → Webhooks); it begins with %q", secretVariable, secretPrefix)
@@ -39,7 +41,7 @@ func newWebhook(secret string, revoked *revocations) (*webhook, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is not base64 after %q; copy it again", secretVariable, secretPrefix)
 	}
-	return &webhook{verifier, revoked}, nil
+	return &webhook{verifier, deny}, nil
 }
 
 // ServeHTTP answers 204 to an event that is handled. Svix delivers an event again after
@@ -66,15 +68,18 @@ func (h *webhook) receive(w http.ResponseWriter, r *http.Request) (status int, e
 	if err := json.Unmarshal(body, &e); err != nil {
 		return http.StatusBadRequest, err
 	}
-	m, ok, err := e.revocation()
+	d, ok, err := e.denial()
 	if err != nil {
 		return http.StatusBadRequest, err
 	}
-	if ok {
-		if err := h.revoked.add(m, e.time()); err != nil {
-			return http.StatusServiceUnavailable, err
-		}
-		slog.Info("tokens revoked", "event", e.Type, "user", m.user, "organization", m.organization)
+	if !ok || !d.Until.After(time.Now()) {
+		return http.StatusNoContent, nil
 	}
+	// If the store is unavailable, the denial is in effect here, and the next delivery of the
+	// event tries again to share it.
+	if err := h.deny(d); err != nil {
+		return http.StatusServiceUnavailable, err
+	}
+	slog.Info("tokens revoked", "event", e.Type, "user", d.Subject, "organization", d.Organization)
 	return http.StatusNoContent, nil
 }

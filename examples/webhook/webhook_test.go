@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -60,13 +61,28 @@ func deletion() string {
 	return eventAt(time.Now(), "user.deleted", `{"id":"user_1","object":"user","deleted":true}`)
 }
 
-func newHook(t *testing.T) *webhook {
+// testHook is a webhook that records the denials.
+type testHook struct {
+	*webhook
+	denials []gatehouse.Denial
+}
+
+func newHook(t *testing.T) *testHook {
 	t.Helper()
-	hook, err := newWebhook(secret, &revocations{})
+	h := &testHook{}
+	hook, err := newWebhook(secret, func(d gatehouse.Denial) error { h.denials = append(h.denials, d); return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	return hook
+	h.webhook = hook
+	return h
+}
+
+// isRevoked reports whether a denial matches the token of id.
+func (h *testHook) isRevoked(id gatehouse.Identity) bool {
+	return slices.ContainsFunc(h.denials, func(d gatehouse.Denial) bool {
+		return d.Subject == id.Subject && id.IssuedAt.Before(d.IssuedBefore) && (d.Organization == "" || d.Organization == id.Organization.ID)
+	})
 }
 
 // issued returns a token of user_1 in org_1 that was issued a minute ago.
@@ -126,7 +142,7 @@ func TestDeliveries(t *testing.T) {
 			if got := d.to(t, hook); got != test.wantStatus {
 				t.Errorf("status %d, want %d", got, test.wantStatus)
 			}
-			if got, want := hook.revoked.isRevoked(issued()), test.wantStatus == 204; got != want {
+			if got, want := hook.isRevoked(issued()), test.wantStatus == 204; got != want {
 				t.Errorf("tokens of user_1 are revoked: %v, want %v", got, want)
 			}
 		})
@@ -194,12 +210,12 @@ func TestEvents(t *testing.T) {
 			if got := d.to(t, hook); got != test.wantStatus {
 				t.Errorf("status %d, want %d", got, test.wantStatus)
 			}
-			if got := hook.revoked.isRevoked(issued()); got != test.wantRevoked {
+			if got := hook.isRevoked(issued()); got != test.wantRevoked {
 				t.Errorf("in the organization: revoked %v, want %v", got, test.wantRevoked)
 			}
 			outside := issued()
 			outside.Organization.ID = ""
-			if got := hook.revoked.isRevoked(outside); got != test.wantRevokedOutside {
+			if got := hook.isRevoked(outside); got != test.wantRevokedOutside {
 				t.Errorf("in no organization: revoked %v, want %v", got, test.wantRevokedOutside)
 			}
 		})
@@ -213,17 +229,50 @@ func TestEventWithoutTimestampCountsFromNow(t *testing.T) {
 	if got := (delivery{secret: secret, sent: time.Now(), body: body}).to(t, hook); got != 204 {
 		t.Errorf("status %d, want 204", got)
 	}
-	if !hook.revoked.isRevoked(issued()) {
+	if !hook.isRevoked(issued()) {
 		t.Error("the tokens of user_1 are not revoked")
 	}
 }
 
-func TestFullIsDeliveredAgain(t *testing.T) {
+// Svix delivers an event again if its denial did not take effect everywhere.
+func TestFailureIsDeliveredAgain(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{gatehouse.ErrTooManyDenials, gatehouse.ErrDenialNotShared} {
+		hook, newErr := newWebhook(secret, func(gatehouse.Denial) error { return err })
+		if newErr != nil {
+			t.Fatal(newErr)
+		}
+		if got := (delivery{secret: secret, sent: time.Now(), body: deletion()}).to(t, hook); got != 503 {
+			t.Errorf("%v: status %d, want 503", err, got)
+		}
+	}
+}
+
+// Each delivery of an event makes the same denial, so that the store has it once.
+func TestDeliveriesMakeOneDenial(t *testing.T) {
 	t.Parallel()
 	hook := newHook(t)
-	fill(t, hook.revoked, time.Now())
-	if got := (delivery{secret: secret, sent: time.Now(), body: deletion()}).to(t, hook); got != 503 {
-		t.Errorf("status %d, want 503", got)
+	d := delivery{secret: secret, sent: time.Now(), body: deletion()}
+	d.to(t, hook)
+	d.sent = d.sent.Add(time.Minute)
+	d.to(t, hook)
+	if len(hook.denials) != 2 || hook.denials[0] != hook.denials[1] {
+		t.Errorf("the denials are %+v, want two that are equal", hook.denials)
+	}
+}
+
+// The tokens that an old event would revoke have expired.
+func TestOldEvents(t *testing.T) {
+	t.Parallel()
+	hook := newHook(t)
+	for _, age := range []time.Duration{24 * time.Hour, 26 * time.Hour} {
+		body := eventAt(time.Now().Add(-age), "user.deleted", `{"id":"user_1"}`)
+		if got := (delivery{secret: secret, sent: time.Now(), body: body}).to(t, hook); got != 204 {
+			t.Errorf("an event that is %s old: status %d, want 204", age, got)
+		}
+	}
+	if len(hook.denials) != 1 {
+		t.Errorf("%d denials, want that of the event that is a day old", len(hook.denials))
 	}
 }
 
@@ -241,7 +290,7 @@ func TestSecrets(t *testing.T) {
 		{"not base64", secret + "!", "is not base64"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := newWebhook(test.secret, &revocations{})
+			_, err := newWebhook(test.secret, nil)
 			if test.wantErr == "" && err == nil {
 				return
 			}

@@ -46,6 +46,7 @@ const (
 	Inactive               Reason = "inactive"
 	Revoked                Reason = "revoked"
 	ProviderUnavailable    Reason = "provider_unavailable"
+	RevocationsUnavailable Reason = "revocations_unavailable"
 	InsufficientScope      Reason = "insufficient_scope"
 	InsufficientPermission Reason = "insufficient_permission"
 	NoOrganization         Reason = "no_organization"
@@ -335,6 +336,14 @@ var infos = []Info{
 		Phrase: "sign-in cannot be checked right now, try again",
 		When:   "the provider's keys or its introspection endpoint are unavailable",
 		Do:     "check the network and the provider's status page; tokens are accepted again as soon as the provider answers",
+	},
+	{
+		Reason: RevocationsUnavailable,
+		Status: http.StatusServiceUnavailable,
+		Code:   CodeUnavailable,
+		Phrase: "revocations cannot be checked right now, try again",
+		When:   "the token is valid, but the snapshot of Config.Revocations was not loaded since the process started",
+		Do:     "check that the store of Config.Revocations can be reached; tokens are accepted again as soon as its snapshot is loaded",
 	},
 	{
 		Reason: InsufficientScope,

@@ -1,0 +1,206 @@
+package forwardauth
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse"
+)
+
+// The reasons of the guard that this package answers with itself.
+const (
+	reasonOtherUser   gatehouse.Reason = "session_of_another_user"
+	reasonTooMany     gatehouse.Reason = "too_many_sessions"
+	reasonUnavailable gatehouse.Reason = "provider_unavailable"
+)
+
+const (
+	retryAfterTooMany = time.Minute
+	retryAfterFault   = 5 * time.Second
+)
+
+// The names of the fields in faults.
+const (
+	fieldProxy     = "Proxy"
+	fieldBodies    = "Bodies"
+	fieldTrusted   = "TrustedProxies"
+	fieldEndpoints = "Endpoints"
+)
+
+// Identify writes who calls into the headers of an answer, which the proxy passes on. An error
+// rejects the request with 503.
+type Identify func(h http.Header, r *http.Request, id gatehouse.Identity) error
+
+// Config configures a [Handler].
+type Config struct {
+	// Proxy is the proxy that asks. It is required.
+	Proxy Proxy
+
+	// Bodies says that the proxy sends the body of each request, so that requirements for single
+	// tools are checked. Without it, a caller must meet all requirements of the endpoint. nginx
+	// and Caddy cannot send bodies.
+	Bodies bool
+
+	// TrustedProxies are the addresses from which questions are accepted. Empty means this
+	// machine: 127.0.0.0/8 and ::1. Whoever can ask can say what was asked: a network here must
+	// have no other clients.
+	TrustedProxies []netip.Prefix
+
+	// Endpoints are the MCP endpoints behind the proxy, at least one.
+	Endpoints []Endpoint
+
+	// Logger gets a line about each question that cannot be answered. Nil means [slog.Default].
+	Logger *slog.Logger
+}
+
+// Endpoint is one MCP endpoint.
+type Endpoint struct {
+	// Guard configures the checks. Its Resource and LocalPath are those that the proxy sees.
+	Guard gatehouse.Config
+
+	// Identify writes the identity. Nil means the subject in X-Forwarded-User.
+	Identify Identify
+}
+
+// loopback is where questions are accepted from by default.
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+
+// New validates cfg and returns its handler. It reports every fault at once, each as a
+// *[gatehouse.ConfigError]. It opens no connection.
+func New(cfg Config) (*Handler, error) {
+	h := &Handler{
+		proxy: proxies[cfg.Proxy], name: cfg.Proxy, bodies: cfg.Bodies, logger: cfg.Logger,
+		trusted: slices.Clone(cfg.TrustedProxies), mux: http.NewServeMux(),
+	}
+	if h.logger == nil {
+		h.logger = slog.Default()
+	}
+	if len(h.trusted) == 0 {
+		h.trusted = loopback
+	}
+	faults := cfg.faults()
+	for i := range cfg.Endpoints {
+		e, err := h.newEndpoint(fmt.Sprintf("%s[%d]", fieldEndpoints, i), &cfg.Endpoints[i])
+		faults = append(faults, err)
+		if e != nil {
+			h.endpoints = append(h.endpoints, e)
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		h.Close()
+		return nil, err
+	}
+	for _, e := range h.endpoints {
+		e.guard.Mount(h.mux, http.HandlerFunc(misrouted))
+	}
+	return h, nil
+}
+
+// fault returns a fault of a field.
+func fault(field, value, problem, fix string) error {
+	return &gatehouse.ConfigError{Field: field, Value: value, Problem: problem, Fix: fix}
+}
+
+// faults returns the faults of everything but the endpoints.
+func (cfg *Config) faults() (faults []error) {
+	if _, ok := proxies[cfg.Proxy]; !ok {
+		var names []string
+		for _, name := range Proxies() {
+			names = append(names, string(name))
+		}
+		faults = append(faults, fault(fieldProxy, string(cfg.Proxy), "is not a proxy that can ask", "use one of "+strings.Join(names, ", ")))
+	} else if cfg.Bodies && !proxies[cfg.Proxy].sendsBodies {
+		faults = append(faults, fault(fieldBodies, "true", "has no effect, because "+string(cfg.Proxy)+" cannot send bodies",
+			"remove it, or use the gateway itself"))
+	}
+	for _, prefix := range cfg.TrustedProxies {
+		if !prefix.IsValid() {
+			faults = append(faults, fault(fieldTrusted, "", "has an address that is not valid", `write it like "10.0.0.7/32"`))
+		} else if prefix.Bits() == 0 {
+			faults = append(faults, fault(fieldTrusted, prefix.String(), "is every address: anyone could ask, and try tokens here",
+				"name the addresses of your proxies"))
+		}
+	}
+	if len(cfg.Endpoints) == 0 {
+		faults = append(faults, fault(fieldEndpoints, "", "is empty", "name the MCP endpoint"))
+	}
+	return faults
+}
+
+// newEndpoint returns the endpoint that cfg, the field of that name, describes.
+func (h *Handler) newEndpoint(field string, cfg *Endpoint) (*endpoint, error) {
+	guard, err := gatehouse.New(cfg.Guard)
+	if err != nil {
+		return nil, err // it names the fields
+	}
+	e := &endpoint{guard: guard, sessions: newBindings(), identify: cfg.Identify, logger: cmp.Or(cfg.Guard.Logger, h.logger)}
+	if e.identify == nil {
+		e.identify = func(h http.Header, _ *http.Request, id gatehouse.Identity) error {
+			h.Set("X-Forwarded-User", id.Subject)
+			return nil
+		}
+	}
+	u, err := url.Parse(guard.Resource())
+	if err != nil {
+		return e, err // never: the guard has parsed it
+	}
+	e.hosts, e.path = newHosts(u, cfg.Guard.AllowedHosts), strings.TrimSuffix(cmp.Or(cfg.Guard.LocalPath, u.EscapedPath()), "/")
+	e.undecided, e.requirements = undecidedBody(&cfg.Guard)
+	e.public = hasPublic(&cfg.Guard)
+	e.handler = guard.Wrap(http.HandlerFunc(e.allow))
+	return e, errors.Join(h.endpointFaults(field, &cfg.Guard, e)...)
+}
+
+// endpointFaults returns what the guard accepts and forward auth does not.
+func (h *Handler) endpointFaults(field string, cfg *gatehouse.Config, e *endpoint) (faults []error) {
+	add := func(name, value, problem, fix string) {
+		faults = append(faults, fault(field+".Guard."+name, value, problem, fix))
+	}
+	if cfg.ChallengeInResult {
+		add("ChallengeInResult", "true", "answers a rejected request with status 200, with which proxies let it through", "remove it")
+	}
+	if cfg.LandingPage != nil {
+		add("LandingPage", "", "answers with status 200, with which proxies let a request through", "serve the page with the proxy")
+	}
+	if cfg.Provider.DangerouslySkipVerification {
+		add("Provider.DangerouslySkipVerification", "true", "is for connections on loopback, and those of a proxy come from anywhere", "remove it")
+	}
+	if cfg.DenyUndeclared && !h.bodies {
+		add("DenyUndeclared", "true", "rejects every request, because the proxy sends no bodies, so that no tool is known to be a declared one",
+			"have the proxy send bodies and set Bodies, or use the gateway itself")
+	}
+	if n := len(cfg.Requirements); n > maxRequirements {
+		add("Requirements", strconv.Itoa(n), fmt.Sprintf("is more than %d requirements", maxRequirements), "use the gateway itself")
+	}
+	if e.path == AuthPath || strings.HasPrefix(e.path, AuthPath+"/") {
+		add("Resource", e.guard.Resource(), "has the path to which proxies send their questions", "use another path, or LocalPath")
+	}
+	for _, other := range h.endpoints {
+		if other.path == e.path && slices.ContainsFunc(e.hosts.names, other.hosts.has) {
+			add("Resource", e.guard.Resource(), "has the host and path of another endpoint", "remove one of the two")
+		}
+	}
+	return faults
+}
+
+// Warnings returns one sentence for each setting whose consequences may surprise, in addition to
+// those of the guards. Log them at start.
+func (h *Handler) Warnings() []string {
+	var out []string
+	for _, e := range h.endpoints {
+		if n := e.requirements; n > 0 && !h.bodies {
+			out = append(out, unknownBodiesWarning(h.name, e.guard.Resource(), n))
+		}
+		out = append(out, e.guard.Warnings()...)
+	}
+	return out
+}

@@ -1,0 +1,227 @@
+//go:build stores
+
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
+	"github.com/gatehouse-mcp/gatehouse/internal/teststore"
+	gatehouseredis "github.com/gatehouse-mcp/gatehouse/store/redis"
+	"github.com/redis/go-redis/v9"
+)
+
+// server is Debian's redis-server, or the program of REDIS_SERVER, for example valkey-server.
+type server struct {
+	*teststore.Process
+	addr string
+}
+
+// start starts an empty server that saves each change.
+func start(t testing.TB) *server {
+	t.Helper()
+	program := os.Getenv("REDIS_SERVER")
+	if program == "" {
+		program = "redis-server"
+	}
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Fatalf("%v; install Debian's redis-server, or run .ci/run stores as root", err)
+	}
+	addr, port := teststore.FreeAddr(t)
+	folder := t.TempDir()
+	s := &server{addr: addr}
+	s.Process = teststore.NewProcess(t, addr, folder, nil, path,
+		"--bind", "127.0.0.1", "--port", port, "--dir", folder, "--appendonly", "yes", "--appendfsync", "always", "--save", "")
+	s.Start(t)
+	return s
+}
+
+func (s *server) Addr() string { return s.addr }
+
+func (s *server) client(t testing.TB, addr string, configure ...func(*redis.UniversalOptions)) redis.UniversalClient {
+	options := &redis.UniversalOptions{Addrs: []string{addr}, ContextTimeoutEnabled: true}
+	for _, c := range configure {
+		c(options)
+	}
+	client := redis.NewUniversalClient(options)
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+func (s *server) Open(t testing.TB, addr string) gatehouse.RevocationStore {
+	return open(t, s.client(t, addr), "")
+}
+
+func open(t testing.TB, client redis.UniversalClient, prefix string) *gatehouseredis.Store {
+	t.Helper()
+	store, err := gatehouseredis.New(gatehouseredis.Config{Client: client, Prefix: prefix})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+func TestStore(t *testing.T) {
+	s := start(t)
+	t.Log(s.client(t, s.addr).InfoMap(t.Context(), "server").Item("Server", "redis_version"))
+	var prefixes atomic.Int64
+	gatehousetest.CheckRevocationStore(t, func(t *testing.T) gatehouse.RevocationStore {
+		return open(t, s.client(t, s.addr), fmt.Sprint("test:", prefixes.Add(1)))
+	})
+}
+
+func TestReplicas(t *testing.T) { teststore.RunReplicas(t, start(t)) }
+
+// TestLeastPrivileges runs the checks as the user whose rights the documentation names.
+func TestLeastPrivileges(t *testing.T) {
+	s := start(t)
+	source, err := os.ReadFile("redis.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, found := strings.Cut(string(source), "//\tACL SETUSER ")
+	line, _, _ = strings.Cut(line, "\n")
+	if !found {
+		t.Fatal("the documentation has no line with ACL SETUSER")
+	}
+	args := []any{"ACL", "SETUSER"}
+	for _, arg := range strings.Fields(line) {
+		args = append(args, strings.Replace(arg, ">PASSWORD", ">secret", 1))
+	}
+	admin := s.client(t, s.addr)
+	if err := admin.Do(t.Context(), args...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	asUser := func(o *redis.UniversalOptions) { o.Username, o.Password = "gatehouse", "secret" }
+	client := s.client(t, s.addr, asUser)
+	if err := client.Set(t.Context(), "other", "x", 0).Err(); err == nil {
+		t.Error("the user may write another key")
+	}
+	gatehousetest.CheckRevocationStore(t, func(t *testing.T) gatehouse.RevocationStore {
+		if err := admin.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		return open(t, client, "")
+	})
+}
+
+// TestEndedDenialsVanish checks that the server keeps nothing of a denial that has ended.
+func TestEndedDenialsVanish(t *testing.T) {
+	s := start(t)
+	client := s.client(t, s.addr)
+	store := open(t, client, "")
+	old := time.Now().Add(-2 * time.Minute).UnixMilli()
+	if err := client.ZAdd(t.Context(), "{gatehouse}:denials", redis.Z{Score: float64(old), Member: `{"sub":"ended"}`}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	// Entries of two hours ago.
+	for i := range 3 {
+		id := fmt.Sprintf("%d-%d", time.Now().Add(-2*time.Hour).UnixMilli(), i)
+		if err := client.XAdd(t.Context(), &redis.XAddArgs{Stream: "{gatehouse}:log", ID: id, Values: []any{"denial", `{"sub":"ended"}`}}).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if denials, _, err := store.Snapshot(t.Context()); err != nil || len(denials) != 0 {
+		t.Errorf("Snapshot = %v, %v", denials, err)
+	}
+	if n := client.ZCard(t.Context(), "{gatehouse}:denials").Val(); n != 0 {
+		t.Errorf("%d denials are left, want 0", n)
+	}
+	if n := client.XLen(t.Context(), "{gatehouse}:log").Val(); n != 1 {
+		t.Errorf("%d entries of the stream are left, want the last one", n)
+	}
+}
+
+// TestTrimmedPosition checks that a watch notices that entries after its position were trimmed.
+func TestTrimmedPosition(t *testing.T) {
+	s := start(t)
+	client := s.client(t, s.addr)
+	store := open(t, client, "")
+	until := time.Now().Add(time.Hour)
+	for i := range 3 {
+		if err := store.Append(t.Context(), []gatehouse.Denial{{Subject: fmt.Sprint("user_", i), Until: until}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries := client.XRange(t.Context(), "{gatehouse}:log", "-", "+").Val()
+	if err := client.XTrimMaxLen(t.Context(), "{gatehouse}:log", 1).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for i, wantLost := range []bool{true, true, false} {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		err := store.Watch(ctx, entries[i].ID, func([]gatehouse.Denial, string) { cancel() })
+		cancel()
+		if lost := err == gatehouse.ErrPositionLost; lost != wantLost {
+			t.Errorf("Watch from entry %d = %v, want ErrPositionLost: %v", i, err, wantLost)
+		}
+	}
+}
+
+// TestSentinel runs the checks through a Sentinel.
+func TestSentinel(t *testing.T) {
+	s := start(t)
+	addr, port := teststore.FreeAddr(t)
+	_, masterPort, _ := net.SplitHostPort(s.addr)
+	folder := t.TempDir()
+	config := filepath.Join(folder, "sentinel.conf")
+	text := fmt.Sprintf("bind 127.0.0.1\nport %s\ndir %s\nsentinel monitor main 127.0.0.1 %s 1\n", port, folder, masterPort)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	teststore.NewProcess(t, addr, folder, nil, program, config, "--sentinel").Start(t)
+	client := s.client(t, addr, func(o *redis.UniversalOptions) { o.MasterName = "main" })
+	gatehousetest.CheckRevocationStore(t, func(t *testing.T) gatehouse.RevocationStore {
+		if err := client.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		return open(t, client, "")
+	})
+}
+
+// TestCluster runs the checks with a cluster of one server, which checks that the keys of a
+// transaction are in one slot.
+func TestCluster(t *testing.T) {
+	addr, port := teststore.FreeAddr(t)
+	folder := t.TempDir()
+	program, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, busPort := teststore.FreeAddr(t)
+	teststore.NewProcess(t, addr, folder, nil, program, "--bind", "127.0.0.1", "--port", port, "--dir", folder,
+		"--cluster-enabled", "yes", "--cluster-port", busPort, "--save", "").Start(t)
+	node := redis.NewClient(&redis.Options{Addr: addr})
+	defer node.Close()
+	if err := node.Do(t.Context(), "CLUSTER", "ADDSLOTSRANGE", 0, 16383).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for !strings.Contains(node.ClusterInfo(t.Context()).Val(), "cluster_state:ok") {
+		if t.Context().Err() != nil {
+			t.Fatal("the cluster does not start")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{addr}, ContextTimeoutEnabled: true})
+	defer client.Close()
+	gatehousetest.CheckRevocationStore(t, func(t *testing.T) gatehouse.RevocationStore {
+		if err := node.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		return open(t, client, "")
+	})
+}
