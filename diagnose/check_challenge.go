@@ -117,20 +117,8 @@ func (d *doctor) checkNoChallenge(metadata string) {
 
 // checkHint judges the URL of the metadata in the challenge.
 func (d *doctor) checkHint(raw, evidence string) {
-	public := *d.endpoint
-	public.RawQuery = ""
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		d.found("challenge.relative", evidence, "metadata", d.metadataURL())
-	case reachOf(u.Host) < reachOf(d.endpoint.Host):
-		d.found("challenge.local", evidence, "url", public.String())
-	case u.Scheme == "http" && d.endpoint.Scheme == "https":
-		d.found("challenge.plain_http", evidence, "url", public.String())
-	case u.Scheme == "http" && !wellknown.IsLoopback(u.Host):
-		d.found("challenge.plain_http", evidence, "url", public.String())
-	case !sameMachine(u, d.endpoint):
-		d.found("challenge.other_host", evidence, "url", public.String())
+	if e, ok := ExplainMetadataURL(raw, d.endpoint); ok {
+		d.foundProblem(e, evidence)
 	}
 }
 

@@ -70,6 +70,9 @@ func evidenceOf(a *answer) string {
 	return text
 }
 
+// brokenConnection is the ID of every network error that has no other.
+const brokenConnection = "connect.broken"
+
 // networkProblem returns the ID of the problem because of which no answer came from u.
 func networkProblem(err error, u *url.URL, now time.Time) string {
 	var (
@@ -108,9 +111,9 @@ func networkProblem(err error, u *url.URL, now time.Time) string {
 	case strings.Contains(err.Error(), "headers exceeded"):
 		return "connect.bounds"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		return "connect.broken"
+		return brokenConnection
 	}
-	return "connect.broken"
+	return brokenConnection
 }
 
 func isTLSFailure(err error) bool {

@@ -70,14 +70,9 @@ func (d *doctor) checkEndpoint(ctx context.Context) {
 		d.checkOpen(a)
 	case a.status == http.StatusForbidden:
 		d.checkForbidden(a)
-	case a.status >= 500:
-		id := map[int]string{502: "endpoint.gateway", 504: "endpoint.gateway", 503: "endpoint.unavailable"}[a.status]
-		if id == "" {
-			id = "endpoint.error"
-		}
-		d.found(id, a.String())
-	case a.status == http.StatusTooManyRequests:
-		d.found("endpoint.rate_limited", a.String())
+	case a.status >= 500, a.status == http.StatusTooManyRequests:
+		e, _ := ExplainEndpoint(a.status, a.isHTML())
+		d.foundProblem(e, a.String())
 	case a.status == http.StatusNotFound, a.status == http.StatusMethodNotAllowed, a.isHTML():
 		d.checkPath(ctx, a)
 	case saysUnauthorized(a):
@@ -119,22 +114,7 @@ var loginPath = regexp.MustCompile(
 	`(?i)(^|/)(log-?in|sign-?in|sso|saml2?|auth|oauth2?|authorize|cdn-cgi/access)(/|$|\.(php|aspx?|html?)$)`)
 
 func (d *doctor) checkRedirect(a *answer) {
-	to := a.location()
-	location := withoutQuery(to.String())
-	plain := *d.endpoint
-	plain.RawQuery = ""
-	samePath := strings.TrimSuffix(to.Path, "/") == strings.TrimSuffix(d.endpoint.Path, "/")
-	sameHost := strings.EqualFold(to.Hostname(), d.endpoint.Hostname())
-	switch {
-	case sameHost && d.endpoint.Scheme == "https" && to.Scheme == "http":
-		d.found("endpoint.downgrade", a.String(), "url", plain.String())
-	case loginPath.MatchString(to.Path) && !samePath:
-		d.found("endpoint.login_page", a.String(), "location", location)
-	case sameHost && samePath && to.Path != d.endpoint.Path:
-		d.found("endpoint.slash_redirect", a.String(), "location", location)
-	default:
-		d.found("endpoint.redirect", a.String(), "location", location)
-	}
+	d.foundProblem(ExplainRedirect(d.endpoint, a.location()), a.String())
 }
 
 // passwordField matches a page for signing in with a browser.
@@ -150,14 +130,9 @@ func (d *doctor) checkPath(ctx context.Context, a *answer) {
 	switch {
 	case a.isHTML() && passwordField.Match(a.body):
 		d.found("endpoint.login_page", a.String(), "location", "that page")
-	case a.isHTML():
-		d.found("endpoint.html", a.String())
-	case a.status == http.StatusMethodNotAllowed:
-		d.found("endpoint.method", a.String()+allowed(a))
 	default:
-		d.found("endpoint.not_found", a.String(), "fix",
-			"check the path: most servers have the endpoint at /mcp; and check that "+
-				"the server runs the version that you expect")
+		e, _ := ExplainEndpoint(a.status, a.isHTML())
+		d.foundProblem(e, a.String()+allowed(a))
 	}
 }
 

@@ -1,13 +1,11 @@
 package diagnose
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
-	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
 
 // checkAuthorizationServers judges the issuer that the metadata names, and sets it. Clients
@@ -37,27 +35,11 @@ func (d *doctor) checkAuthorizationServers() {
 
 // checkIssuerForm reports an issuer that clients cannot use.
 func (d *doctor) checkIssuerForm(issuer, evidence string) bool {
-	u, err := url.Parse(issuer)
-	if name, ok := wellknown.IssuerOf(issuer); ok {
-		d.found("issuer.document", evidence, "issuer", name)
-		return false
+	e, ok := issuerProblem(issuer, d.targetReach())
+	if ok {
+		d.foundProblem(e, evidence)
 	}
-	if err == nil && u.Host != "" {
-		switch {
-		case reachOf(u.Host) < d.targetReach():
-			d.found("issuer.local", evidence)
-			return false
-		case u.Scheme == "http" && !wellknown.IsLoopback(u.Host):
-			d.found("issuer.plain_http", evidence)
-			return false
-		}
-	}
-	var fault *wellknown.Fault
-	if errors.As(wellknown.Issuer(issuer), &fault) {
-		d.found("issuer.form", evidence, "issuer", quote.String(issuer), "problem", fault.Problem, "fix", fault.Fix)
-		return false
-	}
-	return true
+	return !ok
 }
 
 // kindOf recognizes the product behind an issuer, by its host or by what its metadata says.

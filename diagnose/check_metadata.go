@@ -102,18 +102,19 @@ func (d *doctor) checkNoDocument() {
 func (d *doctor) foundDocument(a *answer, otherwise string) {
 	to := a.location()
 	switch {
-	case a.err != nil || a.status >= 500 || a.status == http.StatusTooManyRequests:
-		d.found("metadata.error", a.String(), "fix",
-			"check that the server answers at "+withoutQuery(a.request.url)+"; its log has the cause")
-	case to != nil && loginPath.MatchString(to.Path), a.status == http.StatusUnauthorized, a.status == http.StatusForbidden:
+	case a.err == nil && to != nil && loginPath.MatchString(to.Path):
 		d.found("metadata.protected", a.String())
-	case to != nil:
+	case a.err == nil && to != nil:
 		d.found("metadata.redirect", a.String(), "url", a.request.url)
-	case a.status == http.StatusOK && a.isHTML():
-		d.found("metadata.html", a.String())
-	case a.status == http.StatusOK:
-		d.found("metadata.not_json", a.String())
 	default:
+		status := a.status
+		if a.err != nil { // the body may have broken off
+			status = 0
+		}
+		if e, ok := ExplainMetadataAnswer(status, a.isHTML(), a.request.url); ok {
+			d.foundProblem(e, a.String())
+			return
+		}
 		d.found(otherwise, a.String()+"; "+d.describeDocuments(), "metadata", d.metadataURL(), "root", d.rootMetadataURL())
 	}
 }

@@ -26,60 +26,59 @@ func (d *doctor) checkResource() {
 		d.ok("resource", "%s", evidence)
 		return
 	}
-	u, err := url.Parse(got)
-	switch {
-	case got == "":
-		d.found("resource.missing", evidence, "want", want)
-	case err != nil || u.Host == "" || u.Scheme == "":
-		d.found("resource.form", evidence, "want", want)
-	default:
-		d.compareResource(u, evidence)
-	}
+	d.foundProblem(resourceProblem(got, d.endpoint), evidence)
 }
 
 // wantedResource is the URL as clients compare it.
 func (d *doctor) wantedResource() string { return d.resource() }
 
-// compareResource reports how the resource got differs from the URL of the endpoint.
-func (d *doctor) compareResource(got *url.URL, evidence string) {
-	want := d.endpoint
+// resourceProblem explains how the resource differs from the URL of the endpoint.
+func resourceProblem(resource string, want *url.URL) Explanation {
+	got, err := url.Parse(resource)
+	switch {
+	case resource == "":
+		return Explain("resource.missing", "want", want.String())
+	case err != nil || got.Host == "" || got.Scheme == "":
+		return Explain("resource.form", "want", want.String())
+	}
 	sameName := strings.EqualFold(got.Hostname(), want.Hostname())
-	values := []string{"want", strings.TrimSuffix(d.resource(), "/"), "got", got.String()}
+	values := []string{"want", strings.TrimSuffix(want.String(), "/"), "got", got.String()}
 	switch {
 	case !sameName && wellknown.IsLoopback(got.Host) && wellknown.IsLoopback(want.Host) && portOf(got) == portOf(want):
-		d.found("resource.loopback", evidence, values...)
+		return Explain("resource.loopback", values...)
 	case !sameName && reachOf(got.Host) < reachOf(want.Host):
-		d.found("resource.local", evidence, values...)
+		return Explain("resource.local", values...)
 	case !sameName:
-		d.found("resource.backend", evidence, values...)
+		return Explain("resource.backend", values...)
 	case !strings.EqualFold(got.Scheme, want.Scheme):
-		d.found("resource.scheme", evidence, values...)
+		return Explain("resource.scheme", values...)
 	case portOf(got) != portOf(want):
-		d.found("resource.port", evidence, values...)
-	default:
-		d.compareResourcePath(got, evidence, values)
+		return Explain("resource.port", values...)
 	}
+	return resourcePathProblem(got, want, values)
 }
 
-func (d *doctor) compareResourcePath(got *url.URL, evidence string, values []string) {
-	want := d.endpoint
+func resourcePathProblem(got, want *url.URL, values []string) Explanation {
 	gotPath, wantPath := strings.TrimSuffix(got.Path, "/"), strings.TrimSuffix(want.Path, "/")
 	switch {
 	case gotPath == wantPath && wantPath == "" && got.Path != want.Path:
 		// The empty path and "/" are the same URL (RFC 3986 section 6.2.3), but the Go SDK
 		// compares the text.
-		d.foundAs(Warning, "resource.slash", evidence, "fix", slashFix(got, want))
+		e := Explain("resource.slash", "fix", slashFix(got, want))
+		e.Level = Warning
+		return e
 	case gotPath == wantPath && got.Path != want.Path:
-		d.found("resource.slash", evidence, "fix", slashFix(got, want))
+		return Explain("resource.slash", "fix", slashFix(got, want))
+	case gotPath == wantPath && got.RawQuery != want.RawQuery:
+		return Explain("resource.query", values...)
 	case gotPath == "" && wantPath != "":
-		d.found("resource.origin", evidence, values...)
+		return Explain("resource.origin", values...)
 	case wantPath != "" && gotPath == wantPath+wantPath:
-		d.found("resource.doubled", evidence, values...)
+		return Explain("resource.doubled", values...)
 	case strings.EqualFold(gotPath, wantPath):
-		d.found("resource.case", evidence, values...)
-	default:
-		d.found("resource.path", evidence, values...)
+		return Explain("resource.case", values...)
 	}
+	return Explain("resource.path", values...)
 }
 
 // slashFix says what to write. Without the slash is the form that MCP recommends.

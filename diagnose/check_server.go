@@ -200,13 +200,13 @@ func (d *doctor) checkNoServerMetadata(answers []*answer) {
 	for _, a := range answers {
 		asked = append(asked, a.String())
 	}
-	d.found("server.missing", strings.Join(asked, "; "), "issuer", d.issuer, "fix", d.issuerFix())
+	d.found("server.missing", strings.Join(asked, "; "), "issuer", d.issuer, "fix", issuerFix(d.issuer))
 }
 
 // issuerFix says where to look up the issuer.
-func (d *doctor) issuerFix() string {
-	u, err := url.Parse(d.issuer)
-	if err == nil && kindOf(d.issuer, observedServer{}, "") == "clerk" {
+func issuerFix(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err == nil && kindOf(issuer, observedServer{}, "") == "clerk" {
 		return "copy the Frontend API URL from the Clerk Dashboard (Configure → API keys)"
 	}
 	if err == nil && u.Path == "" {
@@ -224,13 +224,11 @@ func (d *doctor) checkIssuerMismatch(m observedServer, evidence string) {
 	evidence += fmt.Sprintf(", want %s", quote.String(d.issuer))
 	switch {
 	case strings.TrimSuffix(m.Issuer, "/") == strings.TrimSuffix(d.issuer, "/"):
-		d.found("server.issuer_slash", evidence, "want", m.Issuer)
-		return
 	case d.endpoint != nil && sameOrigin(d.issuer, d.resource()) && !sameOrigin(m.Issuer, d.issuer):
 		d.found("server.rewritten", evidence)
 		return
 	}
-	d.found("server.issuer", evidence, "want", m.Issuer)
+	d.foundProblem(ExplainOtherIssuer(m.Issuer, d.issuer), evidence)
 }
 
 // checkPKCE judges whether S256 is listed (MCP authorization, "Authorization Code
@@ -241,9 +239,7 @@ func (d *doctor) checkPKCE() {
 	switch {
 	case d.observed.Issuer.S256:
 		d.ok("pkce", "%s", evidence)
-	case d.observed.Issuer.Kind == "entra", d.observed.Issuer.Kind == "cognito":
-		d.found("pkce.unlisted", evidence)
 	default:
-		d.found("pkce.missing", evidence)
+		d.foundProblem(ExplainPKCE(d.issuer, ""), evidence)
 	}
 }

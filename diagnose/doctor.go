@@ -146,10 +146,12 @@ func cmpOr(a, b string) string {
 func (d *doctor) resource() string { return d.endpoint.String() }
 
 // metadataURL returns the URL at which the metadata of the endpoint belongs.
-func (d *doctor) metadataURL() string {
-	address := originOf(d.endpoint) + wellknown.ProtectedResource(withoutSlash(d.endpoint))
-	if d.endpoint.RawQuery != "" { // a part of the identifier of a resource (RFC 9728 section 3.1)
-		address += "?" + d.endpoint.RawQuery
+func (d *doctor) metadataURL() string { return metadataURLOf(d.endpoint) }
+
+func metadataURLOf(endpoint *url.URL) string {
+	address := originOf(endpoint) + wellknown.ProtectedResource(withoutSlash(endpoint))
+	if endpoint.RawQuery != "" { // a part of the identifier of a resource (RFC 9728 section 3.1)
+		address += "?" + endpoint.RawQuery
 	}
 	return address
 }

@@ -90,14 +90,15 @@ func (d *doctor) found(id, evidence string, values ...string) {
 
 // foundAs is found with a level other than that of the table.
 func (d *doctor) foundAs(level Level, id, evidence string, values ...string) {
-	p := problemOf(id)
-	var pairs []string
-	for i := 0; i+1 < len(values); i += 2 {
-		pairs = append(pairs, "{"+values[i]+"}", quote.Clip(values[i+1], maxText/4))
-	}
-	fill := strings.NewReplacer(pairs...).Replace
+	e := Explain(id, values...)
+	e.Level = level
+	d.foundProblem(e, evidence)
+}
+
+// foundProblem adds a problem whose texts are complete.
+func (d *doctor) foundProblem(e Explanation, evidence string) {
 	d.add(Finding{
-		ID: id, Level: level, Title: fill(p.title), Evidence: evidence, Consequence: fill(p.consequence), Fix: fill(p.fix),
+		ID: e.ID, Level: e.Level, Title: e.Title, Evidence: evidence, Consequence: e.Consequence, Fix: e.Fix,
 	})
 }
 

@@ -307,6 +307,11 @@ var resourceSetups = []setup{
 		resourceIs(mcpOrigin + "/v1/mcp")},
 	{"resource is written in other letters than the URL", "resource does not match", "resource.case", mcpURL,
 		resourceIs(mcpOrigin + "/MCP")},
+	{"The URL has a query that the resource lacks", "resource does not match", "resource.query", "type " + mcpURL,
+		func(r *rig) {
+			r.target = mcpURL + "?tenant=1"
+			r.server = newForeign(issuerURL)
+		}},
 	{"The metadata has no resource", "the metadata is rejected", "resource.missing", mcpURL, resourceIs("")},
 	{"resource is a name, not a URL", "the metadata is rejected", "resource.form", mcpURL, resourceIs("my-mcp-server")},
 }

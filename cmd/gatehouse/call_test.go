@@ -25,6 +25,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/savedsignin"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
+	"github.com/gatehouse-mcp/gatehouse/diagnose"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
 
@@ -112,6 +113,7 @@ func TestCallFailures(t *testing.T) {
 		opened   int      // how often the browser may be opened; 0 means once
 		wantErr  string
 		wantHint string
+		wantID   string // of the table of package diagnose, if that explains it
 	}{
 		{
 			name:   "control",
@@ -120,20 +122,23 @@ func TestCallFailures(t *testing.T) {
 		{
 			name:     "nothing listens",
 			change:   func(t *testing.T, f *fixture) { f.mcpURL = closedPort(t) + "/mcp" },
-			wantErr:  `/mcp": connection refused`,
+			wantErr:  `connect: connection refused`,
 			wantHint: "gatehouse dev",
+			wantID:   "connect.refused",
 		},
 		{
 			name:     "unknown host",
 			change:   func(_ *testing.T, f *fixture) { f.mcpURL = "https://nobody.invalid/mcp" },
-			wantErr:  `no address for host "nobody.invalid"`,
+			wantErr:  `no such host`,
 			wantHint: "spelling",
+			wantID:   "dns.no_such_host",
 		},
 		{
 			name:     "no TLS",
 			change:   func(_ *testing.T, f *fixture) { f.mcpURL = "https" + strings.TrimPrefix(f.mcpURL, "http") },
-			wantErr:  "the server does not speak TLS",
+			wantErr:  "HTTP response to HTTPS client",
 			wantHint: "http://",
+			wantID:   "tls.plain_http",
 		},
 		{
 			name: "unknown certificate authority",
@@ -144,13 +149,15 @@ func TestCallFailures(t *testing.T) {
 				f.mcpURL = server.URL + "/mcp"
 			},
 			wantErr:  "certificate signed by unknown authority",
-			wantHint: "certificate must be valid",
+			wantHint: "Let's Encrypt",
+			wantID:   "tls.untrusted",
 		},
 		{
 			name:     "wrong path",
 			change:   func(_ *testing.T, f *fixture) { f.mcpURL += "x" },
-			wantErr:  "is not an MCP endpoint: it answered 404",
+			wantErr:  "answered 404",
 			wantHint: "/mcp",
+			wantID:   "endpoint.not_found",
 		},
 		{
 			name: "HTML",
@@ -161,8 +168,9 @@ func TestCallFailures(t *testing.T) {
 					return true
 				}
 			},
-			wantErr:  "is not an MCP endpoint: it answered 200 with text/html",
+			wantErr:  "answered 200 with text/html",
 			wantHint: "/mcp",
+			wantID:   "endpoint.html",
 		},
 		{
 			name: "redirect",
@@ -174,6 +182,7 @@ func TestCallFailures(t *testing.T) {
 			},
 			wantErr:  `/mcp" redirects to "http`,
 			wantHint: "call that URL",
+			wantID:   "endpoint.slash_redirect",
 		},
 		{
 			name: "no metadata URL and no metadata",
@@ -182,36 +191,42 @@ func TestCallFailures(t *testing.T) {
 			},
 			wantErr:  "does not say where to sign in: its challenge has no resource_metadata",
 			wantHint: "/.well-known/oauth-protected-resource",
+			wantID:   "metadata.missing",
 		},
 		{
 			name:     "metadata URL without metadata",
 			change:   func(_ *testing.T, f *fixture) { f.metadata = nil },
 			wantErr:  "reading the protected resource metadata at ",
-			wantHint: "public JSON",
+			wantHint: "guard.Mount",
+			wantID:   "metadata.missing",
 		},
 		{
 			name:     "metadata of another resource",
 			change:   func(_ *testing.T, f *fixture) { f.metadata.Resource += "/" },
 			wantErr:  `protected resource metadata is for "http`,
 			wantHint: "call the server by the URL in its metadata",
+			wantID:   "resource.slash",
 		},
 		{
 			name:     "metadata without authorization server",
 			change:   func(_ *testing.T, f *fixture) { f.metadata.AuthorizationServers = nil },
 			wantErr:  "names no authorization server",
 			wantHint: "authorization_servers",
+			wantID:   "metadata.no_servers",
 		},
 		{
 			name:     "authorization server down",
 			change:   func(t *testing.T, f *fixture) { f.metadata.AuthorizationServers = []string{closedPort(t)} },
 			wantErr:  `reading the metadata of the authorization server "http`,
-			wantHint: "check that it is running",
+			wantHint: "check the issuer",
+			wantID:   "issuer.unreachable",
 		},
 		{
 			name:     "no authorization server at the URL",
 			change:   func(_ *testing.T, f *fixture) { f.metadata.AuthorizationServers[0] += "/nowhere" },
 			wantErr:  "has no metadata at ",
-			wantHint: "Frontend API URL",
+			wantHint: "character by character",
+			wantID:   "server.missing",
 		},
 		{
 			name: "another issuer",
@@ -219,7 +234,8 @@ func TestCallFailures(t *testing.T) {
 				f.editJSON = func(_ string, document map[string]any) { document["issuer"] = "https://clerk.example.com" }
 			},
 			wantErr:  `metadata issuer "https://clerk.example.com" does not match`,
-			wantHint: "right issuer",
+			wantHint: "https://clerk.example.com",
+			wantID:   "server.issuer",
 		},
 		{
 			name: "no registration endpoint",
@@ -227,7 +243,8 @@ func TestCallFailures(t *testing.T) {
 				f.restartClerk(t, &localclerk.Settings{OAuthJWTAccessTokens: true})
 			},
 			wantErr:  "its metadata has no registration_endpoint",
-			wantHint: "Clerk: Dashboard → Configure → OAuth applications → Settings",
+			wantHint: "Clerk Dashboard → Configure → OAuth applications → Settings",
+			wantID:   "registration.closed_clerk",
 		},
 		{
 			name: "registration disabled",
@@ -239,13 +256,15 @@ func TestCallFailures(t *testing.T) {
 			},
 			wantErr: "does not register clients: 422: feature_requires_dynamic_oauth_client_registration: " +
 				"dynamic client registration is not enabled",
-			wantHint: "enable Dynamic Client Registration (Clerk: Dashboard",
+			wantHint: "in the Clerk Dashboard",
+			wantID:   "registration.closed_clerk",
 		},
 		{
 			name:     "scope that the authorization server does not have",
 			change:   func(_ *testing.T, f *fixture) { f.metadata.ScopesSupported = []string{"notes:write"} },
 			wantErr:  "rejects the client registration: 400: invalid_client_metadata",
-			wantHint: "every scope",
+			wantHint: "create notes:write",
+			wantID:   "scopes.unknown",
 		},
 		{
 			name: "scope that the client does not hold",
@@ -389,7 +408,8 @@ func TestCallFailures(t *testing.T) {
 			name:     "scope that is not granted",
 			change:   func(_ *testing.T, f *fixture) { f.interceptMCP = stepUp("profile notes:write", "notes:write", nil) },
 			wantErr:  "rejects the client registration: 400: invalid_client_metadata",
-			wantHint: "every scope",
+			wantHint: "create notes:write",
+			wantID:   "scopes.unknown",
 		},
 		{
 			name:     "scope that does not help",
@@ -542,11 +562,26 @@ func TestCallFailures(t *testing.T) {
 				return
 			}
 			got.want(t, exitFailure, "gatehouse: error: ", test.wantErr, "gatehouse: hint: ", test.wantHint)
+			if test.wantID != "" {
+				got.want(t, exitFailure, fromTable(test.wantID)...)
+			}
 			if f.opened > max(test.opened, 1) {
 				t.Errorf("opened the browser %d times, want at most %d:\n%s", f.opened, max(test.opened, 1), got.stderr)
 			}
 		})
 	}
+}
+
+// fromTable returns how error and hint begin for a problem of the table of package diagnose: with
+// its title and its fix, up to their first placeholder.
+func fromTable(id string) []string {
+	e := diagnose.Explain(id)
+	title, _, placeholder := strings.Cut(e.Clause(), "{")
+	if !placeholder {
+		title += ": "
+	}
+	fix, _, _ := strings.Cut(e.Fix, "{")
+	return []string{"gatehouse: error: " + title, "gatehouse: hint: " + fix}
 }
 
 // TestCallSignsInOnceForRejectedTokens has a server that rejects every token: another
@@ -1611,7 +1646,7 @@ func TestCallHintsAboutMetadata(t *testing.T) {
 			member:   "issuer",
 			value:    "https://issuer.example.com",
 			wantErr:  "does not match issuer URL",
-			wantHint: "right issuer, exactly as the metadata names it",
+			wantHint: "set the issuer in the configuration of the server to https://issuer.example.com",
 		},
 		{
 			name:     "PKCE without S256",
@@ -1619,7 +1654,7 @@ func TestCallHintsAboutMetadata(t *testing.T) {
 			member:   "code_challenge_methods_supported",
 			value:    []string{"plain"},
 			wantErr:  `is "plain", want it to contain "S256"`,
-			wantHint: operator + "turned on PKCE",
+			wantHint: "hint: turn on PKCE",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

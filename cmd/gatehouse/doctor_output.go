@@ -111,9 +111,13 @@ func writeClients(b *strings.Builder, p palette, clients []diagnose.Client) {
 		return
 	}
 	section(b, p, "Clients")
+	width := 0 // of the longest name
+	for _, c := range clients {
+		width = max(width, utf8.RuneCountInString(escapeControls(c.Name)))
+	}
 	for _, c := range clients {
 		color := map[string]string{diagnose.WillSignIn: p.green, diagnose.WillNotSignIn: p.red}[c.Verdict]
-		writeWrapped(b, fmt.Sprintf("  %-22s%s%-17s%s", escapeControls(c.Name), color, c.Verdict, p.reset),
+		writeWrapped(b, fmt.Sprintf("  %-*s  %s%-16s%s  ", width, escapeControls(c.Name), color, c.Verdict, p.reset),
 			escapeControls(c.Why))
 	}
 }

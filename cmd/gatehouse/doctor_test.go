@@ -24,7 +24,7 @@ func TestDoctorHealthy(t *testing.T) {
 	f := newFixture(t)
 	got := f.doctor(t, f.mcpURL)
 	got.want(t, exitOK)
-	for _, text := range []string{f.mcpURL + "\n", "no faults, ", "Passed\n  ok  The URL has the form that clients need\n"} {
+	for _, text := range []string{f.mcpURL + "\n", "no faults, ", "will sign in      it registers itself\n", "Passed\n  ok  The URL has the form that clients need\n"} {
 		if !strings.Contains(got.stdout, text) {
 			t.Errorf("stdout lacks %q:\n%s", text, got.stdout)
 		}
@@ -59,11 +59,14 @@ func TestDoctorJSON(t *testing.T) {
 	got.want(t, exitFailure)
 	dec := json.NewDecoder(strings.NewReader(got.stdout))
 	dec.DisallowUnknownFields()
-	for _, want := range []string{f.mcpURL, "mcp.example.com/mcp"} {
+	for i, want := range []string{f.mcpURL, "mcp.example.com/mcp"} {
 		var report diagnose.Report
 		err := dec.Decode(&report)
 		if err != nil || report.Version != 1 || report.Target != want || len(report.Findings) == 0 || report.Clients == nil {
 			t.Errorf("report %+v, %v, want one of %s", report, err, want)
+		}
+		if endpoint := i == 0; (len(report.Clients) > 0) != endpoint { // the other one is not a URL
+			t.Errorf("verdicts on %d clients for %s", len(report.Clients), want)
 		}
 	}
 }
@@ -304,7 +307,10 @@ func TestDescribeReport(t *testing.T) {
 			{ID: "resource.slash", Level: diagnose.Fault, Title: "A slash", Evidence: strings.Repeat("word ", 40),
 				Consequence: "stops", Fix: "remove it"},
 		},
-		Clients: []diagnose.Client{{Name: "Claude", Verdict: diagnose.WillNotSignIn, Why: "compares it"}},
+		Clients: []diagnose.Client{
+			{Name: "Claude", Verdict: diagnose.WillNotSignIn, Why: "compares it"},
+			{Name: "A client with a long name indeed", Verdict: diagnose.Unknown, Why: "it is unknown"},
+		},
 	}
 	text := describeReport(report, false, false)
 	for _, line := range strings.Split(text, "\n") {
@@ -312,8 +318,11 @@ func TestDescribeReport(t *testing.T) {
 			t.Errorf("line of %d characters: %q", len(line), line)
 		}
 	}
-	if strings.Contains(text, "\x1b") || !strings.Contains(text, "Claude                will not sign in compares it") {
-		t.Errorf("text has control characters, or no line about Claude:\n%s", text)
+	const clients = "\nClients\n" +
+		"  Claude                            will not sign in  compares it\n" +
+		"  A client with a long name indeed  unknown           it is unknown\n"
+	if strings.Contains(text, "\x1b") || !strings.Contains(text, clients) {
+		t.Errorf("text has control characters, or no table of the clients:\n%s", text)
 	}
 	colored := describeReport(report, true, true)
 	if !strings.Contains(colored, "\x1b[31m\x1b[1mfault\x1b[0m") || strings.Contains(colored,

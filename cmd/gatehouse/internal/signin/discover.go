@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
+	"github.com/gatehouse-mcp/gatehouse/diagnose"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
@@ -60,32 +62,52 @@ func (c *Client) serverMetadata(ctx context.Context, issuer string) (*oauthex.Au
 	var asked []string
 	for _, metadataURL := range wellknown.Candidates(issuer) {
 		asked = append(asked, metadataURL)
-		metadata, err := oauthex.GetAuthServerMeta(ctx, metadataURL, issuer, serverDocument.client(c.http))
+		var seen documentAnswer
+		metadata, err := oauthex.GetAuthServerMeta(ctx, metadataURL, issuer, serverDocument.client(c.http, &seen))
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err != nil:
-			return nil, failure.New(
-				c.metadataHint(issuer),
-				"reading the metadata of the authorization server %q at %s: %w", issuer, metadataURL, err)
+			return nil, c.explainServerMetadata(err, issuer, metadataURL, &seen)
 		case metadata != nil:
 			return metadata, nil
 		}
 	}
-	return nil, failure.New("check the issuer in the MCP server's configuration (for Clerk it is the Frontend API URL)",
-		"authorization server %q has no metadata at %s", issuer, strings.Join(asked, " or "))
+	return nil, setupFailure(diagnose.ExplainMissingMetadata(issuer), "authorization server %q has no metadata at %s", issuer,
+		strings.Join(asked, " or "))
 }
 
-// metadataHint says what to do about metadata of the issuer that cannot be used.
-func (c *Client) metadataHint(issuer string) string {
-	switch c.config.Transport.Issuer() {
-	case "": // the server has no such document
-		return "the MCP server names it as its authorization server: check that it is running, and that the MCP server's " +
-			"configuration has the right issuer"
-	case issuer:
-		return "do not sign in there before its operator has changed the metadata (RFC 8414 section 2)"
+// explainServerMetadata explains metadata of the issuer that cannot be fetched or used.
+func (c *Client) explainServerMetadata(err error, issuer, metadataURL string, seen *documentAnswer) error {
+	explain := func(e diagnose.Explanation) error {
+		return setupFailure(e, "reading the metadata of the authorization server %q at %s: %w", issuer, metadataURL, err)
 	}
-	return "check that the MCP server's configuration has the right issuer, exactly as the metadata names it (RFC 8414 section 3.3)"
+	named := c.config.Transport.Issuer()
+	u, parseErr := url.Parse(metadataURL)
+	if parseErr != nil {
+		return parseErr
+	}
+	switch {
+	case seen.status == 0:
+		if e, ok := diagnose.ExplainNetwork(err, u); ok && strings.HasPrefix(e.ID, "tls.") {
+			return explain(diagnose.Explain("issuer.tls"))
+		}
+		return explain(diagnose.Explain("issuer.unreachable"))
+	case seen.status != http.StatusOK:
+		return explain(diagnose.Explain("server.error"))
+	case seen.isHTML:
+		return explain(diagnose.Explain("server.html", "url", metadataURL))
+	case !seen.isObject:
+		return explain(diagnose.Explain("server.not_json", "url", metadataURL))
+	case named == "":
+		return explain(diagnose.Explain("server.no_issuer", "issuer", issuer))
+	case named != issuer:
+		return explain(diagnose.ExplainOtherIssuer(named, issuer))
+	case seen.mediaType != jsonType:
+		return explain(diagnose.Explain("server.type"))
+	}
+	return failure.New("do not sign in there before its operator has changed the metadata (RFC 8414 section 2)",
+		"reading the metadata of the authorization server %q at %s: %w", issuer, metadataURL, err)
 }
 
 // checkPKCE returns an error unless the authorization server supports PKCE with S256. A
@@ -94,8 +116,7 @@ func checkPKCE(metadata *oauthex.AuthServerMeta) error {
 	if slices.Contains(metadata.CodeChallengeMethodsSupported, "S256") {
 		return nil
 	}
-	return failure.New(
-		"do not sign in there before its operator has turned on PKCE with S256 (RFC 7636)",
+	return setupFailure(diagnose.ExplainPKCE(metadata.Issuer, metadata.ServiceDocumentation),
 		"code_challenge_methods_supported of authorization server %q is %s, want it to contain \"S256\"",
 		metadata.Issuer, quote.String(strings.Join(metadata.CodeChallengeMethodsSupported, " ")))
 }
@@ -120,22 +141,25 @@ func (c *Client) resourceMetadata(ctx context.Context, challengeURL string) (*oa
 		{origin + wellknown.ProtectedResource(u) + query(u), resource},
 		{origin + wellknown.ProtectedResourcePath, origin},
 	}
-	var firstErr error
+	var first error
+	var seenFirst documentAnswer
 	for _, candidate := range candidates {
 		if candidate.metadataURL == "" {
 			continue
 		}
+		var seen documentAnswer
 		metadata, err := oauthex.GetProtectedResourceMetadata(
-			ctx, candidate.metadataURL, candidate.resource, resourceDocument.client(c.http))
+			ctx, candidate.metadataURL, candidate.resource, resourceDocument.client(c.http, &seen))
 		if err == nil {
 			return metadata, checkResourceMetadata(metadata, candidate.metadataURL)
 		}
-		if firstErr == nil {
+		if first == nil {
 			// The error of oauthex begins with the name of its function.
-			firstErr = fmt.Errorf("reading the protected resource metadata at %s: %w", candidate.metadataURL, cmp.Or(errors.Unwrap(err), err))
+			first = fmt.Errorf("reading the protected resource metadata at %s: %w", candidate.metadataURL, cmp.Or(errors.Unwrap(err), err))
+			seenFirst, seenFirst.url = seen, candidate.metadataURL
 		}
 	}
-	return c.withoutResourceMetadata(ctx, challengeURL, origin, firstErr)
+	return c.withoutResourceMetadata(ctx, u, challengeURL, first, &seenFirst)
 }
 
 // query returns the query of u with its question mark, or "". It is a part of the
@@ -149,46 +173,48 @@ func query(u *url.URL) string {
 
 func checkResourceMetadata(metadata *oauthex.ProtectedResourceMetadata, metadataURL string) error {
 	if len(metadata.AuthorizationServers) == 0 {
-		return failure.New("the MCP server must name its issuer in authorization_servers (RFC 9728 section 2)",
-			"protected resource metadata %q names no authorization server", metadataURL)
+		return setupFailure(diagnose.Explain("metadata.no_servers"), "authorization_servers of %q is missing or empty", metadataURL)
 	}
 	return nil
 }
 
 // withoutResourceMetadata falls back to the origin as the authorization server, as in
-// the 2025-03-26 revision, or explains why no protected resource metadata is usable.
+// the 2025-03-26 revision, or explains why no protected resource metadata is usable. problem and
+// seen are about the first document that was requested.
 func (c *Client) withoutResourceMetadata(
-	ctx context.Context, challengeURL, origin string, problem error,
+	ctx context.Context, endpoint *url.URL, challengeURL string, problem error, seen *documentAnswer,
 ) (*oauthex.ProtectedResourceMetadata, error) {
 	resource := c.config.Account.Resource
 	named := c.config.Transport.Resource()
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return nil, ctx.Err()
-	case named == resource:
+	}
+	if seen.isObject && seen.mediaType != jsonType {
+		return nil, setupFailure(diagnose.Explain("metadata.type"), "%w", problem)
+	}
+	if named == resource {
 		return nil, failure.New(
 			"the operator of the MCP server must change its protected resource metadata: its URLs must be https with a public "+
 				"host, or http on localhost",
 			"%w", problem)
-	case named != "":
-		return nil, failure.New(
-			"call the server by the URL in its metadata, or set the server's public URL to the one that you call: the two "+
-				"must be the same string",
-			"protected resource metadata is for %q, want %q", named, resource)
-	case challengeURL != "":
-		return nil, failure.New(
-			"the metadata must be public JSON (status 200, application/json) that needs no token",
-			"%w", problem)
 	}
+	if e, ok := diagnose.ExplainResource(named, resource); ok && (named != "" || seen.isObject) {
+		return nil, or(setupFailure(e, "protected resource metadata is for %q, want %q", named, resource),
+			"call the server by the URL in its metadata")
+	}
+	if challengeURL != "" {
+		e, ok := diagnose.ExplainMetadataAnswer(seen.status, seen.isHTML, seen.url)
+		if !ok {
+			e = diagnose.ExplainNoMetadata(endpoint)
+		}
+		return nil, setupFailure(e, "%w", problem)
+	}
+	origin := endpoint.Scheme + "://" + endpoint.Host
 	if _, err := c.serverMetadata(ctx, origin); err == nil {
 		return &oauthex.ProtectedResourceMetadata{Resource: resource, AuthorizationServers: []string{origin}}, nil
 	}
-	return nil, failure.New(
-		"the server needs protected resource metadata (RFC 9728) at "+
-			origin+wellknown.ProtectedResourcePath+", and its URL as resource_metadata in WWW-Authenticate; Gatehouse's "+
-			"guard serves both",
-		"%q answers 401 but does not say where to sign in: its challenge has no resource_metadata, and "+
-			"%w", resource, problem)
+	return nil, setupFailure(diagnose.ExplainNoMetadata(endpoint),
+		"%q answers 401 but does not say where to sign in: its challenge has no resource_metadata, and %w", resource, problem)
 }
 
 // checkLocal returns an error unless the authorization endpoint is on this machine. For

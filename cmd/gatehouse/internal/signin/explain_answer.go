@@ -6,6 +6,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
+	"github.com/gatehouse-mcp/gatehouse/diagnose"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
@@ -28,24 +29,25 @@ func ExplainAnswer(a *trace.Answer, resource string, scopes []string) *failure.E
 			"the MCP server and the authorization server disagree: compare the issuer, the audience and the clocks, and the "+
 				"type (typ) of the tokens; the log of the MCP server has the precise reason",
 			"%q rejects the token of the new sign-in%s", resource, said)
-	case a.Status == http.StatusForbidden && !a.WithToken:
-		return failure.New("the server rejects the request before any sign-in: call it by its public URL, or ask its operator",
-			"%q rejects the request with 403%s", resource, said)
-	case a.Status == http.StatusForbidden:
+	case a.Status == http.StatusForbidden && a.WithToken:
 		return failure.New(
 			"you are signed in, but not allowed to do this: sign in as another user (--logout first), or ask the operator "+
 				"of the server for the role",
 			"%q rejects the request with 403%s", resource, said)
-	case a.Status == http.StatusServiceUnavailable, a.Status == http.StatusTooManyRequests:
+	case a.Status == http.StatusServiceUnavailable && a.WithToken:
 		return failure.New(
 			retryHint(a.RetryAfter)+"; the server's identity provider may be unavailable",
 			"%q is unavailable: %d%s", resource, a.Status, said)
-	case a.Status >= 500:
+	case a.Status == http.StatusInternalServerError && a.WithToken:
 		return failure.New("the log of the server has the reason", "%q answered %d%s", resource, a.Status, said)
-	case a.Status == http.StatusNotFound, a.Status == http.StatusMethodNotAllowed, a.Status < 300:
-		return failure.New(
-			"check the path: most servers have it at /mcp",
-			"%q is not an MCP endpoint: it answered %d%s%s", resource, a.Status, trace.IfSet(" with %s", a.MediaType), said)
+	}
+	e, ok := diagnose.ExplainEndpoint(a.Status, a.MediaType == "text/html")
+	if ok && (a.Status != http.StatusBadRequest || !a.WithToken) {
+		f := setupFailure(e, "%q answered %d%s%s", resource, a.Status, trace.IfSet(" with %s", a.MediaType), said)
+		if a.Status == http.StatusServiceUnavailable || a.Status == http.StatusTooManyRequests {
+			f.Hint = retryHint(a.RetryAfter) + "; " + f.Hint
+		}
+		return f
 	}
 	return failure.New("the log of the server may say more", "%q answered %d%s", resource, a.Status, said)
 }

@@ -14,13 +14,14 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/savedsignin"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
+	"github.com/gatehouse-mcp/gatehouse/diagnose"
 )
 
 const (
 	maxHostName   = 64 // bytes of the host in the client's name
 	offlineAccess = "offline_access"
 
-	enableRegistration = "enable Dynamic Client Registration (" + clerkSettings + "), or register a client by hand and pass --client-id"
+	useClientID = "register a client by hand and pass --client-id"
 )
 
 // errUnknownClient reports that the authorization server does not know the client or
@@ -33,9 +34,8 @@ var errUnknownClient = errors.New("authorization server does not know the client
 func (c *Client) register(ctx context.Context, a *attempt) error {
 	metadata := a.server.metadata
 	if metadata.RegistrationEndpoint == "" {
-		return failure.New(
-			enableRegistration,
-			"authorization server %q does not register clients: its metadata has no registration_endpoint", metadata.Issuer)
+		return or(setupFailure(diagnose.ExplainNoRegistration(metadata.Issuer, metadata.ServiceDocumentation),
+			"authorization server %q does not register clients: its metadata has no registration_endpoint", metadata.Issuer), useClientID)
 	}
 	if c.config.BeforeRegister != nil {
 		if err := c.config.BeforeRegister(metadata.Issuer); err != nil {
@@ -59,7 +59,7 @@ func (c *Client) register(ctx context.Context, a *attempt) error {
 		ApplicationType:         "native",
 	})
 	if err != nil {
-		return c.explainRegistration(err, metadata.Issuer)
+		return c.explainRegistration(err, a.server)
 	}
 	a.saved.Client = savedsignin.Client{
 		ID:          registered.clientID,
@@ -99,19 +99,22 @@ func ClientName() string {
 }
 
 // explainRegistration explains why a registration failed, and what to change.
-func (c *Client) explainRegistration(err error, issuer string) error {
+func (c *Client) explainRegistration(err error, server *authServer) error {
+	metadata, issuer := server.metadata, server.metadata.Issuer
 	if f := (*failure.Error)(nil); errors.As(err, &f) {
 		return f
 	}
 	if f := ExplainNetwork(err); f != nil {
 		return f
 	}
+	e, lacksScopes := diagnose.ExplainScopes(server.scopes, metadata.ScopesSupported, issuer, metadata.ServiceDocumentation)
 	rejection := c.config.Transport.Rejection(trace.RoleRegistration)
 	switch {
 	case strings.Contains(rejection, "feature_requires_dynamic_oauth_client_registration"): // an error code of Clerk
-		return failure.New(
-			enableRegistration,
-			"%q does not register clients: %s", issuer, rejection)
+		return or(setupFailure(diagnose.Explain("registration.closed_clerk"), "%q does not register clients: %s", issuer, rejection),
+			useClientID)
+	case rejection != "" && lacksScopes:
+		return setupFailure(e, "%q rejects the client registration: %s", issuer, rejection)
 	case rejection != "":
 		return failure.New(
 			"check that every scope that the MCP server asks for exists there; or register a client by hand and pass "+

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"mime"
 	"net/http"
 	"slices"
 
@@ -43,10 +44,22 @@ var (
 )
 
 // client returns a copy of base for requests for documents of this kind.
-func (k documentKind) client(base *http.Client) *http.Client {
+// What is received is recorded in seen.
+func (k documentKind) client(base *http.Client, seen *documentAnswer) *http.Client {
 	client := *base
-	client.Transport = &documentTransport{next: base.Transport, kind: k}
+	client.Transport = &documentTransport{next: base.Transport, kind: k, seen: seen}
 	return &client
+}
+
+const jsonType = "application/json"
+
+// documentAnswer is what is known about the answer to a request for a document.
+type documentAnswer struct {
+	url       string
+	status    int // 0 without an answer
+	mediaType string
+	isHTML    bool
+	isObject  bool // it is a JSON object
 }
 
 // trim returns the members of body that oauthex gets, or body itself if it is not a JSON
@@ -69,16 +82,25 @@ func (k documentKind) trim(body []byte) ([]byte, error) {
 type documentTransport struct {
 	next http.RoundTripper
 	kind documentKind
+	seen *documentAnswer
 }
 
 // RoundTrip implements [http.RoundTripper].
 func (t *documentTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(req)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		return resp, err
+	if err != nil {
+		*t.seen = documentAnswer{}
+		return nil, err
+	}
+	*t.seen = documentAnswer{status: resp.StatusCode}
+	t.seen.mediaType, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	t.seen.isHTML = t.seen.mediaType == "text/html"
+	if resp.StatusCode != http.StatusOK {
+		return resp, nil
 	}
 	body, err := trace.Peek(resp, trace.MaxDocument)
 	if err == nil {
+		t.seen.isObject = json.Valid(body) && strictjson.Kind(string(bytes.TrimSpace(body))) == '{'
 		body, err = t.kind.trim(body)
 	}
 	if err != nil {

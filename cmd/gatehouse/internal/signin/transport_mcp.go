@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
+	"github.com/gatehouse-mcp/gatehouse/diagnose"
 )
 
 // errTokenRejected reports that the MCP endpoint rejects the token of a new sign-in.
@@ -63,5 +64,6 @@ func checkRedirect(req *http.Request, resp *http.Response) error {
 	if err != nil {
 		return failure.New("report this to the operator of the server", "%q redirects to a URL that is malformed", req.URL)
 	}
-	return failure.New("call that URL, if you trust it", "%q redirects to %q", req.URL, trace.WithoutQuery(target))
+	return or(setupFailure(diagnose.ExplainRedirect(req.URL, target), "%q redirects to %q", req.URL, trace.WithoutQuery(target)),
+		"call that URL, if you trust it")
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
+	"github.com/gatehouse-mcp/gatehouse/diagnose"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
@@ -160,9 +161,9 @@ func CheckEndpoint(issuer, name, raw string) error {
 		return nil
 	}
 	problem, fix := parts(err)
-	return failure.New(
-		"do not sign in there before its operator has changed the metadata: "+fix,
-		"%s %s of authorization server %q %s", name, quote.String(raw), issuer, problem)
+	f := setupFailure(diagnose.Explain("server.endpoint", "member", name), "%s %s of authorization server %q %s", name, quote.String(raw), issuer, problem)
+	f.Hint += ": " + fix
+	return f
 }
 
 // checkEndpoints checks every URL in the metadata of an authorization server that a client
@@ -180,9 +181,7 @@ func checkEndpoints(metadata *oauthex.AuthServerMeta) error {
 		{"jwks_uri", metadata.JWKSURI, false},
 	} {
 		if endpoint.url == "" && endpoint.required {
-			return failure.New(
-				"report this to its operator: RFC 8414 section 2 requires it",
-				"metadata of authorization server %q has no %s", metadata.Issuer, endpoint.name)
+			return setupFailure(diagnose.Explain("server.incomplete", "member", endpoint.name), "metadata of authorization server %q has no %s", metadata.Issuer, endpoint.name)
 		}
 		if endpoint.url == "" {
 			continue
@@ -205,6 +204,9 @@ func checkIssuer(resource, issuer string) error {
 		return nil
 	}
 	problem, fix := parts(err)
+	if e, ok := diagnose.ExplainIssuer(issuer, resource); ok {
+		return setupFailure(e, "authorization server %s of %q %s", quote.String(issuer), resource, problem)
+	}
 	return failure.New(
 		"the operator of the MCP server must change its protected resource metadata: "+fix,
 		"authorization server %s of %q %s", quote.String(issuer), resource, problem)
@@ -224,6 +226,11 @@ func checkMetadataURL(resource, raw string) error {
 		return nil
 	}
 	problem, fix := parts(err)
+	if endpoint, parseErr := url.Parse(resource); parseErr == nil {
+		if e, ok := diagnose.ExplainMetadataURL(raw, endpoint); ok {
+			return setupFailure(e, "resource_metadata %s in the challenge of %q %s", quote.String(raw), resource, problem)
+		}
+	}
 	return failure.New(
 		"the operator of the MCP server must change the challenge: "+fix,
 		"resource_metadata %s in the challenge of %q %s", quote.String(raw), resource, problem)
