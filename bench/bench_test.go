@@ -166,7 +166,8 @@ func TestChoose(t *testing.T) {
 		want    int
 		wantErr string
 	}{
-		{names: "", want: len(all)},
+		{names: "", want: len(all) - 1}, // without the gateway
+		{names: "gateway", want: 1},
 		{names: "calls", want: 1},
 		{names: "start,first", want: 2},
 		{names: "calls,", wantErr: `no section ""; see -help`},

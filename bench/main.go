@@ -87,7 +87,7 @@ func measure() error {
 // choose returns the sections with the comma-separated names, or all that are not extra if names is empty.
 func choose(all []section, names string) ([]section, error) {
 	if names == "" {
-		return slices.DeleteFunc(all, func(s section) bool { return s.extra }), nil
+		return slices.DeleteFunc(slices.Clone(all), func(s section) bool { return s.extra }), nil
 	}
 	var chosen []section
 	for name := range strings.SplitSeq(names, ",") {
