@@ -10,7 +10,7 @@ race: ## the same, under the race detector and in random order
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
 	$(GO) vet work
-	$(GO) vet -tags e2e,official,providers,sources,proxies work
+	$(GO) vet -tags e2e,gateway,official,providers,sources,proxies work
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./... ./cmd/gatehouse/...
 vuln: ## known vulnerabilities; needs vuln.go.dev
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@latest ./... ./cmd/gatehouse/...
@@ -28,6 +28,8 @@ oracles: ## other JOSE libraries and Project Wycheproof, compared with internal/
 	cd internal/difftest && GOWORK=off $(GO) test ./...
 e2e: ## real clients over real sockets; needs Node 20, Python 3.11 and Chromium, installs the rest
 	$(GO) test -tags e2e -count=1 -timeout 20m ./e2e/...
+gateway: ## real clients through the gateway, at servers in Go, Python and TypeScript; needs what e2e needs, but no Chromium
+	$(GO) test -tags e2e,gateway -count=1 -timeout 30m -run 'Gateway' ./e2e
 providers: ## real authorization servers, signed into; needs Java 17, Maven, Node 20 and Python 3.11, installs the rest
 	$(GO) test -tags providers -count=1 -timeout 40m ./e2e/providers/...
 providers-sources: ## the same and servers that are built from a Git clone: Hydra v26, Dex, Supabase Auth; needs Git and PostgreSQL too
@@ -44,4 +46,4 @@ golden: ## rewrite generated documentation and golden files
 tidy: ## go mod tidy in every module
 	scripts/tidy
 
-.PHONY: help test race lint vuln fuzz bench bench-gateway bench-packages bench-upstream oracles e2e stores providers providers-sources proxies official golden tidy
+.PHONY: help test race lint vuln fuzz bench bench-gateway bench-packages bench-upstream oracles e2e gateway stores providers providers-sources proxies official golden tidy

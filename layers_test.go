@@ -85,6 +85,8 @@ var layers = map[string]int{
 	"conformance":        10, // tests only
 	"conformance/bypass": 10, // tests only
 
+	"e2e/gateway/backends/gosdk": 10,
+
 	"examples/auth0":         10,
 	"examples/betterauth":    10,
 	"examples/cognito":       10,

@@ -5,6 +5,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"sync/atomic"
 	"testing"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -19,6 +21,8 @@ type goSession struct {
 	user     user
 	handler  *auth.AuthorizationCodeHandler
 	session  *mcp.ClientSession
+	http     *http.Client              // nil for the default
+	progress atomic.Pointer[func(int)] // called for each progress event; nil for none
 }
 
 // unusedRedirectURI is a redirect URI without a listener: fetchCode reads the authorization
@@ -66,8 +70,18 @@ func (s *goSession) fetchCode(ctx context.Context, args *auth.AuthorizationArgs)
 
 func (s *goSession) connect(ctx context.Context, u user) (string, error) {
 	s.user = u
-	client := mcp.NewClient(&mcp.Implementation{Name: "gatehouse-e2e", Version: "1.0.0"}, nil)
-	session, err := client.Connect(ctx, &mcp.StreamableClientTransport{Endpoint: s.endpoint, OAuthHandler: s.handler},
+	client := mcp.NewClient(&mcp.Implementation{Name: "gatehouse-e2e", Version: "1.0.0"}, &mcp.ClientOptions{
+		ElicitationHandler: func(context.Context, *mcp.ElicitRequest) (*mcp.ElicitResult, error) {
+			return &mcp.ElicitResult{Action: "accept", Content: map[string]any{"value": "blue"}}, nil
+		},
+		ProgressNotificationHandler: func(_ context.Context, req *mcp.ProgressNotificationClientRequest) {
+			if progress := s.progress.Load(); progress != nil {
+				(*progress)(int(req.Params.Progress))
+			}
+		},
+	})
+	transport := &mcp.StreamableClientTransport{Endpoint: s.endpoint, OAuthHandler: s.handler, HTTPClient: s.http}
+	session, err := client.Connect(ctx, transport,
 		&mcp.ClientSessionOptions{ProtocolVersion: s.revision})
 	if err != nil {
 		return "", err

@@ -53,6 +53,7 @@ type stepUpConfig struct {
 	refresh   bool             // whether every client gets a refresh token, also without offline_access
 	clerkLike bool             // whether the provider says that scopes are fixed at registration
 	defaults  bool             // whether clients that register without scopes get those of the tools, by rule fixedScopes
+	aud       bool             // whether access tokens have the resource as their audience
 	late      bool             // whether only openTool exists until declare is called
 }
 
@@ -110,6 +111,7 @@ func newStepUpClerk(t *testing.T, issuer string, cfg stepUpConfig) *localclerk.S
 	if cfg.rule != fixedScopes || cfg.defaults {
 		settings.DefaultScopes = []string{"profile", "email", "offline_access", "user:org:read", scopeWrite, scopeShare}
 	}
+	settings.AudClaimEnabled = cfg.aud
 	key, err := signingKey()
 	if err != nil {
 		t.Fatal(err)

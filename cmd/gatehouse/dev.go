@@ -22,6 +22,7 @@ type devOptions struct {
 	port, clerkPort int
 	config          string
 	quiet           bool
+	upstream        string   // MCP server behind the gateway; empty for none
 	command         []string // nil for the demo server
 }
 
@@ -38,10 +39,16 @@ With COMMAND, run that instead of the demo server, with
 ` + frontendAPIVariable + ` set to the local Clerk. COMMAND must
 listen on the port in PORT; a proxy makes it available at the URL in MCP_URL, on --port.
 
+With --upstream, the MCP server is one that knows nothing of OAuth, in any language:
+requests go through a gateway, as with "gatehouse gateway", which checks the sign-in and
+says who is calling in the headers X-Forwarded-User and X-Gatehouse-Assertion. COMMAND, if
+there is one, starts that server; PORT has the port of --upstream.
+
 Everything listens on loopback only, and the local Clerk forgets everything when it
 stops.`,
 		Example: `  gatehouse dev
-  gatehouse dev -- go run ./examples/clerk`,
+  gatehouse dev -- go run ./examples/clerk
+  gatehouse dev --upstream http://localhost:8000/mcp -- python server.py`,
 		DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := options.readArgs(args, cmd.ArgsLenAtDash()); err != nil {
@@ -54,7 +61,9 @@ stops.`,
 	flags.SortFlags = false
 	flags.IntVar(&options.port, "port", defaultDevPort, "serve the MCP server on `PORT`")
 	flags.IntVar(&options.clerkPort, "clerk-port", defaultClerkPort, "serve the local Clerk on `PORT`")
+	flags.StringVar(&options.upstream, "upstream", "", "put sign-in in front of the MCP server at `URL`, which knows\nnothing of OAuth")
 	addClerkFlags(cmd, &options.config, &options.quiet)
+	cmd.RegisterFlagCompletionFunc("upstream", cobra.NoFileCompletions)
 	return cmd
 }
 
@@ -95,7 +104,7 @@ func runDev(ctx context.Context, con *console, options devOptions) error {
 	tasks := []func(context.Context) error{
 		env.serveClerk,
 		env.serveProxy,
-		func(ctx context.Context) error { return env.runServer(ctx, con, options.command) },
+		func(ctx context.Context) error { return env.runServer(ctx, con, options) },
 	}
 	results := make(chan error, len(tasks))
 	for _, task := range tasks {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/window"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
@@ -33,7 +34,10 @@ type devEnvironment struct {
 
 	clerkListeners []net.Listener
 	proxyListeners []net.Listener
-	serverListener net.Listener // of the demo server; its port is for the user's command
+	serverListener net.Listener // of the demo server or the gateway; without them, its port is for the user's command
+
+	gateway  *gateway.Gateway // nil without --upstream
+	upstream *url.URL         // the MCP server behind the gateway
 }
 
 // openDevEnvironment opens every port, so that a port in use is reported before
@@ -49,6 +53,9 @@ func openDevEnvironment(con *console, options devOptions) (*devEnvironment, erro
 }
 
 func (e *devEnvironment) open(options devOptions) (err error) {
+	if err := options.checkUpstream(); err != nil {
+		return err
+	}
 	if e.clerk, err = loadClerk(options.clerkPort, options.config, e.logger); err != nil {
 		return err
 	}
@@ -60,6 +67,9 @@ func (e *devEnvironment) open(options devOptions) (err error) {
 	}
 	if e.serverListener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return fmt.Errorf("listening behind the proxy: %w", err)
+	}
+	if options.upstream != "" {
+		return e.openGateway(options.upstream)
 	}
 	return nil
 }
@@ -91,10 +101,14 @@ func (e *devEnvironment) serveProxy(ctx context.Context) error {
 	return listen.Serve(ctx, server, listen.Shutdown{Grace: stopTimeout}, e.proxyListeners...)
 }
 
-// runServer runs the user's command, or the demo server if there is no command.
-func (e *devEnvironment) runServer(ctx context.Context, con *console, command []string) error {
-	if len(command) > 0 {
-		return e.runCommand(ctx, con, command)
+// runServer runs the gateway if there is an upstream, or else the user's command, or else the
+// demo server.
+func (e *devEnvironment) runServer(ctx context.Context, con *console, options devOptions) error {
+	switch {
+	case options.upstream != "":
+		return e.runUpstream(ctx, con, options.command)
+	case len(options.command) > 0:
+		return e.runCommand(ctx, con, options.command)
 	}
 	return e.runDemo(ctx, con)
 }
@@ -112,9 +126,14 @@ func (e *devEnvironment) runCommand(ctx context.Context, con *console, command [
 	e.announce(con)
 	con.Note("running %s with %s=%s, MCP_URL=%s and PORT=%s",
 		strings.Join(command, " "), frontendAPIVariable, e.clerk.Issuer(), e.origin(), port)
+	return runProcess(ctx, con, command, append(clerkEnvironment(e.clerk), "MCP_URL="+e.origin(), "PORT="+port))
+}
+
+// runProcess runs a command with further environment variables until it ends or ctx does.
+func runProcess(ctx context.Context, con *console, command, env []string) error {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stdout, cmd.Stderr = con.stdout, con.stderr
-	cmd.Env = slices.Concat(os.Environ(), clerkEnvironment(e.clerk), []string{"MCP_URL=" + e.origin(), "PORT=" + port})
+	cmd.Env = append(os.Environ(), env...)
 	cmd.WaitDelay = stopTimeout
 	useProcessGroup(cmd)
 	err := cmd.Run()

@@ -5,7 +5,10 @@ import asyncio
 import json
 import signal
 import sys
+import urllib.request
 
+HTTP_TIMEOUT = 30  # seconds
+ELICITED = {"value": "blue"}  # the answer of the user to every question
 MAX_COMMAND = 1 << 20  # bytes of one line
 
 
@@ -31,10 +34,10 @@ class Connection:
         return self.session.result()
 
     async def run(self, doing):
-        """Returns the result of a coroutine that uses the session. If the session fails
+        """Returns the result of a coroutine or a task that uses the session. If the session fails
         meanwhile, it raises the error of the session, which the application would get where
         it opened the session; doing may never end then."""
-        task = asyncio.create_task(doing)
+        task = asyncio.ensure_future(doing)
         await asyncio.wait([task, self.task], return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             task.cancel()
@@ -72,8 +75,18 @@ class Commands:
     async def tools(self):
         return await self.session.tools()
 
-    async def call(self, tool, input):
-        result = await self.connection.run(self.session.call(tool, input))
+    async def call(self, tool, input, seen=None, cancels=False):
+        """Calls a tool. seen is a URL that gets a POST request for each progress event, when the
+        event arrives. If cancels is true, the first event cancels the call."""
+
+        async def report(progress, *_):
+            if cancels:
+                calling.cancel()
+            else:
+                await asyncio.to_thread(post, f"{seen}?event={progress:g}")
+
+        calling = asyncio.create_task(self.session.call(tool, input, report if seen or cancels else None))
+        result = await self.connection.run(calling)
         return result.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     async def forget(self):
@@ -83,6 +96,11 @@ class Commands:
         connection, self.connection = self.connection, None
         if connection is not None:
             await connection.close()
+
+
+def post(url):
+    """Sends a POST request without a body."""
+    urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=HTTP_TIMEOUT).close()
 
 
 def describe(error):

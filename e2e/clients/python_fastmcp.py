@@ -7,7 +7,7 @@ import webbrowser
 from contextlib import asynccontextmanager
 
 import httpx
-from commands import run_commands
+from commands import ELICITED, run_commands
 from fastmcp import Client
 from fastmcp.client.auth import OAuth
 
@@ -43,8 +43,12 @@ class Session:
     async def tools(self):
         return [tool.name for tool in await self.client.list_tools()]
 
-    async def call(self, tool, input):
-        return await self.client.call_tool_mcp(tool, input)
+    async def call(self, tool, input, progress):
+        return await self.client.call_tool_mcp(tool, input, progress_handler=progress)
+
+
+async def answer(message, response_type, params, context):
+    return ELICITED
 
 
 class FastMCP:
@@ -58,7 +62,7 @@ class FastMCP:
 
     @asynccontextmanager
     async def open(self, url):
-        async with Client(url, auth=self.auth) as client:
+        async with Client(url, auth=self.auth, elicitation_handler=answer) as client:
             yield Session(client)
 
     def forget(self):

@@ -10,7 +10,7 @@ import sys
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from commands import run_commands
+from commands import ELICITED, HTTP_TIMEOUT, run_commands
 from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import OAuthClientMetadata
@@ -19,14 +19,15 @@ try:  # version 2
     import httpx2 as httpx
     from mcp import Client
     from mcp.shared.auth import AuthorizationCodeResult
+    from mcp_types import ElicitResult
 except ImportError:  # version 1
     import httpx
     from mcp import ClientSession
+    from mcp.types import ElicitResult
 
     Client = None
 
 REDIRECT_URI = "http://127.0.0.1:53683/callback"  # without a listener; visit reads the redirect itself
-HTTP_TIMEOUT = 30  # seconds
 
 
 class Storage:
@@ -57,8 +58,12 @@ class Session:
     async def tools(self):
         return [tool.name for tool in (await self.session.list_tools()).tools]
 
-    async def call(self, tool, input):
-        return await self.session.call_tool(tool, input)
+    async def call(self, tool, input, progress):
+        return await self.session.call_tool(tool, input, progress_callback=progress)
+
+
+async def answer(context, params):
+    return ElicitResult(action="accept", content=ELICITED)
 
 
 class SDK:
@@ -97,10 +102,12 @@ class SDK:
         async with httpx.AsyncClient(auth=auth, timeout=HTTP_TIMEOUT) as http:
             transport = streamable_http_client(url, http_client=http)
             if Client is not None:
-                async with Client(transport, **self.options) as client:
+                async with Client(transport, elicitation_callback=answer, **self.options) as client:
                     yield Session(client, client.protocol_version)
                 return
-            async with transport as (read, write, _), ClientSession(read, write) as session:
+            async with transport as (read, write, _), ClientSession(
+                read, write, elicitation_callback=answer
+            ) as session:
                 yield Session(session, (await session.initialize()).protocolVersion)
 
     async def read_redirect(self):

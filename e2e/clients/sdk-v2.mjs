@@ -4,4 +4,4 @@ import { drive } from './node.mjs';
 
 const [mode] = process.argv.slice(2);
 const options = mode ? { versionNegotiation: { mode } } : {};
-await drive({ Client, Transport, UnauthorizedError, options, takesParams: true });
+await drive({ Client, Transport, UnauthorizedError, options, takesParams: true, elicitation: 'elicitation/create' });

@@ -1,5 +1,9 @@
+// answerElicitation is the answer of the user to every question.
+const answerElicitation = () => ({ action: 'accept', content: { value: 'blue' } });
+
 // Session is a session of a TypeScript SDK; their major versions differ only in
-// names. sdk has Client, Transport, UnauthorizedError and the options of Client.
+// names. sdk has Client, Transport, UnauthorizedError and the options of Client. If it has
+// elicitation, which is what setRequestHandler takes for it, the client answers questions.
 export class Session {
   constructor(sdk, url, provider) {
     Object.assign(this, { sdk, url: new URL(url), provider });
@@ -8,7 +12,9 @@ export class Session {
   // open connects with the tokens of the provider. Without valid tokens it passes
   // the authorization URL to the provider and throws UnauthorizedError.
   async open() {
-    this.client = new this.sdk.Client({ name: 'gatehouse-e2e', version: '1.0.0' }, this.sdk.options);
+    const options = { ...this.sdk.options, ...(this.sdk.elicitation && { capabilities: { elicitation: {} } }) };
+    this.client = new this.sdk.Client({ name: 'gatehouse-e2e', version: '1.0.0' }, options);
+    if (this.sdk.elicitation) this.client.setRequestHandler(this.sdk.elicitation, answerElicitation);
     this.transport = this.#newTransport();
     await this.client.connect(this.transport);
     return this.client.getNegotiatedProtocolVersion?.() ?? this.revision;
@@ -30,8 +36,16 @@ export class Session {
     return tools.map(({ name }) => name);
   }
 
-  call({ tool, input }) {
-    return this.client.callTool({ name: tool, arguments: input });
+  // call calls a tool. seen is a URL that gets a POST request for each progress event, when the
+  // event arrives (optional). If cancels is true, the first event cancels the call.
+  call({ tool, input, seen, cancels }) {
+    const controller = new AbortController();
+    const options = (seen || cancels) && {
+      signal: controller.signal,
+      onprogress: ({ progress }) => (cancels ? controller.abort('cancelled') : fetch(`${seen}?event=${progress}`, { method: 'POST' })),
+    };
+    const params = { name: tool, arguments: input };
+    return this.sdk.takesParams ? this.client.callTool(params, options) : this.client.callTool(params, undefined, options);
   }
 
   async close() {
