@@ -157,8 +157,8 @@ func TestRegistrationOff(t *testing.T) {
 		"mcp 2.3.0":                               pythonError,
 		"mcp 2.3.0 legacy":                        pythonError,
 		"fastmcp 3.4.11":                          pythonError,
-		callName: "gatehouse: hint: enable Dynamic Client Registration " +
-			"(Clerk: Dashboard → Configure → OAuth applications → Settings)",
+		callName: `gatehouse: hint: turn on "Dynamic client registration" in the ` +
+			"Clerk Dashboard → Configure → OAuth applications → Settings",
 	}
 	const off = "dynamic_oauth_client_registration: false"
 	forEachClient(t, "no registration", off, func(t *testing.T, dev *devServer, c settingClient) {
