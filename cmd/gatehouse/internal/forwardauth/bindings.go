@@ -81,7 +81,7 @@ func (b *bindings) use(ids []string, user string) *sessionError {
 		}
 		b.remove(e)
 	}
-	if err := b.makeRoom(user, now); err != nil {
+	if err := b.evictOldest(user, now); err != nil {
 		return &sessionError{reasonTooMany, err.Error()}
 	}
 	if b.byUser[user] == nil {
@@ -93,8 +93,8 @@ func (b *bindings) use(ids []string, user string) *sessionError {
 
 var errBindings = errors.New("too many sessions are bound to users")
 
-// makeRoom removes a binding if there is no room for another one of the user.
-func (b *bindings) makeRoom(user string, now time.Time) error {
+// evictOldest removes a binding if the user or the table has as many as it may have.
+func (b *bindings) evictOldest(user string, now time.Time) error {
 	if own := b.byUser[user]; own != nil && own.Len() >= maxBindingsPerUser {
 		b.remove(own.Back())
 	}

@@ -51,7 +51,7 @@ type Config struct {
 	Bodies bool
 
 	// TrustedProxies are the addresses from which questions are accepted. Empty means this
-	// machine: 127.0.0.0/8 and ::1. Whoever can ask can say what was asked: a network here must
+	// machine: 127.0.0.0/8 and ::1. A client that can ask decides what was asked: a network here must
 	// have no other clients.
 	TrustedProxies []netip.Prefix
 

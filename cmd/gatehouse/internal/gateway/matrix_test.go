@@ -417,7 +417,7 @@ func names(h http.Header) (out []string) {
 	return out
 }
 
-// A trailer is no way to set an identity either.
+// A trailer does not set an identity either.
 func TestMatrixTrailers(t *testing.T) {
 	m := newMatrix(t, nil)
 	conn, err := net.Dial("tcp", m.address)
