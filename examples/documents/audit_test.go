@@ -15,13 +15,38 @@ func (u user) auditLines(after string) (out auditOutput) {
 	return out
 }
 
+// waitForEvents waits until n events are stored. The event of a call is stored at the end of its answer,
+// which the client may have read by then.
+func (f *fixture) waitForEvents(t *testing.T, n int) {
+	t.Helper()
+	deadline, again := time.After(10*time.Second), time.NewTicker(5*time.Millisecond)
+	defer again.Stop()
+	for {
+		var stored int
+		if err := f.store.db.QueryRow("SELECT count(*) FROM audit_events").Scan(&stored); err != nil {
+			t.Fatal(err)
+		}
+		if stored >= n {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-deadline:
+			t.Fatalf("%d events are stored, want %d", stored, n)
+		}
+	}
+}
+
 // An admin reads who did what in the organization, with the denials, and nothing of another one.
 func TestAudit(t *testing.T) {
 	f := start(t)
 	member, admin, other := f.signIn(t, grace), f.signIn(t, ada), f.signIn(t, alan)
 	member.create("plan")
+	f.waitForEvents(t, 1)
 	f.wantDenied(t, grace, "insufficient_permission", "list_audit_events", auditInput{})
+	f.waitForEvents(t, 2)
 	other.create("bombe")
+	f.waitForEvents(t, 3)
 	f.signIn(t, katherine).create("own")
 
 	users := map[string]string{}
