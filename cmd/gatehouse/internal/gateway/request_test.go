@@ -138,7 +138,7 @@ func (f *fixture) raw(t *testing.T, text string) *http.Response {
 	return resp
 }
 
-// A space after a name is an error of HTTP, so it is no way around the list of names.
+// net/http rejects a header with a space after its name, so such a name does not pass the list.
 func TestHeaderSpellingsOnTheWire(t *testing.T) {
 	f := newFixture(t)
 	const request = "POST /mcp HTTP/1.1\nHost: localhost\nAuthorization: Bearer {token}\nContent-Type: application/json\n%s\nContent-Length: 2\n\n{}"
