@@ -71,6 +71,11 @@ type Endpoint struct {
 	// calls may take minutes.
 	HeaderTimeout time.Duration
 
+	// KeepAlive is how long an event stream may be silent before its client gets a comment, which
+	// keeps proxies from closing the connection. It applies to answers to POST and GET, and never
+	// within an event. It is one second to 25 seconds; zero means 20 seconds.
+	KeepAlive time.Duration
+
 	// MaxListBytes bounds the answers that are read as a whole, to remove from a list what the
 	// caller cannot use. Zero means 16 MiB.
 	MaxListBytes int64

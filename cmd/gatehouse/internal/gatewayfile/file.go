@@ -76,6 +76,7 @@ type Endpoint struct {
 	MaxSessionsPerUser int           `doc:"Open sessions of one user, and open streams; 200 if it is missing."`
 	SessionTimeout     time.Duration `doc:"How long an idle session counts; 1h if it is missing."`
 	HeaderTimeout      time.Duration `doc:"How long the MCP server may take to begin its answer; no limit if it is missing."`
+	KeepAlive          time.Duration `doc:"How long an event stream may be silent before its client gets a comment, which keeps proxies from closing the connection: 1s to 25s; 20s if it is missing."`
 	MaxListBytes       int64         `doc:"Largest list that is filtered, in bytes; 16777216 if it is missing."`
 
 	Headers        *Headers `doc:"Names of the headers that say who is calling. An empty name turns one off."`

@@ -286,6 +286,7 @@ func (b *builder) endpoint(e *Endpoint) gateway.Endpoint {
 	config := gateway.Endpoint{
 		Upstreams: b.upstreams(e), Headers: e.headers(), Principal: e.Principal, ForwardCookies: e.ForwardCookies,
 		DangerouslyForwardAccessToken: e.DangerouslyForwardAccessToken, HeaderTimeout: e.HeaderTimeout, MaxListBytes: e.MaxListBytes,
+		KeepAlive: e.KeepAlive,
 	}
 	if e.MaxListBytes < 0 {
 		b.report(e.lineOf("max_list_bytes"), "max_list_bytes is negative", "use a positive number, or remove it")

@@ -48,4 +48,5 @@ endpoints:
 
     # max_body_bytes: 4194304
     # header_timeout: 60s
+    # keep_alive: 20s  # a comment in silent event streams
 `
