@@ -7,6 +7,7 @@
 package gateway
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -93,6 +94,10 @@ type Upstream struct {
 	// H2C sends requests by HTTP/2 without TLS. Otherwise it is HTTP/1.1 for http, and what the
 	// server offers for https.
 	H2C bool
+
+	// RootCAs are the authorities that may have signed the certificate of an https server, in place
+	// of those of this machine. Nil means those.
+	RootCAs *x509.CertPool
 
 	// HealthPath, if not empty, is requested with GET each HealthInterval. The backend gets no
 	// requests while the answer is not 2xx.

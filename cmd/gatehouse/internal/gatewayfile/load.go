@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/certfile"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/forwarded"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/providername"
@@ -36,6 +37,10 @@ type Loader struct {
 	sessionKey gatehouse.SessionKey
 	auditKey   gatehouse.AuditKey
 	keyFolder  string // of this process; removed by Close
+
+	certificate      *certfile.Certificate
+	certificateFiles [2]string // of certificate
+
 	auditLogs  map[string]*slog.Logger
 	auditFiles []*os.File
 }
@@ -73,8 +78,25 @@ type Loaded struct {
 	Listen  string
 	Stop    gateway.Stop
 
+	// Certificate is that of the listener; nil without TLS. It is the same each time that the file
+	// is loaded, unless other files are named.
+	Certificate *certfile.Certificate
+
 	files []string // that the file refers to
 	path  string
+}
+
+// NeedsRestart returns the names of the settings that differ from those with which the gateway was
+// started, and that apply when it is started again.
+func (l *Loaded) NeedsRestart(started *Loaded) []string {
+	var names []string
+	if l.Listen != started.Listen {
+		names = append(names, "listen")
+	}
+	if l.Certificate != started.Certificate {
+		names = append(names, "tls_cert_file")
+	}
+	return names
 }
 
 // Read returns the text of the file and of the files that it refers to. If it is the same, so is
@@ -165,6 +187,7 @@ func (b *builder) build(top *yaml.Node) *Loaded {
 		loaded.Gateway.AssertionKeys = b.assertionKeys()
 	}
 	auditLogger := b.auditLogger()
+	loaded.Certificate = b.certificateOfListener()
 	nodes := endpointNodes(top)
 	for i := range f.Endpoints {
 		e := &f.Endpoints[i]
@@ -396,7 +419,7 @@ func (b *builder) upstreams(e *Endpoint) []gateway.Upstream {
 			b.report(u.lineOf("health_interval"), "health_interval has no effect without health_path",
 				"add health_path, or remove it")
 		}
-		out = append(out, gateway.Upstream{URL: target, H2C: u.H2C, HealthPath: u.HealthPath, HealthInterval: u.HealthInterval})
+		out = append(out, gateway.Upstream{URL: target, H2C: u.H2C, HealthPath: u.HealthPath, HealthInterval: u.HealthInterval, RootCAs: b.roots(&u)})
 	}
 	return out
 }
