@@ -108,7 +108,7 @@ func newSessions(s *settings) *sessions {
 	s.SessionKey = nil
 	return &sessions{
 		sealOf: func(id, principal string) seal { return sealWith(key, id, principal) },
-		table:  newSessionTable(s.MaxSessions, s.MaxSessionsPerUser, s.SessionTimeout),
+		table:  newSessionTable(s.MaxSessions, s.MaxSessionsPerUser, s.SessionTimeout, s.observers.sessionEnded()),
 	}
 }
 
@@ -238,7 +238,7 @@ func (u *sessionUse) inspect(h http.Header) {
 func (u *sessionUse) notOpened() {
 	if u.opened {
 		u.opened = false
-		u.sessions.table.end(u.openedAs, u.principal, true, false, time.Now())
+		u.sessions.table.discard(u.openedAs)
 	}
 }
 

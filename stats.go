@@ -37,6 +37,9 @@ type Stats struct {
 	// AuditFailed counts the audit events that [Config.Audit] or [Config.AuditLogger] failed
 	// to take: it panicked, or returned an error.
 	AuditFailed uint64
+	// ObserverFailed counts the calls in which one of [Config.Observers] panicked, or returned a
+	// context that was not derived from the one it was given.
+	ObserverFailed uint64
 	// Revocations is the state of the deny list and of [Config.Revocations].
 	Revocations RevocationStats
 	// IssuerKeys are the states by issuer. A provider without public keys is absent.
@@ -71,6 +74,7 @@ func (g *Guard) Stats() Stats {
 	out.Revocations = g.readRevocationStats()
 	out.UnlistedRequirements = len(g.UnlistedRequirements())
 	out.AuditDropped, out.AuditFailed = g.auditor.stats()
+	out.ObserverFailed = g.observers.failures()
 	out.IssuerKeys = make(map[string]KeyStats, len(g.issuers))
 	for _, i := range g.issuers {
 		if i.keys == nil {

@@ -75,6 +75,10 @@ type Config struct {
 	AuditSubjects gatehouse.AuditSubjects
 	AuditKey      gatehouse.AuditKey
 
+	// Observers are functions that the guard calls, for metrics and traces; see
+	// [gatehouse.Config] and docs/operations.md.
+	Observers []gatehouse.Observer
+
 	// SessionKey is the secret key of session IDs; see [gatehouse.Config] and
 	// docs/replicas.md. Empty means the environment variable MCP_SESSION_KEY, a text of at
 	// least 32 bytes, or else a random key for each process.
@@ -338,6 +342,7 @@ func (cfg Config) checkGuardAlone() error {
 		{"AuditLogger", cfg.AuditLogger != nil},
 		{"AuditSubjects", cfg.AuditSubjects != gatehouse.AuditSubjectsHashed},
 		{"AuditKey", len(cfg.AuditKey) > 0},
+		{"Observers", len(cfg.Observers) > 0},
 		{"LandingTools", len(cfg.LandingTools) > 0 && !cfg.NoLandingPage}, // checkLandingTools reports both together
 		{"SessionKey", len(cfg.SessionKey) > 0},
 		{"MaxSessions", cfg.MaxSessions != 0},
@@ -390,6 +395,7 @@ func (s *Server) newGuard(resource string) (*gatehouse.Guard, error) {
 		AuditLogger:   cfg.AuditLogger,
 		AuditSubjects: cfg.AuditSubjects,
 		AuditKey:      cfg.AuditKey,
+		Observers:     cfg.Observers,
 
 		SessionKey:         cfg.SessionKey,
 		MaxSessions:        cfg.MaxSessions,
