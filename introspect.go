@@ -92,11 +92,11 @@ func (v *verifier) checkOpaque(
 	last := in.accepted.last(key)
 	if last != nil && now.Before(last.expires) {
 		out.read(last.record, from)
-		how.Cached = true
+		how.Cache = cacheHit
 		return nil
 	}
 	if e := in.rejected.get(key, now); e != nil {
-		how.Cached = true
+		how.Cache = cacheHit
 		return e.rejection
 	}
 	if left := time.Unix(0, in.pausedUntil.Load()).Sub(now); left > 0 {

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
 // Observer is a set of functions that a guard calls while it works, for metrics and traces; see
@@ -102,6 +104,23 @@ type Decision struct {
 	Header, Meta TraceContext
 }
 
+// Tool returns the name if the message is a call of a tool, and otherwise "".
+func (d *Decision) Tool() string { return d.nameFor(methodCallTool) }
+
+// Prompt returns the name if the message is a request for a prompt, and otherwise "".
+func (d *Decision) Prompt() string { return d.nameFor(methodGetPrompt) }
+
+func (d *Decision) nameFor(method string) string {
+	if d.Method != method {
+		return ""
+	}
+	return d.Name
+}
+
+// HasOperation reports whether the message is a request or a notification of which the method is known.
+// Its duration is that of an MCP operation.
+func (d *Decision) HasOperation() bool { return d.Method != "" && d.Method != observedResponse }
+
 // TraceContext is a trace context that a client sent (W3C Trace Context). It is empty if its
 // traceparent is not valid. State has at most 512 bytes.
 type TraceContext struct{ Parent, State string }
@@ -131,14 +150,34 @@ type SessionEnd struct {
 	Duration time.Duration // from the opening to the end, or to the last use if Why is "idle"
 }
 
+// The values of [Verification.Kind] and [Verification.Cache].
+const (
+	kindJWT    = "jwt"
+	kindOpaque = "opaque"
+	cacheHit   = "hit"
+	cacheMiss  = "miss"
+)
+
 // Verification is the verification of one token.
 type Verification struct {
 	Resource string        // of the guard
 	Issuer   string        // as in [Decision]
 	Reason   Reason        // of a rejection; empty if the token is valid
-	Opaque   bool          // whether the provider is asked about the token, unless the answer is cached
-	Cached   bool          // whether the result is from a cache
+	Kind     string        // "jwt", or "opaque" if the provider is asked about the token
+	Cache    string        // "hit" if the result is from a cache, otherwise "miss"
 	Duration time.Duration // of the verification
+}
+
+// Result returns "valid", "invalid", or "unavailable" if the provider could not be asked, or its keys
+// could not be fetched.
+func (v *Verification) Result() string {
+	switch v.Reason {
+	case "":
+		return "valid"
+	case reason.ProviderUnavailable:
+		return "unavailable"
+	}
+	return "invalid"
 }
 
 // The results of an [Introspection].

@@ -117,9 +117,9 @@ func TestObserverOfAnAllowedCall(t *testing.T) {
 	if diff := cmp.Diff([]gatehouse.RequestEnd{end, end}, o.ends, ignoreTimes); diff != "" {
 		t.Errorf("ends (-want +got):\n%s", diff)
 	}
-	first := gatehouse.Verification{Resource: resource, Issuer: is.URL()}
+	first := gatehouse.Verification{Resource: resource, Issuer: is.URL(), Kind: "jwt", Cache: "miss"}
 	second := first
-	second.Cached = true
+	second.Cache = "hit"
 	if diff := cmp.Diff([]gatehouse.Verification{first, second}, o.verifications, ignoreTimes); diff != "" {
 		t.Errorf("verifications (-want +got):\n%s", diff)
 	}
@@ -503,9 +503,11 @@ func TestObserverOfIntrospection(t *testing.T) {
 			send(guard.Wrap(behind), request{header: bearer("opaque-token"), body: pingBody})
 		}
 		want := []gatehouse.Introspection{{Resource: resource, Issuer: is.URL(), Result: test.result}}
-		first := gatehouse.Verification{Resource: resource, Issuer: is.URL(), Reason: test.reason, Opaque: true}
+		first := gatehouse.Verification{Resource: resource, Issuer: is.URL(), Reason: test.reason, Kind: "opaque", Cache: "miss"}
 		second := first
-		if second.Cached = test.cached; !test.cached {
+		if test.cached {
+			second.Cache = "hit"
+		} else {
 			want = append(want, want[0])
 		}
 		if diff := cmp.Diff(want, o.introspections, ignoreTimes); diff != "" {

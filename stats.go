@@ -26,6 +26,8 @@ type Stats struct {
 	UnlistedRequirements int
 	// Sessions is the number of open sessions of the handler, as far as the guard knows.
 	Sessions int
+	// MaxSessions is [Config.MaxSessions] with its default, which also limits Streams.
+	MaxSessions int
 	// Streams is the number of open streams that have no end of their own.
 	Streams int
 	// Keys is the state of the provider's signing keys. For several providers, it has the
@@ -64,6 +66,7 @@ func (g *Guard) Stats() Stats {
 		CacheHits:    g.verifier.hits.Load(),
 		CachedTokens: g.verifier.tokens.len(),
 		Sessions:     g.sessions.table.len(),
+		MaxSessions:  g.settings.MaxSessions,
 		Streams:      g.requests.openStreams(),
 	}
 	for i, info := range reason.All() {

@@ -87,7 +87,7 @@ func newVerifier(g *Guard) *verifier {
 // verify sets out to the caller that raw identifies, or returns why it is rejected. A token that was
 // verified before costs one hash and one look-up until it expires or the keys change.
 func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejection {
-	began, how := v.observed.now(), Verification{}
+	began, how := v.observed.now(), Verification{Kind: kindJWT, Cache: cacheMiss}
 	rejection := v.check(ctx, raw, out, &how)
 	v.observed.verified(ctx, began, how, out, rejection)
 	return rejection
@@ -99,12 +99,14 @@ func (v *verifier) check(ctx context.Context, raw string, out *verified, how *Ve
 	if err := v.checkSize(raw, opaque); err != nil {
 		return rejectionOf(err, opaque)
 	}
-	how.Opaque = opaque != nil
+	if opaque != nil {
+		how.Kind = kindOpaque
+	}
 	now := time.Now()
 	key := fingerprintOf(raw)
 	if v.recall(key, now, out) {
 		v.hits.Add(1)
-		how.Cached = true
+		how.Cache = cacheHit
 		return nil
 	}
 	// A JWT that is accepted has only these characters, so its text is not read twice.
