@@ -80,6 +80,11 @@ type Config struct {
 	// least 32 bytes, or else a random key for each process.
 	SessionKey gatehouse.SessionKey
 
+	// AcceptedSessionKeys are further keys whose session IDs are accepted, to replace SessionKey
+	// without ending sessions; see [gatehouse.Config] and docs/replicas.md. Empty means the
+	// environment variable MCP_ACCEPTED_SESSION_KEYS, keys separated by commas.
+	AcceptedSessionKeys []gatehouse.SessionKey
+
 	// These limit sessions; see [gatehouse.Config]. An idle session ends after
 	// SessionTimeout.
 	MaxSessions, MaxSessionsPerUser int
@@ -144,9 +149,10 @@ type Config struct {
 	// the server.
 	NoLandingPage bool
 
-	localPath string // Path as it was written
-	hostField string // "Host" or "HOST", whichever was written
-	portField string // "Port" or "PORT", whichever was written
+	fromEnv   map[string]string // the variables of fields that were set from the environment
+	localPath string            // Path as it was written
+	hostField string            // "Host" or "HOST", whichever was written
+	portField string            // "Port" or "PORT", whichever was written
 
 	// LandingTools are the tools that the landing page shows, with their names and
 	// descriptions. Nil means none. The page is public and the same for everyone: list
@@ -215,7 +221,7 @@ func (cfg Config) complete(settings *env.Env) (Config, error) {
 	cfg.Port = n
 
 	cfg.checkLandingTools(fault)
-	cfg.completeSessionKey(settings, fault)
+	cfg.completeSessionKeys(settings)
 	cfg.completeTimes(fault)
 	if cfg.ServerOptions != nil {
 		cfg.Instructions = cmp.Or(cfg.Instructions, cfg.ServerOptions.Instructions)
@@ -340,6 +346,7 @@ func (cfg Config) checkGuardAlone() error {
 		{"AuditKey", len(cfg.AuditKey) > 0},
 		{"LandingTools", len(cfg.LandingTools) > 0 && !cfg.NoLandingPage}, // checkLandingTools reports both together
 		{"SessionKey", len(cfg.SessionKey) > 0},
+		{"AcceptedSessionKeys", len(cfg.AcceptedSessionKeys) > 0},
 		{"MaxSessions", cfg.MaxSessions != 0},
 		{"MaxSessionsPerUser", cfg.MaxSessionsPerUser != 0},
 		{"SessionTimeout", cfg.SessionTimeout != 0},
@@ -391,10 +398,11 @@ func (s *Server) newGuard(resource string) (*gatehouse.Guard, error) {
 		AuditSubjects: cfg.AuditSubjects,
 		AuditKey:      cfg.AuditKey,
 
-		SessionKey:         cfg.SessionKey,
-		MaxSessions:        cfg.MaxSessions,
-		MaxSessionsPerUser: cfg.MaxSessionsPerUser,
-		SessionTimeout:     cfg.SessionTimeout,
+		SessionKey:          cfg.SessionKey,
+		AcceptedSessionKeys: cfg.AcceptedSessionKeys,
+		MaxSessions:         cfg.MaxSessions,
+		MaxSessionsPerUser:  cfg.MaxSessionsPerUser,
+		SessionTimeout:      cfg.SessionTimeout,
 
 		Logger:   cfg.Logger,
 		OnReject: recordRejection,
@@ -402,5 +410,6 @@ func (s *Server) newGuard(resource string) (*gatehouse.Guard, error) {
 	if !cfg.NoLandingPage {
 		guardConfig.LandingPage = s.landingPage()
 	}
-	return gatehouse.New(guardConfig)
+	guard, err := gatehouse.New(guardConfig)
+	return guard, nameVariables(err, cfg.fromEnv)
 }
