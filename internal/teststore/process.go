@@ -68,6 +68,20 @@ func Folder(t testing.TB, account string) (folder string, as *syscall.SysProcAtt
 	return folder, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 }
 
+// chownLike gives a file the owner of the folder.
+func chownLike(t testing.TB, path, folder string) {
+	t.Helper()
+	info, err := os.Stat(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && os.Getuid() == 0 {
+		if err := os.Chown(path, int(owner.Uid), int(owner.Gid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Run runs a program to its end.
 func Run(t testing.TB, folder string, as *syscall.SysProcAttr, program string, args ...string) {
 	t.Helper()
