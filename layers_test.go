@@ -43,6 +43,8 @@ var layers = map[string]int{
 	"provider/internal/setting": 4,
 	"provider/introspection":    4,
 
+	"internal/operator": 4,
+
 	"provider/auth0":      5,
 	"provider/betterauth": 5,
 	"provider/clerk":      5,
