@@ -42,6 +42,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
+	"github.com/gatehouse-mcp/gatehouse/internal/operator"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -49,8 +50,8 @@ const (
 	defaultHost = listen.Localhost
 	defaultPort = 3000
 	defaultPath = "/mcp"
-	healthPath  = "/healthz"
-	readyPath   = "/readyz"
+	healthPath  = operator.HealthPath
+	readyPath   = operator.ReadyPath
 
 	maxPort = 65535
 	// defaultShutdownTimeout is how long running calls may take to finish after the
@@ -59,8 +60,6 @@ const (
 	// closeTimeout is how long the sessions of the go-sdk may take to close at the end.
 	// Closing one waits for its tools, and a tool may ignore its context.
 	closeTimeout = time.Second
-	// readyTimeout bounds one request of /readyz.
-	readyTimeout = 3 * time.Second
 )
 
 // Server is an MCP server with sign-in. Make one with [New].
@@ -256,7 +255,7 @@ func (s *Server) newHandler() (http.Handler, error) {
 		return nil, err
 	}
 	s.guard.Mount(mux, recordCallers(s.revisions()))
-	mux.HandleFunc(healthPath, s.serveHealth)
+	mux.HandleFunc(healthPath, operator.ServeHealth)
 	mux.HandleFunc(readyPath, s.serveReady)
 	var handler http.Handler = mux
 	if s.config.Middleware != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -11,7 +10,6 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,10 +22,8 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/yamlfile"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
+	"github.com/gatehouse-mcp/gatehouse/internal/operator"
 )
-
-// forwardAuthReadyTimeout bounds a readiness check.
-const forwardAuthReadyTimeout = 3 * time.Second
 
 // forwardAuthOptions are the flags of "gatehouse gateway" for forward auth.
 type forwardAuthOptions struct {
@@ -173,34 +169,12 @@ func (s *forwardAuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case forwarded.KeysPath:
 		s.keys.ServeHTTP(w, r)
 	case gateway.HealthPath:
-		writeStatus(w, http.StatusOK, "ok")
+		operator.ServeHealth(w, r)
 	case gateway.ReadyPath:
-		s.serveReady(w, r)
+		operator.ServePublicReady(w, r, s.current.Load().Guards()...)
 	default:
 		s.current.Load().ServeHTTP(w, r)
 	}
-}
-
-func (s *forwardAuthServer) serveReady(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), forwardAuthReadyTimeout)
-	defer cancel()
-	for _, guard := range s.current.Load().Guards() {
-		if err := guard.Ready(ctx); errors.Is(err, gatehouse.ErrShuttingDown) {
-			writeStatus(w, http.StatusServiceUnavailable, "shutting down")
-			return
-		} else if err != nil {
-			writeStatus(w, http.StatusServiceUnavailable, "waiting for the keys of the identity provider")
-			return
-		}
-	}
-	writeStatus(w, http.StatusOK, "ready")
-}
-
-func writeStatus(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(map[string]string{"status": text})
 }
 
 // serve serves until ctx ends.

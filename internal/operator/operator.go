@@ -63,9 +63,7 @@ func New(cfg Config) http.Handler {
 		paths = append(paths, path)
 		mux.Handle(path, bounded(running, h))
 	}
-	mux.HandleFunc(HealthPath, func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
-	})
+	mux.HandleFunc(HealthPath, ServeHealth)
 	mux.HandleFunc(ReadyPath, cfg.serveReady)
 	if cfg.Metrics != nil {
 		handle(MetricsPath, cfg.Metrics)
