@@ -150,6 +150,7 @@ func (s *forwardAuthServer) endpoint(e *gateway.Endpoint) (forwardauth.Endpoint,
 // watch applies the file whenever it has changed, until ctx ends.
 func (s *forwardAuthServer) watch(ctx context.Context, loader *gatewayfile.Loader, loaded *gatewayfile.Loaded, path string) {
 	applied, _ := loaded.Read()
+	started := loaded
 	yamlfile.Watch(ctx, path, applied, func() ([]byte, error) { return loaded.Read() }, func([]byte) error {
 		next, err := loader.Load()
 		if err != nil {
@@ -158,6 +159,7 @@ func (s *forwardAuthServer) watch(ctx context.Context, loader *gatewayfile.Loade
 		if err := s.apply(next.Gateway); err != nil {
 			return err
 		}
+		warnOfRestart(s.logger, next, started, path)
 		loaded = next
 		return nil
 	}, s.logger)
@@ -178,13 +180,15 @@ func (s *forwardAuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve serves until ctx ends.
-func (s *forwardAuthServer) serve(ctx context.Context, con *console, address listenAddress) error {
+func (s *forwardAuthServer) serve(ctx context.Context, con *console, address listenAddress, stop gateway.Stop) error {
 	defer func() { s.current.Load().Close() }()
-	listeners, err := address.open()
+	listeners, operatorListeners, err := openBoth(address)
 	if err != nil {
 		return err
 	}
 	con.Begin("serving")
+	guards := func() []*gatehouse.Guard { return s.current.Load().Guards() }
+	defer address.operator.start(con, operator.OfGuards(guards), s.logger, operatorListeners)()
 	for _, guard := range s.current.Load().Guards() {
 		go guard.Ready(ctx) // so that the first user does not wait for the keys
 		con.Note("answering %s about %s", s.config.Proxy, guard.Resource())
@@ -196,7 +200,8 @@ func (s *forwardAuthServer) serve(ctx context.Context, con *console, address lis
 				guard.Drain()
 			}
 		},
-		Grace: gateway.DefaultShutdownTimeout,
+		Delay: stop.Delay,
+		Grace: cmp.Or(stop.Timeout, gateway.DefaultShutdownTimeout),
 	}, listeners...)
 }
 
@@ -264,5 +269,5 @@ func runForwardAuth(
 	if watch != nil {
 		go watch(ctx, s)
 	}
-	return s.serve(ctx, con, address)
+	return s.serve(ctx, con, address, options.stop)
 }
