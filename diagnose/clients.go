@@ -336,7 +336,7 @@ func stopsAtConnection(c *clientNeeds, o *observed) (fact, string) {
 	case err == nil && u.Scheme == "http" && !wellknown.IsLoopback(u.Host):
 		return yes, "plain http to another machine"
 	case c.cloud && o.Loopback:
-		return yes, "it runs in the cloud and cannot reach this machine"
+		return yes, "it runs in the cloud and cannot reach this machine; deploy the server at a public https URL to use it"
 	}
 	return no, ""
 }
