@@ -292,6 +292,8 @@ func (r *run) updateHeadline(s Step) {
 			r.Headline = "opened the address of the MCP server, which has no page for browsers"
 		}
 	case r.Outcome == Failed && !r.recovers(s): // a retry that has not come as far
+	case s.Outcome != Succeeded && s.headline != "" && (r.Headline == "" || r.Headline == noSignIn):
+		r.Headline = noSignIn + ": " + s.headline
 	case s.Outcome != Succeeded:
 		r.Headline = cmp.Or(r.Headline, noSignIn)
 	case s.Kind == kindCall:

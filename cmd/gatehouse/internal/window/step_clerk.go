@@ -44,7 +44,7 @@ func (w *Window) stepOfClerk(e localclerk.Event) (Step, owner) {
 	}
 	s.Request.add("User-Agent", redact(e.UserAgent))
 	s.Request.add("Origin", redact(e.Origin))
-	s.explainEvent(e)
+	w.explainEvent(&s, e)
 	o := owner{
 		userAgent:   e.UserAgent,
 		clientID:    cmp.Or(e.Client, stringMember(e.Request["Authorization.claims"], "client_id")),
