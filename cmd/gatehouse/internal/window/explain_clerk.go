@@ -56,6 +56,9 @@ func (w *Window) explainEvent(s *Step, e localclerk.Event) {
 		return
 	}
 	s.Outcome = Failed
+	if s.Kind == kindBackend && e.Status == http.StatusNotFound {
+		s.Outcome = Neutral // Clerk does not know the token or the user that the server asked about
+	}
 	s.explain(w.explainClerkError(s.errorCode, e))
 	s.Response.add("error code", s.errorCode)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse/diagnose"
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
 
@@ -54,10 +55,32 @@ var hereByProblem = map[string]string{
 
 // here returns where the fix of a problem is in "gatehouse dev", in sentences, or "".
 func (w *Window) here(id string) string {
-	if about, _, _ := strings.Cut(id, "."); about == "resource" {
-		return fmt.Sprintf("Here the public URL is %q; the environment variable MCP_URL has its origin.", w.config.Endpoint)
+	about, _, _ := strings.Cut(id, ".")
+	if about == "resource" || id == "challenge.other_host" || id == "challenge.plain_http" {
+		return fmt.Sprintf("With “gatehouse dev” the public URL is %q; the environment variable MCP_URL has its origin.", w.config.Endpoint)
 	}
 	return hereByProblem[id]
+}
+
+// hereOfFinding is here for a finding of a check. For a token that the server rejects, it depends on
+// the reason, which is in the fix.
+func (w *Window) hereOfFinding(f *diagnose.Finding) string {
+	if f.ID != "revisions.rejected" {
+		return w.here(f.ID)
+	}
+	because := func(r reason.Reason) bool {
+		info, ok := reason.InfoOf(r)
+		return ok && strings.HasPrefix(f.Fix, info.When)
+	}
+	switch {
+	case because(reason.Opaque):
+		return w.here("clerk.opaque")
+	case because(reason.Unbound):
+		return fmt.Sprintf(turnOnInPage, "Audience claim")
+	case w.clerk.Faults().ClockOffset.Abs() >= noticeableOffset && (because(reason.NotYetValid) || because(reason.Expired)):
+		return setClerkClock
+	}
+	return ""
 }
 
 // explainScopes explains a rejection by the local Clerk that is about scopes. ok is false if the
