@@ -56,6 +56,8 @@ var (
 type RevocationStats struct {
 	// Count is the number of denials in the table that have not ended.
 	Count int
+	// Shared reports whether [Config.Revocations] is set.
+	Shared bool
 	// Loaded reports whether a snapshot was loaded since the guard was made.
 	Loaded bool
 	// Connected reports whether the store is being watched.

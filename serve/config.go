@@ -92,13 +92,18 @@ type Config struct {
 	Stateless bool
 
 	// DrainDelay is how long the server still accepts requests after its context has ended,
-	// while /readyz answers 503: set it to the time that the load balancer needs to notice.
-	// Zero means no delay.
+	// while /readyz answers 503: set it to the time that the load balancer needs to notice. In
+	// Kubernetes, which stops a replica and removes it from its services at the same time, five
+	// seconds are usual. Zero means no delay.
 	DrainDelay time.Duration
 
 	// ShutdownTimeout is how long running calls may then take to finish. Zero means ten
 	// seconds.
 	ShutdownTimeout time.Duration
+
+	// Operator configures a port of its own for those who run the server: metrics, health,
+	// readiness with its reasons, profiles. The zero value opens none.
+	Operator Operator
 
 	// SkipSelfCheck turns off the checks that [Server.Serve] makes at start: of the metadata, the
 	// keys and the registration of the provider, and of the metadata at the public URL, if that is
@@ -214,6 +219,7 @@ func (cfg Config) complete(settings *env.Env) (Config, error) {
 	}
 	cfg.Port = n
 
+	cfg.checkOperator(fault)
 	cfg.checkLandingTools(fault)
 	cfg.completeSessionKey(settings, fault)
 	cfg.completeTimes(fault)

@@ -21,6 +21,12 @@ provider:
 # session_key: "${MCP_SESSION_KEY}"
 # assertion_key_file: assertion.pem
 
+# A port for those who run the gateway: /metrics, /readyz with the state of each endpoint.
+# operator: {listen: localhost:9090}
+
+# Where gateways share revocations: "gatehouse revoke" shuts a user out of all of them.
+# revocations: {redis_url_file: redis-url}
+
 endpoints:
   - url: http://localhost:3000/mcp      # as users type it into their client
     upstream: http://localhost:8000/mcp # the MCP server
