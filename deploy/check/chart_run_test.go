@@ -48,6 +48,9 @@ func newContainer(t testing.TB, all map[string]any, change ...string) container 
 		if variable.ValueFrom != nil {
 			value = "secret-of-the-test"
 		}
+		if variable.Name == "REDIS_URL" {
+			value = "rediss://gateway:secret-of-the-test@redis:6379/0"
+		}
 		c.env = append(c.env, variable.Name+"="+value)
 	}
 	c.argv = []string{gatehouse(t)}
