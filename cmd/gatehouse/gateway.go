@@ -28,8 +28,10 @@ type gatewayOptions struct {
 	upstream, upstreamCA, url, listen, provider, issuer string
 	tlsCert, tlsKey                                     string
 	config                                              string
+	operatorListen                                      string
 	logRequests, check, schema, printConfig             bool
 	forwardAuth                                         forwardAuthOptions
+	stop                                                gateway.Stop // of the file
 }
 
 func newGatewayCommand(con *console) *cobra.Command {
@@ -44,7 +46,7 @@ X-Forwarded-Groups, and in X-Gatehouse-Assertion, a JWT that it can verify with 
 at ` + forwarded.KeysPath + `. It never gets the access token.
 
 The settings of the provider are read from the environment or a .env file, or from
---issuer. MCP_URL, HOST, PORT and MCP_SESSION_KEY are read too.`,
+--issuer. MCP_URL, HOST, PORT, MCP_SESSION_KEY and MCP_ACCEPTED_SESSION_KEYS are read too.`,
 		Example: `  gatehouse gateway --upstream http://localhost:8000/mcp --provider clerk
   gatehouse gateway --config gateway.yaml
   gatehouse gateway --upstream http://localhost:8000/mcp --provider oidc \
@@ -67,8 +69,9 @@ The settings of the provider are read from the environment or a .env file, or fr
 	flags.StringVar(&options.tlsCert, "tls-cert", "", "serve https with the certificate, and its chain, in the PEM `FILE`;\nit is read again when it changes")
 	flags.StringVar(&options.tlsKey, "tls-key", "", "private key of the certificate in the PEM `FILE`")
 	flags.StringVar(&options.upstreamCA, "upstream-ca", "", "accept only certificates of the MCP server that an authority in\nthe PEM `FILE` has signed (default: the authorities of this machine)")
+	flags.StringVar(&options.operatorListen, "operator-listen", "", "serve /metrics, /readyz with the state of each endpoint, and /stats\non `ADDR`, like localhost:9090, which users do not reach")
 	flags.StringVar(&options.config, "config", "",
-		"read several endpoints, requirements and limits from the YAML `FILE`,\nagain whenever it changes, in place of the flags above except --listen")
+		"read several endpoints, requirements and limits from the YAML `FILE`,\nagain whenever it changes, in place of the flags above except --listen\nand --operator-listen")
 	flags.BoolVar(&options.check, "check", false, "check the configuration and exit")
 	flags.BoolVar(&options.printConfig, "print-config", false, "print an example of that file and exit")
 	flags.BoolVar(&options.schema, "schema", false, "print the JSON Schema of that file and exit")
@@ -79,7 +82,7 @@ The settings of the provider are read from the environment or a .env file, or fr
 		cmd.MarkFlagFilename(name, "pem", "crt", "key")
 	}
 	cmd.RegisterFlagCompletionFunc("provider", cobra.FixedCompletions(providername.Names(), cobra.ShellCompDirectiveNoFileComp))
-	for _, name := range []string{"upstream", "url", "listen", "issuer"} {
+	for _, name := range []string{"upstream", "url", "listen", "operator-listen", "issuer"} {
 		cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
 	}
 	return cmd
@@ -122,9 +125,10 @@ func runGateway(ctx context.Context, con *console, options gatewayOptions) error
 		return runGatewayFile(ctx, con, options, settings, logger)
 	}
 	address, addressErr := options.address(settings, "")
-	var certificateErr error
+	var certificateErr, operatorErr error
 	address.certificate, certificateErr = options.certificate(logger)
-	listenErr := errors.Join(addressErr, certificateErr)
+	address.operator, operatorErr = options.operatorPort(gatewayfile.OperatorPort{}, address)
+	listenErr := errors.Join(addressErr, certificateErr, operatorErr)
 	if options.forwardAuth.proxy != "" {
 		return runForwardAuthFlags(ctx, con, options, settings, address, listenErr, logger)
 	}
@@ -150,7 +154,10 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 	}
 	address, addressErr := options.address(settings, loaded.Listen)
 	address.certificate = loaded.Certificate
-	faults := joinFaults(options.forwardAuth.check(options), flagErr, addressErr, err)
+	var operatorErr error
+	address.operator, operatorErr = options.operatorPort(loaded.Operator, address)
+	options.stop = loaded.Stop
+	faults := joinFaults(options.forwardAuth.check(options), flagErr, addressErr, operatorErr, err)
 	if options.forwardAuth.proxy != "" {
 		return runForwardAuth(ctx, con, options, loaded.Gateway, forwardAuthRun{address: address, faults: faults, explain: explainForwardAuthFault,
 			watch: func(ctx context.Context, s *forwardAuthServer) { s.watch(ctx, loader, loaded, options.config) }})
@@ -213,11 +220,12 @@ func serveGateway(
 		}
 		return con.print("the configuration is valid\n")
 	}
-	listeners, err := address.open()
+	listeners, operatorListeners, err := openBoth(address)
 	if err != nil {
 		return err
 	}
 	con.Begin("serving")
+	defer address.operator.start(con, gw.Operator(), newLogger(con, false), operatorListeners)()
 	gw.LogStart()
 	for _, warning := range address.warnings(gw.Guards()) {
 		con.Note("warning: %s", warning)

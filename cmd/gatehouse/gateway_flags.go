@@ -54,7 +54,8 @@ func (o gatewayOptions) endpoint(settings *env.Env, address listenAddress, logge
 	roots, rootsErr := o.upstreamRoots()
 	return gateway.Endpoint{
 		Guard: gatehouse.Config{
-			Resource: resource, Provider: provider, SessionKey: gatehouse.SessionKey(settings.Get("MCP_SESSION_KEY")), Logger: logger,
+			Resource: resource, Provider: provider, SessionKey: gatehouse.SessionKey(settings.Get("MCP_SESSION_KEY")),
+			AcceptedSessionKeys: acceptedSessionKeys(settings), Logger: logger,
 		},
 		Upstreams: []gateway.Upstream{{URL: upstream, RootCAs: roots}},
 		Headers:   forwarded.DefaultHeaders(),
@@ -140,6 +141,14 @@ func (o gatewayOptions) resource(settings *env.Env, address listenAddress, path 
 	return resource, nil
 }
 
+// acceptedSessionKeys returns the keys of MCP_ACCEPTED_SESSION_KEYS.
+func acceptedSessionKeys(settings *env.Env) (keys []gatehouse.SessionKey) {
+	for _, key := range settings.List("MCP_ACCEPTED_SESSION_KEYS") {
+		keys = append(keys, gatehouse.SessionKey(key))
+	}
+	return keys
+}
+
 func pathOf(resource string) string {
 	u, err := url.Parse(resource)
 	if err != nil {
@@ -159,9 +168,13 @@ func asFailure(err error) *failure.Error {
 // explainGatewayFaults names the flags in place of the fields of the configuration.
 func explainGatewayFaults(err error, options gatewayOptions, settings *env.Env) error {
 	return explainFaults(err, func(fault *gatehouse.ConfigError) (string, string) {
+		fault.Problem, fault.Fix = sessionKeyNames.Replace(fault.Problem), sessionKeyNames.Replace(fault.Fix)
 		return options.nameOf(fault, settings), strings.ReplaceAll(fault.Fix, "the certificates", "--upstream-ca")
 	})
 }
+
+// sessionKeyNames replaces names of fields by those of variables.
+var sessionKeyNames = strings.NewReplacer("AcceptedSessionKeys", "MCP_ACCEPTED_SESSION_KEYS", "SessionKey", "MCP_SESSION_KEY")
 
 // nameOf returns the flag or the variable that the fault is about.
 func (o gatewayOptions) nameOf(fault *gatehouse.ConfigError, settings *env.Env) string {
@@ -172,8 +185,8 @@ func (o gatewayOptions) nameOf(fault *gatehouse.ConfigError, settings *env.Env) 
 		return "--url"
 	case field == "Upstreams":
 		return "--upstream"
-	case field == "SessionKey":
-		return "MCP_SESSION_KEY"
+	case field == "SessionKey", strings.HasPrefix(field, "AcceptedSessionKeys"):
+		return sessionKeyNames.Replace(field)
 	case o.issuer != "" && fault.Value != "" && strings.Contains(o.issuer, fault.Value):
 		return "--issuer"
 	}

@@ -12,7 +12,7 @@ import (
 func (x *exchange) parse() []mcpmessage.Message {
 	if !x.parsed {
 		x.parsed = true
-		x.messages = mcpmessage.Parse(x.text())
+		x.messages = mcpmessage.Parse(x.body)
 	}
 	return x.messages
 }
