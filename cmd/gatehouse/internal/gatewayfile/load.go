@@ -326,7 +326,7 @@ func (b *builder) endpoint(e *Endpoint) gateway.Endpoint {
 		RequiredScopes: e.RequiredScopes, Requirements: e.requirements(), DenyUndeclared: e.DenyUndeclared, ShowLocked: e.ShowLocked,
 		DraftStructuredDenials: e.DraftStructuredDenials, OperationScopesOnly: e.OperationScopesOnly, ChallengeInResult: e.ChallengeInResult, SecuritySchemes: e.SecuritySchemes,
 		ImpliedScopes: e.ImpliedScopes,
-		ResourceName: e.Name, ResourceDocumentation: e.Documentation,
+		ResourceName:  e.Name, ResourceDocumentation: e.Documentation,
 		AllowedOrigins: e.AllowedOrigins, AllowedHeaders: e.AllowedHeaders, AllowedHosts: e.AllowedHosts, Leeway: e.Leeway,
 		SessionKey: b.file.SessionKey, AcceptedSessionKeys: b.file.AcceptedSessionKeys, MaxSessions: e.MaxSessions, MaxSessionsPerUser: e.MaxSessionsPerUser, SessionTimeout: e.SessionTimeout,
 		MaxBodyBytes: e.MaxBodyBytes, Logger: b.logger,
