@@ -152,6 +152,9 @@ func TestCheck(t *testing.T) {
 			}
 			wantFirst(t, postCheck(t, r), test.wantID, test.wantHere)
 			wantNoClientSteps(t, r)
+			if tokens := r.state().Tokens; len(tokens) > 0 {
+				t.Errorf("the page lists the token of the check: %+v", tokens)
+			}
 		})
 	}
 }
