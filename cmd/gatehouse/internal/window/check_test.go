@@ -381,8 +381,8 @@ func TestCheckEndsWithPage(t *testing.T) {
 		t.Errorf("got %d, want no answer", got)
 	}
 	r.checking.Lock() // once the check has ended, although the server has not answered
-	r.checking.Unlock()
 	close(release)
+	r.checking.Unlock()
 	postCheck(t, r)
 }
 
