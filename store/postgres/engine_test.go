@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -44,23 +45,46 @@ func programs(t testing.TB) string {
 	return filepath.Dir(program)
 }
 
-// start starts an empty server, with the tables of the default name.
-func start(t testing.TB) *server {
+// start starts an empty server, with the tables of the default name. The lines are put in front of
+// those of pg_hba.conf, which trust every connection.
+func start(t testing.TB, access ...string) *server {
+	t.Helper()
+	return startWith(t, nil, access...)
+}
+
+// startWith is start with further settings.
+func startWith(t testing.TB, settings []string, access ...string) *server {
 	t.Helper()
 	bin := programs(t)
 	addr, port := teststore.FreeAddr(t)
 	folder, as := teststore.Folder(t, superuser)
 	data := filepath.Join(folder, "data")
 	teststore.Run(t, folder, as, filepath.Join(bin, "initdb"), "-D", data, "-U", superuser, "-A", "trust", "--no-sync")
+	prepend(t, filepath.Join(data, "pg_hba.conf"), access)
 	s := &server{addr: addr}
-	s.Process = teststore.NewProcess(t, addr, folder, as, filepath.Join(bin, "postgres"),
-		"-D", data, "-c", "listen_addresses=127.0.0.1", "-p", port, "-c", "unix_socket_directories="+folder)
+	args := []string{"-D", data, "-c", "listen_addresses=127.0.0.1", "-p", port, "-c", "unix_socket_directories=" + folder}
+	for _, setting := range settings {
+		args = append(args, "-c", setting)
+	}
+	s.Process = teststore.NewProcess(t, addr, folder, as, filepath.Join(bin, "postgres"), args...)
 	s.Start(t)
 	t.Log(s.query(t, "SHOW server_version"))
 	if err := postgres.CreateTables(t.Context(), s.pool(t, s.addr, superuser), ""); err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// prepend puts lines in front of those of a file.
+func prepend(t testing.TB, path string, lines []string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append([]byte(strings.Join(append(lines, ""), "\n")), text...), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *server) Addr() string { return s.addr }
