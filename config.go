@@ -244,10 +244,16 @@ type Config struct {
 	// AuditSubjects says how events name the caller. The zero value is a keyed hash.
 	AuditSubjects AuditSubjects
 
-	// AuditKey is the key of the hashes of subjects and session IDs in events: at least 32
-	// random bytes, kept secret. With the same key, a caller has the same hash in all
-	// replicas and after a restart. Empty means a random key for each process.
+	// AuditKey is the key of the hashes of subjects and session IDs in events, and of subjects in
+	// what Observers are given: at least 32 random bytes, kept secret. With the same key, a caller
+	// has the same hash in all replicas and after a restart. Empty means a random key for each
+	// process.
 	AuditKey AuditKey
+
+	// Observers are functions that the guard calls while it works, for metrics and traces. See the
+	// modules metrics/prometheus and metrics/otel. They are called in order, and each is
+	// given the context that the one before returned.
+	Observers []Observer
 }
 
 // ConfigError is one fault in a configuration. [New] returns all faults, joined by
@@ -291,6 +297,8 @@ type settings struct {
 	loopback     bool     // whether resourceURL is on loopback
 	allowedHosts []string // as wellknown.Host returns them
 	corsHeaders  string   // value of Access-Control-Allow-Headers
+
+	observers *observers // nil without Config.Observers
 }
 
 func (cfg Config) validate() (*settings, error) {
@@ -343,6 +351,7 @@ func (cfg Config) validate() (*settings, error) {
 	s.validateSessions(&f)
 	s.validateBody(&f)
 	s.validateAudit(&f)
+	s.validateObservers(&f)
 	if s.Logger == nil {
 		s.Logger = slog.Default()
 	}

@@ -138,7 +138,7 @@ func newSessions(s *settings) *sessions {
 	}
 	out := &sessions{
 		sealOf: sealer(key),
-		table:  newSessionTable(s.MaxSessions, s.MaxSessionsPerUser, s.SessionTimeout),
+		table:  newSessionTable(s.MaxSessions, s.MaxSessionsPerUser, s.SessionTimeout, s.observers.sessionEnded()),
 	}
 	for _, key := range s.AcceptedSessionKeys {
 		out.accepted = append(out.accepted, sealer(slices.Clone(key)))
@@ -287,7 +287,7 @@ func (u *sessionUse) inspect(h http.Header) {
 func (u *sessionUse) notOpened() {
 	if u.opened {
 		u.opened = false
-		u.sessions.table.end(u.openedAs, u.principal, true, false, time.Now())
+		u.sessions.table.discard(u.openedAs)
 	}
 }
 

@@ -293,7 +293,7 @@ func (d *decoder) secretFile(n *yaml.Node, name string, v reflect.Value) {
 	if len(d.errors) > before {
 		return
 	}
-	text, err := d.readFile(path, maxSecretFile)
+	text, err := d.readFile(d.resolve(path), maxSecretFile)
 	text = bytes.TrimRight(text, "\r\n")
 	switch {
 	case err != nil:
@@ -317,10 +317,8 @@ func setSecret(v reflect.Value, secret string) {
 	v.SetString(secret)
 }
 
-// readFile reads a file that the configuration names. A relative path begins at the folder of
-// the configuration.
+// readFile reads a file that the configuration names. path is that of resolve.
 func (d *decoder) readFile(path string, limit int64) ([]byte, error) {
-	path = d.resolve(path)
 	d.files = append(d.files, path)
 	info, err := os.Stat(path)
 	switch {
@@ -339,6 +337,8 @@ func (d *decoder) readFile(path string, limit int64) ([]byte, error) {
 	return text, nil
 }
 
+// resolve returns the path of a file that the configuration names. A relative path begins at the
+// folder of the configuration.
 func (d *decoder) resolve(path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path

@@ -27,6 +27,8 @@ type File struct {
 
 	LogRequests     bool          `doc:"Log each request, not only rejections and failures."`
 	Audit           *Audit        `doc:"Write an audit event for each decision about a request."`
+	Operator        *Operator     `doc:"A port for those who run the gateway, which users do not reach."`
+	Revocations     *Revocations  `doc:"Where the revocations are that gateways share: \"gatehouse revoke\" shuts a user out of all of them within a second."`
 	DrainDelay      time.Duration `doc:"How long requests are still accepted when the gateway stops, while /readyz answers 503."`
 	ShutdownTimeout time.Duration `doc:"How long running calls may then take to finish; 10s if it is missing."`
 }
@@ -35,7 +37,7 @@ type File struct {
 type Audit struct {
 	At
 
-	File     string             `doc:"File to which events are appended, one JSON object a line. Empty means the log."`
+	File     string             `doc:"File to which events are appended, one JSON object a line; - for standard output. Empty means the log."`
 	Subjects string             `doc:"How events name the caller: hash (a keyed hash, the default) or clear." one:"hash clear"`
 	Key      gatehouse.AuditKey `doc:"Key of the hashes, at least 32 bytes. Random for each process if it is missing."`
 }

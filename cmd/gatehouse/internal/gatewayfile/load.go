@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/forwarded"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/providername"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/revocationstore"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/yamlfile"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
 	"go.yaml.in/yaml/v3"
@@ -42,6 +43,8 @@ type Loader struct {
 	keyFolder  string // of this process; removed by Close
 	auditLogs  map[string]*slog.Logger
 	auditFiles []*os.File
+	stores     map[[sha256.Size]byte]openedStore
+	opened     []*revocationstore.Store
 }
 
 // NewLoader returns a loader of the file at path. settings are the environment.
@@ -51,7 +54,8 @@ func NewLoader(path string, settings *env.Env, logger *slog.Logger) *Loader {
 		logger.Info("a changed configuration will need an answer of the provider, because its keys cannot be stored; "+
 			"set key_folder to store them", "error", err)
 	}
-	l := &Loader{path: path, env: settings, logger: logger, keyFolder: folder, auditLogs: map[string]*slog.Logger{}}
+	l := &Loader{path: path, env: settings, logger: logger, keyFolder: folder, auditLogs: map[string]*slog.Logger{},
+		stores: map[[sha256.Size]byte]openedStore{}}
 	l.sessionKey, l.auditKey = make(gatehouse.SessionKey, sha256.Size), make(gatehouse.AuditKey, sha256.Size)
 	rand.Read(l.sessionKey) // never returns an error
 	rand.Read(l.auditKey)
@@ -69,6 +73,9 @@ func (l *Loader) Close() {
 	for _, f := range l.auditFiles {
 		f.Close()
 	}
+	for _, s := range l.opened {
+		s.Close()
+	}
 	if l.keyFolder != "" {
 		os.RemoveAll(l.keyFolder)
 	}
@@ -79,6 +86,9 @@ type Loaded struct {
 	Gateway gateway.Config
 	Listen  string
 	Stop    gateway.Stop
+
+	Operator    OperatorPort
+	Revocations *revocationstore.Store // nil if the file has none
 
 	files []string // that the file refers to
 	path  string
@@ -172,6 +182,7 @@ func (b *builder) build(top *yaml.Node) *Loaded {
 		loaded.Gateway.AssertionKeys = b.assertionKeys()
 	}
 	auditLogger := b.auditLogger()
+	loaded.Operator, loaded.Revocations = b.operatorPort(), b.revocations(top)
 	nodes := endpointNodes(top)
 	for i := range f.Endpoints {
 		e := &f.Endpoints[i]
@@ -180,6 +191,9 @@ func (b *builder) build(top *yaml.Node) *Loaded {
 		}
 		config := b.endpoint(e)
 		config.Guard.AuditLogger = auditLogger
+		if loaded.Revocations != nil {
+			config.Guard.Revocations = loaded.Revocations
+		}
 		if f.Audit != nil {
 			config.Guard.AuditKey = f.Audit.Key
 			if len(f.Audit.Key) == 0 {
@@ -231,12 +245,8 @@ func (b *builder) duplicates() {
 }
 
 func endpointNodes(top *yaml.Node) []*yaml.Node {
-	if top.Kind == yaml.MappingNode {
-		for pair := range slices.Chunk(top.Content, 2) {
-			if pair[0].Value == "endpoints" {
-				return pair[1].Content
-			}
-		}
+	if n := memberNode(top, "endpoints"); n != nil {
+		return n.Content
 	}
 	return nil
 }
@@ -275,6 +285,10 @@ func (b *builder) auditLogger() *slog.Logger {
 	}
 	if logger := b.auditLogs[a.File]; logger != nil {
 		return logger
+	}
+	if a.File == "-" {
+		b.auditLogs[a.File] = slog.New(slog.NewJSONHandler(os.Stdout, nil))
+		return b.auditLogs[a.File]
 	}
 	f, err := os.OpenFile(a.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

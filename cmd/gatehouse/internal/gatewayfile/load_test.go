@@ -56,9 +56,12 @@ func load(t *testing.T, text string, variables map[string]string) *Loaded {
 }
 
 // faultsOf returns the mistakes of a file with the text, each as "line: problem; fix".
-func faultsOf(t *testing.T, text string) []string {
+func faultsOf(t *testing.T, text string) []string { t.Helper(); return faultsWith(t, text, nil) }
+
+// faultsWith is faultsOf with variables of the environment.
+func faultsWith(t *testing.T, text string, variables map[string]string) []string {
 	t.Helper()
-	_, err := newTestLoader(t, text, nil).Load()
+	_, err := newTestLoader(t, text, variables).Load()
 	var out []string
 	var add func(error)
 	add = func(err error) {

@@ -12,7 +12,7 @@ import (
 // unusual are the fields whose words do not follow from their letters.
 var unusual = map[string]string{
 	"JWKSURL": "jwks_url", "AppIDURI": "app_id_uri", "FrontendAPIURL": "frontend_api_url", "BackendAPIURL": "backend_api_url",
-	"MCPServerID": "mcp_server_id", "H2C": "h2c", "ClientIDs": "client_ids",
+	"MCPServerID": "mcp_server_id", "H2C": "h2c", "PProf": "pprof", "ClientIDs": "client_ids",
 }
 
 // memberName returns the name of a field in the file: max_body_bytes for MaxBodyBytes.
