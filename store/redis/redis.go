@@ -1,4 +1,4 @@
-// Package redis shares revocations between processes through Redis 7 or Valkey: its [Store] is
+// Package redis shares revocations between processes through Redis 6.2 or later, or Valkey: its [Store] is
 // the Revocations of a gatehouse.Config.
 //
 //	client := redis.NewClient(&redis.Options{Addr: "redis:6379", ContextTimeoutEnabled: true}) // go-redis
