@@ -263,8 +263,10 @@ func runForwardAuthFlags(
 		Guard:   gatehouse.Config{Resource: resource, Provider: provider, Logger: logger},
 		Headers: forwarded.DefaultHeaders(),
 	}}}, forwardAuthRun{address: address, faults: faults, explain: func(fault *gatehouse.ConfigError) (string, string) {
-		if name := options.nameOf(fault, settings); name != fault.Field {
-			return name, fault.Fix
+		own := *fault
+		own.Field = strings.TrimPrefix(fault.Field, "Endpoints[0].Guard.") // there is one endpoint
+		if name := options.nameOf(&own, settings); name != own.Field {
+			return name, forwardAuthNames.Replace(fault.Fix)
 		}
 		return explainForwardAuthFault(fault)
 	}})
