@@ -39,6 +39,8 @@ type Stats struct {
 	AuditFailed uint64
 	// Revocations is the state of the deny list and of [Config.Revocations].
 	Revocations RevocationStats
+	// RateLimits is the state of [Config.RateLimits].
+	RateLimits RateLimitStats
 	// IssuerKeys are the states by issuer. A provider without public keys is absent.
 	IssuerKeys map[string]KeyStats
 }
@@ -69,6 +71,7 @@ func (g *Guard) Stats() Stats {
 		}
 	}
 	out.Revocations = g.readRevocationStats()
+	out.RateLimits = g.limiter.stats()
 	out.UnlistedRequirements = len(g.UnlistedRequirements())
 	out.AuditDropped, out.AuditFailed = g.auditor.stats()
 	out.IssuerKeys = make(map[string]KeyStats, len(g.issuers))
