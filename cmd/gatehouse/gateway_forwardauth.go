@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -11,7 +10,6 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,12 +20,11 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gatewayfile"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/providername"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/yamlfile"
+	"github.com/gatehouse-mcp/gatehouse/internal/clientaddr"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
+	"github.com/gatehouse-mcp/gatehouse/internal/operator"
 )
-
-// forwardAuthReadyTimeout bounds a readiness check.
-const forwardAuthReadyTimeout = 3 * time.Second
 
 // forwardAuthOptions are the flags of "gatehouse gateway" for forward auth.
 type forwardAuthOptions struct {
@@ -45,20 +42,20 @@ func (o *forwardAuthOptions) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&o.proxy, "forward-auth", "", "forward nothing, and answer the reverse proxy `NAME`, which\nasks about each request at "+
 		forwardauth.AuthPath+": "+strings.Join(names[:3], ", ")+",\n"+strings.Join(names[3:], ", "))
 	flags.BoolVar(&o.bodies, "forward-auth-body", false, "expect that the proxy sends the bodies of requests, so that\nrequirements of single tools can be checked")
-	flags.StringArrayVar(&o.trusted, "trusted-proxy", nil, "accept the questions of the proxy from `ADDR`, like 10.0.0.7\nor 10.0.0.0/24; may be repeated (default: this machine)")
+	flags.StringArrayVar(&o.trusted, "trusted-proxy", nil, "believe the header X-Forwarded-For of a reverse proxy at `ADDR`,\nlike 10.0.0.7 or 10.0.0.0/24; may be repeated. With --forward-auth,\naccept its questions (default: this machine)")
 	cmd.RegisterFlagCompletionFunc("forward-auth", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("trusted-proxy", cobra.NoFileCompletions)
 }
 
-// check returns a usageError if flags contradict each other. upstream is --upstream.
-func (o *forwardAuthOptions) check(upstream string) error {
+// check returns a usageError if flags contradict each other. upstream is --upstream, config --config.
+func (o *forwardAuthOptions) check(upstream, config string) error {
 	switch {
 	case o.proxy != "" && upstream != "":
 		return newUsageError("remove --upstream: the proxy forwards requests; or remove --forward-auth", "--forward-auth and --upstream exclude each other")
 	case o.proxy == "" && o.bodies:
 		return newUsageError("name the proxy, like --forward-auth envoy", "--forward-auth-body has no effect without --forward-auth")
-	case o.proxy == "" && len(o.trusted) > 0:
-		return newUsageError("name the proxy, like --forward-auth nginx", "--trusted-proxy has no effect without --forward-auth")
+	case o.proxy == "" && len(o.trusted) > 0 && config != "":
+		return newUsageError("write it in the file, as trusted_proxies in the section limits", "--trusted-proxy is set in addition to --config")
 	}
 	return nil
 }
@@ -66,19 +63,22 @@ func (o *forwardAuthOptions) check(upstream string) error {
 // config returns the configuration of the handler.
 func (o *forwardAuthOptions) config(logger *slog.Logger) (forwardauth.Config, error) {
 	cfg := forwardauth.Config{Proxy: forwardauth.Proxy(o.proxy), Bodies: o.bodies, Logger: logger}
+	var err error
+	cfg.TrustedProxies, err = o.trustedProxies()
+	return cfg, err
+}
+
+// trustedProxies returns the networks of --trusted-proxy.
+func (o *forwardAuthOptions) trustedProxies() ([]netip.Prefix, error) {
+	var out []netip.Prefix
 	for _, text := range o.trusted {
-		prefix, err := netip.ParsePrefix(text)
+		prefix, err := clientaddr.ParseNetwork(text)
 		if err != nil {
-			var address netip.Addr
-			address, err = netip.ParseAddr(text)
-			prefix = netip.PrefixFrom(address, address.BitLen())
+			return nil, newUsageError("write it like 10.0.0.7, or 10.0.0.0/24 for a network", "--trusted-proxy %q is not an address", text)
 		}
-		if err != nil {
-			return cfg, newUsageError("write it like 10.0.0.7, or 10.0.0.0/24 for a network", "--trusted-proxy %q is not an address", text)
-		}
-		cfg.TrustedProxies = append(cfg.TrustedProxies, prefix.Masked())
+		out = append(out, prefix)
 	}
-	return cfg, nil
+	return out, nil
 }
 
 // forwardAuthServer answers a reverse proxy, and the requests that it routes here.
@@ -154,6 +154,7 @@ func (s *forwardAuthServer) endpoint(e *gateway.Endpoint) (forwardauth.Endpoint,
 // watch applies the file whenever it has changed, until ctx ends.
 func (s *forwardAuthServer) watch(ctx context.Context, loader *gatewayfile.Loader, loaded *gatewayfile.Loaded, path string) {
 	applied, _ := loaded.Read()
+	started := loaded
 	yamlfile.Watch(ctx, path, applied, func() ([]byte, error) { return loaded.Read() }, func([]byte) error {
 		next, err := loader.Load()
 		if err != nil {
@@ -162,6 +163,7 @@ func (s *forwardAuthServer) watch(ctx context.Context, loader *gatewayfile.Loade
 		if err := s.apply(next.Gateway); err != nil {
 			return err
 		}
+		warnOfRestart(s.logger, next, started, path)
 		loaded = next
 		return nil
 	}, s.logger)
@@ -173,44 +175,24 @@ func (s *forwardAuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case forwarded.KeysPath:
 		s.keys.ServeHTTP(w, r)
 	case gateway.HealthPath:
-		writeStatus(w, http.StatusOK, "ok")
+		operator.ServeHealth(w, r)
 	case gateway.ReadyPath:
-		s.serveReady(w, r)
+		operator.ServePublicReady(w, r, s.current.Load().Guards()...)
 	default:
 		s.current.Load().ServeHTTP(w, r)
 	}
 }
 
-func (s *forwardAuthServer) serveReady(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), forwardAuthReadyTimeout)
-	defer cancel()
-	for _, guard := range s.current.Load().Guards() {
-		if err := guard.Ready(ctx); errors.Is(err, gatehouse.ErrShuttingDown) {
-			writeStatus(w, http.StatusServiceUnavailable, "shutting down")
-			return
-		} else if err != nil {
-			writeStatus(w, http.StatusServiceUnavailable, "waiting for the keys of the identity provider")
-			return
-		}
-	}
-	writeStatus(w, http.StatusOK, "ready")
-}
-
-func writeStatus(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(map[string]string{"status": text})
-}
-
 // serve serves until ctx ends.
-func (s *forwardAuthServer) serve(ctx context.Context, con *console, address listenAddress) error {
+func (s *forwardAuthServer) serve(ctx context.Context, con *console, address listenAddress, stop gateway.Stop) error {
 	defer func() { s.current.Load().Close() }()
-	listeners, err := address.open()
+	listeners, operatorListeners, err := openBoth(address)
 	if err != nil {
 		return err
 	}
 	con.Begin("serving")
+	guards := func() []*gatehouse.Guard { return s.current.Load().Guards() }
+	defer address.operator.start(con, operator.OfGuards(guards), s.logger, operatorListeners)()
 	for _, guard := range s.current.Load().Guards() {
 		go guard.Ready(ctx) // so that the first user does not wait for the keys
 		con.Note("answering %s about %s", s.config.Proxy, guard.Resource())
@@ -222,13 +204,15 @@ func (s *forwardAuthServer) serve(ctx context.Context, con *console, address lis
 				guard.Drain()
 			}
 		},
-		Grace: gateway.DefaultShutdownTimeout,
+		Delay: stop.Delay,
+		Grace: cmp.Or(stop.Timeout, gateway.DefaultShutdownTimeout),
 	}, listeners...)
 }
 
 // forwardAuthNames are the names of flags and of settings in the file in place of the fields of the
 // configuration.
 var forwardAuthNames = strings.NewReplacer(
+	".Guard.RateLimits.FailedSignInsPerMinute", " limits.failed_sign_ins_per_minute", "ClientAddressHeader", "limits.client_address_header",
 	"TrustedProxies", "--trusted-proxy", "set Bodies", "add --forward-auth-body", "Bodies", "--forward-auth-body", "Proxy", "--forward-auth",
 	".Guard.Resource", " url", ".Guard.", " ", "Endpoints", "endpoint", "ChallengeInResult", "challenge_in_result",
 	"DenyUndeclared", "deny_undeclared", "LocalPath", "local_path", "AllowedHosts", "allowed_hosts", "Requirements", "requirements",
@@ -290,5 +274,5 @@ func runForwardAuth(
 	if watch != nil {
 		go watch(ctx, s)
 	}
-	return s.serve(ctx, con, address)
+	return s.serve(ctx, con, address, options.stop)
 }

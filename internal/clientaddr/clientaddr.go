@@ -35,6 +35,19 @@ func (p Proxies) Contains(address netip.Addr) bool {
 	return false
 }
 
+// ParseNetwork reads an address, or a network like 10.0.0.0/24.
+func ParseNetwork(text string) (netip.Prefix, error) {
+	if prefix, err := netip.ParsePrefix(text); err == nil {
+		return prefix.Masked(), nil
+	}
+	address, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	address = plain(address)
+	return netip.PrefixFrom(address, address.BitLen()), nil
+}
+
 // Peer returns the address of the other end of the connection of r. ok is false if it is not an
 // IP address, as for a Unix socket.
 func Peer(r *http.Request) (address netip.Addr, ok bool) {

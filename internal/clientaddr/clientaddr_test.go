@@ -124,3 +124,15 @@ func FuzzFind(f *testing.F) {
 		}
 	})
 }
+
+func TestParseNetwork(t *testing.T) {
+	for text, want := range map[string]string{
+		"10.0.0.7": "10.0.0.7/32", "10.0.0.7/24": "10.0.0.0/24", "2001:db8::7": "2001:db8::7/128", "::ffff:10.0.0.7": "10.0.0.7/32",
+		"10.0.0": "", "proxy": "", "10.0.0.7/33": "", "": "",
+	} {
+		got, err := clientaddr.ParseNetwork(text)
+		if (err == nil) != (want != "") || err == nil && got.String() != want {
+			t.Errorf("%q: got %s, %v, want %q", text, got, err, want)
+		}
+	}
+}

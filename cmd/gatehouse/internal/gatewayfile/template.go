@@ -19,7 +19,21 @@ provider:
 
 # The same in all replicas; without it, the keys are random for each process.
 # session_key: "${MCP_SESSION_KEY}"
+# accepted_session_keys: ["${OTHER_SESSION_KEY}"] # to replace session_key without ending sessions
 # assertion_key_file: assertion.pem
+
+# A port for those who run the gateway: /metrics, /readyz with the state of each endpoint.
+# operator: {listen: localhost:9090}
+
+# Where gateways share revocations: "gatehouse revoke" shuts a user out of all of them.
+# revocations: {redis_url_file: redis-url}
+
+# Invalid tokens of one address, and requests of one caller; more get 429. Behind a proxy, name its
+# address, so that each of its clients has a limit of its own.
+# limits:
+#   failed_sign_ins_per_minute: 600
+#   requests_per_minute: 300
+#   trusted_proxies: [10.0.0.7]
 
 endpoints:
   - url: http://localhost:3000/mcp      # as users type it into their client
