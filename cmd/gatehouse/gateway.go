@@ -173,6 +173,7 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 		return err
 	}
 	options.stop = loaded.Stop
+	reportStore(con, loaded.Revocations, options.check)
 	if options.forwardAuth.proxy != "" {
 		return runForwardAuth(ctx, con, options, loaded.Gateway, address, func(ctx context.Context, s *forwardAuthServer) {
 			s.watch(ctx, loader, loaded, options.config)
