@@ -15,7 +15,8 @@ const sessionHeader = "Mcp-Session-Id"
 // exchange is what the gateway knows of one request and its answer.
 type exchange struct {
 	request  *http.Request // as the guard let it through
-	body     io.ReaderAt   // nil if there is none
+	client   http.ResponseWriter
+	body     io.ReaderAt // nil if there is none
 	size     int64
 	identity gatehouse.Identity
 	signedIn bool  // false for a caller without a token, of an operation that is public
@@ -39,8 +40,8 @@ func exchangeOf(ctx context.Context) *exchange {
 
 // newExchange reads what decides how a request is forwarded. The problem, if not nil, is the
 // answer.
-func (e *endpoint) newExchange(r *http.Request) (*exchange, *problem) {
-	x := &exchange{request: r}
+func (e *endpoint) newExchange(w http.ResponseWriter, r *http.Request) (*exchange, *problem) {
+	x := &exchange{request: r, client: w}
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
 		return x, notForwardedMethod
 	}
