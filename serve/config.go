@@ -116,7 +116,7 @@ type Config struct {
 
 	// SkipSelfCheck turns off the checks that [Server.Serve] makes at start: of the metadata, the
 	// keys and the registration of the provider, and of the metadata at the public URL, if that is
-	// not on loopback. They send a few requests without a token, never delay or stop the server,
+	// not on loopback. [Server.Handler] makes none; see [Server.SelfCheck]. They send a few requests without a token, never delay or stop the server,
 	// and end after 20 seconds. Each warning and fault is logged once, with its fix. See
 	// docs/doctor.md.
 	SkipSelfCheck bool
