@@ -70,7 +70,7 @@ The settings of the provider are read from the environment or a .env file, or fr
 	flags.StringVar(&options.tlsKey, "tls-key", "", "private key of the certificate in the PEM `FILE`")
 	flags.StringVar(&options.upstreamCA, "upstream-ca", "", "accept only certificates of the MCP server that an authority in\nthe PEM `FILE` has signed (default: the authorities of this machine)")
 	flags.StringVar(&options.config, "config", "",
-		"read several endpoints, requirements and limits from the YAML `FILE`,\nagain whenever it changes, in place of the flags above except --listen\nand --operator-listen")
+		"read several endpoints, requirements and limits from the YAML `FILE`,\nagain whenever it changes, in place of the flags above except\n--listen and --operator-listen")
 	flags.BoolVar(&options.check, "check", false, "check the configuration and exit")
 	flags.BoolVar(&options.printConfig, "print-config", false, "print an example of that file and exit")
 	flags.BoolVar(&options.schema, "schema", false, "print the JSON Schema of that file and exit")
