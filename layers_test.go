@@ -71,6 +71,7 @@ var layers = map[string]int{
 	"internal/teststore": 8, // see testHelpers
 
 	// The program. Nothing outside cmd/gatehouse imports these.
+	"cmd/gatehouse/internal/mcpmessage":      7,
 	"cmd/gatehouse/internal/yamlfile":        7,
 	"cmd/gatehouse/internal/certfile":        8,
 	"cmd/gatehouse/internal/clerkfile":       8,

@@ -27,10 +27,11 @@ const (
 type gatewayOptions struct {
 	upstream, upstreamCA, url, listen, provider, issuer string
 	tlsCert, tlsKey                                     string
-	operatorListen                                      string
 	config                                              string
+	operatorListen                                      string
 	logRequests, check, schema, printConfig             bool
 	forwardAuth                                         forwardAuthOptions
+	stop                                                gateway.Stop // of the file
 }
 
 func newGatewayCommand(con *console) *cobra.Command {
@@ -65,10 +66,10 @@ The settings of the provider are read from the environment or a .env file, or fr
 	flags.StringVar(&options.issuer, "issuer", "", "use the issuer at `URL`, in place of the settings\nof the provider in the environment")
 	flags.StringVar(&options.url, "url", "", "public `URL` of the endpoint, as users type it into their\nclient (default: the address of --listen, if that is localhost)")
 	flags.StringVar(&options.listen, "listen", "", "listen on `ADDR` (default: localhost:3000)")
-	flags.StringVar(&options.operatorListen, "operator-listen", "", "serve /metrics, /readyz with the state of each endpoint, and /stats\non `ADDR`, like localhost:9090, which users do not reach")
 	flags.StringVar(&options.tlsCert, "tls-cert", "", "serve https with the certificate, and its chain, in the PEM `FILE`;\nit is read again when it changes")
 	flags.StringVar(&options.tlsKey, "tls-key", "", "private key of the certificate in the PEM `FILE`")
 	flags.StringVar(&options.upstreamCA, "upstream-ca", "", "accept only certificates of the MCP server that an authority in\nthe PEM `FILE` has signed (default: the authorities of this machine)")
+	flags.StringVar(&options.operatorListen, "operator-listen", "", "serve /metrics, /readyz with the state of each endpoint, and /stats\non `ADDR`, like localhost:9090, which users do not reach")
 	flags.StringVar(&options.config, "config", "",
 		"read several endpoints, requirements and limits from the YAML `FILE`,\nagain whenever it changes, in place of the flags above except\n--listen and --operator-listen")
 	flags.BoolVar(&options.check, "check", false, "check the configuration and exit")
@@ -155,14 +156,14 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 	address.certificate = loaded.Certificate
 	var operatorErr error
 	address.operator, operatorErr = options.operatorPort(loaded.Operator, address)
+	options.stop = loaded.Stop
 	faults := joinFaults(options.forwardAuth.check(options), flagErr, addressErr, operatorErr, err)
 	if faults == nil {
 		reportStore(con, loaded.Revocations, options.check)
 	}
 	if options.forwardAuth.proxy != "" {
-		return runForwardAuth(ctx, con, options, loaded.Gateway, forwardAuthRun{address: address, stop: loaded.Stop, faults: faults,
-			explain: explainForwardAuthFault,
-			watch:   func(ctx context.Context, s *forwardAuthServer) { s.watch(ctx, loader, loaded, options.config) }})
+		return runForwardAuth(ctx, con, options, loaded.Gateway, forwardAuthRun{address: address, faults: faults, explain: explainForwardAuthFault,
+			watch: func(ctx context.Context, s *forwardAuthServer) { s.watch(ctx, loader, loaded, options.config) }})
 	}
 	if faults != nil {
 		return faults

@@ -26,8 +26,7 @@ type listenAddress struct {
 	name string // of the setting
 
 	certificate *certfile.Certificate // nil without TLS
-
-	operator operatorPort
+	operator    operatorPort
 }
 
 // defaultAddress is the address without any setting.

@@ -149,6 +149,14 @@ func (o gatewayOptions) resource(settings *env.Env, address listenAddress, path 
 	return resource, nil
 }
 
+// acceptedSessionKeys returns the keys of MCP_ACCEPTED_SESSION_KEYS.
+func acceptedSessionKeys(settings *env.Env) (keys []gatehouse.SessionKey) {
+	for _, key := range settings.List("MCP_ACCEPTED_SESSION_KEYS") {
+		keys = append(keys, gatehouse.SessionKey(key))
+	}
+	return keys
+}
+
 func pathOf(resource string) string {
 	u, err := url.Parse(resource)
 	if err != nil {
@@ -176,6 +184,9 @@ func explainGatewayFaults(err error, options gatewayOptions, settings *env.Env) 
 	})
 }
 
+// sessionKeyNames replaces names of fields by those of variables.
+var sessionKeyNames = strings.NewReplacer("AcceptedSessionKeys", "MCP_ACCEPTED_SESSION_KEYS", "SessionKey", "MCP_SESSION_KEY")
+
 // nameOf returns the flag or the variable that the fault is about.
 func (o gatewayOptions) nameOf(fault *gatehouse.ConfigError, settings *env.Env) string {
 	switch field := fault.Field; {
@@ -185,7 +196,7 @@ func (o gatewayOptions) nameOf(fault *gatehouse.ConfigError, settings *env.Env) 
 		return "--url"
 	case field == "Upstreams":
 		return "--upstream"
-	case field == "SessionKey" || strings.HasPrefix(field, "AcceptedSessionKeys"):
+	case field == "SessionKey", strings.HasPrefix(field, "AcceptedSessionKeys"):
 		return sessionKeyNames.Replace(field)
 	case o.issuer != "" && fault.Value != "" && strings.Contains(o.issuer, fault.Value):
 		return "--issuer"

@@ -52,6 +52,11 @@ func TestGatewayFlagFaults(t *testing.T) {
 			hint: use one of auth0,
 			error: --listen "x" is not an address with a port
 			hint: add the port, like x:3000`},
+		{"operator port", append([]string{"--operator-listen", "x", "--listen", "y"}, valid...), `
+			error: --listen "y" is not an address with a port
+			hint: add the port, like y:3000
+			error: --operator-listen "x"
+			hint: `},
 		{"nothing", nil, `
 			error: --upstream is missing
 			hint: name the MCP server, like --upstream http://localhost:8000/mcp

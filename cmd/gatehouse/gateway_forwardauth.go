@@ -272,7 +272,6 @@ func runForwardAuthFlags(
 // forwardAuthRun is how runForwardAuth runs.
 type forwardAuthRun struct {
 	address listenAddress
-	stop    gateway.Stop
 	faults  error // that were found before
 	explain func(*gatehouse.ConfigError) (name, fix string)
 
@@ -305,5 +304,5 @@ func runForwardAuth(ctx context.Context, con *console, options gatewayOptions, c
 	if how.watch != nil {
 		go how.watch(ctx, s)
 	}
-	return s.serve(ctx, con, how.address, how.stop)
+	return s.serve(ctx, con, how.address, options.stop)
 }

@@ -6,10 +6,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 	"github.com/gatehouse-mcp/gatehouse/internal/teststream"
@@ -223,6 +225,41 @@ func testStreams(t *testing.T, s *setup, token string) {
 			t.Errorf("%s: the backend's stream did not end", method)
 		}
 		s.backend.reached()
+	}
+}
+
+// A proxy that has a limit for the whole of a stream ends one that is never silent. With the others, a
+// stream outlives its token.
+func TestStreamLimit(t *testing.T) {
+	for _, r := range recipes {
+		if r.limit == "" {
+			continue
+		}
+		t.Run(r.name, func(t *testing.T) {
+			s := newSetup(t, r, func(s *setup) { s.shorten = true })
+			token := s.issuer.Token(resource)
+			for _, method := range []string{"GET", "POST"} {
+				req := request{method: method, url: endpoint + "?endless", token: token}
+				if method == "POST" {
+					req.body = ping
+				}
+				began := time.Now()
+				resp, err := s.client.Do(req.newRequest(t, within(t, stepTime)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				text, _ := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if took := time.Since(began); resp.StatusCode != http.StatusOK || took < streamLimit/2 || !strings.HasPrefix(string(text), "data: 1") {
+					t.Errorf("%s: got status %d and %q within %s, want a stream of about %s", method, resp.StatusCode, text, took, streamLimit)
+				}
+				select {
+				case <-s.backend.ended:
+				case <-within(t, stepTime).Done():
+					t.Errorf("%s: the backend's stream did not end", method)
+				}
+			}
+		})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/mcpmessage"
 )
 
 const sessionHeader = "Mcp-Session-Id"
@@ -21,10 +22,10 @@ type exchange struct {
 	signedIn bool  // false for a caller without a token, of an operation that is public
 	unnamed  error // why the caller cannot be named to the backend; the request is not sent then
 
-	upstream   *upstream // that opened the session; nil if the request is in none
-	answeredBy *upstream // that got the request last; nil if none did
-	session    string    // the backend's ID of the session
-	messages   []message // of the body, if it was parsed
+	upstream   *upstream            // that opened the session; nil if the request is in none
+	answeredBy *upstream            // that got the request last; nil if none did
+	session    string               // the backend's ID of the session
+	messages   []mcpmessage.Message // of the body, if it was parsed
 	parsed     bool
 	lists      bool // whether the answer may have a list that must be filtered
 	streaming  bool // whether the answer is an event stream

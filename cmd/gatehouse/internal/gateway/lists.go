@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/mcpmessage"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 	"github.com/go-json-experiment/json/jsontext"
@@ -80,8 +81,8 @@ func (e *endpoint) mayList(x *exchange, r *http.Request) bool {
 		return false
 	}
 	messages := x.parse()
-	return messages == nil || slices.ContainsFunc(messages, func(m message) bool {
-		return kindOf(m.method) >= 0 || p.reads && m.method == methodReadResource
+	return messages == nil || slices.ContainsFunc(messages, func(m mcpmessage.Message) bool {
+		return kindOf(m.Method) >= 0 || p.reads && m.Method == methodReadResource
 	})
 }
 
@@ -149,8 +150,8 @@ func (e *endpoint) filterMessages(x *exchange, text []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(messages) > maxMessages {
-		return nil, fmt.Errorf("the batch has %d messages, want at most %d", len(messages), maxMessages)
+	if len(messages) > mcpmessage.MaxMessages {
+		return nil, fmt.Errorf("the batch has %d messages, want at most %d", len(messages), mcpmessage.MaxMessages)
 	}
 	out := make([]jsontext.Value, len(messages))
 	for i, message := range messages {
@@ -187,7 +188,7 @@ func (e *endpoint) filterMessage(x *exchange, text []byte) ([]byte, error) {
 	if !e.lists.hides || !changed && !isRead {
 		return text, nil
 	}
-	if result[cacheScope] != nil || modern(x.request) {
+	if result[cacheScope] != nil || mcpmessage.Modern(x.request) {
 		result[cacheScope] = jsontext.Value(`"private"`)
 	}
 	if message["result"], err = encodeJSON(result); err != nil {
@@ -203,7 +204,7 @@ func (x *exchange) asksFor(kind int) bool {
 		return true
 	}
 	messages := x.parse()
-	return messages == nil || slices.ContainsFunc(messages, func(m message) bool { return kindOf(m.method) == kind })
+	return messages == nil || slices.ContainsFunc(messages, func(m mcpmessage.Message) bool { return kindOf(m.Method) == kind })
 }
 
 // filterList removes what the caller can never use from the list in the result.

@@ -92,12 +92,11 @@ type Loaded struct {
 	Listen  string
 	Stop    gateway.Stop
 
-	Operator    OperatorPort
-	Revocations *revocationstore.Store // nil if the file has none
-
 	// Certificate is that of the listener; nil without TLS. It is the same each time that the file
 	// is loaded, unless other files are named.
 	Certificate *certfile.Certificate
+	Operator    OperatorPort
+	Revocations *revocationstore.Store // nil if the file has none
 
 	files []string // that the file refers to
 	path  string
@@ -191,8 +190,8 @@ func (b *builder) build(top *yaml.Node) *Loaded {
 		loaded.Gateway.AssertionKeys = b.assertionKeys()
 	}
 	auditLogger := b.auditLogger()
-	loaded.Operator, loaded.Revocations = b.operatorPort(), b.revocations(top)
 	loaded.Certificate = b.certificateOfListener()
+	loaded.Operator, loaded.Revocations = b.operatorPort(), b.revocations(top)
 	nodes := endpointNodes(top)
 	for i := range f.Endpoints {
 		e := &f.Endpoints[i]
