@@ -62,14 +62,6 @@ func (o gatewayOptions) endpoint(settings *env.Env, address listenAddress, logge
 	}, errors.Join(upstreamErr, rootsErr, providerErr, resourceErr)
 }
 
-// acceptedSessionKeys returns the keys of MCP_ACCEPTED_SESSION_KEYS.
-func acceptedSessionKeys(settings *env.Env) (keys []gatehouse.SessionKey) {
-	for _, key := range settings.List("MCP_ACCEPTED_SESSION_KEYS") {
-		keys = append(keys, gatehouse.SessionKey(key))
-	}
-	return keys
-}
-
 // parseUpstream returns the URL of --upstream. If it returns an error, the URL is a placeholder.
 func (o gatewayOptions) parseUpstream() (*url.URL, error) {
 	placeholder := placeholderUpstream
@@ -172,9 +164,6 @@ func asFailure(err error) *failure.Error {
 	}
 	return failure.New("", "%w", err)
 }
-
-// sessionKeyNames are the variables in place of the fields for the keys of session IDs.
-var sessionKeyNames = strings.NewReplacer("AcceptedSessionKeys", "MCP_ACCEPTED_SESSION_KEYS", "SessionKey", "MCP_SESSION_KEY")
 
 // explainGatewayFaults names the flags in place of the fields of the configuration.
 func explainGatewayFaults(err error, options gatewayOptions, settings *env.Env) error {
