@@ -181,6 +181,14 @@ type Config struct {
 	// process that opened it alone, whatever the key; see [Require.Public].
 	SessionKey SessionKey
 
+	// AcceptedSessionKeys are further keys whose session IDs are accepted, at most four. New IDs are
+	// made with SessionKey, which must be set too. They make it possible to replace the key
+	// without ending sessions: first every replica accepts the new key here, then SessionKey is
+	// the new key and the old one is here, and when no session of the old key is open any more it
+	// is removed. Remove a key that has become known to others at once; its sessions then end.
+	// See docs/replicas.md.
+	AcceptedSessionKeys []SessionKey
+
 	// MaxSessions and MaxSessionsPerUser limit the open sessions, of all users and of each
 	// one, and likewise the open streams. One more gets 429. Zero means
 	// [DefaultMaxSessions] and [DefaultMaxSessionsPerUser]. All callers without a token, whom
