@@ -40,6 +40,7 @@ type gatewayOptions struct {
 	logRequests, check, schema, printConfig bool
 	forwardAuth                             forwardAuthOptions
 	stop                                    gateway.Stop // of the file
+	telemetry                               *telemetry
 }
 
 func newGatewayCommand(con *console) *cobra.Command {
@@ -136,6 +137,10 @@ func runGateway(ctx context.Context, con *console, options gatewayOptions) error
 	if address.operator, err = options.operatorPort(gatewayfile.OperatorPort{}, address); err != nil {
 		return err
 	}
+	if options.telemetry, err = newTelemetry(ctx, settings, address.operator.open, logger); err != nil {
+		return err
+	}
+	defer options.telemetry.close()
 	if options.forwardAuth.proxy != "" {
 		return runForwardAuthFlags(ctx, con, options, settings, address, logger)
 	}
@@ -143,11 +148,13 @@ func runGateway(ctx context.Context, con *console, options gatewayOptions) error
 	if err != nil {
 		return err
 	}
-	gw, err := gateway.New(gateway.Config{Endpoints: []gateway.Endpoint{endpoint}, LogRequests: options.logRequests, Logger: logger})
+	cfg := gateway.Config{Endpoints: []gateway.Endpoint{endpoint}, LogRequests: options.logRequests, Logger: logger}
+	options.telemetry.observe(&cfg)
+	gw, err := gateway.New(cfg)
 	if err != nil {
 		return explainGatewayFaults(err, options, settings)
 	}
-	return serveGateway(ctx, con, gw, address, gateway.Stop{}, options.check)
+	return serveGateway(ctx, con, gw, address, gateway.Stop{}, options)
 }
 
 // runGatewayFile runs the gateway with a configuration file.
@@ -172,6 +179,10 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 	if address.operator, err = options.operatorPort(loaded.Operator, address); err != nil {
 		return err
 	}
+	if options.telemetry, err = newTelemetry(ctx, settings, address.operator.open, logger); err != nil {
+		return err
+	}
+	defer options.telemetry.close()
 	options.stop = loaded.Stop
 	if options.forwardAuth.proxy != "" {
 		return runForwardAuth(ctx, con, options, loaded.Gateway, address, func(ctx context.Context, s *forwardAuthServer) {
@@ -179,6 +190,7 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 		})
 	}
 	loaded.Gateway.LogRequests = loaded.Gateway.LogRequests || options.logRequests
+	options.telemetry.observe(&loaded.Gateway)
 	gw, err := gateway.New(loaded.Gateway)
 	if err != nil {
 		return errors.Join(flattenErrors(err)...)
@@ -188,7 +200,7 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 	if !options.check {
 		go watchGatewayFile(ctx, gw, loader, loaded, options, logger)
 	}
-	return serveGateway(ctx, con, gw, address, loaded.Stop, options.check)
+	return serveGateway(ctx, con, gw, address, loaded.Stop, options)
 }
 
 // watchGatewayFile applies the file whenever it has changed, until ctx ends.
@@ -204,6 +216,7 @@ func watchGatewayFile(
 			return err
 		}
 		next.Gateway.LogRequests = next.Gateway.LogRequests || options.logRequests
+		options.telemetry.observe(&next.Gateway)
 		if err := gw.Apply(next.Gateway); err != nil {
 			return err
 		}
@@ -221,12 +234,12 @@ func warnOfRestart(logger *slog.Logger, next, started *gatewayfile.Loaded, file 
 	}
 }
 
-// serveGateway serves until ctx ends. If check is true, it only says that the configuration is
+// serveGateway serves until ctx ends. With --check, it only says that the configuration is
 // valid.
 func serveGateway(
-	ctx context.Context, con *console, gw *gateway.Gateway, address listenAddress, stop gateway.Stop, check bool,
+	ctx context.Context, con *console, gw *gateway.Gateway, address listenAddress, stop gateway.Stop, options gatewayOptions,
 ) error {
-	if check {
+	if options.check {
 		defer gw.Close()
 		for _, warning := range gw.Warnings() {
 			con.Note("warning: %s", warning)
@@ -238,7 +251,11 @@ func serveGateway(
 		return err
 	}
 	con.Begin("serving")
-	defer address.operator.start(con, gw.Operator(), newLogger(con, false), operatorListeners)()
+	options.telemetry.watch(gw.Guards)
+	options.telemetry.note(con)
+	port := gw.Operator()
+	port.Metrics = options.telemetry.handler()
+	defer address.operator.start(con, port, newLogger(con, false), operatorListeners)()
 	gw.LogStart()
 	for _, guard := range gw.Guards() {
 		con.Note("MCP endpoint at %s", guard.Resource())

@@ -82,14 +82,15 @@ type forwardAuthServer struct {
 	config  forwardauth.Config // without endpoints
 	keys    *forwarded.Keys
 	logger  *slog.Logger
+	observe func(*gateway.Config) // adds observers
 	current atomic.Pointer[forwardauth.Handler]
 }
 
 // newForwardAuthServer returns the server of the endpoints of cfg, whose upstreams are not used.
-func newForwardAuthServer(options forwardAuthOptions, cfg gateway.Config) (*forwardAuthServer, error) {
-	s := &forwardAuthServer{keys: cfg.AssertionKeys, logger: cmp.Or(cfg.Logger, slog.Default())}
+func newForwardAuthServer(options gatewayOptions, cfg gateway.Config) (*forwardAuthServer, error) {
+	s := &forwardAuthServer{keys: cfg.AssertionKeys, logger: cmp.Or(cfg.Logger, slog.Default()), observe: options.telemetry.observe}
 	var err error
-	if s.config, err = options.config(s.logger); err != nil {
+	if s.config, err = options.forwardAuth.config(s.logger); err != nil {
 		return nil, err
 	}
 	if s.keys == nil {
@@ -103,6 +104,7 @@ func newForwardAuthServer(options forwardAuthOptions, cfg gateway.Config) (*forw
 // apply replaces the endpoints. If it returns an error, nothing has changed.
 func (s *forwardAuthServer) apply(cfg gateway.Config) error {
 	next := s.config
+	s.observe(&cfg)
 	for _, e := range cfg.Endpoints {
 		endpoint, err := s.endpoint(&e)
 		if err != nil {
@@ -180,7 +182,7 @@ func (s *forwardAuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve serves until ctx ends.
-func (s *forwardAuthServer) serve(ctx context.Context, con *console, address listenAddress, stop gateway.Stop) error {
+func (s *forwardAuthServer) serve(ctx context.Context, con *console, address listenAddress, options gatewayOptions) error {
 	defer func() { s.current.Load().Close() }()
 	listeners, operatorListeners, err := openBoth(address)
 	if err != nil {
@@ -188,7 +190,11 @@ func (s *forwardAuthServer) serve(ctx context.Context, con *console, address lis
 	}
 	con.Begin("serving")
 	guards := func() []*gatehouse.Guard { return s.current.Load().Guards() }
-	defer address.operator.start(con, operator.OfGuards(guards), s.logger, operatorListeners)()
+	options.telemetry.watch(guards)
+	options.telemetry.note(con)
+	port := operator.OfGuards(guards)
+	port.Metrics = options.telemetry.handler()
+	defer address.operator.start(con, port, s.logger, operatorListeners)()
 	for _, guard := range s.current.Load().Guards() {
 		go guard.Ready(ctx) // so that the first user does not wait for the keys
 		con.Note("answering %s about %s", s.config.Proxy, guard.Resource())
@@ -200,8 +206,8 @@ func (s *forwardAuthServer) serve(ctx context.Context, con *console, address lis
 				guard.Drain()
 			}
 		},
-		Delay: stop.Delay,
-		Grace: cmp.Or(stop.Timeout, gateway.DefaultShutdownTimeout),
+		Delay: options.stop.Delay,
+		Grace: cmp.Or(options.stop.Timeout, gateway.DefaultShutdownTimeout),
 	}, listeners...)
 }
 
@@ -256,7 +262,7 @@ func runForwardAuth(
 	ctx context.Context, con *console, options gatewayOptions, cfg gateway.Config, address listenAddress,
 	watch func(context.Context, *forwardAuthServer),
 ) error {
-	s, err := newForwardAuthServer(options.forwardAuth, cfg)
+	s, err := newForwardAuthServer(options, cfg)
 	if err != nil {
 		return err
 	}
@@ -269,5 +275,5 @@ func runForwardAuth(
 	if watch != nil {
 		go watch(ctx, s)
 	}
-	return s.serve(ctx, con, address, options.stop)
+	return s.serve(ctx, con, address, options)
 }
