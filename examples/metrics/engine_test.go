@@ -125,7 +125,7 @@ func load(t *testing.T, ctx context.Context, e *example) {
 			}
 		}
 		send(ctx, e, http.MethodPost, "", "", "{}")
-		send(ctx, e, http.MethodPost, fmt.Sprint("unknown-", n), "", "{}") // an opaque token that the provider does not know
+		send(ctx, e, http.MethodPost, fmt.Sprint("oat_unknown", n), "", "{}") // an opaque token that the provider does not know
 		token := e.clerk.Token(t, e.url, gatehousetest.Person{})
 		id := send(ctx, e, http.MethodPost, token, "", `{"jsonrpc":"2.0","id":1,"method":"initialize","params":`+
 			`{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`)
