@@ -92,17 +92,19 @@ type forwardAuthServer struct {
 	keys    *forwarded.Keys
 	logger  *slog.Logger
 	explain func(*gatehouse.ConfigError) (name, fix string)
+	observe func(*gateway.Config) // adds observers
 	current atomic.Pointer[forwardauth.Handler]
 }
 
 // newForwardAuthServer returns the server of the endpoints of cfg, whose upstreams are not used.
 // explain names the settings in faults.
 func newForwardAuthServer(
-	options forwardAuthOptions, cfg gateway.Config, explain func(*gatehouse.ConfigError) (name, fix string),
+	options gatewayOptions, cfg gateway.Config, explain func(*gatehouse.ConfigError) (name, fix string),
 ) (*forwardAuthServer, error) {
-	s := &forwardAuthServer{keys: cfg.AssertionKeys, logger: cmp.Or(cfg.Logger, slog.Default()), explain: explain}
+	s := &forwardAuthServer{keys: cfg.AssertionKeys, logger: cmp.Or(cfg.Logger, slog.Default()), explain: explain,
+		observe: options.telemetry.observe}
 	var optionsErr, keysErr error
-	s.config, optionsErr = options.config(s.logger)
+	s.config, optionsErr = options.forwardAuth.config(s.logger)
 	if s.keys == nil {
 		s.keys, keysErr = forwarded.RandomKeys()
 	}
@@ -127,6 +129,7 @@ func (s *forwardAuthServer) close() {
 // apply replaces the endpoints. If it returns an error, nothing has changed.
 func (s *forwardAuthServer) apply(cfg gateway.Config) error {
 	next := s.config
+	s.observe(&cfg)
 	for _, e := range cfg.Endpoints {
 		endpoint, err := s.endpoint(&e)
 		if err != nil {
@@ -204,7 +207,7 @@ func (s *forwardAuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve serves until ctx ends.
-func (s *forwardAuthServer) serve(ctx context.Context, con *console, address listenAddress, stop gateway.Stop) error {
+func (s *forwardAuthServer) serve(ctx context.Context, con *console, address listenAddress, options gatewayOptions) error {
 	defer s.close()
 	listeners, operatorListeners, err := openBoth(address)
 	if err != nil {
@@ -212,7 +215,11 @@ func (s *forwardAuthServer) serve(ctx context.Context, con *console, address lis
 	}
 	con.Begin("serving")
 	guards := func() []*gatehouse.Guard { return s.current.Load().Guards() }
-	defer address.operator.start(con, operator.OfGuards(guards), s.logger, operatorListeners)()
+	options.telemetry.watch(guards)
+	options.telemetry.note(con)
+	port := operator.OfGuards(guards)
+	port.Metrics = options.telemetry.handler()
+	defer address.operator.start(con, port, s.logger, operatorListeners)()
 	for _, guard := range s.current.Load().Guards() {
 		go guard.Ready(ctx) // so that the first user does not wait for the keys
 		con.Note("answering %s about %s", s.config.Proxy, guard.Resource())
@@ -231,8 +238,8 @@ func (s *forwardAuthServer) serve(ctx context.Context, con *console, address lis
 				guard.Drain()
 			}
 		},
-		Delay: stop.Delay,
-		Grace: cmp.Or(stop.Timeout, gateway.DefaultShutdownTimeout),
+		Delay: options.stop.Delay,
+		Grace: cmp.Or(options.stop.Timeout, gateway.DefaultShutdownTimeout),
 	}, listeners...)
 }
 
@@ -285,7 +292,7 @@ func runForwardAuth(ctx context.Context, con *console, options gatewayOptions, c
 	if how.faults != nil && len(cfg.Endpoints) == 0 {
 		cfg.Endpoints = []gateway.Endpoint{{Guard: gatehouse.Config{Resource: placeholderResource, Provider: placeholderProvider}}}
 	}
-	s, err := newForwardAuthServer(options.forwardAuth, cfg, how.explain)
+	s, err := newForwardAuthServer(options, cfg, how.explain)
 	if faults := joinFaults(how.faults, err); faults != nil {
 		if err == nil {
 			s.close()
@@ -304,5 +311,5 @@ func runForwardAuth(ctx context.Context, con *console, options gatewayOptions, c
 	if how.watch != nil {
 		go how.watch(ctx, s)
 	}
-	return s.serve(ctx, con, how.address, options.stop)
+	return s.serve(ctx, con, how.address, options)
 }

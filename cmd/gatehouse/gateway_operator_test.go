@@ -93,6 +93,9 @@ func TestGatewayOperatorPort(t *testing.T) {
 			if status, body := f.get(t, "/readyz"); status != 503 || !strings.Contains(body, `"status":"not ready","reason":"`) {
 				t.Errorf("/readyz without keys: got %d %s, want 503 with the reason", status, body)
 			}
+			if status, body := f.get(t, "/metrics"); status != 200 || !strings.Contains(body, "\ngatehouse_") {
+				t.Errorf("/metrics: got %d %.300s, want metrics of the guard", status, body)
+			}
 			if status, _ := f.get(t, "/healthz"); status != 200 {
 				t.Errorf("/healthz: got %d, want 200", status)
 			}
