@@ -248,6 +248,7 @@ func (s *forwardAuthServer) serve(ctx context.Context, con *console, address lis
 var forwardAuthNames = strings.NewReplacer(
 	"TrustedProxies", "--trusted-proxy", "set Bodies", "add --forward-auth-body", "Bodies", "--forward-auth-body", "Proxy", "--forward-auth",
 	".Guard.Resource", " url", ".Guard.", " ", "Endpoints", "endpoint", "ChallengeInResult", "challenge_in_result",
+	"ShowLocked", "show_locked", "SecuritySchemes", "security_schemes",
 	"DenyUndeclared", "deny_undeclared", "LocalPath", "local_path", "AllowedHosts", "allowed_hosts", "Requirements", "requirements",
 )
 

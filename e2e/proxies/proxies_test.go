@@ -326,19 +326,21 @@ func TestScopes(t *testing.T) {
 			without, with := s.issuer.Token(resource), s.issuer.Token(resource, testissuer.Claim("scope", "profile notes:admin"))
 			// The headers claim another tool, which must not help.
 			headers := []string{"Mcp-Method: tools/call", "Mcp-Name: hello"}
-			hello := 403 // it is not known which tool is called
+			hello, differ := 403, 200 // it is not known which tool is called
 			if r.bodies {
-				hello = 200
+				hello, differ = 200, 400 // the headers must agree with the body
 			}
 			for _, test := range []struct {
 				token, body string
+				headers     []string
 				want        int
 			}{
-				{with, call("purge"), 200}, {without, call("purge"), 403}, {without, call("hello"), hello},
+				{with, call("purge"), nil, 200}, {with, call("purge"), headers, differ}, {without, call("purge"), headers, 403},
+				{without, call("hello"), headers, hello},
 				// Too large for what HAProxy sends, so that the tool is not known.
-				{without, strings.Replace(call("purge"), "{", `{"x":"`+strings.Repeat("x", 100_000)+`",`, 1), 403},
+				{without, strings.Replace(call("purge"), "{", `{"x":"`+strings.Repeat("x", 100_000)+`",`, 1), headers, 403},
 			} {
-				a := s.send(t, request{token: test.token, body: test.body, headers: headers})
+				a := s.send(t, request{token: test.token, body: test.body, headers: test.headers})
 				reached := len(s.backend.reached())
 				if a.StatusCode != test.want || (reached == 1) != (test.want == 200) {
 					t.Errorf("%.80s: got status %d and %d requests at the backend, want %d", test.body, a.StatusCode, reached, test.want)

@@ -66,6 +66,7 @@ type Endpoint struct {
 	ShowLocked             bool                `doc:"Keep in lists what the caller can never use."`
 	OperationScopesOnly    bool                `doc:"Name in the answer to a missing scope only the scopes of the operation."`
 	ChallengeInResult      bool                `doc:"Answer a call without its scope with a result of status 200, for an endpoint that serves ChatGPT alone."`
+	SecuritySchemes        bool                `doc:"Add to each tool in a list what a caller needs for it, in _meta, as ChatGPT reads it."`
 	DraftStructuredDenials bool                `doc:"Answer a rejected message with a JSON-RPC error in the form of the draft SEP-2643, which may change."`
 	ImpliedScopes          map[string][]string `doc:"Maps a scope to the narrower scopes that it includes."`
 

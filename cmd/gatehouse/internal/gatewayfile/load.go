@@ -324,8 +324,9 @@ func (b *builder) endpoint(e *Endpoint) gateway.Endpoint {
 	config.Guard = gatehouse.Config{
 		Resource: e.URL, LocalPath: e.LocalPath, HostDocuments: e.HostDocuments,
 		RequiredScopes: e.RequiredScopes, Requirements: e.requirements(), DenyUndeclared: e.DenyUndeclared, ShowLocked: e.ShowLocked,
-		DraftStructuredDenials: e.DraftStructuredDenials, OperationScopesOnly: e.OperationScopesOnly, ChallengeInResult: e.ChallengeInResult, ImpliedScopes: e.ImpliedScopes,
-		ResourceName: e.Name, ResourceDocumentation: e.Documentation,
+		DraftStructuredDenials: e.DraftStructuredDenials, OperationScopesOnly: e.OperationScopesOnly, ChallengeInResult: e.ChallengeInResult, SecuritySchemes: e.SecuritySchemes,
+		ImpliedScopes: e.ImpliedScopes,
+		ResourceName:  e.Name, ResourceDocumentation: e.Documentation,
 		AllowedOrigins: e.AllowedOrigins, AllowedHeaders: e.AllowedHeaders, AllowedHosts: e.AllowedHosts, Leeway: e.Leeway,
 		SessionKey: b.file.SessionKey, AcceptedSessionKeys: b.file.AcceptedSessionKeys, MaxSessions: e.MaxSessions, MaxSessionsPerUser: e.MaxSessionsPerUser, SessionTimeout: e.SessionTimeout,
 		MaxBodyBytes: e.MaxBodyBytes, Logger: b.logger,

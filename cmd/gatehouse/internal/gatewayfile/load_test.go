@@ -329,6 +329,7 @@ endpoints:
     operation_scopes_only: true
     draft_structured_denials: true
     challenge_in_result: true
+    security_schemes: true
     implied_scopes: {w: [r]}
     name: Notes
     documentation: https://example.com
@@ -360,7 +361,7 @@ endpoints:
 		"requirements": len(g.Requirements) == 6 && g.Requirements[5].Public && g.Requirements[1].Tool == "b" && len(g.Requirements[1].AnyOf) == 2 &&
 			g.Requirements[2].Prompt == "p" && g.Requirements[2].SignedIn && g.Requirements[3].Resource == "n://x" && g.Requirements[3].Person &&
 			g.Requirements[4].ResourceTemplate == "n://{x}",
-		"show_locked": g.ShowLocked, "operation_scopes_only": g.OperationScopesOnly, "draft_structured_denials": g.DraftStructuredDenials, "challenge_in_result": g.ChallengeInResult,
+		"show_locked": g.ShowLocked, "operation_scopes_only": g.OperationScopesOnly, "draft_structured_denials": g.DraftStructuredDenials, "challenge_in_result": g.ChallengeInResult && g.SecuritySchemes,
 		"implied_scopes": fmt.Sprint(g.ImpliedScopes) == "map[w:[r]]", "name": g.ResourceName == "Notes",
 		"documentation": g.ResourceDocumentation == "https://example.com", "allowed": fmt.Sprint(g.AllowedOrigins, g.AllowedHeaders, g.AllowedHosts) ==
 			"[https://app.example.com] [X-Tenant] [backend]",
