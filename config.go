@@ -107,7 +107,7 @@ type Config struct {
 	// SecuritySchemes adds to each tool in a list what a caller needs for it: in _meta, the member
 	// securitySchemes with the schemes "noauth" and "oauth2", as ChatGPT reads it
 	// (https://developers.openai.com/apps-sdk/build/auth). Roles and permissions are not named.
-	// [Guard.Middleware] does this.
+	// [Guard.Middleware] does this; see [Guard.SecuritySchemesOf] for other MCP servers.
 	SecuritySchemes bool
 
 	// DraftStructuredDenials answers a message that check 8 rejects with a JSON-RPC error whose

@@ -25,7 +25,8 @@ var layers = map[string]int{
 	"internal/reason":     0,
 	"internal/record":     0,
 	"internal/strictjson": 0,
-	"internal/testissuer": 0, // see testHelpers
+	"internal/testcert":   0, // see testHelpers
+	"internal/testissuer": 0,
 	"internal/testlog":    0,
 	"internal/teststream": 0,
 	"internal/wellknown":  0,
@@ -72,7 +73,9 @@ var layers = map[string]int{
 	"internal/teststore": 8, // see testHelpers
 
 	// The program. Nothing outside cmd/gatehouse imports these.
+	"cmd/gatehouse/internal/mcpmessage":      7,
 	"cmd/gatehouse/internal/yamlfile":        7,
+	"cmd/gatehouse/internal/certfile":        8,
 	"cmd/gatehouse/internal/clerkfile":       8,
 	"cmd/gatehouse/internal/failure":         8,
 	"cmd/gatehouse/internal/forwardauth":     8,
@@ -125,6 +128,7 @@ var independent = map[string]bool{"localclerk": true}
 
 // testHelpers lists packages that only tests import. They may import testing, and each other.
 var testHelpers = map[string]bool{
+	"internal/testcert":   true,
 	"internal/testissuer": true,
 	"internal/testlog":    true,
 	"internal/teststore":  true,

@@ -2,6 +2,7 @@ package gatehouse
 
 import (
 	"maps"
+	"net/http"
 	"slices"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -14,10 +15,22 @@ const (
 	maxSecuritySchemes = 16
 )
 
-// securityScheme is one way to be allowed to call a tool. Each scheme of a tool is enough.
-type securityScheme struct {
-	Type   string   `json:"type"`
-	Scopes []string `json:"scopes,omitempty"`
+// SecurityScheme is one way to be allowed to call a tool, as ChatGPT reads it. Each scheme of a tool
+// is enough.
+type SecurityScheme struct {
+	Type   string   `json:"type"`             // "noauth" or "oauth2"
+	Scopes []string `json:"scopes,omitempty"` // that a token needs
+}
+
+// SecuritySchemesOf returns what callers need to call the tool that op names, for the member
+// securitySchemes in _meta of a tool in a list; see [Config.SecuritySchemes]. It is for MCP servers
+// that are not built with go-sdk, and for gateways, since [Guard.Middleware] adds the member itself.
+// See [Guard.Authorize] about r. It is safe for concurrent use.
+func (g *Guard) SecuritySchemesOf(r *http.Request, op Operation) []SecurityScheme {
+	if op == (Operation{}) {
+		return nil
+	}
+	return g.policy().requirements.securitySchemes(g.verifiedOf(g.ownCaller(r)).from, op.operation)
 }
 
 // withSecuritySchemes returns copies of the tools that say what callers need for them. c may be
@@ -39,11 +52,11 @@ func (g *Guard) withSecuritySchemes(c *caller, tools []*mcp.Tool) []*mcp.Tool {
 
 // securitySchemes returns the schemes for op: without a token if it is public, and with each set
 // of scopes that is enough.
-func (reqs *requirements) securitySchemes(from *issuer, op operation) []securityScheme {
+func (reqs *requirements) securitySchemes(from *issuer, op operation) []SecurityScheme {
 	all := reqs.of(op)
-	var out []securityScheme
+	var out []SecurityScheme
 	if allPublic(all) {
-		out = append(out, securityScheme{Type: "noauth"})
+		out = append(out, SecurityScheme{Type: "noauth"})
 	}
 	sets := [][]string{reqs.scopes}
 	for i := range all {
@@ -51,8 +64,8 @@ func (reqs *requirements) securitySchemes(from *issuer, op operation) []security
 	}
 	for _, scopes := range sets {
 		scopes = requestedScopes(&from.Provider, scopes)
-		if !slices.ContainsFunc(out, func(s securityScheme) bool { return s.Type == "oauth2" && slices.Equal(s.Scopes, scopes) }) {
-			out = append(out, securityScheme{Type: "oauth2", Scopes: scopes})
+		if !slices.ContainsFunc(out, func(s SecurityScheme) bool { return s.Type == "oauth2" && slices.Equal(s.Scopes, scopes) }) {
+			out = append(out, SecurityScheme{Type: "oauth2", Scopes: scopes})
 		}
 	}
 	return out

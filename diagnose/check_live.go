@@ -129,6 +129,10 @@ func (d *doctor) checkRevisions(legacy, modern *answer) {
 	case o.Modern.Answered:
 		d.found("revisions.modern_only", evidence)
 	default:
+		if said, fix, ok := readGatewayFailure(legacy); ok {
+			d.found("revisions.upstream", evidence+"; "+said, "fix", fix)
+			return
+		}
 		d.found("revisions.neither", evidence)
 	}
 }

@@ -626,6 +626,8 @@ var checks = []check{
 				"serve both revisions"},
 			{"revisions.neither", Fault, "The server answers neither initialize nor server/discover",
 				"no client can use it after the sign-in", "the log of the server has the cause"},
+			{"revisions.upstream", Fault, "The gateway gets no usable answer from the MCP server behind it",
+				"every call fails after the sign-in", "{fix}"},
 			{"revisions.rejected", Fault, "The server rejects the token",
 				"the client is asked to sign in again and again", "{fix}"},
 		},

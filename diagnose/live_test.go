@@ -129,6 +129,18 @@ var liveSetups = []setup{
 			s.initialize, s.discover = status(http.StatusInternalServerError), status(http.StatusInternalServerError)
 			r.signedInServer(s)
 		}},
+	{"The MCP server behind the gateway does not run", "signed in, and then 502", "revisions.upstream", "start the MCP server",
+		func(r *rig) {
+			s := newSignedIn()
+			fails := func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", jsonType)
+				w.WriteHeader(http.StatusBadGateway)
+				io.WriteString(w, `{"jsonrpc":"2.0","id":1,"error":{"code":-32041,"message":"the MCP server behind the gateway is not `+
+					`reachable, try again later","data":{"reason":"upstream_unreachable"}}}`)
+			}
+			s.initialize, s.discover = fails, fails
+			r.signedInServer(s)
+		}},
 }
 
 // liveWarnings are seen only with a token.

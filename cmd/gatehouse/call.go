@@ -326,6 +326,9 @@ func (c *call) explain(ctx context.Context, err error) error {
 		return f
 	}
 	if rejected := c.serverError(err); rejected != nil {
+		if f := signin.ExplainStreamFailure(c.resource, rejected.Message, rejected.Data); f != nil {
+			return f
+		}
 		return failure.New(fmt.Sprintf(`"gatehouse call %s list" prints the tools and their arguments`, c.resource),
 			"%q rejects the request: %s (%d)", c.resource, rejected.Message, rejected.Code)
 	}

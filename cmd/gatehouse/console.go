@@ -125,14 +125,31 @@ func indentedJSON(v any) (string, error) {
 	return b.String(), err
 }
 
-// reportError writes the error with which the command ended, and its hint.
+// reportError writes the error with which the command ended, and its hint. Errors that are joined
+// have hints of their own, or one that they share.
 func (c *console) reportError(err error) {
-	for _, e := range joinedErrors(err) {
+	written := ""
+	all := joinedErrors(err)
+	for i, e := range all {
 		c.Note("error: %v", e)
+		hint := hintOf(e)
+		if hint == "" || i+1 < len(all) && hintOf(all[i+1]) == hint {
+			continue // it follows the last of those that have it
+		}
+		c.Note("hint: %s", hint)
+		written = hint
 	}
-	if f := (*failure.Error)(nil); errors.As(err, &f) && f.Hint != "" {
-		c.Note("hint: %s", f.Hint)
+	if hint := hintOf(err); written == "" && hint != "" {
+		c.Note("hint: %s", hint) // of an error that wraps the joined ones
 	}
+}
+
+// hintOf returns the hint of an error, or "".
+func hintOf(err error) string {
+	if f := (*failure.Error)(nil); errors.As(err, &f) {
+		return f.Hint
+	}
+	return ""
 }
 
 // joinedErrors returns the errors that [errors.Join] combined into err, so that each

@@ -41,7 +41,7 @@ func (e *devEnvironment) openGateway(upstream string) error {
 	logger := e.logger.With(fromKey, "gateway")
 	endpoint, err := options.endpoint(settings, listenAddress{}, logger)
 	if err != nil {
-		return err
+		return joinFaults(err)
 	}
 	e.upstream = endpoint.Upstreams[0].URL
 	e.gateway, err = gateway.New(gateway.Config{Endpoints: []gateway.Endpoint{endpoint}, Logger: logger})

@@ -18,7 +18,6 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/forwarded"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gatewayfile"
-	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/providername"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/yamlfile"
 	"github.com/gatehouse-mcp/gatehouse/internal/clientaddr"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
@@ -47,20 +46,28 @@ func (o *forwardAuthOptions) addFlags(cmd *cobra.Command) {
 	cmd.RegisterFlagCompletionFunc("trusted-proxy", cobra.NoFileCompletions)
 }
 
-// check returns a usageError if flags contradict each other. upstream is --upstream, config --config.
-func (o *forwardAuthOptions) check(upstream, config string) error {
-	switch {
-	case o.proxy != "" && upstream != "":
-		return newUsageError("remove --upstream: the proxy forwards requests; or remove --forward-auth", "--forward-auth and --upstream exclude each other")
-	case o.proxy == "" && o.bodies:
-		return newUsageError("name the proxy, like --forward-auth envoy", "--forward-auth-body has no effect without --forward-auth")
-	case o.proxy == "" && len(o.trusted) > 0 && config != "":
-		return newUsageError("write it in the file, as trusted_proxies in the section limits", "--trusted-proxy is set in addition to --config")
+// check returns the faults of flags that contradict each other, joined.
+func (o *forwardAuthOptions) check(options gatewayOptions) error {
+	var faults []error
+	add := func(hint, problem string) { faults = append(faults, newUsageError(hint, "%s", problem)) }
+	if o.proxy != "" && options.upstream != "" {
+		add("remove --upstream: the proxy forwards requests; or remove --forward-auth", "--forward-auth and --upstream exclude each other")
+	} else if o.proxy != "" && options.upstreamCA != "" {
+		add("remove it: the proxy forwards requests", "--upstream-ca has no effect with --forward-auth")
 	}
-	return nil
+	if o.proxy != "" && options.logRequests {
+		add("remove it, and have the proxy log requests", "--log-requests has no effect with --forward-auth")
+	}
+	if o.proxy == "" && o.bodies {
+		add("name the proxy, like --forward-auth envoy", "--forward-auth-body has no effect without --forward-auth")
+	}
+	if o.proxy == "" && len(o.trusted) > 0 && options.config != "" {
+		add("write it in the file, as trusted_proxies in the section limits", "--trusted-proxy is set in addition to --config")
+	}
+	return errors.Join(faults...)
 }
 
-// config returns the configuration of the handler.
+// config returns the configuration of the handler, and the faults of the flags, joined.
 func (o *forwardAuthOptions) config(logger *slog.Logger) (forwardauth.Config, error) {
 	cfg := forwardauth.Config{Proxy: forwardauth.Proxy(o.proxy), Bodies: o.bodies, Logger: logger}
 	var err error
@@ -68,17 +75,19 @@ func (o *forwardAuthOptions) config(logger *slog.Logger) (forwardauth.Config, er
 	return cfg, err
 }
 
-// trustedProxies returns the networks of --trusted-proxy.
+// trustedProxies returns the networks of --trusted-proxy, and the faults, joined.
 func (o *forwardAuthOptions) trustedProxies() ([]netip.Prefix, error) {
 	var out []netip.Prefix
+	var faults []error
 	for _, text := range o.trusted {
 		prefix, err := clientaddr.ParseNetwork(text)
 		if err != nil {
-			return nil, newUsageError("write it like 10.0.0.7, or 10.0.0.0/24 for a network", "--trusted-proxy %q is not an address", text)
+			faults = append(faults, newUsageError("write it like 10.0.0.7, or 10.0.0.0/24 for a network", "--trusted-proxy %q is not an address", text))
+			continue
 		}
 		out = append(out, prefix)
 	}
-	return out, nil
+	return out, errors.Join(faults...)
 }
 
 // forwardAuthServer answers a reverse proxy, and the requests that it routes here.
@@ -86,27 +95,45 @@ type forwardAuthServer struct {
 	config  forwardauth.Config // without endpoints
 	keys    *forwarded.Keys
 	logger  *slog.Logger
+	explain func(*gatehouse.ConfigError) (name, fix string)
+	observe func(*gateway.Config) // adds observers
 	current atomic.Pointer[forwardauth.Handler]
 }
 
 // newForwardAuthServer returns the server of the endpoints of cfg, whose upstreams are not used.
-func newForwardAuthServer(options forwardAuthOptions, cfg gateway.Config) (*forwardAuthServer, error) {
-	s := &forwardAuthServer{keys: cfg.AssertionKeys, logger: cmp.Or(cfg.Logger, slog.Default())}
-	var err error
-	if s.config, err = options.config(s.logger); err != nil {
+// explain names the settings in faults.
+func newForwardAuthServer(
+	options gatewayOptions, cfg gateway.Config, explain func(*gatehouse.ConfigError) (name, fix string),
+) (*forwardAuthServer, error) {
+	s := &forwardAuthServer{keys: cfg.AssertionKeys, logger: cmp.Or(cfg.Logger, slog.Default()), explain: explain,
+		observe: options.telemetry.observe}
+	var optionsErr, keysErr error
+	s.config, optionsErr = options.forwardAuth.config(s.logger)
+	if s.keys == nil {
+		s.keys, keysErr = forwarded.RandomKeys()
+	}
+	if keysErr != nil {
+		return nil, keysErr
+	}
+	applyErr := s.apply(cfg)
+	if err := joinFaults(optionsErr, applyErr); err != nil {
+		s.close()
 		return nil, err
 	}
-	if s.keys == nil {
-		if s.keys, err = forwarded.RandomKeys(); err != nil {
-			return nil, err
-		}
+	return s, nil
+}
+
+// close stops the background work of the guards.
+func (s *forwardAuthServer) close() {
+	if current := s.current.Load(); current != nil {
+		current.Close()
 	}
-	return s, s.apply(cfg)
 }
 
 // apply replaces the endpoints. If it returns an error, nothing has changed.
 func (s *forwardAuthServer) apply(cfg gateway.Config) error {
 	next := s.config
+	s.observe(&cfg)
 	for _, e := range cfg.Endpoints {
 		endpoint, err := s.endpoint(&e)
 		if err != nil {
@@ -116,7 +143,7 @@ func (s *forwardAuthServer) apply(cfg gateway.Config) error {
 	}
 	h, err := forwardauth.New(next)
 	if err != nil {
-		return explainForwardAuthFaults(err)
+		return explainFaults(err, s.explain)
 	}
 	if cfg.AssertionKeys != nil && cfg.AssertionKeys != s.keys {
 		s.keys.Replace(cfg.AssertionKeys)
@@ -184,28 +211,39 @@ func (s *forwardAuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve serves until ctx ends.
-func (s *forwardAuthServer) serve(ctx context.Context, con *console, address listenAddress, stop gateway.Stop) error {
-	defer func() { s.current.Load().Close() }()
+func (s *forwardAuthServer) serve(ctx context.Context, con *console, address listenAddress, options gatewayOptions) error {
+	defer s.close()
 	listeners, operatorListeners, err := openBoth(address)
 	if err != nil {
 		return err
 	}
 	con.Begin("serving")
 	guards := func() []*gatehouse.Guard { return s.current.Load().Guards() }
-	defer address.operator.start(con, operator.OfGuards(guards), s.logger, operatorListeners)()
+	options.telemetry.watch(guards)
+	options.telemetry.note(con)
+	port := operator.OfGuards(guards)
+	port.Metrics = options.telemetry.handler()
+	defer address.operator.start(con, port, s.logger, operatorListeners)()
 	for _, guard := range s.current.Load().Guards() {
 		go guard.Ready(ctx) // so that the first user does not wait for the keys
 		con.Note("answering %s about %s", s.config.Proxy, guard.Resource())
 	}
+	for _, warning := range address.warnings(s.current.Load().Guards()) {
+		con.Note("warning: %s", warning)
+	}
 	con.Note("Ctrl-C stops the gateway")
-	return listen.Serve(ctx, listen.NewServer(s, s.logger), listen.Shutdown{
+	server := listen.NewServer(s, s.logger)
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetHTTP2(true)
+	return listen.Serve(ctx, server, listen.Shutdown{
 		Begin: func() {
 			for _, guard := range s.current.Load().Guards() {
 				guard.Drain()
 			}
 		},
-		Delay: stop.Delay,
-		Grace: cmp.Or(stop.Timeout, gateway.DefaultShutdownTimeout),
+		Delay: options.stop.Delay,
+		Grace: cmp.Or(options.stop.Timeout, gateway.DefaultShutdownTimeout),
 	}, listeners...)
 }
 
@@ -215,64 +253,69 @@ var forwardAuthNames = strings.NewReplacer(
 	".Guard.RateLimits.FailedSignInsPerMinute", " limits.failed_sign_ins_per_minute", "ClientAddressHeader", "limits.client_address_header",
 	"TrustedProxies", "--trusted-proxy", "set Bodies", "add --forward-auth-body", "Bodies", "--forward-auth-body", "Proxy", "--forward-auth",
 	".Guard.Resource", " url", ".Guard.", " ", "Endpoints", "endpoint", "ChallengeInResult", "challenge_in_result",
+	"ShowLocked", "show_locked", "SecuritySchemes", "security_schemes",
 	"DenyUndeclared", "deny_undeclared", "LocalPath", "local_path", "AllowedHosts", "allowed_hosts", "Requirements", "requirements",
 )
 
-// explainForwardAuthFaults names the flags and settings in place of the fields.
-func explainForwardAuthFaults(err error) error {
-	var faults []error
-	for _, e := range flattenErrors(err) {
-		var fault *gatehouse.ConfigError
-		if errors.As(e, &fault) {
-			e = errors.New(strings.TrimPrefix((&gatehouse.ConfigError{
-				Field: forwardAuthNames.Replace(fault.Field), Value: fault.Value, Problem: fault.Problem, Fix: forwardAuthNames.Replace(fault.Fix),
-			}).Error(), "gatehouse: "))
-		}
-		faults = append(faults, e)
-	}
-	return errors.Join(faults...)
+// explainForwardAuthFault returns the name of a flag or of a setting in the file in place of that of
+// the field, and the fix with such names.
+func explainForwardAuthFault(fault *gatehouse.ConfigError) (name, fix string) {
+	return forwardAuthNames.Replace(fault.Field), forwardAuthNames.Replace(fault.Fix)
 }
 
-// runForwardAuthFlags is runForwardAuth without a configuration file.
+// runForwardAuthFlags is runForwardAuth without a configuration file. listenErr has the faults of
+// the listener.
 func runForwardAuthFlags(
-	ctx context.Context, con *console, options gatewayOptions, settings *env.Env, address listenAddress, logger *slog.Logger,
+	ctx context.Context, con *console, options gatewayOptions, settings *env.Env, address listenAddress, listenErr error, logger *slog.Logger,
 ) error {
-	if options.provider == "" {
-		return newUsageError("name where users sign in, like --provider clerk; "+
-			"the providers are "+strings.Join(providername.Names(), ", "), "--provider is missing")
-	}
-	resource, err := options.resource(settings, address, "")
-	if err != nil {
-		return err
-	}
-	provider, err := providername.New(options.provider, options.issuer)
-	if err != nil {
-		return &usageError{asFailure(err)}
-	}
+	provider, providerErr := options.identityProvider()
+	resource, resourceErr := options.resource(settings, address, "")
+	faults := errors.Join(options.forwardAuth.check(options), providerErr, resourceErr, listenErr)
 	return runForwardAuth(ctx, con, options, gateway.Config{Logger: logger, Endpoints: []gateway.Endpoint{{
 		Guard:   gatehouse.Config{Resource: resource, Provider: provider, Logger: logger},
 		Headers: forwarded.DefaultHeaders(),
-	}}}, address, nil)
+	}}}, forwardAuthRun{address: address, faults: faults, explain: func(fault *gatehouse.ConfigError) (string, string) {
+		if name := options.nameOf(fault, settings); name != fault.Field {
+			return name, fault.Fix
+		}
+		return explainForwardAuthFault(fault)
+	}})
 }
 
-// runForwardAuth is runGateway with --forward-auth. watch, if not nil, changes the server until its
-// context ends.
-func runForwardAuth(
-	ctx context.Context, con *console, options gatewayOptions, cfg gateway.Config, address listenAddress,
-	watch func(context.Context, *forwardAuthServer),
-) error {
-	s, err := newForwardAuthServer(options.forwardAuth, cfg)
-	if err != nil {
-		return err
+// forwardAuthRun is how runForwardAuth runs.
+type forwardAuthRun struct {
+	address listenAddress
+	faults  error // that were found before
+	explain func(*gatehouse.ConfigError) (name, fix string)
+
+	// watch, if not nil, changes the server until its context ends.
+	watch func(context.Context, *forwardAuthServer)
+}
+
+// runForwardAuth is runGateway with --forward-auth. If there are faults already and cfg has no
+// endpoint because of them, the flags are checked nevertheless.
+func runForwardAuth(ctx context.Context, con *console, options gatewayOptions, cfg gateway.Config, how forwardAuthRun) error {
+	if how.faults != nil && len(cfg.Endpoints) == 0 {
+		cfg.Endpoints = []gateway.Endpoint{{Guard: gatehouse.Config{Resource: placeholderResource, Provider: placeholderProvider}}}
+	}
+	s, err := newForwardAuthServer(options, cfg, how.explain)
+	if faults := joinFaults(how.faults, err); faults != nil {
+		if err == nil {
+			s.close()
+		}
+		return faults
 	}
 	if options.check {
-		s.current.Load().Close()
+		for _, warning := range how.address.warnings(s.current.Load().Guards()) {
+			con.Note("warning: %s", warning)
+		}
+		s.close()
 		return con.print("the configuration is valid\n")
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	if watch != nil {
-		go watch(ctx, s)
+	if how.watch != nil {
+		go how.watch(ctx, s)
 	}
-	return s.serve(ctx, con, address, options.stop)
+	return s.serve(ctx, con, how.address, options)
 }

@@ -6,10 +6,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 	"github.com/gatehouse-mcp/gatehouse/internal/teststream"
@@ -226,6 +228,41 @@ func testStreams(t *testing.T, s *setup, token string) {
 	}
 }
 
+// A proxy that has a limit for the whole of a stream ends one that is never silent. With the others, a
+// stream outlives its token.
+func TestStreamLimit(t *testing.T) {
+	for _, r := range recipes {
+		if r.limit == "" {
+			continue
+		}
+		t.Run(r.name, func(t *testing.T) {
+			s := newSetup(t, r, func(s *setup) { s.shorten = true })
+			token := s.issuer.Token(resource)
+			for _, method := range []string{"GET", "POST"} {
+				req := request{method: method, url: endpoint + "?endless", token: token}
+				if method == "POST" {
+					req.body = ping
+				}
+				began := time.Now()
+				resp, err := s.client.Do(req.newRequest(t, within(t, stepTime)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				text, _ := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if took := time.Since(began); resp.StatusCode != http.StatusOK || took < streamLimit/2 || !strings.HasPrefix(string(text), "data: 1") {
+					t.Errorf("%s: got status %d and %q within %s, want a stream of about %s", method, resp.StatusCode, text, took, streamLimit)
+				}
+				select {
+				case <-s.backend.ended:
+				case <-within(t, stepTime).Done():
+					t.Errorf("%s: the backend's stream did not end", method)
+				}
+			}
+		})
+	}
+}
+
 // testBodies checks the limit of bodies.
 func testBodies(t *testing.T, s *setup, token string) {
 	large := func(size int) string {
@@ -289,19 +326,21 @@ func TestScopes(t *testing.T) {
 			without, with := s.issuer.Token(resource), s.issuer.Token(resource, testissuer.Claim("scope", "profile notes:admin"))
 			// The headers claim another tool, which must not help.
 			headers := []string{"Mcp-Method: tools/call", "Mcp-Name: hello"}
-			hello := 403 // it is not known which tool is called
+			hello, differ := 403, 200 // it is not known which tool is called
 			if r.bodies {
-				hello = 200
+				hello, differ = 200, 400 // the headers must agree with the body
 			}
 			for _, test := range []struct {
 				token, body string
+				headers     []string
 				want        int
 			}{
-				{with, call("purge"), 200}, {without, call("purge"), 403}, {without, call("hello"), hello},
+				{with, call("purge"), nil, 200}, {with, call("purge"), headers, differ}, {without, call("purge"), headers, 403},
+				{without, call("hello"), headers, hello},
 				// Too large for what HAProxy sends, so that the tool is not known.
-				{without, strings.Replace(call("purge"), "{", `{"x":"`+strings.Repeat("x", 100_000)+`",`, 1), 403},
+				{without, strings.Replace(call("purge"), "{", `{"x":"`+strings.Repeat("x", 100_000)+`",`, 1), headers, 403},
 			} {
-				a := s.send(t, request{token: test.token, body: test.body, headers: headers})
+				a := s.send(t, request{token: test.token, body: test.body, headers: test.headers})
 				reached := len(s.backend.reached())
 				if a.StatusCode != test.want || (reached == 1) != (test.want == 200) {
 					t.Errorf("%.80s: got status %d and %d requests at the backend, want %d", test.body, a.StatusCode, reached, test.want)

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
 )
@@ -28,6 +29,7 @@ type recipe struct {
 	name   string
 	files  []string // in examples/forwardauth, the main one first
 	bodies bool     // whether the proxy sends bodies to Gatehouse
+	limit  string   // the setting that limits the whole of a stream, with a value of an hour; empty if there is none
 	// start starts the proxy in the folder with the files. The proxy listens on the port that the
 	// files have.
 	start func(t testing.TB, folder, port string) *process
@@ -41,14 +43,14 @@ var recipes = []recipe{
 		}
 		return start(t, folder, nil, debianProgram(t, "nginx"), "-e", "stderr", "-p", folder, "-c", filepath.Join(folder, "nginx.conf"), "-g", globals)
 	}},
-	{name: "caddy", files: []string{"Caddyfile"}, start: func(t testing.TB, folder, _ string) *process {
+	{name: "caddy", limit: "write 1h", files: []string{"Caddyfile"}, start: func(t testing.TB, folder, _ string) *process {
 		env := []string{"CADDY_ADMIN=127.0.0.1:" + freePort(t), "XDG_DATA_HOME=" + folder, "XDG_CONFIG_HOME=" + folder}
 		return start(t, folder, env, caddyProgram(t), "run", "--config", "Caddyfile", "--adapter", "caddyfile")
 	}},
 	{name: "haproxy", bodies: true, files: []string{"haproxy.cfg", "gatehouse.lua"}, start: func(t testing.TB, folder, _ string) *process {
 		return start(t, folder, nil, debianProgram(t, "haproxy"), "-db", "-f", "haproxy.cfg")
 	}},
-	{name: "envoy", bodies: true, files: []string{"envoy.yaml"}, start: func(t testing.TB, folder, _ string) *process {
+	{name: "envoy", bodies: true, limit: "max_stream_duration: 3600s", files: []string{"envoy.yaml"}, start: func(t testing.TB, folder, _ string) *process {
 		return start(t, folder, nil, envoyProgram(t), "-c", "envoy.yaml", "--disable-hot-restart", "--concurrency", "1", "-l", "warning")
 	}},
 	{name: "traefik", bodies: true, files: []string{"traefik-dynamic.yml"}, start: func(t testing.TB, folder, port string) *process {
@@ -61,6 +63,9 @@ var recipes = []recipe{
 	}},
 }
 
+// streamLimit is the limit of a stream in tests.
+const streamLimit = 3 * time.Second
+
 // setup is a proxy with Gatehouse and an MCP server.
 type setup struct {
 	recipe
@@ -70,6 +75,7 @@ type setup struct {
 	client    *http.Client // connects to the proxy, whatever the name of the host
 	port      string
 	scope     string // if not empty, it is required for the tool purge
+	shorten   bool   // whether the limit of streams is streamLimit in place of an hour
 }
 
 // newSetup starts all parts. change, if not nil, is called before Gatehouse is started.
@@ -89,6 +95,13 @@ func newSetup(t *testing.T, r recipe, change func(*setup)) *setup {
 			t.Fatal(err)
 		}
 		configured := strings.NewReplacer("8080", s.port, "3000", gatehousePort, "8000", s.backend.port).Replace(string(text))
+		if s.shorten {
+			limited := strings.NewReplacer("1h", streamLimit.String(), "3600s", streamLimit.String()).Replace(r.limit)
+			if !strings.Contains(configured, r.limit) {
+				t.Fatalf("%s does not contain %q", name, r.limit)
+			}
+			configured = strings.Replace(configured, r.limit, limited, 1)
+		}
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(configured), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -208,7 +221,8 @@ func newBackend(t testing.TB) *backend {
 	return b
 }
 
-// ServeHTTP answers with JSON, or with a stream of three events if the query is "stream".
+// ServeHTTP answers with JSON, with a stream of three events if the query is "stream", or with one
+// that has no end if it is "endless".
 func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if b.mcp != nil {
 		b.mcp.ServeHTTP(w, r)
@@ -219,6 +233,10 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("WWW-Authenticate", `Bearer realm="backend"`)
 	w.Header().Set("Access-Control-Allow-Origin", "*")
 	w.Header().Set("Mcp-Session-Id", "session-1")
+	if r.URL.RawQuery == "endless" {
+		b.sendEvents(w, r)
+		return
+	}
 	if r.URL.RawQuery != "stream" {
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
@@ -231,6 +249,23 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NewResponseController(w).Flush()
 		select {
 		case <-b.next:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// sendEvents sends an event now and again until the client leaves.
+func (b *backend) sendEvents(w http.ResponseWriter, r *http.Request) {
+	defer func() { b.ended <- true }()
+	w.Header().Set("Content-Type", "text/event-stream")
+	tick := time.NewTicker(streamLimit / 20)
+	defer tick.Stop()
+	for {
+		io.WriteString(w, "data: 1\n\n")
+		http.NewResponseController(w).Flush()
+		select {
+		case <-tick.C:
 		case <-r.Context().Done():
 			return
 		}

@@ -421,8 +421,8 @@ var infos = []Info{
 		Status: http.StatusRequestEntityTooLarge,
 		Code:   CodeInvalidRequest,
 		Phrase: "the request body is too large",
-		When:   "the body is longer than 4 MiB, or has more than 256 messages or operations",
-		Do:     "send less in one request",
+		When:   "the body is longer than MaxBodyBytes (4 MiB by default), or has more than 256 messages or operations",
+		Do:     "send less in one request, or raise MaxBodyBytes (max_body_bytes of the gateway)",
 	},
 	{
 		Reason: BodyUnreadable,

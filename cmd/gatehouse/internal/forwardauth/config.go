@@ -193,6 +193,14 @@ func (h *Handler) endpointFaults(field string, cfg *gatehouse.Config, e *endpoin
 	if cfg.ChallengeInResult {
 		add("ChallengeInResult", "true", "answers a rejected request with status 200, with which proxies let it through", "remove it")
 	}
+	for _, setting := range []struct {
+		name  string
+		isSet bool
+	}{{"ShowLocked", cfg.ShowLocked}, {"SecuritySchemes", cfg.SecuritySchemes}} {
+		if setting.isSet {
+			add(setting.name, "true", "has no effect, because the lists of the MCP server do not pass here", "remove it, or use the gateway itself")
+		}
+	}
 	if cfg.LandingPage != nil {
 		add("LandingPage", "", "answers with status 200, with which proxies let a request through", "serve the page with the proxy")
 	}

@@ -26,6 +26,8 @@ func TestFaults(t *testing.T) {
 		{"nginx without bodies", func(cfg *Config, _ *gatehouse.Config) { cfg.Proxy, cfg.Bodies = Nginx, false }, ""},
 		{"nginx with bodies", func(cfg *Config, _ *gatehouse.Config) { cfg.Proxy = Nginx }, "Bodies"},
 		{"Caddy with bodies", func(cfg *Config, _ *gatehouse.Config) { cfg.Proxy = Caddy }, "Bodies"},
+		{"lists", func(_ *Config, guard *gatehouse.Config) { guard.ShowLocked = true }, "Endpoints[0].Guard.ShowLocked"},
+		{"tools", func(_ *Config, guard *gatehouse.Config) { guard.SecuritySchemes = true }, "Endpoints[0].Guard.SecuritySchemes"},
 		{"every address", func(cfg *Config, _ *gatehouse.Config) { cfg.TrustedProxies = prefixes("0.0.0.0/0") }, "TrustedProxies"},
 		{"every address of IPv6", func(cfg *Config, _ *gatehouse.Config) { cfg.TrustedProxies = prefixes("::/0") }, "TrustedProxies"},
 		{"zero address", func(cfg *Config, _ *gatehouse.Config) { cfg.TrustedProxies = make([]netip.Prefix, 1) }, "TrustedProxies"},

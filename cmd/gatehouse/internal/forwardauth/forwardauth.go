@@ -17,7 +17,8 @@
 //     belongs to the first user who sends it. And streams do not end when their token expires.
 //   - If the proxy does not send bodies, it is not known which tool a request calls. A caller
 //     must then meet the requirements of all of them. The headers Mcp-Method and Mcp-Name do not
-//     help, because only the MCP server can compare them with the body.
+//     help, because only the MCP server can compare them with the body. If the proxy sends bodies,
+//     they are compared here, as in the gateway.
 package forwardauth
 
 import (
@@ -32,6 +33,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/mcpmessage"
 	"github.com/gatehouse-mcp/gatehouse/internal/clientaddr"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/ratelimit"
@@ -176,17 +178,19 @@ func (e *endpoint) hasPath(path string) bool {
 type question struct {
 	verdict  *verdictWriter
 	sessions []string // the values of Mcp-Session-Id
+	hasBody  bool     // whether the question has the body of the request
 }
 
 type questionKey struct{}
 
 // original returns r as the request that the proxy asks about.
 func (h *Handler) original(r *http.Request, o *original, e *endpoint, q *question) *http.Request {
+	q.hasBody = h.hasBody(r, o)
 	asked := r.WithContext(context.WithValue(r.Context(), questionKey{}, q))
 	asked.Method, asked.URL, asked.Host, asked.RequestURI = o.method, o.url, o.host, ""
 	delete(asked.Header, sessionHeader) // its binding is checked when the caller is known
 	delete(asked.Header, "Access-Control-Request-Method")
-	if h.hasBody(r, o) {
+	if q.hasBody {
 		return asked
 	}
 	setBody(asked, e.undecided)
@@ -217,6 +221,9 @@ func (e *endpoint) allow(w http.ResponseWriter, r *http.Request) {
 	if signedIn {
 		principal = id.Principal()
 	}
+	if q.hasBody && e.rejectHeaders(w, r, id) {
+		return
+	}
 	if err := e.sessions.use(q.sessions, principal); err != nil {
 		e.logger.Info("request rejected", "reason", err.reason, "detail", err.text, "caller", id)
 		if err.reason == reasonTooMany {
@@ -235,6 +242,28 @@ func (e *endpoint) allow(w http.ResponseWriter, r *http.Request) {
 	}
 	q.verdict.allow()
 	w.WriteHeader(http.StatusOK)
+}
+
+// rejectHeaders answers a request whose headers Mcp-Method and Mcp-Name differ from the body, and
+// reports whether it did. The proxy, or the MCP server, may decide by the headers.
+func (e *endpoint) rejectHeaders(w http.ResponseWriter, r *http.Request, id gatehouse.Identity) bool {
+	var messages []mcpmessage.Message
+	err := mcpmessage.CheckHeaders(r, func() []mcpmessage.Message {
+		text, _ := io.ReadAll(r.Body) // in the memory of the guard; if it is not complete, it does not agree with the headers
+		messages = mcpmessage.Parse(text)
+		return messages
+	})
+	if err == nil {
+		return false
+	}
+	e.logger.Info("request rejected", "reason", mcpmessage.ReasonHeaderMismatch, "detail", err.Error(), "caller", id)
+	if rpc := mcpmessage.RequestID(messages); rpc != nil {
+		writeJSON(w, http.StatusBadRequest,
+			mcpmessage.ErrorResponse(rpc, mcpmessage.CodeHeaderMismatch, mcpmessage.TextHeaderMismatch, mcpmessage.ReasonHeaderMismatch))
+		return true
+	}
+	writeError(w, http.StatusBadRequest, errorBody{"invalid_request", mcpmessage.TextHeaderMismatch, mcpmessage.ReasonHeaderMismatch})
+	return true
 }
 
 // misrouted answers a request that has passed the guard at the path of the endpoint: only
@@ -281,6 +310,10 @@ func writeReason(w http.ResponseWriter, reason gatehouse.Reason) {
 
 func writeError(w http.ResponseWriter, status int, body errorBody) {
 	text, _ := json.Marshal(body) // a struct of strings has no error
+	writeJSON(w, status, text)
+}
+
+func writeJSON(w http.ResponseWriter, status int, text []byte) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")

@@ -46,7 +46,8 @@ type endpoint struct {
 func (g *Gateway) newEndpoint(config *Endpoint) (*endpoint, error) {
 	e := &endpoint{config: *config, logger: g.logger}
 	e.config.MaxListBytes = cmp.Or(e.config.MaxListBytes, defaultMaxListBytes)
-	var faults []error
+	e.config.KeepAlive = cmp.Or(e.config.KeepAlive, defaultKeepAlive)
+	faults := []error{keepAliveFault(config.KeepAlive)}
 	var err error
 	if e.config.Guard.Logger == nil {
 		e.config.Guard.Logger = g.logger
@@ -153,7 +154,7 @@ func keepAccessTokens(next http.Handler) http.Handler {
 
 // ServeHTTP forwards a request that the guard has let through.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x, problem := e.newExchange(r)
+	x, problem := e.newExchange(w, r)
 	if problem != nil {
 		e.answer(w, r, x, problem)
 		return

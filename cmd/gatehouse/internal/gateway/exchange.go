@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/mcpmessage"
 )
 
 const sessionHeader = "Mcp-Session-Id"
@@ -15,15 +16,16 @@ const sessionHeader = "Mcp-Session-Id"
 // exchange is what the gateway knows of one request and its answer.
 type exchange struct {
 	request  *http.Request // as the guard let it through
-	body     []byte        // must not change: it is that of the guard
+	client   http.ResponseWriter
+	body     []byte // must not change: it is that of the guard
 	identity gatehouse.Identity
 	signedIn bool  // false for a caller without a token, of an operation that is public
 	unnamed  error // why the caller cannot be named to the backend; the request is not sent then
 
-	upstream   *upstream // that opened the session; nil if the request is in none
-	answeredBy *upstream // that got the request last; nil if none did
-	session    string    // the backend's ID of the session
-	messages   []message // of the body, if it was parsed
+	upstream   *upstream            // that opened the session; nil if the request is in none
+	answeredBy *upstream            // that got the request last; nil if none did
+	session    string               // the backend's ID of the session
+	messages   []mcpmessage.Message // of the body, if it was parsed
 	parsed     bool
 	lists      bool // whether the answer may have a list that must be filtered
 	streaming  bool // whether the answer is an event stream
@@ -38,8 +40,8 @@ func exchangeOf(ctx context.Context) *exchange {
 
 // newExchange reads what decides how a request is forwarded. The problem, if not nil, is the
 // answer.
-func (e *endpoint) newExchange(r *http.Request) (*exchange, *problem) {
-	x := &exchange{request: r}
+func (e *endpoint) newExchange(w http.ResponseWriter, r *http.Request) (*exchange, *problem) {
+	x := &exchange{request: r, client: w}
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
 		return x, notForwardedMethod
 	}

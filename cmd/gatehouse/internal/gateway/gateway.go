@@ -7,6 +7,7 @@
 package gateway
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -71,6 +72,11 @@ type Endpoint struct {
 	// calls may take minutes.
 	HeaderTimeout time.Duration
 
+	// KeepAlive is how long an event stream may be silent before its client gets a comment, which
+	// keeps proxies from closing the connection. It applies to answers to POST and GET, and never
+	// within an event. It is one second to 25 seconds; zero means 20 seconds.
+	KeepAlive time.Duration
+
 	// MaxListBytes bounds the answers that are read as a whole, to remove from a list what the
 	// caller cannot use. Zero means 16 MiB.
 	MaxListBytes int64
@@ -88,6 +94,10 @@ type Upstream struct {
 	// H2C sends requests by HTTP/2 without TLS. Otherwise it is HTTP/1.1 for http, and what the
 	// server offers for https.
 	H2C bool
+
+	// RootCAs are the authorities that may have signed the certificate of an https server, in place
+	// of those of this machine. Nil means those.
+	RootCAs *x509.CertPool
 
 	// HealthPath, if not empty, is requested with GET each HealthInterval. The backend gets no
 	// requests while the answer is not 2xx.

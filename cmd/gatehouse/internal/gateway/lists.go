@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/mcpmessage"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/strictjson"
 	"github.com/go-json-experiment/json/jsontext"
@@ -27,13 +28,14 @@ type listKind struct {
 }
 
 var listKinds = []listKind{
-	{"tools/list", "tools", "name", gatehouse.ToolOperation},
+	{methodListTools, "tools", "name", gatehouse.ToolOperation},
 	{"prompts/list", "prompts", "name", gatehouse.PromptOperation},
 	{"resources/list", "resources", "uri", gatehouse.ResourceOperation},
 	{"resources/templates/list", "resourceTemplates", "uriTemplate", gatehouse.ResourceOperation},
 }
 
 const (
+	methodListTools    = "tools/list"
 	methodReadResource = "resources/read"
 	cacheScope         = "cacheScope"
 	// maxListedName bounds the names that are compared with those of requirements.
@@ -43,6 +45,7 @@ const (
 // listPolicy says what must be done with lists.
 type listPolicy struct {
 	hides    bool // whether a list depends on the caller
+	schemes  bool // whether tools get the member securitySchemes
 	compares bool // whether names of requirements are compared with lists
 	reads    bool // whether resources have requirements, so that what is read depends on the caller
 
@@ -52,6 +55,7 @@ type listPolicy struct {
 func (p *listPolicy) init(cfg *gatehouse.Config) {
 	restricted := len(cfg.Requirements) > 0 || cfg.DenyUndeclared || restricts(&cfg.Default)
 	p.hides = restricted && !cfg.ShowLocked
+	p.schemes = cfg.SecuritySchemes
 	p.compares = len(cfg.Requirements) > 0
 	p.reads = cfg.DenyUndeclared || restricts(&cfg.Default) ||
 		slices.ContainsFunc(cfg.Requirements, func(r gatehouse.Requirement) bool { return r.Resource+r.ResourceTemplate != "" })
@@ -66,11 +70,11 @@ func restricts(r *gatehouse.Require) bool {
 // body cannot be parsed.
 func (e *endpoint) mayList(x *exchange, r *http.Request) bool {
 	p := &e.lists
-	if !p.hides && !(p.compares && p.wantsNames()) {
+	if !p.changes() && !(p.compares && p.wantsNames()) {
 		return false
 	}
 	if r.Method == http.MethodGet {
-		return p.hides // the stream may deliver an earlier answer again (Last-Event-ID)
+		return p.changes() // the stream may deliver an earlier answer again (Last-Event-ID)
 	}
 	if len(x.body) == 0 {
 		return false
@@ -80,10 +84,13 @@ func (e *endpoint) mayList(x *exchange, r *http.Request) bool {
 		return false
 	}
 	messages := x.parse()
-	return messages == nil || slices.ContainsFunc(messages, func(m message) bool {
-		return kindOf(m.method) >= 0 || p.reads && m.method == methodReadResource
+	return messages == nil || slices.ContainsFunc(messages, func(m mcpmessage.Message) bool {
+		return kindOf(m.Method) >= 0 || p.reads && m.Method == methodReadResource
 	})
 }
+
+// changes reports whether lists are changed.
+func (p *listPolicy) changes() bool { return p.hides || p.schemes }
 
 // wantsNames reports whether a kind of list has not been seen completely yet.
 func (p *listPolicy) wantsNames() bool {
@@ -149,8 +156,8 @@ func (e *endpoint) filterMessages(x *exchange, text []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(messages) > maxMessages {
-		return nil, fmt.Errorf("the batch has %d messages, want at most %d", len(messages), maxMessages)
+	if len(messages) > mcpmessage.MaxMessages {
+		return nil, fmt.Errorf("the batch has %d messages, want at most %d", len(messages), mcpmessage.MaxMessages)
 	}
 	out := make([]jsontext.Value, len(messages))
 	for i, message := range messages {
@@ -184,10 +191,10 @@ func (e *endpoint) filterMessage(x *exchange, text []byte) ([]byte, error) {
 		changed = true
 	}
 	isRead := result["contents"] != nil && e.lists.reads
-	if !e.lists.hides || !changed && !isRead {
+	if !e.lists.changes() || !changed && !isRead {
 		return text, nil
 	}
-	if result[cacheScope] != nil || modern(x.request) {
+	if result[cacheScope] != nil || mcpmessage.Modern(x.request) {
 		result[cacheScope] = jsontext.Value(`"private"`)
 	}
 	if message["result"], err = encodeJSON(result); err != nil {
@@ -203,7 +210,7 @@ func (x *exchange) asksFor(kind int) bool {
 		return true
 	}
 	messages := x.parse()
-	return messages == nil || slices.ContainsFunc(messages, func(m message) bool { return kindOf(m.method) == kind })
+	return messages == nil || slices.ContainsFunc(messages, func(m mcpmessage.Message) bool { return kindOf(m.Method) == kind })
 }
 
 // filterList removes what the caller can never use from the list in the result.
@@ -225,13 +232,40 @@ func (e *endpoint) filterList(x *exchange, index int, result map[string]jsontext
 			return fmt.Errorf("an item of %q has no %s", kind.member, kind.name)
 		}
 		names = append(names, name)
-		if e.guard.Lists(x.request, kind.operation(name)) {
-			listed = append(listed, item)
+		if !e.guard.Lists(x.request, kind.operation(name)) {
+			continue
 		}
+		if e.lists.schemes && kind.method == methodListTools {
+			schemes := e.guard.SecuritySchemesOf(x.request, kind.operation(name))
+			if item, err = withSecuritySchemes(members, schemes); err != nil {
+				return fmt.Errorf("an item of %q: %w", kind.member, err)
+			}
+		}
+		listed = append(listed, item)
 	}
 	e.compareNames(index, names, result["nextCursor"])
 	result[kind.member], err = encodeJSON(listed)
 	return err
+}
+
+// withSecuritySchemes returns the tool with the members, and the schemes in its _meta.
+func withSecuritySchemes(tool map[string]jsontext.Value, schemes []gatehouse.SecurityScheme) (jsontext.Value, error) {
+	meta := map[string]jsontext.Value{}
+	if own := tool["_meta"]; own != nil && own.Kind() != 'n' {
+		var err error
+		if meta, err = strictjson.MembersShallow(own); err != nil {
+			return nil, fmt.Errorf("member \"_meta\": %w", err)
+		}
+	}
+	text, err := json.Marshal(schemes)
+	if err != nil {
+		return nil, err
+	}
+	meta["securitySchemes"] = text
+	if tool["_meta"], err = encodeJSON(meta); err != nil {
+		return nil, err
+	}
+	return encodeJSON(tool)
 }
 
 // compareNames has the guard compare the names with those of the requirements, until a complete

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/mcpmessage"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 )
 
@@ -19,8 +20,6 @@ const (
 	// codeGateway is the JSON-RPC error code of failures of the gateway. It is in the range that
 	// JSON-RPC reserves for servers.
 	codeGateway = -32041
-	// codeHeaderMismatch is the error code of MCP for headers that differ from the body.
-	codeHeaderMismatch = -32020
 	// retryAfter is how many seconds a client should wait if the backend is unavailable.
 	retryAfter = 2
 )
@@ -126,20 +125,7 @@ func rpcError(id json.RawMessage, p *problem) []byte {
 	if code == 0 {
 		code = codeGateway
 	}
-	type data struct {
-		Reason string `json:"reason"`
-	}
-	type rpcErr struct {
-		Code    int    `json:"code"`
-		Message string `json:"message"`
-		Data    data   `json:"data"`
-	}
-	text, _ := json.Marshal(struct {
-		Version string          `json:"jsonrpc"`
-		ID      json.RawMessage `json:"id"`
-		Error   rpcErr          `json:"error"`
-	}{"2.0", id, rpcErr{code, p.text, data{p.reason}}})
-	return text
+	return mcpmessage.ErrorResponse(id, code, p.text, p.reason)
 }
 
 // logProblem writes one line about the problem, with the details that the client does not get.

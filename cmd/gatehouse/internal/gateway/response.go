@@ -52,10 +52,14 @@ func (e *endpoint) modifyResponse(resp *http.Response) error {
 	}
 	x.streaming = isEventStream(resp.Header)
 	if x.lists && resp.StatusCode >= 200 && resp.StatusCode < 300 {
-		return e.filterAnswer(x, resp)
-	}
-	if x.streaming {
+		if err := e.filterAnswer(x, resp); err != nil {
+			return err
+		}
+	} else if x.streaming {
 		resp.Body = &streamBody{ReadCloser: resp.Body, exchange: x, endpoint: e}
+	}
+	if x.streaming && canBeKeptAlive(resp) {
+		resp.Body = newKeptAlive(resp.Body, x.client, e.config.KeepAlive)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/forwarded"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/mcpmessage"
 	"github.com/gatehouse-mcp/gatehouse/internal/operator"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
@@ -168,7 +169,7 @@ func (g *Gateway) logged(next http.Handler) http.Handler {
 				slog.String("method", quote.Clip(r.Method, quote.MaxBytes)), slog.String("path", quote.Clip(r.URL.Path, quote.MaxBytes)),
 				slog.Int("status", recorder.status), slog.Duration("took", time.Since(begin).Round(time.Microsecond)),
 			}
-			for _, name := range []string{methodHeader, nameHeader} {
+			for _, name := range []string{mcpmessage.MethodHeader, mcpmessage.NameHeader} {
 				if value := r.Header.Get(name); value != "" {
 					attrs = append(attrs, slog.String(strings.ToLower(strings.ReplaceAll(name, "-", "_")), quote.Clip(value, quote.MaxBytes)))
 				}

@@ -18,19 +18,24 @@ type Stop struct {
 	Timeout time.Duration // for running calls; zero means DefaultShutdownTimeout
 }
 
-// Serve serves on the listeners until ctx ends, by HTTP/1.1, and by HTTP/2 without TLS for
-// clients that begin with it. It then lets running calls finish, ends streams, and returns nil.
+// Serve serves on the listeners until ctx ends, by HTTP/1.1 and HTTP/2: with TLS for clients that
+// choose it, if the listeners are those of package crypto/tls, and without TLS for clients that
+// begin with it. It then lets running calls finish, ends streams, and returns nil.
 func (g *Gateway) Serve(ctx context.Context, stop Stop, listeners ...net.Listener) error {
 	g.Start()
 	server := listen.NewServer(g, g.logger)
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetHTTP2(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
 	if stop.Timeout == 0 {
 		stop.Timeout = DefaultShutdownTimeout
 	}
 	err := listen.Serve(ctx, server, listen.Shutdown{
-		Begin: g.Drain,
+		Begin: func() {
+			g.logger.Info("stopping", "delay", stop.Delay, "timeout", stop.Timeout)
+			g.Drain()
+		},
 		Delay: stop.Delay,
 		Grace: stop.Timeout,
 		Drain: g.Shutdown,

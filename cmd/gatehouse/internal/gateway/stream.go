@@ -33,8 +33,7 @@ func (b *streamBody) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := b.ReadCloser.Read(p)
-	b.tail = append(b.tail, p[max(0, n-maxTail):n]...)
-	b.tail = b.tail[max(0, len(b.tail)-maxTail):]
+	b.tail = appendTail(b.tail, p[:n])
 	if err == nil || err == io.EOF {
 		return n, err
 	}
@@ -47,6 +46,13 @@ func (b *streamBody) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	return b.Read(p)
+}
+
+// appendTail returns the last bytes of tail followed by text.
+func appendTail(tail, text []byte) []byte {
+	text = text[max(0, len(text)-maxTail):]
+	kept := tail[max(0, len(tail)+len(text)-maxTail):]
+	return append(tail[:copy(tail, kept)], text...)
 }
 
 // endsEvent reports whether no event is incomplete after tail.

@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -89,6 +91,9 @@ func newUpstreams(configs []Upstream, headerTimeout time.Duration, logger *slog.
 		if config.H2C && config.URL.Scheme == "https" {
 			fault(redacted(config.URL), "is https, for which h2c has no effect", "remove h2c; HTTP/2 is used if the server offers it")
 		}
+		if config.RootCAs != nil && config.URL.Scheme == "http" {
+			fault(redacted(config.URL), "is http, for which certificates of authorities have no effect", "use https, or remove the certificates")
+		}
 		u.all = append(u.all, newUpstream(config, headerTimeout))
 	}
 	return u, errors.Join(faults...)
@@ -132,6 +137,9 @@ func newUpstream(config Upstream, headerTimeout time.Duration) *upstream {
 		MaxResponseHeaderBytes: maxAnswerHeader,
 		DisableCompression:     true, // what the client and the backend agree on is passed through
 		ForceAttemptHTTP2:      true,
+	}
+	if config.RootCAs != nil {
+		u.transport.TLSClientConfig = &tls.Config{RootCAs: config.RootCAs, MinVersion: tls.VersionTLS12}
 	}
 	if config.H2C {
 		u.transport.Protocols = new(http.Protocols)
@@ -300,10 +308,29 @@ func (c withoutTrace) Value(key any) any {
 }
 
 // notSent reports whether the request failed before anything of it was sent, because no
-// connection could be opened.
+// connection could be opened, or TLS could not begin on it.
 func notSent(err error) bool {
 	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
+	return errors.As(err, &op) && op.Op == "dial" || isTLSError(err)
+}
+
+// isTLSError reports whether the certificate of the backend is not valid, or the backend does not
+// speak TLS.
+func isTLSError(err error) bool {
+	var invalid *tls.CertificateVerificationError
+	var plain tls.RecordHeaderError
+	return errors.As(err, &invalid) || errors.As(err, &plain)
+}
+
+// unreachableHint says what the operator can do about an error of notSent.
+func unreachableHint(err error) string {
+	if !isTLSError(err) {
+		return "start the MCP server, or correct the URL of the upstream"
+	}
+	if unknown := (x509.UnknownAuthorityError{}); errors.As(err, &unknown) {
+		return "name the file with the certificate of its authority in ca_file of the upstream, or with --upstream-ca"
+	}
+	return "give the MCP server a certificate for the host of the upstream, or correct the URL of the upstream"
 }
 
 // health is what is known about whether a backend works.
@@ -336,7 +363,7 @@ func (h *health) failed(logger *slog.Logger, u *upstream, err error) {
 	h.mu.Unlock()
 	if first {
 		logger.Warn("backend is unreachable; requests get 502 until it answers", "upstream", u.target.Redacted(), "error", err,
-			"hint", "start the MCP server, or correct the URL of the upstream")
+			"hint", unreachableHint(err))
 	}
 }
 

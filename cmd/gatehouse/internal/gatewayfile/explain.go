@@ -176,6 +176,7 @@ func translate(text string) string {
 	if strings.Contains(text, "Provider.Complete") {
 		return "require scopes, or check it in the MCP server, which gets the claims that the token has"
 	}
+	text = strings.ReplaceAll(text, "remove the certificates", "remove ca_file")
 	text = strings.ReplaceAll(text, ", Organization, Person, AnyOf or Check, ", ", organization, person or any_of, ")
 	text = strings.ReplaceAll(text, ", and Public that none is needed", ", and public that none is needed")
 	text = strings.ReplaceAll(text, "set ResourceTemplate instead of Resource", "write resource_template instead of resource")

@@ -15,6 +15,9 @@ type File struct {
 
 	Listen string `doc:"Address to listen on, like localhost:3000, or :3000 for all addresses of this machine."`
 
+	TLSCertFile string `doc:"PEM file with the certificate of this server and its chain, to serve https. It is read again when it changes."`
+	TLSKeyFile  string `doc:"PEM file with the private key of the certificate."`
+
 	Provider  *Provider  `doc:"Identity provider of every endpoint that names none itself: a name, or a name with settings."`
 	Providers []Provider `doc:"Several identity providers, in place of provider."`
 
@@ -64,6 +67,7 @@ type Endpoint struct {
 	ShowLocked             bool                `doc:"Keep in lists what the caller can never use."`
 	OperationScopesOnly    bool                `doc:"Name in the answer to a missing scope only the scopes of the operation."`
 	ChallengeInResult      bool                `doc:"Answer a call without its scope with a result of status 200, for an endpoint that serves ChatGPT alone."`
+	SecuritySchemes        bool                `doc:"Add to each tool in a list what a caller needs for it, in _meta, as ChatGPT reads it."`
 	DraftStructuredDenials bool                `doc:"Answer a rejected message with a JSON-RPC error in the form of the draft SEP-2643, which may change."`
 	ImpliedScopes          map[string][]string `doc:"Maps a scope to the narrower scopes that it includes."`
 
@@ -80,6 +84,7 @@ type Endpoint struct {
 	MaxSessionsPerUser int           `doc:"Open sessions of one user, and open streams; 200 if it is missing."`
 	SessionTimeout     time.Duration `doc:"How long an idle session counts; 1h if it is missing."`
 	HeaderTimeout      time.Duration `doc:"How long the MCP server may take to begin its answer; no limit if it is missing."`
+	KeepAlive          time.Duration `doc:"How long an event stream may be silent before its client gets a comment, which keeps proxies from closing the connection: 1s to 25s; 20s if it is missing."`
 	MaxListBytes       int64         `doc:"Largest list that is filtered, in bytes; 16777216 if it is missing."`
 
 	Headers        *Headers `doc:"Names of the headers that say who is calling. An empty name turns one off."`
@@ -95,6 +100,7 @@ type Upstream struct {
 
 	URL            string        `doc:"URL of the MCP server, like http://localhost:8000/mcp. Without a path, it has that of the endpoint." need:"true"`
 	H2C            bool          `doc:"Send requests by HTTP/2 without TLS."`
+	CAFile         string        `doc:"PEM file with the authorities that may have signed the certificate of an https server; those of this machine if it is missing."`
 	HealthPath     string        `doc:"Path that is requested with GET to check the health of the server. It gets no requests while the answer is not 2xx."`
 	HealthInterval time.Duration `doc:"Time between two checks; 10s if it is missing."`
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/certfile"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/forwarded"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/providername"
@@ -41,6 +42,10 @@ type Loader struct {
 	accepted   []gatehouse.SessionKey // of acceptedKeysVariable; they belong to sessionKey
 	auditKey   gatehouse.AuditKey
 	keyFolder  string // of this process; removed by Close
+
+	certificate      *certfile.Certificate
+	certificateFiles [2]string // of certificate
+
 	auditLogs  map[string]*slog.Logger
 	auditFiles []*os.File
 	stores     map[[sha256.Size]byte]openedStore
@@ -87,6 +92,9 @@ type Loaded struct {
 	Listen  string
 	Stop    gateway.Stop
 
+	// Certificate is that of the listener; nil without TLS. It is the same each time that the file
+	// is loaded, unless other files are named.
+	Certificate *certfile.Certificate
 	Operator    OperatorPort
 	Revocations *revocationstore.Store // nil if the file has none
 
@@ -182,6 +190,7 @@ func (b *builder) build(top *yaml.Node) *Loaded {
 		loaded.Gateway.AssertionKeys = b.assertionKeys()
 	}
 	auditLogger := b.auditLogger()
+	loaded.Certificate = b.certificateOfListener()
 	loaded.Operator, loaded.Revocations = b.operatorPort(), b.revocations(top)
 	nodes := endpointNodes(top)
 	for i := range f.Endpoints {
@@ -308,6 +317,7 @@ func (b *builder) endpoint(e *Endpoint) gateway.Endpoint {
 	config := gateway.Endpoint{
 		Upstreams: b.upstreams(e), Headers: e.headers(), Principal: e.Principal, ForwardCookies: e.ForwardCookies,
 		DangerouslyForwardAccessToken: e.DangerouslyForwardAccessToken, HeaderTimeout: e.HeaderTimeout, MaxListBytes: e.MaxListBytes,
+		KeepAlive: e.KeepAlive,
 	}
 	if e.MaxListBytes < 0 {
 		b.report(e.lineOf("max_list_bytes"), "max_list_bytes is negative", "use a positive number, or remove it")
@@ -315,8 +325,9 @@ func (b *builder) endpoint(e *Endpoint) gateway.Endpoint {
 	config.Guard = gatehouse.Config{
 		Resource: e.URL, LocalPath: e.LocalPath, HostDocuments: e.HostDocuments,
 		RequiredScopes: e.RequiredScopes, Requirements: e.requirements(), DenyUndeclared: e.DenyUndeclared, ShowLocked: e.ShowLocked,
-		DraftStructuredDenials: e.DraftStructuredDenials, OperationScopesOnly: e.OperationScopesOnly, ChallengeInResult: e.ChallengeInResult, ImpliedScopes: e.ImpliedScopes,
-		ResourceName: e.Name, ResourceDocumentation: e.Documentation,
+		DraftStructuredDenials: e.DraftStructuredDenials, OperationScopesOnly: e.OperationScopesOnly, ChallengeInResult: e.ChallengeInResult, SecuritySchemes: e.SecuritySchemes,
+		ImpliedScopes: e.ImpliedScopes,
+		ResourceName:  e.Name, ResourceDocumentation: e.Documentation,
 		AllowedOrigins: e.AllowedOrigins, AllowedHeaders: e.AllowedHeaders, AllowedHosts: e.AllowedHosts, Leeway: e.Leeway,
 		SessionKey: b.file.SessionKey, AcceptedSessionKeys: b.file.AcceptedSessionKeys, MaxSessions: e.MaxSessions, MaxSessionsPerUser: e.MaxSessionsPerUser, SessionTimeout: e.SessionTimeout,
 		MaxBodyBytes: e.MaxBodyBytes, Logger: b.logger,
@@ -417,7 +428,7 @@ func (b *builder) upstreams(e *Endpoint) []gateway.Upstream {
 			b.report(u.lineOf("health_interval"), "health_interval has no effect without health_path",
 				"add health_path, or remove it")
 		}
-		out = append(out, gateway.Upstream{URL: target, H2C: u.H2C, HealthPath: u.HealthPath, HealthInterval: u.HealthInterval})
+		out = append(out, gateway.Upstream{URL: target, H2C: u.H2C, HealthPath: u.HealthPath, HealthInterval: u.HealthInterval, RootCAs: b.roots(&u)})
 	}
 	return out
 }

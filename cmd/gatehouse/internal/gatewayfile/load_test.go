@@ -126,6 +126,7 @@ func TestFaults(t *testing.T) {
 		"out of range":         {"    upstream:", "    max_body_bytes: -1\n    upstream:", `4: max_body_bytes "-1" is out of range; use 0 for the default`},
 		"duration":             {"    upstream:", "    leeway: 5\n    upstream:", `4: leeway is "5", want a duration; write it with a unit`},
 		"long leeway":          {"    upstream:", "    leeway: 5m\n    upstream:", `4: leeway "5m0s" is out of range`},
+		"long keep-alive":      {"    upstream:", "    keep_alive: 1m\n    upstream:", `4: keep_alive "1m0s" is out of range; use 1s to 25s, or remove it`},
 		"boolean":              {"    upstream:", "    deny_undeclared: \"yes\"\n    upstream:", "4: deny_undeclared is \"yes\", want true or false; write"},
 		"list":                 {"    upstream:", "    required_scopes: x\n    upstream:", "4: required_scopes is \"x\", want a list; write"},
 		"text":                 {"    upstream:", "    name: 5\n    upstream:", `4: name is "5", want a text; write it in quotes: "5"`},
@@ -328,6 +329,7 @@ endpoints:
     operation_scopes_only: true
     draft_structured_denials: true
     challenge_in_result: true
+    security_schemes: true
     implied_scopes: {w: [r]}
     name: Notes
     documentation: https://example.com
@@ -340,6 +342,7 @@ endpoints:
     max_sessions_per_user: 5
     session_timeout: 1m
     header_timeout: 4s
+    keep_alive: 5s
     max_list_bytes: 2000
     headers: {user: X-User, email: "", assertion: Authorization}
     principal: true
@@ -358,12 +361,13 @@ endpoints:
 		"requirements": len(g.Requirements) == 6 && g.Requirements[5].Public && g.Requirements[1].Tool == "b" && len(g.Requirements[1].AnyOf) == 2 &&
 			g.Requirements[2].Prompt == "p" && g.Requirements[2].SignedIn && g.Requirements[3].Resource == "n://x" && g.Requirements[3].Person &&
 			g.Requirements[4].ResourceTemplate == "n://{x}",
-		"show_locked": g.ShowLocked, "operation_scopes_only": g.OperationScopesOnly, "draft_structured_denials": g.DraftStructuredDenials, "challenge_in_result": g.ChallengeInResult,
+		"show_locked": g.ShowLocked, "operation_scopes_only": g.OperationScopesOnly, "draft_structured_denials": g.DraftStructuredDenials, "challenge_in_result": g.ChallengeInResult && g.SecuritySchemes,
 		"implied_scopes": fmt.Sprint(g.ImpliedScopes) == "map[w:[r]]", "name": g.ResourceName == "Notes",
 		"documentation": g.ResourceDocumentation == "https://example.com", "allowed": fmt.Sprint(g.AllowedOrigins, g.AllowedHeaders, g.AllowedHosts) ==
 			"[https://app.example.com] [X-Tenant] [backend]",
 		"leeway": g.Leeway == 10*time.Second, "limits": g.MaxBodyBytes == 1000 && g.MaxSessions == 20 && g.MaxSessionsPerUser == 5 &&
-			g.SessionTimeout == time.Minute && e.HeaderTimeout == 4*time.Second && e.MaxListBytes == 2000,
+			g.SessionTimeout == time.Minute && e.HeaderTimeout == 4*time.Second && e.MaxListBytes == 2000 &&
+			e.KeepAlive == 5*time.Second,
 		"headers":   e.Headers == forwarded.Headers{User: "X-User", PreferredUsername: "X-Forwarded-Preferred-Username", Groups: "X-Forwarded-Groups", Assertion: "Authorization"},
 		"principal": e.Principal, "forward_cookies": e.ForwardCookies,
 		"session_key": string(g.SessionKey) == "k0123456789012345678901234567890123456789",

@@ -47,6 +47,7 @@ func (l *Loaded) NeedsRestart(old *Loaded) []string {
 		changed bool
 	}{
 		{"listen", l.Listen != old.Listen},
+		{"tls_cert_file", l.Certificate != old.Certificate},
 		{"operator", l.Operator != old.Operator},
 		{"drain_delay", l.Stop.Delay != old.Stop.Delay},
 		{"shutdown_timeout", l.Stop.Timeout != old.Stop.Timeout},

@@ -9,6 +9,9 @@ const Template = `# yaml-language-server: $schema=https://raw.githubusercontent.
 # its own: session_key_file, client_secret_file.
 
 listen: localhost:3000
+# To serve https; the files are read again when they change.
+# tls_cert_file: cert.pem
+# tls_key_file: key.pem
 
 # Where users sign in: a name whose settings are read from the environment, or a name with its
 # settings. An endpoint can have a provider of its own.
@@ -42,6 +45,7 @@ endpoints:
     # upstreams:
     #   - http://localhost:8000/mcp
     #   - {url: http://localhost:8001/mcp, health_path: /healthz}
+    #   - {url: https://notes.internal/mcp, ca_file: ca.pem}
 
     # What a caller needs. Names that the server does not list are logged.
     requirements:
@@ -62,4 +66,5 @@ endpoints:
 
     # max_body_bytes: 4194304
     # header_timeout: 60s
+    # keep_alive: 20s  # a comment in silent event streams
 `

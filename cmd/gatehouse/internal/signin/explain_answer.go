@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 
@@ -24,6 +25,9 @@ func ExplainAnswer(a *trace.Answer, resource string, scopes []string) *failure.E
 		return explainScope(a, resource, scopes, said)
 	case known:
 		return explainReason(info, resource, said, a)
+	case isGatewayFailure(a):
+		fix, _ := diagnose.GatewayFix(a.Failure)
+		return failure.New(fix, "%q answered %d%s", resource, a.Status, said)
 	case a.Status == http.StatusUnauthorized:
 		return failure.New(
 			"the MCP server and the authorization server disagree: compare the issuer, the audience and the clocks, and the "+
@@ -78,4 +82,28 @@ func explainScope(a *trace.Answer, resource string, scopes []string, said string
 
 func retryHint(retryAfter string) string {
 	return "try again in a moment" + trace.IfSet(" (Retry-After: %s)", retryAfter)
+}
+
+// isGatewayFailure reports whether the answer is from "gatehouse gateway", which could not forward
+// the request.
+func isGatewayFailure(a *trace.Answer) bool {
+	_, ok := diagnose.GatewayFix(a.Failure)
+	return ok
+}
+
+// ExplainStreamFailure explains the JSON-RPC error with which "gatehouse gateway" ends an event
+// stream that it could not forward to its end. It returns nil if data, that of the error, is not
+// from the gateway.
+func ExplainStreamFailure(resource, message string, data json.RawMessage) *failure.Error {
+	var failed struct {
+		Reason string `json:"reason"`
+	}
+	if json.Unmarshal(data, &failed) != nil {
+		return nil
+	}
+	fix, ok := diagnose.GatewayFix(failed.Reason)
+	if !ok {
+		return nil
+	}
+	return failure.New(fix, "%q ended the answer: %s", resource, quote.Clip(trace.OneLine(message), 4*quote.MaxBytes))
 }

@@ -27,6 +27,7 @@ type Answer struct {
 	RetryAfter string            // the Retry-After header as received
 	Challenge  map[string]string // parameters of the Bearer challenge; nil without one
 	Reason     reason.Reason     // why Gatehouse's guard rejected the request; "" for other servers
+	Failure    string            // why a gateway could not forward the request, as it says itself
 	ErrorText  string            // the error that the body describes
 }
 
@@ -48,6 +49,7 @@ func (t *Transport) recordMCP(req *http.Request, resp *http.Response) error {
 		}
 		parsed := parseErrorBody(resp, body)
 		a.ErrorText, a.Reason = parsed.text(), parsed.knownReason()
+		a.Failure = parsed.otherReason()
 	} else {
 		resp.Body = &limitedBody{ReadCloser: resp.Body, left: maxAnswerBody}
 	}

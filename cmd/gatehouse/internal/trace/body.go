@@ -127,6 +127,15 @@ func (e errorBody) text() string {
 	return quote.Clip(OneLine(text), maxErrorText)
 }
 
+// otherReason returns the reason if it is not one of Gatehouse's guard.
+func (e errorBody) otherReason() string {
+	text, _ := e.Reason.(string)
+	if e.knownReason() != "" {
+		return ""
+	}
+	return quote.Clip(OneLine(text), maxErrorText)
+}
+
 // knownReason returns the reason if it is one of Gatehouse's, and otherwise "".
 func (e errorBody) knownReason() reason.Reason {
 	text, _ := e.Reason.(string)
