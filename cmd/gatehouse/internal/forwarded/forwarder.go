@@ -24,6 +24,9 @@ const (
 	// reuse is how long an assertion is used again, and the headers of a token with it. What is
 	// left of the lifetime of an assertion is for the backend.
 	reuse = lifetime / 2
+	// maxFields is how many headers there are at most: those of [Headers], and that a list is not
+	// complete.
+	maxFields = 6
 )
 
 // Config configures a [Forwarder].
@@ -125,7 +128,7 @@ func (f *Forwarder) fields(id gatehouse.Identity, now time.Time) (cachedFields, 
 		return cachedFields{}, fmt.Errorf("the name of the user has %d bytes, want 1 to %d", len(user), maxValue)
 	}
 	person := personOf(id)
-	var fields []field
+	fields := make([]field, 0, maxFields)
 	add := func(name, value string) {
 		if name != "" && value != "" {
 			fields = append(fields, field{http.CanonicalHeaderKey(name), []string{value}})
