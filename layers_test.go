@@ -43,6 +43,8 @@ var layers = map[string]int{
 	"provider/internal/setting": 4,
 	"provider/introspection":    4,
 
+	"internal/operator": 4,
+
 	"provider/auth0":      5,
 	"provider/betterauth": 5,
 	"provider/clerk":      5,
@@ -68,19 +70,20 @@ var layers = map[string]int{
 	"internal/teststore": 8, // see testHelpers
 
 	// The program. Nothing outside cmd/gatehouse imports these.
-	"cmd/gatehouse/internal/yamlfile":     7,
-	"cmd/gatehouse/internal/clerkfile":    8,
-	"cmd/gatehouse/internal/failure":      8,
-	"cmd/gatehouse/internal/forwardauth":  8,
-	"cmd/gatehouse/internal/forwarded":    8,
-	"cmd/gatehouse/internal/window":       8,
-	"cmd/gatehouse/internal/gateway":      9,
-	"cmd/gatehouse/internal/providername": 9,
-	"cmd/gatehouse/internal/savedsignin":  9,
-	"cmd/gatehouse/internal/trace":        9,
-	"cmd/gatehouse/internal/gatewayfile":  10,
-	"cmd/gatehouse/internal/signin":       10,
-	"cmd/gatehouse":                       11,
+	"cmd/gatehouse/internal/yamlfile":        7,
+	"cmd/gatehouse/internal/clerkfile":       8,
+	"cmd/gatehouse/internal/failure":         8,
+	"cmd/gatehouse/internal/forwardauth":     8,
+	"cmd/gatehouse/internal/forwarded":       8,
+	"cmd/gatehouse/internal/revocationstore": 8,
+	"cmd/gatehouse/internal/window":          8,
+	"cmd/gatehouse/internal/gateway":         9,
+	"cmd/gatehouse/internal/providername":    9,
+	"cmd/gatehouse/internal/savedsignin":     9,
+	"cmd/gatehouse/internal/trace":           9,
+	"cmd/gatehouse/internal/gatewayfile":     10,
+	"cmd/gatehouse/internal/signin":          10,
+	"cmd/gatehouse":                          11,
 
 	"conformance":        10, // tests only
 	"conformance/bypass": 10, // tests only

@@ -54,6 +54,8 @@ var (
 // RevocationStats is the state of the deny list and of [Config.Revocations]. Without a store,
 // only Count is set.
 type RevocationStats struct {
+	// Shared reports whether [Config.Revocations] is set.
+	Shared bool
 	// Count is the number of denials in the table that have not ended.
 	Count int
 	// Loaded reports whether a snapshot was loaded since the guard was made.

@@ -99,6 +99,8 @@ var installed = clientSource{"the source of this version, read", "2026-11-26"}
 const (
 	scopesOfChallenge = "those of the challenge, or else of the resource metadata"
 	scopesAndOffline  = scopesOfChallenge + ", and offline_access if the issuer lists it"
+	scopesOfDocument  = "all of the resource metadata"
+	scopesOfIssuer    = "all that the issuer lists"
 )
 
 // clientTable is the table of clients. To add one, add a row: a fact without a source stays unknown.
@@ -148,7 +150,7 @@ var clientTable = []clientNeeds{
 		name: "Cursor",
 		dcr:  yes, givenID: "auth.CLIENT_ID of the server in mcp.json",
 		legacy:   yes,
-		scopes:   "all of the resource metadata",
+		scopes:   scopesOfDocument,
 		redirect: "http://localhost:8787/callback",
 		sources: []clientSource{
 			{"https://glama.ai/mcp/servers/Echsecutor/idealo-proxy", "2026-11-26"},
@@ -169,7 +171,7 @@ var clientTable = []clientNeeds{
 		metadata: metadataAll, resource: resourceFull, issuerEqual: no, s256: no, s256Listed: no, withoutResource: yes,
 		legacy: yes, modern: no,
 		iss:     "must be the issuer if it is present",
-		scopes:  "all that the issuer lists, unless oauth.scopes is set",
+		scopes:  scopesOfIssuer + ", unless oauth.scopes is set",
 		sources: []clientSource{run("2026-11-26"), installed},
 	},
 	{
@@ -295,6 +297,7 @@ var steps = []step{
 	{"the check of the issuer's name", stopsAtIssuerName},
 	{"PKCE", stopsAtPKCE},
 	{"the registration", stopsAtRegistration},
+	{"the scopes", stopsAtScopes},
 	{"the browser's checks (CORS)", stopsAtCORS},
 	{"the revision of MCP", stopsAtRevision},
 }
@@ -336,7 +339,7 @@ func stopsAtConnection(c *clientNeeds, o *observed) (fact, string) {
 	case err == nil && u.Scheme == "http" && !wellknown.IsLoopback(u.Host):
 		return yes, "plain http to another machine"
 	case c.cloud && o.Loopback:
-		return yes, "it runs in the cloud and cannot reach this machine"
+		return yes, "it runs in the cloud and cannot reach this machine; deploy the server at a public https URL to use it"
 	}
 	return no, ""
 }
@@ -501,6 +504,28 @@ func stopsAtRegistration(c *clientNeeds, o *observed) (fact, string) {
 	}
 	if c.givenID != "" {
 		why += fmt.Sprintf("; it signs in with a client ID that its user enters (%s)", c.givenID)
+	}
+	return yes, why
+}
+
+// stopsAtScopes compares the scopes that the client requests with those that the issuer lists. Clerk
+// rejects the others; another issuer may have scopes that it does not list.
+func stopsAtScopes(c *clientNeeds, o *observed) (fact, string) {
+	var asked []string
+	d, _ := c.document(o)
+	if d != nil {
+		asked = d.Scopes
+	}
+	if len(o.Challenge.Scopes) > 0 && c.scopes != scopesOfDocument {
+		asked = o.Challenge.Scopes
+	}
+	missing := without(asked, o.Issuer.Metadata.Scopes)
+	if o.Open || o.Issuer.Metadata.Scopes == nil || len(missing) == 0 || strings.HasPrefix(c.scopes, scopesOfIssuer) {
+		return no, ""
+	}
+	why := fmt.Sprintf("the server asks for %s, which the issuer does not list", strings.Join(missing, ", "))
+	if o.Issuer.Kind != "clerk" || c.scopes == "" {
+		return unknown, why
 	}
 	return yes, why
 }

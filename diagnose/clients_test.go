@@ -173,6 +173,23 @@ func TestClientNeeds(t *testing.T) {
 			o.Issuer.RegistrationOpen, o.Issuer.CIMD = false, false
 		}, "the registration", everyone, noOne},
 		{"registration without metadata documents", func(o *observed) { o.Issuer.CIMD = false }, "", noOne, noOne},
+		{"a scope that Clerk does not have", func(o *observed) {
+			o.Issuer.Kind, o.Issuer.Metadata.Scopes = "clerk", []string{"profile"}
+			o.Challenge.Scopes, o.Documents[0].Scopes = []string{"notes"}, []string{"notes"}
+		}, "the scopes", func(c clientNeeds) bool { return c.scopes != "" && !strings.HasPrefix(c.scopes, scopesOfIssuer) },
+			func(c clientNeeds) bool { return c.scopes == "" }},
+		{"a scope that Clerk does not have, in the metadata", func(o *observed) {
+			o.Issuer.Kind, o.Issuer.Metadata.Scopes = "clerk", []string{"profile"}
+			o.Challenge.Scopes, o.Documents[0].Scopes = []string{"profile"}, []string{"profile", "notes"}
+		}, "the scopes", func(c clientNeeds) bool { return c.scopes == scopesOfDocument }, noOne},
+		{"a scope that another issuer does not list", func(o *observed) {
+			o.Issuer.Metadata.Scopes, o.Challenge.Scopes = []string{"profile"}, []string{"notes"}
+			o.Documents[0].Scopes = []string{"notes"}
+		}, "the scopes", noOne, func(c clientNeeds) bool { return !strings.HasPrefix(c.scopes, scopesOfIssuer) }},
+		{"scopes that the issuer lists", func(o *observed) {
+			o.Issuer.Metadata.Scopes, o.Challenge.Scopes = []string{"profile"}, []string{"profile"}
+		}, "", noOne, noOne},
+		{"an issuer that lists no scopes", func(o *observed) { o.Challenge.Scopes = []string{"notes"} }, "", noOne, noOne},
 		{"no CORS", func(o *observed) { o.CORS.Endpoint = false }, "the browser's checks (CORS)", func(c clientNeeds) bool { return c.page }, noOne},
 		{"no CORS of the documents", func(o *observed) { o.CORS.Documents = false }, "the browser's checks (CORS)",
 			func(c clientNeeds) bool { return c.page }, noOne},

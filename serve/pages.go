@@ -3,12 +3,10 @@ package serve
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"html/template"
 	"net/http"
 	"regexp"
@@ -16,37 +14,13 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/operator"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// serveHealth reports that the process answers requests.
-func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
-	writeStatus(w, http.StatusOK, "ok")
-}
-
 // serveReady reports whether tokens can be verified now.
 func (s *Server) serveReady(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
-	defer cancel()
-	if err := s.guard.Ready(ctx); errors.Is(err, gatehouse.ErrShuttingDown) {
-		writeStatus(w, http.StatusServiceUnavailable, "shutting down")
-		return
-	} else if errors.Is(err, gatehouse.ErrRevocationsNotLoaded) {
-		writeStatus(w, http.StatusServiceUnavailable, "waiting for the revocations")
-		return
-	} else if err != nil {
-		writeStatus(w, http.StatusServiceUnavailable, "waiting for the keys of the identity provider")
-		return
-	}
-	writeStatus(w, http.StatusOK, "ready")
-}
-
-func writeStatus(w http.ResponseWriter, code int, status string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(code)
-	json.NewEncoder(w).Encode(map[string]string{"status": status})
+	operator.ServePublicReady(w, r, s.guard)
 }
 
 // serveOtherPaths redirects browsers from / to the endpoint. Other requests get a
@@ -165,7 +139,7 @@ func (s *Server) landingPage() http.Handler {
 		page, err := render()
 		if err != nil {
 			s.logger.Error("rendering the landing page failed", "error", err)
-			writeStatus(w, http.StatusInternalServerError, "the landing page cannot be rendered")
+			http.Error(w, "the landing page cannot be rendered", http.StatusInternalServerError)
 			return
 		}
 		h := w.Header()

@@ -16,7 +16,8 @@
 // Tools, prompts and resources are added with the go-sdk's own functions. The
 // server answers the stateless revision of MCP (2026-07-28) and the earlier
 // revisions, which have sessions, on one URL. It also serves the discovery
-// documents, a landing page for browsers, /healthz and /readyz. It stops
+// documents, a landing page for browsers, /healthz and /readyz. Metrics, the reasons why it is
+// not ready, and profiles are on a port of their own; see [Operator]. It stops
 // gracefully when its context ends: /readyz reports that first, running calls finish, and
 // their answers are delivered.
 //
@@ -41,6 +42,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
+	"github.com/gatehouse-mcp/gatehouse/internal/operator"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -48,8 +50,8 @@ const (
 	defaultHost = listen.Localhost
 	defaultPort = 3000
 	defaultPath = "/mcp"
-	healthPath  = "/healthz"
-	readyPath   = "/readyz"
+	healthPath  = operator.HealthPath
+	readyPath   = operator.ReadyPath
 
 	maxPort = 65535
 	// defaultShutdownTimeout is how long running calls may take to finish after the
@@ -58,8 +60,6 @@ const (
 	// closeTimeout is how long the sessions of the go-sdk may take to close at the end.
 	// Closing one waits for its tools, and a tool may ignore its context.
 	closeTimeout = time.Second
-	// readyTimeout bounds one request of /readyz.
-	readyTimeout = 3 * time.Second
 )
 
 // Server is an MCP server with sign-in. Make one with [New].
@@ -105,7 +105,8 @@ func (s *Server) Guard() *gatehouse.Guard { return s.guard }
 // discovery documents, the landing page, /healthz, /readyz and [Config.Routes], inside
 // [Config.Middleware] and the log. Use it in tests, or with a router or listener of your own,
 // in place of [Server.ListenAndServe]. The URL of the endpoint is final from then on: set
-// Config.URL, or listen on localhost and the configured port. When you stop, call
+// Config.URL, or listen on localhost and the configured port. Once you listen, [Server.SelfCheck]
+// makes the checks that Serve makes at start. When you stop, call
 // [gatehouse.Guard.Shutdown] of [Server.Guard] as its comment says. Handler panics if
 // Config.Routes has a route for a path of the server, as [http.ServeMux.Handle] does.
 func (s *Server) Handler() http.Handler {
@@ -133,36 +134,62 @@ func (s *Server) finalHandler() (http.Handler, error) {
 }
 
 // ListenAndServe listens on the configured host and port and serves until ctx ends.
-// It then stops in this order: /readyz answers 503; requests are still served for
-// [Config.DrainDelay]; it accepts no more requests, and running calls have
-// [Config.ShutdownTimeout] to finish, so that their answers are delivered; streams end. It
-// then returns nil. Any other end is an error. Call it or [Server.Serve] once.
+// It then stops in this order: /readyz answers 503, also on the operator port; requests are still
+// served for [Config.DrainDelay]; it accepts no more requests, and running calls have
+// [Config.ShutdownTimeout] to finish, so that their answers are delivered; streams end; the
+// operator port closes. It then returns nil. Any other end is an error. Call it or [Server.Serve]
+// once.
 func (s *Server) ListenAndServe(ctx context.Context) error {
+	listeners, err := s.listen()
+	operatorListeners, operatorErr := s.config.Operator.listen()
+	if err := errors.Join(err, operatorErr); err != nil {
+		closeAll(listeners)
+		closeAll(operatorListeners)
+		return err
+	}
+	return s.serve(ctx, listeners, operatorListeners)
+}
+
+// listen listens on the configured host and port.
+func (s *Server) listen() ([]net.Listener, error) {
 	listeners, err := listen.TCP(s.config.Host, s.config.Port)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("serve: %w; stop the program that uses it, or set %s to another", err, s.config.portField)
+		return nil, fmt.Errorf("serve: %w; stop the program that uses it, or set %s to another", err, s.config.portField)
 	} else if err != nil {
-		return fmt.Errorf("serve: %w; set %s and %s to an address of this machine", err, s.config.hostField, s.config.portField)
+		return nil, fmt.Errorf("serve: %w; set %s and %s to an address of this machine", err, s.config.hostField, s.config.portField)
 	}
-	return s.Serve(ctx, listeners...)
+	return listeners, nil
 }
 
 // Serve is like [Server.ListenAndServe], on the given listeners in place of the
 // configured host and port. It closes them. There must be at least one. If no URL is
-// configured, it follows from the first one, which must then listen on loopback.
+// configured, it follows from the first one, which must then listen on loopback. The operator port
+// is opened as configured.
 func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	if len(listeners) == 0 {
 		return errors.New("serve: got no listener, want at least one")
 	}
-	if err := s.bindURL(listeners[0]); err != nil {
-		closeAll(listeners)
-		return err
-	}
-	handler, err := s.finalHandler()
+	operatorListeners, err := s.config.Operator.listen()
 	if err != nil {
 		closeAll(listeners)
 		return err
 	}
+	return s.serve(ctx, listeners, operatorListeners)
+}
+
+// serve serves on the listeners, and closes them.
+func (s *Server) serve(ctx context.Context, listeners, operatorListeners []net.Listener) error {
+	err := s.bindURL(listeners[0])
+	var handler http.Handler
+	if err == nil {
+		handler, err = s.finalHandler()
+	}
+	if err != nil {
+		closeAll(listeners)
+		closeAll(operatorListeners)
+		return err
+	}
+	defer s.startOperator(operatorListeners)()
 	s.logStart()
 	// The keys are fetched now so that the first user does not wait for them. The
 	// server starts even if the provider is unavailable: requests get 503 until it
@@ -229,7 +256,7 @@ func (s *Server) newHandler() (http.Handler, error) {
 		return nil, err
 	}
 	s.guard.Mount(mux, recordCallers(s.revisions()))
-	mux.HandleFunc(healthPath, s.serveHealth)
+	mux.HandleFunc(healthPath, operator.ServeHealth)
 	mux.HandleFunc(readyPath, s.serveReady)
 	var handler http.Handler = mux
 	if s.config.Middleware != nil {

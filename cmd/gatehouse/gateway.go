@@ -36,8 +36,10 @@ const (
 type gatewayOptions struct {
 	upstream, url, listen, provider, issuer string
 	config                                  string
+	operatorListen                          string
 	logRequests, check, schema, printConfig bool
 	forwardAuth                             forwardAuthOptions
+	stop                                    gateway.Stop // of the file
 }
 
 func newGatewayCommand(con *console) *cobra.Command {
@@ -52,7 +54,7 @@ X-Forwarded-Groups, and in X-Gatehouse-Assertion, a JWT that it can verify with 
 at ` + forwarded.KeysPath + `. It never gets the access token.
 
 The settings of the provider are read from the environment or a .env file, or from
---issuer. MCP_URL, HOST, PORT and MCP_SESSION_KEY are read too.`,
+--issuer. MCP_URL, HOST, PORT, MCP_SESSION_KEY and MCP_ACCEPTED_SESSION_KEYS are read too.`,
 		Example: `  gatehouse gateway --upstream http://localhost:8000/mcp --provider clerk
   gatehouse gateway --config gateway.yaml
   gatehouse gateway --upstream http://localhost:8000/mcp --provider oidc \
@@ -72,8 +74,9 @@ The settings of the provider are read from the environment or a .env file, or fr
 	flags.StringVar(&options.issuer, "issuer", "", "use the issuer at `URL`, in place of the settings\nof the provider in the environment")
 	flags.StringVar(&options.url, "url", "", "public `URL` of the endpoint, as users type it into their\nclient (default: the address of --listen, if that is localhost)")
 	flags.StringVar(&options.listen, "listen", "", "listen on `ADDR` (default: localhost:3000)")
+	flags.StringVar(&options.operatorListen, "operator-listen", "", "serve /metrics, /readyz with the state of each endpoint, and /stats\non `ADDR`, like localhost:9090, which users do not reach")
 	flags.StringVar(&options.config, "config", "",
-		"read several endpoints, requirements and limits from the YAML `FILE`,\nagain whenever it changes, in place of the flags above except --listen")
+		"read several endpoints, requirements and limits from the YAML `FILE`,\nagain whenever it changes, in place of the flags above except --listen\nand --operator-listen")
 	flags.BoolVar(&options.check, "check", false, "check the configuration and exit")
 	flags.BoolVar(&options.printConfig, "print-config", false, "print an example of that file and exit")
 	flags.BoolVar(&options.schema, "schema", false, "print the JSON Schema of that file and exit")
@@ -81,7 +84,7 @@ The settings of the provider are read from the environment or a .env file, or fr
 	options.forwardAuth.addFlags(cmd)
 	cmd.MarkFlagFilename("config", "yaml", "yml")
 	cmd.RegisterFlagCompletionFunc("provider", cobra.FixedCompletions(providername.Names(), cobra.ShellCompDirectiveNoFileComp))
-	for _, name := range []string{"upstream", "url", "listen", "issuer"} {
+	for _, name := range []string{"upstream", "url", "listen", "operator-listen", "issuer"} {
 		cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
 	}
 	return cmd
@@ -130,6 +133,9 @@ func runGateway(ctx context.Context, con *console, options gatewayOptions) error
 	if err != nil {
 		return err
 	}
+	if address.operator, err = options.operatorPort(gatewayfile.OperatorPort{}, address); err != nil {
+		return err
+	}
 	if options.forwardAuth.proxy != "" {
 		return runForwardAuthFlags(ctx, con, options, settings, address, logger)
 	}
@@ -163,6 +169,10 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 	if err != nil {
 		return err
 	}
+	if address.operator, err = options.operatorPort(loaded.Operator, address); err != nil {
+		return err
+	}
+	options.stop = loaded.Stop
 	if options.forwardAuth.proxy != "" {
 		return runForwardAuth(ctx, con, options, loaded.Gateway, address, func(ctx context.Context, s *forwardAuthServer) {
 			s.watch(ctx, loader, loaded, options.config)
@@ -187,7 +197,7 @@ func watchGatewayFile(
 	logger *slog.Logger,
 ) {
 	applied, _ := loaded.Read()
-	listen := loaded.Listen
+	started := loaded
 	yamlfile.Watch(ctx, options.config, applied, func() ([]byte, error) { return loaded.Read() }, func([]byte) error {
 		next, err := loader.Load()
 		if err != nil {
@@ -197,13 +207,18 @@ func watchGatewayFile(
 		if err := gw.Apply(next.Gateway); err != nil {
 			return err
 		}
-		if next.Listen != listen {
-			logger.Warn("listen has changed, which applies when the gateway is restarted", "file", options.config)
-		}
+		warnOfRestart(logger, next, started, options.config)
 		loaded = next
 		gw.LogStart()
 		return nil
 	}, logger)
+}
+
+// warnOfRestart logs the settings that apply only when the gateway is started again.
+func warnOfRestart(logger *slog.Logger, next, started *gatewayfile.Loaded, file string) {
+	for _, name := range next.NeedsRestart(started) {
+		logger.Warn(name+" has changed, which applies when the gateway is restarted", "file", file)
+	}
 }
 
 // serveGateway serves until ctx ends. If check is true, it only says that the configuration is
@@ -218,11 +233,12 @@ func serveGateway(
 		}
 		return con.print("the configuration is valid\n")
 	}
-	listeners, err := address.open()
+	listeners, operatorListeners, err := openBoth(address)
 	if err != nil {
 		return err
 	}
 	con.Begin("serving")
+	defer address.operator.start(con, gw.Operator(), newLogger(con, false), operatorListeners)()
 	gw.LogStart()
 	for _, guard := range gw.Guards() {
 		con.Note("MCP endpoint at %s", guard.Resource())
@@ -236,6 +252,8 @@ type listenAddress struct {
 	host string // empty for all addresses
 	port int
 	name string // of the setting
+
+	operator operatorPort
 }
 
 // address returns the address of --listen, or else that of the file or of the environment.
@@ -250,7 +268,7 @@ func (o gatewayOptions) address(settings *env.Env, fromFile string) (listenAddre
 		if !ok {
 			return listenAddress{}, failure.New("use a number from 1 to 65535", "PORT %q is not a port", settings.Get("PORT"))
 		}
-		return listenAddress{host, port, "HOST"}, nil
+		return listenAddress{host: host, port: port, name: "HOST"}, nil
 	}
 	host, number, err := net.SplitHostPort(text)
 	port, ok := parsePort(number)
@@ -263,7 +281,7 @@ func (o gatewayOptions) address(settings *env.Env, fromFile string) (listenAddre
 		}
 		return listenAddress{}, newUsageError(hint, "%s %q is not an address with a port", name, text)
 	}
-	return listenAddress{host, port, name}, nil
+	return listenAddress{host: host, port: port, name: name}, nil
 }
 
 func parsePort(text string) (port int, ok bool) {
@@ -316,7 +334,8 @@ func (o gatewayOptions) endpoint(settings *env.Env, address listenAddress, logge
 	}
 	return gateway.Endpoint{
 		Guard: gatehouse.Config{
-			Resource: resource, Provider: provider, SessionKey: gatehouse.SessionKey(settings.Get("MCP_SESSION_KEY")), Logger: logger,
+			Resource: resource, Provider: provider, SessionKey: gatehouse.SessionKey(settings.Get("MCP_SESSION_KEY")),
+			AcceptedSessionKeys: acceptedSessionKeys(settings), Logger: logger,
 		},
 		Upstreams: []gateway.Upstream{{URL: upstream}},
 		Headers:   forwarded.DefaultHeaders(),
@@ -341,6 +360,14 @@ func (o gatewayOptions) resource(settings *env.Env, address listenAddress, path 
 		return resource + path, nil
 	}
 	return resource, nil
+}
+
+// acceptedSessionKeys returns the keys of MCP_ACCEPTED_SESSION_KEYS.
+func acceptedSessionKeys(settings *env.Env) (keys []gatehouse.SessionKey) {
+	for _, key := range settings.List("MCP_ACCEPTED_SESSION_KEYS") {
+		keys = append(keys, gatehouse.SessionKey(key))
+	}
+	return keys
 }
 
 func pathOf(resource string) string {
@@ -378,6 +405,9 @@ func explainGatewayFaults(err error, options gatewayOptions, settings *env.Env) 
 			field = "--upstream"
 		case field == "SessionKey":
 			field = "MCP_SESSION_KEY"
+		case strings.HasPrefix(field, "AcceptedSessionKeys"):
+			names := strings.NewReplacer("AcceptedSessionKeys", "MCP_ACCEPTED_SESSION_KEYS", "SessionKey", "MCP_SESSION_KEY")
+			field, fault.Problem, fault.Fix = names.Replace(field), names.Replace(fault.Problem), names.Replace(fault.Fix)
 		case options.issuer != "" && fault.Value != "" && strings.Contains(options.issuer, fault.Value):
 			field = "--issuer"
 		}

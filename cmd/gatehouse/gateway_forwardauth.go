@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -11,7 +10,6 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,10 +22,8 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/yamlfile"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
+	"github.com/gatehouse-mcp/gatehouse/internal/operator"
 )
-
-// forwardAuthReadyTimeout bounds a readiness check.
-const forwardAuthReadyTimeout = 3 * time.Second
 
 // forwardAuthOptions are the flags of "gatehouse gateway" for forward auth.
 type forwardAuthOptions struct {
@@ -154,6 +150,7 @@ func (s *forwardAuthServer) endpoint(e *gateway.Endpoint) (forwardauth.Endpoint,
 // watch applies the file whenever it has changed, until ctx ends.
 func (s *forwardAuthServer) watch(ctx context.Context, loader *gatewayfile.Loader, loaded *gatewayfile.Loaded, path string) {
 	applied, _ := loaded.Read()
+	started := loaded
 	yamlfile.Watch(ctx, path, applied, func() ([]byte, error) { return loaded.Read() }, func([]byte) error {
 		next, err := loader.Load()
 		if err != nil {
@@ -162,6 +159,7 @@ func (s *forwardAuthServer) watch(ctx context.Context, loader *gatewayfile.Loade
 		if err := s.apply(next.Gateway); err != nil {
 			return err
 		}
+		warnOfRestart(s.logger, next, started, path)
 		loaded = next
 		return nil
 	}, s.logger)
@@ -173,44 +171,24 @@ func (s *forwardAuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case forwarded.KeysPath:
 		s.keys.ServeHTTP(w, r)
 	case gateway.HealthPath:
-		writeStatus(w, http.StatusOK, "ok")
+		operator.ServeHealth(w, r)
 	case gateway.ReadyPath:
-		s.serveReady(w, r)
+		operator.ServePublicReady(w, r, s.current.Load().Guards()...)
 	default:
 		s.current.Load().ServeHTTP(w, r)
 	}
 }
 
-func (s *forwardAuthServer) serveReady(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), forwardAuthReadyTimeout)
-	defer cancel()
-	for _, guard := range s.current.Load().Guards() {
-		if err := guard.Ready(ctx); errors.Is(err, gatehouse.ErrShuttingDown) {
-			writeStatus(w, http.StatusServiceUnavailable, "shutting down")
-			return
-		} else if err != nil {
-			writeStatus(w, http.StatusServiceUnavailable, "waiting for the keys of the identity provider")
-			return
-		}
-	}
-	writeStatus(w, http.StatusOK, "ready")
-}
-
-func writeStatus(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(map[string]string{"status": text})
-}
-
 // serve serves until ctx ends.
-func (s *forwardAuthServer) serve(ctx context.Context, con *console, address listenAddress) error {
+func (s *forwardAuthServer) serve(ctx context.Context, con *console, address listenAddress, stop gateway.Stop) error {
 	defer func() { s.current.Load().Close() }()
-	listeners, err := address.open()
+	listeners, operatorListeners, err := openBoth(address)
 	if err != nil {
 		return err
 	}
 	con.Begin("serving")
+	guards := func() []*gatehouse.Guard { return s.current.Load().Guards() }
+	defer address.operator.start(con, operator.OfGuards(guards), s.logger, operatorListeners)()
 	for _, guard := range s.current.Load().Guards() {
 		go guard.Ready(ctx) // so that the first user does not wait for the keys
 		con.Note("answering %s about %s", s.config.Proxy, guard.Resource())
@@ -222,7 +200,8 @@ func (s *forwardAuthServer) serve(ctx context.Context, con *console, address lis
 				guard.Drain()
 			}
 		},
-		Grace: gateway.DefaultShutdownTimeout,
+		Delay: stop.Delay,
+		Grace: cmp.Or(stop.Timeout, gateway.DefaultShutdownTimeout),
 	}, listeners...)
 }
 
@@ -290,5 +269,5 @@ func runForwardAuth(
 	if watch != nil {
 		go watch(ctx, s)
 	}
-	return s.serve(ctx, con, address)
+	return s.serve(ctx, con, address, options.stop)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gateway"
+	"github.com/gatehouse-mcp/gatehouse/internal/operator"
 )
 
 func TestBackendDown(t *testing.T) {
@@ -148,35 +149,61 @@ func TestProviderDown(t *testing.T) {
 	}
 }
 
+// healthOf returns the answer of a path of the public port, or of the operator port.
+func (f *fixture) healthOf(t *testing.T, path string, port http.Handler) answer {
+	t.Helper()
+	w := httptest.NewRecorder()
+	port.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, f.origin+path, nil))
+	return answer{w.Code, w.Header(), w.Body.String()}
+}
+
+// The operator port has the state of each endpoint. The public port has the status alone, and
+// names neither endpoints nor backends.
 func TestHealth(t *testing.T) {
-	f := newFixture(t)
-	get := func(path string) answer {
-		resp, err := http.Get(f.origin + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		buf := make([]byte, 4<<10)
-		n, _ := resp.Body.Read(buf)
-		return answer{resp.StatusCode, resp.Header, string(buf[:n])}
-	}
-	if got := get("/readyz"); got.status != 200 || !strings.Contains(got.body, `"provider":"ready","backend":"reachable"`) {
-		t.Errorf("/readyz is %d %s, want 200, and that both are ready", got.status, got.body)
-	}
-	f.gateway.Drain()
-	if got := get("/readyz"); got.status != 503 || !strings.Contains(got.body, "shutting down") {
-		t.Errorf("when the gateway stops: /readyz is %d %s, want 503", got.status, got.body)
-	}
-	if got := get("/healthz"); got.status != 200 {
-		t.Errorf("/healthz is %d, want 200", got.status)
-	}
-	f = newFixture(t, func(_ *fixture, e *gateway.Endpoint) { e.Upstreams[0].URL = closedAddress(t) })
-	if got := get("/readyz"); got.status != 200 || !strings.Contains(got.body, `"provider":"ready","backend":"unreachable"`) {
-		t.Errorf("without the backend: /readyz is %d %s, want 200, and that the backend is unreachable", got.status, got.body)
-	}
-	f = newFixture(t, providerIsDown)
-	if got := get("/readyz"); got.status != 503 || !strings.Contains(got.body, `"provider":"unavailable","backend":"reachable"`) {
-		t.Errorf("without the provider: /readyz is %d %s, want 503, and that the provider is unavailable", got.status, got.body)
+	for _, tt := range []struct {
+		name       string
+		change     func(*fixture, *gateway.Endpoint)
+		drain      bool
+		wantStatus int
+		wantPublic string
+		want       []string // parts of the report
+	}{
+		{name: "control", wantStatus: 200, wantPublic: "ready",
+			want: []string{`{"status":"ready","endpoints":[{"url":"http://`, `"status":"ready","keys":[{"issuer":"`, `"count":1`, `"reachable":true}]`}},
+		{name: "the gateway stops", drain: true, wantStatus: 503, wantPublic: "shutting down", want: []string{`{"status":"shutting down"`}},
+		{name: "the backend is down", change: func(f *fixture, e *gateway.Endpoint) { e.Upstreams[0].URL = closedAddress(t) },
+			wantStatus: 200, wantPublic: "ready", want: []string{`{"status":"ready"`, `"reachable":false}]`}},
+		{name: "the provider is down", change: providerIsDown,
+			wantStatus: 503, wantPublic: "waiting for the keys of the identity provider",
+			want: []string{`{"status":"not ready"`, `"reason":"`, `"count":0`, `"reachable":true}]`}},
+		{name: "the backend has a health check", change: func(_ *fixture, e *gateway.Endpoint) { e.Upstreams[0].HealthPath = "/" },
+			wantStatus: 200, wantPublic: "ready", want: []string{`"reachable":true,"healthy":true}]`}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t, func(f *fixture, e *gateway.Endpoint) {
+				if tt.change != nil {
+					tt.change(f, e)
+				}
+			})
+			if tt.drain {
+				f.gateway.Drain()
+			}
+			got := f.healthOf(t, "/readyz", operator.New(f.gateway.Operator()))
+			for _, want := range tt.want {
+				if got.status != tt.wantStatus || !strings.Contains(got.body, want) {
+					t.Errorf("/readyz of the operator port is %d %s, want %d with %s", got.status, got.body, tt.wantStatus, want)
+				}
+			}
+			if got := f.healthOf(t, "/readyz", f.gateway); got.status != tt.wantStatus || got.body != `{"status":"`+tt.wantPublic+`"}`+"\n" {
+				t.Errorf("/readyz of the public port is %d %s, want %d and the status alone", got.status, got.body, tt.wantStatus)
+			}
+			if got := f.healthOf(t, "/healthz", f.gateway); got.status != 200 {
+				t.Errorf("/healthz is %d, want 200", got.status)
+			}
+			if got := f.healthOf(t, "/stats", operator.New(f.gateway.Operator())); got.status != 200 || !strings.Contains(got.body, f.resource) {
+				t.Errorf("/stats is %d %s, want the counters of the endpoint", got.status, got.body)
+			}
+		})
 	}
 }
 

@@ -179,8 +179,12 @@ func (g *Gateway) Apply(cfg Config) error {
 func (g *Gateway) Guards() []*gatehouse.Guard {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	return guardsOf(g.current.endpoints)
+}
+
+func guardsOf(endpoints []*endpoint) []*gatehouse.Guard {
 	var guards []*gatehouse.Guard
-	for _, e := range g.current.endpoints {
+	for _, e := range endpoints {
 		guards = append(guards, e.guard)
 	}
 	return guards

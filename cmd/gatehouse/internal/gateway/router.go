@@ -1,9 +1,7 @@
 package gateway
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -13,16 +11,15 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/forwarded"
+	"github.com/gatehouse-mcp/gatehouse/internal/operator"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
 	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
 
 // Paths of the gateway itself, on every host.
 const (
-	HealthPath = "/healthz"
-	ReadyPath  = "/readyz"
-
-	readyTimeout = 3 * time.Second
+	HealthPath = operator.HealthPath
+	ReadyPath  = operator.ReadyPath
 )
 
 // router finds the endpoint of a request.
@@ -91,10 +88,8 @@ func plainHost(host string) string {
 // newMux returns the mux of the endpoints of one host.
 func (g *Gateway) newMux(endpoints, all []*endpoint) (mux *http.ServeMux, err error) {
 	mux = http.NewServeMux()
-	mux.HandleFunc(HealthPath, func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
-	})
-	mux.HandleFunc(ReadyPath, func(w http.ResponseWriter, r *http.Request) { serveReady(w, r, all) })
+	mux.HandleFunc(HealthPath, operator.ServeHealth)
+	mux.HandleFunc(ReadyPath, func(w http.ResponseWriter, r *http.Request) { operator.ServePublicReady(w, r, guardsOf(all)...) })
 	mux.Handle(forwarded.KeysPath, g.keys)
 	var paths []string
 	for i, e := range endpoints {
@@ -154,37 +149,6 @@ func (rt *router) serveUnknownHost(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusMisdirectedRequest, map[string]string{
 		"error": "misdirected_request", "error_description": "no endpoint has the host of this request",
 	})
-}
-
-// serveReady reports whether tokens can be verified at all endpoints, and whether the backends
-// were reachable. Only the former decides about the status: a backend that is down must not take
-// the gateway away from those of the others.
-func serveReady(w http.ResponseWriter, r *http.Request, endpoints []*endpoint) {
-	type state struct {
-		URL      string `json:"url"`
-		Provider string `json:"provider"`
-		Backend  string `json:"backend"`
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
-	defer cancel()
-	status, text := http.StatusOK, "ready"
-	var states []state
-	for _, e := range endpoints {
-		s := state{e.guard.Resource(), "ready", "reachable"}
-		if err := e.guard.Ready(ctx); errors.Is(err, gatehouse.ErrShuttingDown) {
-			status, text, s.Provider = http.StatusServiceUnavailable, "shutting down", "shutting down"
-		} else if err != nil {
-			status, text, s.Provider = http.StatusServiceUnavailable, "waiting for the keys of the identity provider", "unavailable"
-		}
-		if !slices.ContainsFunc(e.upstreams.all, func(u *upstream) bool { return u.reachable(ctx) }) {
-			s.Backend = "unreachable"
-		}
-		states = append(states, s)
-	}
-	writeJSON(w, status, struct {
-		Status    string  `json:"status"`
-		Endpoints []state `json:"endpoints"`
-	}{text, states})
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

@@ -20,12 +20,15 @@ type File struct {
 
 	Endpoints []Endpoint `doc:"The endpoints, each with a public URL of its own." need:"true"`
 
-	SessionKey       gatehouse.SessionKey `doc:"Secret key of session IDs, at least 32 bytes; the same in all replicas. Random for each process if it is missing."`
-	AssertionKeyFile string               `doc:"PEM file with EC private keys on the curve P-256, for replicas. The first one signs assertions; all are published. Random keys for each process if it is missing."`
-	KeyFolder        string               `doc:"Folder in which the last valid signing keys of the providers are stored, so that a gateway that restarts while a provider is unavailable can still verify tokens."`
+	SessionKey          gatehouse.SessionKey   `doc:"Secret key of session IDs, at least 32 bytes; the same in all replicas. Random for each process if it is missing."`
+	AcceptedSessionKeys []gatehouse.SessionKey `doc:"Further keys whose session IDs are accepted, to replace session_key without ending sessions. The file has one on each line."`
+	AssertionKeyFile    string                 `doc:"PEM file with EC private keys on the curve P-256, for replicas. The first one signs assertions; all are published. Random keys for each process if it is missing."`
+	KeyFolder           string                 `doc:"Folder in which the last valid signing keys of the providers are stored, so that a gateway that restarts while a provider is unavailable can still verify tokens."`
 
 	LogRequests     bool          `doc:"Log each request, not only rejections and failures."`
 	Audit           *Audit        `doc:"Write an audit event for each decision about a request."`
+	Operator        *Operator     `doc:"A port for those who run the gateway, which users do not reach."`
+	Revocations     *Revocations  `doc:"Where the revocations are that gateways share: \"gatehouse revoke\" shuts a user out of all of them within a second."`
 	DrainDelay      time.Duration `doc:"How long requests are still accepted when the gateway stops, while /readyz answers 503."`
 	ShutdownTimeout time.Duration `doc:"How long running calls may then take to finish; 10s if it is missing."`
 }
@@ -34,7 +37,7 @@ type File struct {
 type Audit struct {
 	At
 
-	File     string             `doc:"File to which events are appended, one JSON object a line. Empty means the log."`
+	File     string             `doc:"File to which events are appended, one JSON object a line; - for standard output. Empty means the log."`
 	Subjects string             `doc:"How events name the caller: hash (a keyed hash, the default) or clear." one:"hash clear"`
 	Key      gatehouse.AuditKey `doc:"Key of the hashes, at least 32 bytes. Random for each process if it is missing."`
 }

@@ -18,10 +18,14 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/forwarded"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/providername"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/revocationstore"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/yamlfile"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
 	"go.yaml.in/yaml/v3"
 )
+
+// acceptedKeysVariable has the session keys that are accepted in addition to MCP_SESSION_KEY.
+const acceptedKeysVariable = "MCP_ACCEPTED_SESSION_KEYS"
 
 // maxEndpoints bounds the endpoints of a file.
 const maxEndpoints = 256
@@ -34,10 +38,13 @@ type Loader struct {
 	logger *slog.Logger
 
 	sessionKey gatehouse.SessionKey
+	accepted   []gatehouse.SessionKey // of acceptedKeysVariable; they belong to sessionKey
 	auditKey   gatehouse.AuditKey
 	keyFolder  string // of this process; removed by Close
 	auditLogs  map[string]*slog.Logger
 	auditFiles []*os.File
+	stores     map[[sha256.Size]byte]openedStore
+	opened     []*revocationstore.Store
 }
 
 // NewLoader returns a loader of the file at path. settings are the environment.
@@ -47,11 +54,15 @@ func NewLoader(path string, settings *env.Env, logger *slog.Logger) *Loader {
 		logger.Info("a changed configuration will need an answer of the provider, because its keys cannot be stored; "+
 			"set key_folder to store them", "error", err)
 	}
-	l := &Loader{path: path, env: settings, logger: logger, keyFolder: folder, auditLogs: map[string]*slog.Logger{}}
+	l := &Loader{path: path, env: settings, logger: logger, keyFolder: folder, auditLogs: map[string]*slog.Logger{},
+		stores: map[[sha256.Size]byte]openedStore{}}
 	l.sessionKey, l.auditKey = make(gatehouse.SessionKey, sha256.Size), make(gatehouse.AuditKey, sha256.Size)
 	rand.Read(l.sessionKey) // never returns an error
 	rand.Read(l.auditKey)
-	if key := settings.Get("MCP_SESSION_KEY"); key != "" {
+	for _, key := range settings.List(acceptedKeysVariable) {
+		l.accepted = append(l.accepted, gatehouse.SessionKey(key))
+	}
+	if key := settings.Get("MCP_SESSION_KEY"); key != "" || l.accepted != nil { // without it, they are a fault
 		l.sessionKey = gatehouse.SessionKey(key)
 	}
 	return l
@@ -61,6 +72,9 @@ func NewLoader(path string, settings *env.Env, logger *slog.Logger) *Loader {
 func (l *Loader) Close() {
 	for _, f := range l.auditFiles {
 		f.Close()
+	}
+	for _, s := range l.opened {
+		s.Close()
 	}
 	if l.keyFolder != "" {
 		os.RemoveAll(l.keyFolder)
@@ -72,6 +86,9 @@ type Loaded struct {
 	Gateway gateway.Config
 	Listen  string
 	Stop    gateway.Stop
+
+	Operator    OperatorPort
+	Revocations *revocationstore.Store // nil if the file has none
 
 	files []string // that the file refers to
 	path  string
@@ -152,8 +169,8 @@ func (b *builder) build(top *yaml.Node) *Loaded {
 	f := b.file
 	loaded := &Loaded{Listen: f.Listen, Stop: gateway.Stop{Delay: f.DrainDelay, Timeout: f.ShutdownTimeout}, path: b.path}
 	loaded.Gateway = gateway.Config{LogRequests: f.LogRequests, Logger: b.logger}
-	if len(f.SessionKey) == 0 {
-		f.SessionKey = b.sessionKey
+	if len(f.SessionKey) == 0 && len(f.AcceptedSessionKeys) == 0 {
+		f.SessionKey, f.AcceptedSessionKeys = b.sessionKey, b.accepted
 	}
 	if len(f.Endpoints) > maxEndpoints {
 		b.report(f.lineOf("endpoints"), fmt.Sprintf("there are %d endpoints, want at most %d", len(f.Endpoints), maxEndpoints),
@@ -165,6 +182,7 @@ func (b *builder) build(top *yaml.Node) *Loaded {
 		loaded.Gateway.AssertionKeys = b.assertionKeys()
 	}
 	auditLogger := b.auditLogger()
+	loaded.Operator, loaded.Revocations = b.operatorPort(), b.revocations(top)
 	nodes := endpointNodes(top)
 	for i := range f.Endpoints {
 		e := &f.Endpoints[i]
@@ -173,6 +191,9 @@ func (b *builder) build(top *yaml.Node) *Loaded {
 		}
 		config := b.endpoint(e)
 		config.Guard.AuditLogger = auditLogger
+		if loaded.Revocations != nil {
+			config.Guard.Revocations = loaded.Revocations
+		}
 		if f.Audit != nil {
 			config.Guard.AuditKey = f.Audit.Key
 			if len(f.Audit.Key) == 0 {
@@ -224,12 +245,8 @@ func (b *builder) duplicates() {
 }
 
 func endpointNodes(top *yaml.Node) []*yaml.Node {
-	if top.Kind == yaml.MappingNode {
-		for pair := range slices.Chunk(top.Content, 2) {
-			if pair[0].Value == "endpoints" {
-				return pair[1].Content
-			}
-		}
+	if n := memberNode(top, "endpoints"); n != nil {
+		return n.Content
 	}
 	return nil
 }
@@ -269,6 +286,10 @@ func (b *builder) auditLogger() *slog.Logger {
 	if logger := b.auditLogs[a.File]; logger != nil {
 		return logger
 	}
+	if a.File == "-" {
+		b.auditLogs[a.File] = slog.New(slog.NewJSONHandler(os.Stdout, nil))
+		return b.auditLogs[a.File]
+	}
 	f, err := os.OpenFile(a.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		b.report(a.lineOf("file"), fmt.Sprintf("file %q cannot be opened: %v", a.File, withoutPath(err)),
@@ -296,7 +317,7 @@ func (b *builder) endpoint(e *Endpoint) gateway.Endpoint {
 		DraftStructuredDenials: e.DraftStructuredDenials, OperationScopesOnly: e.OperationScopesOnly, ChallengeInResult: e.ChallengeInResult, ImpliedScopes: e.ImpliedScopes,
 		ResourceName: e.Name, ResourceDocumentation: e.Documentation,
 		AllowedOrigins: e.AllowedOrigins, AllowedHeaders: e.AllowedHeaders, AllowedHosts: e.AllowedHosts, Leeway: e.Leeway,
-		SessionKey: b.file.SessionKey, MaxSessions: e.MaxSessions, MaxSessionsPerUser: e.MaxSessionsPerUser, SessionTimeout: e.SessionTimeout,
+		SessionKey: b.file.SessionKey, AcceptedSessionKeys: b.file.AcceptedSessionKeys, MaxSessions: e.MaxSessions, MaxSessionsPerUser: e.MaxSessionsPerUser, SessionTimeout: e.SessionTimeout,
 		MaxBodyBytes: e.MaxBodyBytes, Logger: b.logger,
 	}
 	if e.Default != nil {

@@ -19,7 +19,14 @@ provider:
 
 # The same in all replicas; without it, the keys are random for each process.
 # session_key: "${MCP_SESSION_KEY}"
+# accepted_session_keys: ["${OTHER_SESSION_KEY}"] # to replace session_key without ending sessions
 # assertion_key_file: assertion.pem
+
+# A port for those who run the gateway: /metrics, /readyz with the state of each endpoint.
+# operator: {listen: localhost:9090}
+
+# Where gateways share revocations: "gatehouse revoke" shuts a user out of all of them.
+# revocations: {redis_url_file: redis-url}
 
 endpoints:
   - url: http://localhost:3000/mcp      # as users type it into their client
