@@ -16,6 +16,8 @@ const (
 	nameHeader    = "Mcp-Name"
 	versionHeader = "Mcp-Protocol-Version"
 
+	methodListen = "subscriptions/listen"
+
 	// modernVersion is the first revision of MCP without sessions, whose headers name the method
 	// and its subject.
 	modernVersion = "2026-07-28"
