@@ -112,8 +112,13 @@ func (c *contestant) cpu() (total time.Duration, err error) {
 // resident returns the memory of the contestant's processes in bytes.
 func (c *contestant) resident() (int64, error) { return c.memory("VmRSS:") }
 
-// own returns the part of it that is not the file of the program.
-func (c *contestant) own() (int64, error) { return c.memory("RssAnon:") }
+// idle returns it, and the part of it that is not the file of the program.
+func (c *contestant) idle() (resident, own int64, err error) {
+	if resident, err = c.resident(); err == nil {
+		own, err = c.memory("RssAnon:")
+	}
+	return resident, own, err
+}
 
 // memory returns the sum of a field of /proc/PID/status, in bytes.
 func (c *contestant) memory(field string) (total int64, err error) {

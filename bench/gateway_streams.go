@@ -208,11 +208,7 @@ func (b *gatewayBench) measureIdle(ctx context.Context, t *table, gateway *conte
 	}
 	leave()
 	resp.Body.Close()
-	idle, err := gateway.resident()
-	if err != nil {
-		return err
-	}
-	own, err := gateway.own()
+	idle, own, err := gateway.idle()
 	if err != nil {
 		return err
 	}
@@ -248,11 +244,7 @@ func (b *gatewayBench) measureExample(t *table) error {
 		return err
 	}
 	resp.Body.Close()
-	idle, err := example.resident()
-	if err != nil {
-		return err
-	}
-	own, err := example.own()
+	idle, own, err := example.idle()
 	if err != nil {
 		return err
 	}
