@@ -258,9 +258,7 @@ func (g *Guard) serve(handler http.Handler, w http.ResponseWriter, r *http.Reque
 	}()
 	o.onEnd(answer.unblockSoon)
 	if o.stream {
-		done := make(chan struct{})
-		defer close(done)
-		go g.watch(o, done)
+		defer g.watch(o)()
 	}
 	if admitted := g.forHandler(answer, r); admitted != nil {
 		handler.ServeHTTP(answer, admitted)

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http/httputil"
 
+	"github.com/gatehouse-mcp/gatehouse"
 	"go.opentelemetry.io/otel/propagation"
 )
 
@@ -53,7 +54,8 @@ func (e *endpoint) rewrite(pr *httputil.ProxyRequest) {
 	if e.config.DangerouslyForwardAccessToken {
 		h["Authorization"], _ = pr.In.Context().Value(accessTokenKey{}).([]string)
 	}
-	if x.signedIn || !e.public {
-		x.unnamed = e.forwarder.Set(h, x.identity)
+	// A caller without a token, of an operation that is public, has no identity.
+	if identity, signedIn := gatehouse.IdentityOfHTTP(pr.In); signedIn || !e.public {
+		x.unnamed = e.forwarder.Set(h, identity)
 	}
 }
