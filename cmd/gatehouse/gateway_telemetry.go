@@ -117,6 +117,7 @@ func otlpSignals(settings *env.Env) (map[string]string, error) {
 		return signals, nil
 	}
 	var errs []error
+	reported := make(map[string]bool) // protocols
 	report := func(fix, problem string, args ...any) { errs = append(errs, failure.New(fix, problem, args...)) }
 	for _, name := range []string{otlpEndpoint, otlpTraces, otlpMetrics} {
 		value := settings.Get(name)
@@ -129,7 +130,11 @@ func otlpSignals(settings *env.Env) (map[string]string, error) {
 				wellknown.Redacted(value))
 		}
 	}
-	for signal, name := range map[string]string{"traces": otlpTraces, "metrics": otlpMetrics} {
+	for _, name := range []string{otlpTraces, otlpMetrics} {
+		signal := "traces"
+		if name == otlpMetrics {
+			signal = "metrics"
+		}
 		prefix := "OTEL_" + strings.ToUpper(signal) + "_EXPORTER"
 		switch exporter := cmp.Or(os.Getenv(prefix), "otlp"); exporter {
 		case "none":
@@ -148,7 +153,8 @@ func otlpSignals(settings *env.Env) (map[string]string, error) {
 		if os.Getenv(variable) == "" {
 			variable = "OTEL_EXPORTER_OTLP_PROTOCOL"
 		}
-		if protocol := cmp.Or(os.Getenv(variable), "http/protobuf"); protocol != "http/protobuf" {
+		if protocol := cmp.Or(os.Getenv(variable), "http/protobuf"); protocol != "http/protobuf" && !reported[variable] {
+			reported[variable] = true
 			report("use http/protobuf, whose port is usually 4318", "%s %q is not supported", variable, protocol)
 		}
 	}

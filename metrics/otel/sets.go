@@ -8,7 +8,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// maxSets bounds the kept sets of attributes. The attributes are bounded too, but their product is larger.
+// maxSets bounds the sets of attributes. The attributes are bounded too, but their product is larger.
 const maxSets = 4096
 
 // set is a set of attributes for measurements, and the same for spans.
@@ -23,8 +23,8 @@ type setKey [10]string
 // sets keeps the sets of attributes of measurements, because making one takes as long as the measurement.
 // The zero value is empty.
 type sets struct {
-	mu   sync.RWMutex
-	kept map[setKey]*set
+	mu    sync.RWMutex
+	byKey map[setKey]*set
 }
 
 // get returns the set for the key, for a measurement.
@@ -35,7 +35,7 @@ func (s *sets) get(key setKey, pairs func() []string) metric.MeasurementOption {
 // find returns the set for the key, whose pairs are those of a name and its value.
 func (s *sets) find(key setKey, pairs func() []string) *set {
 	s.mu.RLock()
-	found := s.kept[key]
+	found := s.byKey[key]
 	s.mu.RUnlock()
 	if found != nil {
 		return found
@@ -45,11 +45,11 @@ func (s *sets) find(key setKey, pairs func() []string) *set {
 	found = &set{metric.WithAttributeSet(attribute.NewSet(slices.Clone(list)...)), slices.Clip(list)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.kept == nil {
-		s.kept = make(map[setKey]*set)
+	if s.byKey == nil {
+		s.byKey = make(map[setKey]*set)
 	}
-	if len(s.kept) < maxSets {
-		s.kept[key] = found
+	if len(s.byKey) < maxSets {
+		s.byKey[key] = found
 	}
 	return found
 }
