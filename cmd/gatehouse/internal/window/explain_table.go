@@ -30,6 +30,7 @@ const (
 	lookAtFaults   = "On this page: look at Faults."
 	setClerkClock  = "On this page: set Clerk’s clock to the right time under Faults."
 	turnOnInPage   = "On this page: turn on “%s” under Clerk settings."
+	lookAtOutput   = "Look at the output of your server: it must listen on the port in the environment variable PORT, or at --upstream."
 	addDefaultHere = "On this page: change “Default scopes for dynamic clients” under Clerk settings, and have the client register again."
 )
 
@@ -50,7 +51,8 @@ var hereByProblem = map[string]string{
 	"token.unavailable":         lookAtFaults + " The server accepts tokens again as soon as Clerk answers.",
 	"clock.differs":             setClerkClock,
 	"clock.machine":             setClerkClock,
-	"endpoint.gateway":          "Look at the output of your server: it must listen on the port in the environment variable PORT.",
+	"endpoint.gateway":          lookAtOutput,
+	"revisions.neither":         lookAtOutput,
 }
 
 // here returns where the fix of a problem is in "gatehouse dev", in sentences, or "".
