@@ -118,7 +118,7 @@ func runGateway(ctx context.Context, con *console, options gatewayOptions) error
 		return con.print(gatewayfile.Template)
 	}
 	con.Begin("starting the gateway")
-	if err := options.forwardAuth.check(options.upstream); err != nil {
+	if err := options.forwardAuth.check(options.upstream, options.config); err != nil {
 		return err
 	}
 	settings, err := env.Load(".")
@@ -332,10 +332,14 @@ func (o gatewayOptions) endpoint(settings *env.Env, address listenAddress, logge
 	if err != nil {
 		return gateway.Endpoint{}, &usageError{asFailure(err)}
 	}
+	proxies, err := o.forwardAuth.trustedProxies()
+	if err != nil {
+		return gateway.Endpoint{}, err
+	}
 	return gateway.Endpoint{
 		Guard: gatehouse.Config{
 			Resource: resource, Provider: provider, SessionKey: gatehouse.SessionKey(settings.Get("MCP_SESSION_KEY")),
-			AcceptedSessionKeys: acceptedSessionKeys(settings), Logger: logger,
+			AcceptedSessionKeys: acceptedSessionKeys(settings), TrustedProxies: proxies, Logger: logger,
 		},
 		Upstreams: []gateway.Upstream{{URL: upstream}},
 		Headers:   forwarded.DefaultHeaders(),
