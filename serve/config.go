@@ -103,8 +103,9 @@ type Config struct {
 
 	// Stateless serves the revisions until 2025-11-25 without sessions too, so that any
 	// replica can answer any request. The server then cannot ask its clients anything
-	// during a call (elicitation, sampling, roots), and has no stream for notifications in
-	// these revisions. Revision 2026-07-28 has no sessions in either case.
+	// during a call (elicitation, sampling, roots), has no stream for notifications, and a
+	// call that its client cancels runs to its end in these revisions. Revision 2026-07-28
+	// has no sessions in either case.
 	Stateless bool
 
 	// DrainDelay is how long the server still accepts requests after its context has ended,

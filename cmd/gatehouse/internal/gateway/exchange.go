@@ -16,8 +16,9 @@ const sessionHeader = "Mcp-Session-Id"
 // exchange is what the gateway knows of one request and its answer.
 type exchange struct {
 	request *http.Request // as the guard let it through
-	body    []byte        // must not change: it is that of the guard
-	unnamed error         // why the caller cannot be named to the backend; the request is not sent then
+	client  http.ResponseWriter
+	body    []byte // must not change: it is that of the guard
+	unnamed error  // why the caller cannot be named to the backend; the request is not sent then
 
 	upstream   *upstream            // that opened the session; nil if the request is in none
 	answeredBy *upstream            // that got the request last; nil if none did
