@@ -113,6 +113,7 @@ var layers = map[string]int{
 	"examples/tools":         10,
 	"examples/middleware":    10,
 	"examples/proxy":         10,
+	"deploy/compose/backend": 10,
 }
 
 // independent lists packages that import nothing of this repository, whatever their

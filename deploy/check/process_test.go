@@ -15,7 +15,7 @@ import (
 
 // startTime bounds the start of a program, and stopTime its end.
 const (
-	startTime = time.Minute
+	startTime = 3 * time.Minute
 	stopTime  = 20 * time.Second
 )
 
