@@ -99,8 +99,8 @@ func (s *settings) validateAudit(f *faults) {
 		return
 	}
 	const fix = "set one of them in addition, or remove it"
-	if len(s.AuditKey) > 0 {
-		f.add("AuditKey", "", "has no effect without Audit or AuditLogger", fix)
+	if len(s.AuditKey) > 0 && len(s.Observers) == 0 {
+		f.add("AuditKey", "", "has no effect without Audit, AuditLogger or Observers", fix)
 	}
 	if s.AuditSubjects != AuditSubjectsHashed {
 		f.add("AuditSubjects", "", "has no effect without Audit or AuditLogger", fix)
@@ -125,9 +125,20 @@ type auditor struct {
 	firstError    sync.Once
 }
 
-func newAuditor(s *settings) *auditor {
-	key := slices.Clone(s.AuditKey)
+// takeAuditKey returns the key of hashes, and removes it from the settings, so that printing a guard
+// prints no key. It is random if none is set, and nil if nothing needs it.
+func (s *settings) takeAuditKey() (key AuditKey, random bool) {
+	key = slices.Clone(s.AuditKey)
 	s.AuditKey = nil
+	if len(key) > 0 || s.Audit == nil && s.AuditLogger == nil && len(s.Observers) == 0 {
+		return key, false
+	}
+	key = make(AuditKey, minAuditKey)
+	rand.Read(key) // never returns an error
+	return key, true
+}
+
+func newAuditor(s *settings, key AuditKey, randomKey bool) *auditor {
 	if s.Audit == nil && s.AuditLogger == nil {
 		return nil
 	}
@@ -137,11 +148,7 @@ func newAuditor(s *settings) *auditor {
 		errors:    s.Logger,
 		resource:  quote.Clip(s.resourceURL.String(), maxAuditName),
 		clear:     s.AuditSubjects == AuditSubjectsClear,
-		randomKey: len(key) == 0,
-	}
-	if a.randomKey {
-		key = make(AuditKey, minAuditKey)
-		rand.Read(key) // never returns an error
+		randomKey: randomKey,
 	}
 	a.hashOf = key.hash
 	return a
@@ -315,19 +322,23 @@ func (a *auditor) finish(r *http.Request, o *openRequest, answer *answerWriter, 
 	}
 	e := *o.audit // the middleware may read it at the same time
 	e.Duration = time.Since(e.Time)
-	e.Ended = endOf(r, o, returned)
-	why := o.endedBy()
-	switch {
-	case !returned: // net/http closes the connection, or a handler outside the guard answers
-	case answer.replaced && why.reason != "":
-		e.Status = infoOf(why.reason).Status
-	default:
-		e.Status = answer.status
-	}
+	e.Ended, e.Status = endOf(r, o, returned), statusOf(o, answer, returned)
 	if e.SessionHash == "" {
 		e.SessionHash = a.sessionHash(answer.Header().Get(sessionHeader))
 	}
 	a.write(r.Context(), &e)
+}
+
+// statusOf returns the status of the answer to a request, or 0 if the handler panicked.
+func statusOf(o *openRequest, answer *answerWriter, returned bool) int {
+	why := o.endedBy()
+	switch {
+	case !returned: // net/http closes the connection, or a handler outside the guard answers
+		return 0
+	case answer.replaced && why.reason != "":
+		return infoOf(why.reason).Status
+	}
+	return answer.status
 }
 
 // The ends of a request in an event, other than a [Reason].

@@ -188,7 +188,9 @@ func (e *AuditEvent) setCaller(c *caller, a *auditor) {
 		e.Kind = kindAnonymous
 		return
 	}
-	e.SubjectHash = c.auditHash
+	if !a.clear { // observers may need the hash in either case
+		e.SubjectHash = c.auditHash
+	}
 	e.setIdentity(&c.identity, a)
 }
 

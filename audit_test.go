@@ -747,7 +747,7 @@ func TestAuditSettings(t *testing.T) {
 		},
 		"key without an audit": {
 			func(c *gatehouse.Config) { c.AuditKey = gatehouse.AuditKey(auditKey) },
-			"AuditKey has no effect without Audit or AuditLogger; set one",
+			"AuditKey has no effect without Audit, AuditLogger or Observers; set one",
 		},
 		"clear": {
 			func(c *gatehouse.Config) { c.AuditLogger, c.AuditSubjects = logger, gatehouse.AuditSubjectsClear },

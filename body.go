@@ -75,6 +75,10 @@ type bufferedBody struct {
 
 func (b *bufferedBody) Close() error { return nil }
 
+// Bytes returns the whole body. The gateway needs it as it is, because net/http sends a body in one
+// write with the header only if its type is one of a few. The caller must not change it.
+func (b *bufferedBody) Bytes() []byte { return b.text }
+
 // readBody returns the whole body of r, whose size and time limitBody has limited, and
 // replaces it, so that the handler can read it again.
 func readBody(r *http.Request, c *caller) ([]byte, *Rejection) {

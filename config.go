@@ -181,6 +181,14 @@ type Config struct {
 	// process that opened it alone, whatever the key; see [Require.Public].
 	SessionKey SessionKey
 
+	// AcceptedSessionKeys are further keys whose session IDs are accepted, at most four. New IDs are
+	// made with SessionKey, which must be set too. They make it possible to replace the key
+	// without ending sessions: first every replica accepts the new key here, then SessionKey is
+	// the new key and the old one is here, and when no session of the old key is open any more it
+	// is removed. Remove a key that has become known to others at once; its sessions then end.
+	// See docs/replicas.md.
+	AcceptedSessionKeys []SessionKey
+
 	// MaxSessions and MaxSessionsPerUser limit the open sessions, of all users and of each
 	// one, and likewise the open streams. One more gets 429. Zero means
 	// [DefaultMaxSessions] and [DefaultMaxSessionsPerUser]. All callers without a token, whom
@@ -236,10 +244,16 @@ type Config struct {
 	// AuditSubjects says how events name the caller. The zero value is a keyed hash.
 	AuditSubjects AuditSubjects
 
-	// AuditKey is the key of the hashes of subjects and session IDs in events: at least 32
-	// random bytes, kept secret. With the same key, a caller has the same hash in all
-	// replicas and after a restart. Empty means a random key for each process.
+	// AuditKey is the key of the hashes of subjects and session IDs in events, and of subjects in
+	// what Observers are given: at least 32 random bytes, kept secret. With the same key, a caller
+	// has the same hash in all replicas and after a restart. Empty means a random key for each
+	// process.
 	AuditKey AuditKey
+
+	// Observers are functions that the guard calls while it works, for metrics and traces. See the
+	// modules metrics/prometheus and metrics/otel. They are called in order, and each is
+	// given the context that the one before returned.
+	Observers []Observer
 }
 
 // ConfigError is one fault in a configuration. [New] returns all faults, joined by
@@ -283,6 +297,8 @@ type settings struct {
 	loopback     bool     // whether resourceURL is on loopback
 	allowedHosts []string // as wellknown.Host returns them
 	corsHeaders  string   // value of Access-Control-Allow-Headers
+
+	observers *observers // nil without Config.Observers
 }
 
 func (cfg Config) validate() (*settings, error) {
@@ -335,6 +351,7 @@ func (cfg Config) validate() (*settings, error) {
 	s.validateSessions(&f)
 	s.validateBody(&f)
 	s.validateAudit(&f)
+	s.validateObservers(&f)
 	if s.Logger == nil {
 		s.Logger = slog.Default()
 	}

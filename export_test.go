@@ -96,7 +96,7 @@ type SessionTable struct{ table *sessionTable }
 
 // NewSessionTable returns an empty table.
 func NewSessionTable(max, maxPerUser int, timeout time.Duration) SessionTable {
-	return SessionTable{newSessionTable(max, maxPerUser, timeout)}
+	return SessionTable{newSessionTable(max, maxPerUser, timeout, nil)}
 }
 
 // Open opens a session as a request of the principal does.

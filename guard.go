@@ -86,6 +86,8 @@ func New(cfg Config) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
+	key, randomKey := s.takeAuditKey()
+	s.observers = newObservers(s, key)
 	g := &Guard{
 		settings: s,
 		origin:   s.resourceURL.Scheme + "://" + s.resourceURL.Host,
@@ -93,7 +95,7 @@ func New(cfg Config) (*Guard, error) {
 		sessions: newSessions(s),
 		requests: newOpenRequests(s),
 		counters: newCounters(),
-		auditor:  newAuditor(s),
+		auditor:  newAuditor(s, key, randomKey),
 		limits:   limits{bodies: listen.DefaultBodyTimeouts, keepAlive: keepAliveInterval},
 	}
 	var audiences []string
@@ -230,6 +232,7 @@ func (g *Guard) Mount(mux *http.ServeMux, handler http.Handler) {
 // [Guard.Middleware].
 func (g *Guard) Wrap(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = g.observers.start(r)
 		defer g.limitBody(w, r).Finish()
 		if o, admitted := g.admit(w, r); o != nil {
 			g.serve(handler, w, admitted, o)
@@ -245,6 +248,7 @@ func (g *Guard) serve(handler http.Handler, w http.ResponseWriter, r *http.Reque
 		answer.finish()
 		o.session.finish(r.Method, answer.status)
 		g.auditor.finish(r, o, answer, returned)
+		g.observers.finish(r, o, answer, returned)
 		g.requests.close(o)
 	}()
 	o.onEnd(answer.unblockSoon)
@@ -304,7 +308,7 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request) (*openRequest, *ht
 	}
 	g.counters.accept(o.caller)
 	o.audit = g.auditor.begin(r, o.caller)
-	return o, admitted
+	return o, g.observers.admit(admitted, o)
 }
 
 // admitCaller is checks 4 to 9.

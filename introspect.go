@@ -79,17 +79,24 @@ func (e *busyError) RetryAfter() time.Duration { return e.after }
 var (
 	errPaused = errors.New("the provider is rate limiting requests (Retry-After)")
 	errBusy   = errors.New("too many introspection requests are running")
+
+	errIntrospectPanicked = errors.New("Provider.Introspect panicked")
 )
 
-// checkOpaque sets out to the caller that raw identifies, from a cache or from the provider.
-func (v *verifier) checkOpaque(ctx context.Context, from *issuer, raw string, key fingerprint, now time.Time, out *verified) *Rejection {
+// checkOpaque sets out to the caller that raw identifies, from a cache or from the provider, and says
+// in how which of the two it was.
+func (v *verifier) checkOpaque(
+	ctx context.Context, from *issuer, raw string, key fingerprint, now time.Time, out *verified, how *Verification,
+) *Rejection {
 	in := from.introspector
 	last := in.accepted.last(key)
 	if last != nil && now.Before(last.expires) {
 		out.read(last.record, from)
+		how.Cache = cacheHit
 		return nil
 	}
 	if e := in.rejected.get(key, now); e != nil {
+		how.Cache = cacheHit
 		return e.rejection
 	}
 	if left := time.Unix(0, in.pausedUntil.Load()).Sub(now); left > 0 {
@@ -148,7 +155,7 @@ func (v *verifier) introspect(ctx context.Context, from *issuer, raw string, key
 	default:
 		return unavailableAnswer(from, &busyError{busyRetryAfter, errBusy})
 	}
-	claims, err := in.introspect(ctx, raw)
+	claims, err := v.ask(ctx, from, raw)
 	now := time.Now()
 	if err != nil && !errors.Is(err, ErrInactive) {
 		in.pause(err, now)
@@ -162,6 +169,15 @@ func (v *verifier) introspect(ctx context.Context, from *issuer, raw string, key
 	}
 	in.accepted.put(key, &answer.verified, 0, earlier(answer.verified.identity.Expiry, now.Add(introspectionAge)))
 	return answer
+}
+
+// ask sends the request to the provider.
+func (v *verifier) ask(ctx context.Context, from *issuer, raw string) (claims json.RawMessage, err error) {
+	began := v.observed.now()
+	err = errIntrospectPanicked // until Introspect returns
+	defer func() { v.observed.introspected(ctx, began, from, claims, err) }()
+	claims, err = from.introspector.introspect(ctx, raw)
+	return claims, err
 }
 
 // unavailableAnswer is the answer, never cached, when the provider cannot be asked.

@@ -89,6 +89,7 @@ func (i *issuer) openKeys() (err error) {
 		Algorithms: i.jwt.Algorithms,
 		File:       i.keyFile(),
 		Logger:     i.settings.Logger,
+		Fetched:    i.settings.observers.keysFetched(i.Issuer),
 	}
 	if source.URL == "" {
 		source.URL, source.Locate = i.Issuer, i.documents.locateKeys

@@ -28,7 +28,7 @@ const cacheScopePrivate = "private"
 // not passed to [Config.OnReject].
 func (g *Guard) Middleware() mcp.Middleware {
 	return func(next mcp.MethodHandler) mcp.MethodHandler {
-		next = g.endWithRequest(next)
+		next = g.endWithRequest(g.observers.middleware(g, next))
 		return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 			if g.policy().none() && !g.SecuritySchemes {
 				return next(ctx, method, req)

@@ -43,6 +43,8 @@ type openRequest struct {
 	session *sessionUse
 	audit   *AuditEvent // of the request, as far as it is known when it is let through; nil if there is no audit
 
+	observed *observation // nil without observers
+
 	cancel context.CancelCauseFunc // ends the context of the HTTP request
 
 	mu    sync.Mutex

@@ -88,12 +88,14 @@ func (g *Guard) authorizeParsed(ctx context.Context, method string, c *caller, o
 	p := g.policy()
 	if c == nil && slices.ContainsFunc(ops, p.apply) {
 		g.auditor.rejectMCP(ctx, method, ops, nil, reason.NoCredentials)
+		g.observers.rejectMCP(ctx, method, ops, nil, reason.NoCredentials)
 		return &Rejection{Reason: reason.NoCredentials}
 	}
 	rejection := p.authorizeCaller(ctx, g, c, ops)
 	if rejection != nil {
 		g.counters.reject(rejection.Reason)
 		g.auditor.rejectMCP(ctx, method, ops, c, rejection.Reason)
+		g.observers.rejectMCP(ctx, method, ops, c, rejection.Reason)
 	}
 	return rejection
 }

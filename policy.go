@@ -38,6 +38,7 @@ func (g *Guard) declare(added ...Requirement) error {
 		p.metadata = append(p.metadata, metadata)
 	}
 	g.currentPolicy.Store(p)
+	g.observers.noteDeclared(added)
 	g.listings.compareAgain()
 	return nil
 }

@@ -77,16 +77,16 @@ func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejecti
 	}
 	c := g.challenge(r, rejection, info)
 	if g.ChallengeInResult && g.writeChallengeResult(w, r, rejection, c, info) {
-		g.auditor.reject(r, rejection, http.StatusOK)
+		g.record(r, rejection, http.StatusOK)
 		return
 	}
 	if g.DraftStructuredDenials {
 		if status := g.writeDenial(w, r, rejection, c, info); status != 0 {
-			g.auditor.reject(r, rejection, status)
+			g.record(r, rejection, status)
 			return
 		}
 	}
-	g.auditor.reject(r, rejection, info.Status)
+	g.record(r, rejection, info.Status)
 	if c != "" {
 		w.Header().Set("WWW-Authenticate", c)
 	}
@@ -106,6 +106,19 @@ func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejecti
 	if !forOperation || !writeErrorResponse(w, r, info.Status, codeForbidden, body.Description, body) {
 		writeError(w, r, info.Status, body)
 	}
+}
+
+// record passes the rejection, which is answered with the status, to the audit and to observers.
+func (g *Guard) record(r *http.Request, rejection Rejection, status int) {
+	g.auditor.reject(r, rejection, status)
+	if g.observers == nil {
+		return
+	}
+	from := rejection.from
+	if from == nil && rejection.Identity.Subject != "" {
+		from = g.issuerOf(rejection)
+	}
+	g.observers.reject(r, &rejection, from, status)
 }
 
 // challenge returns the WWW-Authenticate header (RFC 6750 §3, RFC 9728 §5.1), or "" for a

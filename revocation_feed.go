@@ -475,7 +475,7 @@ func (g *Guard) readRevocationStats() RevocationStats {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	out := f.stats
-	out.Count, out.Unshared, out.Shared, out.Loaded = count, len(f.unshared), true, f.isLoaded()
+	out.Shared, out.Count, out.Unshared, out.Loaded = true, count, len(f.unshared), f.isLoaded()
 	if !f.contact.IsZero() {
 		out.Lag = time.Since(f.contact)
 	}

@@ -54,10 +54,10 @@ var (
 // RevocationStats is the state of the deny list and of [Config.Revocations]. Without a store,
 // only Count is set.
 type RevocationStats struct {
-	// Count is the number of denials in the table that have not ended.
-	Count int
 	// Shared reports whether [Config.Revocations] is set.
 	Shared bool
+	// Count is the number of denials in the table that have not ended.
+	Count int
 	// Loaded reports whether a snapshot was loaded since the guard was made.
 	Loaded bool
 	// Connected reports whether the store is being watched.

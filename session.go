@@ -32,6 +32,8 @@ const (
 const (
 	// minSessionKey is the length of a [SessionKey] in bytes: that of the hash (RFC 2104 §3).
 	minSessionKey = sha256.Size
+	// maxAcceptedSessionKeys bounds the hashes for a request with an invalid session ID.
+	maxAcceptedSessionKeys = 4
 	// sealSize is the length of a seal in bytes. A forgery succeeds with a probability of
 	// 1 in 2^128 for each request.
 	sealSize = 16
@@ -63,10 +65,7 @@ func (SessionKey) LogValue() slog.Value { return slog.StringValue(sessionKeyPlac
 
 // validateSessions checks the settings of sessions and sets their defaults.
 func (s *settings) validateSessions(f *faults) {
-	if n := len(s.SessionKey); n > 0 && n < minSessionKey {
-		f.add("SessionKey", "", fmt.Sprintf("has %d bytes, want at least %d", n, minSessionKey),
-			`set it to random bytes, like those of "openssl rand -base64 32", or leave it empty`)
-	}
+	s.validateSessionKeys(f)
 	s.validateCount("MaxSessions", s.MaxSessions, f)
 	s.validateCount("MaxSessionsPerUser", s.MaxSessionsPerUser, f)
 	if s.MaxSessions > 0 && s.MaxSessionsPerUser > s.MaxSessions {
@@ -79,6 +78,36 @@ func (s *settings) validateSessions(f *faults) {
 		f.add("SessionTimeout", s.SessionTimeout.String(), "is negative", "use 0 for the default of 1h, or a positive duration")
 	}
 	s.SessionTimeout = cmp.Or(s.SessionTimeout, DefaultSessionTimeout)
+}
+
+// validateSessionKeys checks the keys without printing them.
+func (s *settings) validateSessionKeys(f *faults) {
+	const field, generate = "AcceptedSessionKeys", `set it to random bytes, like those of "openssl rand -base64 32", or `
+	short := func(n int) string { return fmt.Sprintf("has %d bytes, want at least %d", n, minSessionKey) }
+	if n := len(s.SessionKey); n > 0 && n < minSessionKey {
+		f.add("SessionKey", "", short(n), generate+"leave it empty")
+	}
+	if n := len(s.AcceptedSessionKeys); n > maxAcceptedSessionKeys {
+		f.add(field, "", fmt.Sprintf("has %d keys, want at most %d", n, maxAcceptedSessionKeys),
+			"remove those whose sessions have ended")
+		return
+	}
+	if len(s.AcceptedSessionKeys) > 0 && len(s.SessionKey) == 0 {
+		f.add(field, "", "is set without SessionKey, so that new sessions get a random key of each process",
+			"set SessionKey to the key of new sessions, the same in all replicas")
+	}
+	for i, key := range s.AcceptedSessionKeys {
+		name := fmt.Sprintf("%s[%d]", field, i)
+		same := slices.IndexFunc(s.AcceptedSessionKeys[:i], func(k SessionKey) bool { return hmac.Equal(k, key) })
+		switch {
+		case len(key) < minSessionKey:
+			f.add(name, "", short(len(key)), generate+"remove it")
+		case hmac.Equal(key, s.SessionKey):
+			f.add(name, "", "is the same as SessionKey", "remove it, or set it to the other key of the rotation")
+		case same >= 0:
+			f.add(name, "", fmt.Sprintf("is the same as %s[%d]", field, same), "remove one of them")
+		}
+	}
 }
 
 func (s *settings) validateCount(field string, n int, f *faults) {
@@ -95,8 +124,10 @@ type seal [sealSize]byte
 // gets is that of the handler, ".", and the seal in base64url. So the binding needs no
 // table, and it works in every process that has the same key.
 type sessions struct {
-	sealOf func(id, principal string) seal // a function, so that printing a guard prints no key
-	table  *sessionTable
+	// Functions, so that printing a guard prints no key.
+	sealOf   func(id, principal string) seal
+	accepted []func(id, principal string) seal // of [Config.AcceptedSessionKeys]
+	table    *sessionTable
 }
 
 func newSessions(s *settings) *sessions {
@@ -105,11 +136,20 @@ func newSessions(s *settings) *sessions {
 		key = make(SessionKey, minSessionKey)
 		rand.Read(key) // never returns an error
 	}
-	s.SessionKey = nil
-	return &sessions{
-		sealOf: func(id, principal string) seal { return sealWith(key, id, principal) },
-		table:  newSessionTable(s.MaxSessions, s.MaxSessionsPerUser, s.SessionTimeout),
+	out := &sessions{
+		sealOf: sealer(key),
+		table:  newSessionTable(s.MaxSessions, s.MaxSessionsPerUser, s.SessionTimeout, s.observers.sessionEnded()),
 	}
+	for _, key := range s.AcceptedSessionKeys {
+		out.accepted = append(out.accepted, sealer(slices.Clone(key)))
+	}
+	s.SessionKey, s.AcceptedSessionKeys = nil, nil
+	return out
+}
+
+// sealer returns sealWith for a key.
+func sealer(key SessionKey) func(id, principal string) seal {
+	return func(id, principal string) seal { return sealWith(key, id, principal) }
 }
 
 // sealWith returns the seal of a handler's session ID for a principal.
@@ -131,7 +171,8 @@ func sealed(id string, by seal) string {
 }
 
 // open returns the handler's session ID and the seal of what the client sent. ok is false
-// if it was not sealed for the principal.
+// if it was not sealed for the principal. How long it takes shows with which key the ID was made,
+// which is not a secret, and nothing about a seal.
 func (s *sessions) open(text, principal string) (id string, by seal, ok bool) {
 	i := strings.LastIndex(text, sealSeparator)
 	if i < 0 {
@@ -139,7 +180,15 @@ func (s *sessions) open(text, principal string) (id string, by seal, ok bool) {
 	}
 	id = text[:i]
 	by = s.sealOf(id, principal)
-	return id, by, hmac.Equal([]byte(text), []byte(sealed(id, by)))
+	ok = hmac.Equal([]byte(text), []byte(sealed(id, by)))
+	for _, sealOf := range s.accepted {
+		if ok {
+			break
+		}
+		by = sealOf(id, principal)
+		ok = hmac.Equal([]byte(text), []byte(sealed(id, by)))
+	}
+	return id, by, ok
 }
 
 // sessionUse is what one request does with sessions.
@@ -238,7 +287,7 @@ func (u *sessionUse) inspect(h http.Header) {
 func (u *sessionUse) notOpened() {
 	if u.opened {
 		u.opened = false
-		u.sessions.table.end(u.openedAs, u.principal, true, false, time.Now())
+		u.sessions.table.discard(u.openedAs)
 	}
 }
 

@@ -25,16 +25,20 @@ type sessionTable struct {
 	order    *list.List             // of *sessionRow, the least recently used first
 	reserved int                    // sessions that running requests may open
 	perUser  map[string]int         // rows and reservations by principal
+
+	onEnd func(SessionEnd) // called without the lock; may be nil
+	ended []SessionEnd     // for which it is to be called
 }
 
 type sessionRow struct {
 	seal      seal
 	principal string
+	openedAt  time.Time // zero if another process opened it
 	lastUse   time.Time
 	running   int // requests in the session; it is not idle while there is one
 }
 
-func newSessionTable(max, maxPerUser int, timeout time.Duration) *sessionTable {
+func newSessionTable(max, maxPerUser int, timeout time.Duration, onEnd func(SessionEnd)) *sessionTable {
 	return &sessionTable{
 		max:        max,
 		maxPerUser: maxPerUser,
@@ -42,13 +46,24 @@ func newSessionTable(max, maxPerUser int, timeout time.Duration) *sessionTable {
 		rows:       make(map[seal]*list.Element),
 		order:      list.New(),
 		perUser:    make(map[string]int),
+		onEnd:      onEnd,
+	}
+}
+
+// unlock reports the sessions that have ended, and unlocks the table before.
+func (t *sessionTable) unlock() {
+	ended := t.ended
+	t.ended = nil
+	t.mu.Unlock()
+	for _, e := range ended {
+		t.onEnd(e)
 	}
 }
 
 // reserve holds a place for a session that a request of the principal may open.
 func (t *sessionTable) reserve(principal string, now time.Time) error {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer t.unlock()
 	t.expire(now)
 	if t.perUser[principal] >= userLimit(principal, t.max, t.maxPerUser) {
 		return userLimitError(principal)
@@ -78,12 +93,24 @@ func (t *sessionTable) forget(principal string) {
 // opened adds the row of a new session, in the place that its request holds, if reserved.
 func (t *sessionTable) opened(id seal, principal string, reserved bool, now time.Time) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer t.unlock()
 	if reserved {
 		t.reserved--
 		t.forget(principal)
 	}
 	t.touch(id, principal, now)
+	if e, ok := t.rows[id]; ok {
+		e.Value.(*sessionRow).openedAt = now
+	}
+}
+
+// discard removes the row of a session that was not opened after all.
+func (t *sessionTable) discard(id seal) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e, ok := t.rows[id]; ok {
+		t.remove(e)
+	}
 }
 
 // touch marks the session as used. If it has no row, because its request needed no reservation or
@@ -153,11 +180,13 @@ func (t *sessionTable) begin(id seal, now time.Time) {
 // used that the handler accepted the request.
 func (t *sessionTable) end(id seal, principal string, ended, used bool, now time.Time) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer t.unlock()
 	e, ok := t.rows[id]
 	switch {
+	case ended && ok && used:
+		t.finish(e, sessionDeleted, now)
 	case ended && ok:
-		t.remove(e)
+		t.finish(e, sessionUnknown, now)
 	case ended:
 	case ok:
 		t.touch(id, principal, now)
@@ -179,8 +208,23 @@ func (t *sessionTable) expire(now time.Time) {
 			t.touch(row.seal, row.principal, now)
 			continue
 		}
-		t.remove(e)
+		t.finish(e, sessionIdle, row.lastUse)
 	}
+}
+
+// The values of [SessionEnd.Why].
+const (
+	sessionDeleted = "deleted"
+	sessionUnknown = "unknown"
+	sessionIdle    = "idle"
+)
+
+// finish removes the row of a session that ended at the time.
+func (t *sessionTable) finish(e *list.Element, why string, at time.Time) {
+	if opened := e.Value.(*sessionRow).openedAt; t.onEnd != nil && !opened.IsZero() {
+		t.ended = append(t.ended, SessionEnd{Why: why, Duration: at.Sub(opened)})
+	}
+	t.remove(e)
 }
 
 func (t *sessionTable) remove(e *list.Element) {

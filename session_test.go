@@ -154,12 +154,62 @@ func TestSessionKeyIsShared(t *testing.T) {
 	wantUnknownSession(t, "random key", send(withKey(""), request{header: in, body: pingBody}))
 }
 
+// During a rotation, session IDs of each accepted key work for the user who opened the session, and
+// keep their form. New ones are made with SessionKey.
+func TestAcceptedSessionKeys(t *testing.T) {
+	is := newIssuer(t)
+	oldKey, newKey, otherKey := strings.Repeat("o", 32), strings.Repeat("n", 32), strings.Repeat("x", 32)
+	replica := func(key string, accepted ...string) http.Handler {
+		return newGuard(t, is, func(cfg *gatehouse.Config) {
+			cfg.SessionKey = gatehouse.SessionKey(key)
+			for _, k := range accepted {
+				cfg.AcceptedSessionKeys = append(cfg.AcceptedSessionKeys, gatehouse.SessionKey(k))
+			}
+		}).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			id := r.Header.Get("Mcp-Session-Id")
+			if id == "" {
+				id = "session-1"
+			}
+			w.Header().Set("Mcp-Session-Id", id) // in each answer, as go-sdk does
+		}))
+	}
+	token, bob := is.token(resource), is.token(resource, testissuer.Claim("sub", "user_2"))
+	before := replica(oldKey)
+	id := openSession(t, before, token)
+	if openSession(t, replica(newKey, oldKey), token) != openSession(t, replica(newKey), token) {
+		t.Error("a new session ID is not made with SessionKey")
+	}
+	in := func(handler http.Handler, token, id string) *http.Response {
+		return send(handler, request{header: with(bearer(token), "Mcp-Session-Id", id), body: pingBody})
+	}
+	for name, handler := range map[string]http.Handler{
+		"control: the key itself":   replica(oldKey),
+		"before the key changes":    replica(oldKey, newKey),
+		"after the key has changed": replica(newKey, oldKey),
+		"the last of four":          replica(newKey, otherKey, otherKey+"1", otherKey+"2", oldKey),
+	} {
+		resp := in(handler, token, id)
+		if got := resp.Header.Get("Mcp-Session-Id"); resp.StatusCode != http.StatusOK || got != id {
+			t.Errorf("%s: status %d and session ID %q, want 200 and %q", name, resp.StatusCode, got, id)
+		}
+		wantUnknownSession(t, name+", another user", in(handler, bob, id))
+		wantUnknownSession(t, name+", another session", in(handler, token, "session-2"+strings.TrimPrefix(id, "session-1")))
+		wantUnknownSession(t, name+", without a seal", in(handler, token, "session-1"))
+	}
+	wantUnknownSession(t, "a key that is not accepted", in(replica(newKey, otherKey), token, id))
+	wantUnknownSession(t, "the new key, at a replica that does not accept it", in(before, token, openSession(t, replica(newKey, oldKey), token)))
+	if resp := in(replica(oldKey, newKey), token, openSession(t, replica(newKey, oldKey), token)); resp.StatusCode != http.StatusOK {
+		t.Errorf("the new key, at a replica that accepts it: status %d, want 200", resp.StatusCode)
+	}
+}
+
 func TestSessionKeyIsNotPrinted(t *testing.T) {
 	key := gatehouse.SessionKey(strings.Repeat("k", 32))
-	cfg := gatehouse.Config{SessionKey: key}
-	guard := newGuard(t, newIssuer(t), func(c *gatehouse.Config) { c.SessionKey = key })
+	accepted := []gatehouse.SessionKey{gatehouse.SessionKey(strings.Repeat("kk", 16) + "k")}
+	cfg := gatehouse.Config{SessionKey: key, AcceptedSessionKeys: accepted}
+	guard := newGuard(t, newIssuer(t), func(c *gatehouse.Config) { c.SessionKey, c.AcceptedSessionKeys = key, accepted })
 	var log strings.Builder
-	slog.New(slog.NewTextHandler(&log, nil)).Info("config", "key", key)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("config", "key", key, "accepted", accepted)
 	asJSON, _ := json.Marshal(key)
 	texts := []string{log.String(), string(asJSON)}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
@@ -175,6 +225,12 @@ func TestSessionKeyIsNotPrinted(t *testing.T) {
 }
 
 func TestSessionSettings(t *testing.T) {
+	keys := func(from, to int) (out []gatehouse.SessionKey) {
+		for i := from; i < to; i++ {
+			out = append(out, gatehouse.SessionKey(strings.Repeat(string(rune('a'+i)), 32)))
+		}
+		return out
+	}
 	for name, test := range map[string]struct {
 		set  func(*gatehouse.Config)
 		want string // field of the fault; empty for none
@@ -182,6 +238,27 @@ func TestSessionSettings(t *testing.T) {
 		"none":                   {func(*gatehouse.Config) {}, ""},
 		"key":                    {func(c *gatehouse.Config) { c.SessionKey = make([]byte, 32) }, ""},
 		"short key":              {func(c *gatehouse.Config) { c.SessionKey = make([]byte, 31) }, "SessionKey"},
+		"accepted keys":          {func(c *gatehouse.Config) { c.SessionKey, c.AcceptedSessionKeys = make([]byte, 32), keys(0, 4) }, ""},
+		"too many accepted keys": {func(c *gatehouse.Config) { c.SessionKey, c.AcceptedSessionKeys = make([]byte, 32), keys(0, 5) }, "AcceptedSessionKeys"},
+		"accepted keys alone":    {func(c *gatehouse.Config) { c.AcceptedSessionKeys = keys(0, 1) }, "AcceptedSessionKeys"},
+		"short accepted key": {
+			func(c *gatehouse.Config) {
+				c.SessionKey, c.AcceptedSessionKeys = make([]byte, 32), append(keys(0, 1), make([]byte, 31))
+			}, "AcceptedSessionKeys[1]",
+		},
+		"empty accepted key": {
+			func(c *gatehouse.Config) {
+				c.SessionKey, c.AcceptedSessionKeys = make([]byte, 32), append(keys(0, 1), nil)
+			}, "AcceptedSessionKeys[1]",
+		},
+		"accepted key that is the key": {
+			func(c *gatehouse.Config) { c.SessionKey, c.AcceptedSessionKeys = keys(1, 2)[0], keys(0, 2) }, "AcceptedSessionKeys[1]",
+		},
+		"accepted key that appears twice": {
+			func(c *gatehouse.Config) {
+				c.SessionKey, c.AcceptedSessionKeys = make([]byte, 32), append(keys(0, 2), keys(0, 1)...)
+			}, "AcceptedSessionKeys[2]",
+		},
 		"few in all":             {func(c *gatehouse.Config) { c.MaxSessions = 3 }, ""},
 		"many":                   {func(c *gatehouse.Config) { c.MaxSessionsPerUser = 20_000 }, ""},
 		"negative":               {func(c *gatehouse.Config) { c.MaxSessions = -1 }, "MaxSessions"},

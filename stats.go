@@ -26,6 +26,8 @@ type Stats struct {
 	UnlistedRequirements int
 	// Sessions is the number of open sessions of the handler, as far as the guard knows.
 	Sessions int
+	// MaxSessions is [Config.MaxSessions] with its default, which also limits Streams.
+	MaxSessions int
 	// Streams is the number of open streams that have no end of their own.
 	Streams int
 	// Keys is the state of the provider's signing keys. For several providers, it has the
@@ -37,6 +39,9 @@ type Stats struct {
 	// AuditFailed counts the audit events that [Config.Audit] or [Config.AuditLogger] failed
 	// to take: it panicked, or returned an error.
 	AuditFailed uint64
+	// ObserverFailed counts the calls in which one of [Config.Observers] panicked, or returned a
+	// context that was not derived from the one it was given.
+	ObserverFailed uint64
 	// Revocations is the state of the deny list and of [Config.Revocations].
 	Revocations RevocationStats
 	// IssuerKeys are the states by issuer. A provider without public keys is absent.
@@ -61,6 +66,7 @@ func (g *Guard) Stats() Stats {
 		CacheHits:    g.verifier.hits.Load(),
 		CachedTokens: g.verifier.tokens.len(),
 		Sessions:     g.sessions.table.len(),
+		MaxSessions:  g.settings.MaxSessions,
 		Streams:      g.requests.openStreams(),
 	}
 	for i, info := range reason.All() {
@@ -71,6 +77,7 @@ func (g *Guard) Stats() Stats {
 	out.Revocations = g.readRevocationStats()
 	out.UnlistedRequirements = len(g.UnlistedRequirements())
 	out.AuditDropped, out.AuditFailed = g.auditor.stats()
+	out.ObserverFailed = g.observers.failures()
 	out.IssuerKeys = make(map[string]KeyStats, len(g.issuers))
 	for _, i := range g.issuers {
 		if i.keys == nil {

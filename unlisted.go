@@ -63,6 +63,7 @@ func (g *Guard) describeRequirement(i int) string {
 // says whether it is the last page. Requirements for resources and templates are compared once
 // both lists were recorded. NoteListed is safe for concurrent use.
 func (g *Guard) NoteListed(method string, names []string, last bool) {
+	g.observers.noteListed(method, names)
 	for _, name := range names {
 		switch method {
 		case methodListTools:

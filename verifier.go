@@ -32,7 +32,7 @@ type verified struct {
 	identity  Identity
 	principal string
 	sessionID string // the claim sid; empty without one
-	auditHash string // of the subject, for audit events; empty if they have none
+	auditHash string // of the subject, for audit events and observers; empty if neither needs it
 	bound     bool   // whether the token has an audience
 	notBefore time.Time
 	from      *issuer
@@ -46,8 +46,9 @@ type verifier struct {
 	jwts     *token.Set
 	members  []*issuer // of jwts, in its order
 	tokens   tokenCache
-	toIssuer http.RoundTripper // of IssuerClient
-	auditor  *auditor          // nil if there is no audit
+	toIssuer http.RoundTripper      // of IssuerClient
+	hash     func(*Identity) string // of the subject, or ""
+	observed *observers             // nil if there are none
 
 	hits          atomic.Uint64
 	mu            sync.Mutex
@@ -68,7 +69,8 @@ func newVerifier(g *Guard) *verifier {
 		logger:        g.Logger,
 		tokens:        newTokenCache(),
 		toIssuer:      newIssuerTransport(g.HTTPClient),
-		auditor:       g.auditor,
+		hash:          g.subjectHash,
+		observed:      g.observers,
 		warnedClients: make(map[warnedClient]bool),
 	}
 	var members []token.Member
@@ -85,14 +87,26 @@ func newVerifier(g *Guard) *verifier {
 // verify sets out to the caller that raw identifies, or returns why it is rejected. A token that was
 // verified before costs one hash and one look-up until it expires or the keys change.
 func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejection {
+	began, how := v.observed.now(), Verification{Kind: kindJWT, Cache: cacheMiss}
+	rejection := v.check(ctx, raw, out, &how)
+	v.observed.verified(ctx, began, how, out, rejection)
+	return rejection
+}
+
+// check is verify, and sets how to how the token was verified.
+func (v *verifier) check(ctx context.Context, raw string, out *verified, how *Verification) *Rejection {
 	opaque := v.opaqueIssuer(raw)
 	if err := v.checkSize(raw, opaque); err != nil {
 		return rejectionOf(err, opaque)
+	}
+	if opaque != nil {
+		how.Kind = kindOpaque
 	}
 	now := time.Now()
 	key := fingerprintOf(raw)
 	if v.recall(key, now, out) {
 		v.hits.Add(1)
+		how.Cache = cacheHit
 		return nil
 	}
 	// A JWT that is accepted has only these characters, so its text is not read twice.
@@ -104,7 +118,7 @@ func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejec
 		return v.readUnverified(raw, key, now, out)
 	}
 	if opaque != nil {
-		return v.checkOpaque(ctx, opaque, raw, key, now, out)
+		return v.checkOpaque(ctx, opaque, raw, key, now, out, how)
 	}
 	t, from, err := v.checkJWT(ctx, raw, now)
 	if err != nil && !isToken68(raw) {
@@ -212,7 +226,7 @@ func (v *verifier) identify(t *token.Token, key fingerprint, from *issuer, out *
 		identity:  id,
 		principal: id.Principal(),
 		sessionID: sessionIDOf(&id),
-		auditHash: v.auditor.subjectHash(&id),
+		auditHash: v.hash(&id),
 		bound:     t.Bound,
 		notBefore: t.NotBefore,
 		from:      from,

@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -25,20 +26,22 @@ var (
 )
 
 // challengeText returns the WWW-Authenticate headers of an answer.
-func challengeText(a *answer) string {
-	text := strings.Join(a.header.Values("Www-Authenticate"), ", ")
+func challengeText(a *answer) string { return challengeTextOf(a.header) }
+
+func challengeTextOf(h http.Header) string {
+	text := strings.Join(h.Values("Www-Authenticate"), ", ")
 	return text[:min(len(text), maxChallenges)]
 }
 
-// readChallenge reads the challenge as a lenient client does.
-func (d *doctor) readChallenge() {
-	c := &d.observed.Challenge
-	text := challengeText(d.challenged)
+// readChallenge reads the challenge of an answer as a lenient client does. It does not set the
+// status.
+func readChallenge(h http.Header) (c observedChallenge) {
+	text := challengeTextOf(h)
 	if c.Present = text != ""; !c.Present {
-		return
+		return c
 	}
 	params := map[string]string{}
-	challenges, err := oauthex.ParseWWWAuthenticate(d.challenged.header.Values("Www-Authenticate"))
+	challenges, err := oauthex.ParseWWWAuthenticate(h.Values("Www-Authenticate"))
 	if err == nil && len(challenges) > 0 {
 		c.FirstScheme = challenges[0].Scheme
 		i := slices.IndexFunc(challenges, func(c oauthex.Challenge) bool { return c.Scheme == "bearer" })
@@ -52,6 +55,7 @@ func (d *doctor) readChallenge() {
 		c.Bearer, c.ResourceMetadata = true, m[1]
 		c.FirstScheme, _, _ = strings.Cut(strings.ToLower(text), " ")
 	}
+	return c
 }
 
 // checkChallenge judges the challenge of the 401.
@@ -60,66 +64,89 @@ func (d *doctor) checkChallenge() {
 		d.skip("challenge", "the endpoint asks for no token", "")
 		return
 	}
-	c := d.observed.Challenge
-	text := challengeText(d.challenged)
-	evidence := "WWW-Authenticate: " + quote.Clip(text, 400)
-	metadata := d.metadataURL()
-	if !c.Present {
-		d.checkNoChallenge(metadata)
-		return
+	evidence := "WWW-Authenticate: " + quote.Clip(challengeText(d.challenged), 400)
+	if !d.observed.Challenge.Present {
+		evidence = d.challenged.String()
 	}
-	_, err := oauthex.ParseWWWAuthenticate(d.challenged.header.Values("Www-Authenticate"))
-	unquoted := unquotedMetadata.MatchString(text)
-	switch {
-	case err != nil && !unquoted:
-		d.found("challenge.malformed", evidence, "metadata", metadata)
-		return
-	case !c.Bearer:
-		d.found("challenge.not_bearer", evidence, "metadata", metadata, "scheme", quote.Clip(c.FirstScheme, 40))
-		return
-	case c.FirstScheme != "bearer":
-		d.found("challenge.not_first", evidence)
-	}
-	switch {
-	case c.ResourceMetadata == "":
-		d.found("challenge.no_metadata", evidence, "metadata", metadata)
-	case unquoted:
-		d.found("challenge.unquoted", evidence, "metadata", metadata)
-	}
-	if c.ResourceMetadata != "" {
-		d.checkHint(c.ResourceMetadata, evidence)
-	}
-	if c.Error != "" && !d.observed.Public {
-		d.found("challenge.error", evidence)
-	}
-	if confusing.MatchString(text) {
-		d.found("challenge.confusing", evidence)
+	fromGuard := readGuardBody(d.challenged).Reason != ""
+	for _, e := range challengeProblems(d.challenged.header, d.endpoint, fromGuard) {
+		switch e.ID {
+		case "challenge.error":
+			if d.observed.Public { // the challenge is that for an invalid token
+				continue
+			}
+		case "challenge.renamed":
+			name, _ := renamedChallenge(d.challenged.header)
+			d.foundProblem(e, fmt.Sprintf("%s; it has %s: %s", evidence, name, quote.String(d.challenged.header.Get(name))))
+			continue
+		case "challenge.stripped":
+			d.foundProblem(e, evidence+"; the body is that of Gatehouse's guard, which always sends the header")
+			continue
+		}
+		d.foundProblem(e, evidence)
 	}
 	d.ok("challenge", "%s", evidence)
 }
 
-// checkNoChallenge judges a 401 without WWW-Authenticate.
-func (d *doctor) checkNoChallenge(metadata string) {
-	for name := range d.first.header {
-		if renamedHeader.MatchString(name) {
-			d.found("challenge.renamed", fmt.Sprintf("%s; it has %s: %s", d.first, name,
-				quote.String(d.first.header.Get(name))),
-				"name", name)
-			return
+// challengeProblems returns the problems of the challenge in a 401 of the endpoint to a request
+// without a token, the worst first. fromGuard says that the guard of Gatehouse wrote the answer.
+func challengeProblems(h http.Header, endpoint *url.URL, fromGuard bool) (problems []Explanation) {
+	c := readChallenge(h)
+	text, metadata := challengeTextOf(h), metadataURLOf(endpoint)
+	if !c.Present {
+		return []Explanation{noChallengeProblem(h, metadata, fromGuard)}
+	}
+	_, err := oauthex.ParseWWWAuthenticate(h.Values("Www-Authenticate"))
+	unquoted := unquotedMetadata.MatchString(text)
+	add := func(id string, values ...string) { problems = append(problems, Explain(id, values...)) }
+	switch {
+	case err != nil && !unquoted:
+		return []Explanation{Explain("challenge.malformed", "metadata", metadata)}
+	case !c.Bearer:
+		return []Explanation{Explain("challenge.not_bearer", "metadata", metadata, "scheme", quote.Clip(c.FirstScheme, 40))}
+	case c.FirstScheme != "bearer":
+		add("challenge.not_first")
+	}
+	switch {
+	case c.ResourceMetadata == "":
+		add("challenge.no_metadata", "metadata", metadata)
+	case unquoted:
+		add("challenge.unquoted", "metadata", metadata)
+	}
+	if c.ResourceMetadata != "" {
+		if e, ok := ExplainMetadataURL(c.ResourceMetadata, endpoint); ok {
+			problems = append(problems, e)
 		}
 	}
-	if readGuardBody(d.first).Reason != "" {
-		d.found("challenge.stripped", d.first.String()+"; the body is that of Gatehouse's guard, which always sends the header")
-		return
+	if c.Error != "" {
+		add("challenge.error")
 	}
-	d.found("challenge.missing", d.first.String(), "metadata", metadata)
+	if confusing.MatchString(text) {
+		add("challenge.confusing")
+	}
+	slices.SortStableFunc(problems, func(a, b Explanation) int { return levelRank[a.Level] - levelRank[b.Level] })
+	return problems
 }
 
-// checkHint judges the URL of the metadata in the challenge.
-func (d *doctor) checkHint(raw, evidence string) {
-	if e, ok := ExplainMetadataURL(raw, d.endpoint); ok {
-		d.foundProblem(e, evidence)
+// noChallengeProblem explains a 401 without WWW-Authenticate.
+func noChallengeProblem(h http.Header, metadata string, fromGuard bool) Explanation {
+	if name, ok := renamedChallenge(h); ok {
+		return Explain("challenge.renamed", "name", name)
 	}
+	if fromGuard {
+		return Explain("challenge.stripped")
+	}
+	return Explain("challenge.missing", "metadata", metadata)
+}
+
+// renamedChallenge returns the name under which a gateway passes WWW-Authenticate on.
+func renamedChallenge(h http.Header) (name string, ok bool) {
+	for name := range h {
+		if renamedHeader.MatchString(name) {
+			return name, true
+		}
+	}
+	return "", false
 }
 
 // sameMachine reports whether a and b have the same origin, where all names of this machine

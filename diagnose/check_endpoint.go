@@ -27,9 +27,9 @@ func (d *doctor) examineEndpoint(ctx context.Context) {
 	d.observed.Reachable = true
 	d.endpointSkew = d.skew(d.first)
 	d.findChallenge(ctx)
-	d.observed.Challenge.Status = d.challenged.status
 	d.progress("reading the metadata of %s", d.endpoint.Host)
-	d.readChallenge()
+	d.observed.Challenge = readChallenge(d.challenged.header)
+	d.observed.Challenge.Status = d.challenged.status
 	d.fetchDocuments(ctx)
 	d.checkEndpoint(ctx)
 	if d.has("endpoint", Fault) {

@@ -23,6 +23,8 @@ type resourceRule int
 
 const (
 	resourceUnknown resourceRule = iota
+	// resourceOrigin: another origin is rejected; whether the path matters is not known.
+	resourceOrigin
 	// resourcePrefix: the same origin, and the path of the URL is that of the resource or below it.
 	resourcePrefix
 	// resourcePrefixSlash is resourcePrefix, and a slash at the end makes no difference.
@@ -73,6 +75,10 @@ type clientNeeds struct {
 	// metadata, it looks for the metadata of the issuer at the MCP server.
 	issuerEqual, s256, s256Listed, withoutResource fact
 
+	// issuerOrigin: without iss in the answers of the issuer (RFC 9207), the authorization endpoint must
+	// have the origin of the issuer.
+	issuerOrigin fact
+
 	// legacy and modern are the revisions until 2025-11-25, and from 2026-07-28 on.
 	legacy, modern fact
 
@@ -99,6 +105,8 @@ var installed = clientSource{"the source of this version, read", "2026-11-26"}
 const (
 	scopesOfChallenge = "those of the challenge, or else of the resource metadata"
 	scopesAndOffline  = scopesOfChallenge + ", and offline_access if the issuer lists it"
+	scopesOfDocument  = "all of the resource metadata"
+	scopesOfIssuer    = "all that the issuer lists"
 )
 
 // clientTable is the table of clients. To add one, add a row: a fact without a source stays unknown.
@@ -107,9 +115,11 @@ var clientTable = []clientNeeds{
 	{
 		name: "Claude (web, desktop, mobile)", cloud: true,
 		dcr: yes, cimd: yes, cimdNeedsNone: true, givenID: "the advanced settings of the connector",
+		resource: resourceOrigin,
 		legacy:   yes,
 		redirect: "https://claude.ai/api/mcp/auth_callback",
 		sources: []clientSource{
+			{"https://github.com/anthropics/claude-ai-mcp/issues/560", "2026-07-08"},
 			{"https://claude.com/docs/connectors/building/authentication", "2026-11-26"},
 			{"https://claude.com/docs/connectors/building", "2026-11-26"},
 		},
@@ -120,7 +130,12 @@ var clientTable = []clientNeeds{
 		legacy: yes, modern: yes,
 		scopes:   scopesOfChallenge,
 		redirect: "http://localhost:PORT/callback",
-		sources:  []clientSource{run("2026-11-26"), {"https://claude.com/docs/connectors/building/authentication", "2026-11-26"}},
+		iss:      "must be the issuer if it is present",
+		sources: []clientSource{
+			run("2026-11-26"),
+			{"https://claude.com/docs/connectors/building/authentication", "2026-11-26"},
+			{"https://github.com/higgsfield-ai/cli/issues/68", "2026-09-19"},
+		},
 	},
 	{
 		name: "ChatGPT", cloud: true,
@@ -136,9 +151,14 @@ var clientTable = []clientNeeds{
 	{
 		name: "VS Code",
 		dcr:  yes, cimd: yes, givenID: "VS Code asks for it",
+		metadata: metadataHint, resource: resourceFull, withoutResource: yes,
 		legacy:   yes,
+		scopes:   scopesOfChallenge,
 		redirect: "http://127.0.0.1:33418/ and https://vscode.dev/redirect",
 		sources: []clientSource{
+			{"https://github.com/microsoft/vscode/blob/main/src/vs/base/common/oauth.ts", "2026-11-26"},
+			{"https://github.com/microsoft/vscode/blob/main/src/vs/workbench/api/common/extHostMcp.ts", "2026-11-26"},
+			{"https://github.com/microsoft/vscode/issues/259251", "2025-08-01"},
 			{"https://zuplo.com/learn/mcp/compatibility/clients/vs-code", "2026-07-31"},
 			{"https://github.com/microsoft/vscode/issues/278512", "2026-11-26"},
 			{"https://github.com/obot-platform/obot/issues/6833", "2026-06-19"},
@@ -148,9 +168,11 @@ var clientTable = []clientNeeds{
 		name: "Cursor",
 		dcr:  yes, givenID: "auth.CLIENT_ID of the server in mcp.json",
 		legacy:   yes,
-		scopes:   "all of the resource metadata",
-		redirect: "http://localhost:8787/callback",
+		scopes:   scopesOfDocument,
+		redirect: "cursor://anysphere.cursor-mcp/oauth/callback, or http://localhost:8787/callback",
 		sources: []clientSource{
+			{"https://github.com/makeplane/plane-mcp-server/issues/159", "2026-06-19"},
+			{"https://developer.mittwald.de/docs/v2/mcp/getting-connected/cursor", "2026-11-26"},
 			{"https://glama.ai/mcp/servers/Echsecutor/idealo-proxy", "2026-11-26"},
 			{"https://docs.pipeshub.com/mcp/cursor", "2026-11-26"},
 		},
@@ -158,10 +180,17 @@ var clientTable = []clientNeeds{
 	{
 		name: "Codex", version: "0.169.0",
 		dcr: yes, cimd: yes, cimdNeedsNone: true, givenID: "client_id in [mcp_servers.NAME.oauth] of config.toml",
-		legacy:  yes,
-		modern:  no,
-		scopes:  scopesOfChallenge,
-		sources: []clientSource{run("2026-11-26"), {"opencode issue 47743, about Codex too", "2026-08-31"}},
+		metadata: metadataHint, resource: resourcePrefix, issuerEqual: yes, issuerOrigin: yes, s256: no, s256Listed: yes,
+		legacy: yes, modern: no,
+		scopes: scopesOfChallenge,
+		iss:    "must be the issuer, and present if the issuer says so",
+		sources: []clientSource{
+			run("2026-11-26"),
+			{"the texts of errors in this version, and https://github.com/modelcontextprotocol/rust-sdk, which it uses", "2026-11-26"},
+			{"https://github.com/openai/codex/issues/31573", "2026-08-18"},
+			{"https://github.com/openai/codex/issues/38944", "2026-09-08"},
+			{"opencode issue 47743, about Codex too", "2026-08-31"},
+		},
 	},
 	{
 		name: "Gemini CLI", version: "0.61.0",
@@ -169,16 +198,17 @@ var clientTable = []clientNeeds{
 		metadata: metadataAll, resource: resourceFull, issuerEqual: no, s256: no, s256Listed: no, withoutResource: yes,
 		legacy: yes, modern: no,
 		iss:     "must be the issuer if it is present",
-		scopes:  "all that the issuer lists, unless oauth.scopes is set",
+		scopes:  scopesOfIssuer + ", unless oauth.scopes is set",
 		sources: []clientSource{run("2026-11-26"), installed},
 	},
 	{
 		name: "opencode", version: "1.18.33",
 		dcr: yes, cimd: yes, cimdNeedsNone: true, givenID: "oauth.clientId of the server in its configuration",
+		metadata: metadataHint, resource: resourcePrefix, issuerEqual: no, s256: no, s256Listed: yes, withoutResource: yes,
 		legacy: yes, modern: no,
 		scopes:   scopesOfChallenge,
 		redirect: "port 19876 of 127.0.0.1",
-		sources:  []clientSource{run("2026-11-26"), {"opencode issue 47743", "2026-08-31"}},
+		sources:  []clientSource{run("2026-11-26"), installed, {"opencode issue 47743", "2026-08-31"}},
 	},
 	{
 		name: "MCP Inspector", version: "2.12.0",
@@ -294,7 +324,9 @@ var steps = []step{
 	{"the issuer's metadata", stopsAtIssuer},
 	{"the check of the issuer's name", stopsAtIssuerName},
 	{"PKCE", stopsAtPKCE},
+	{"the authorization endpoint", stopsAtIssuerOrigin},
 	{"the registration", stopsAtRegistration},
+	{"the scopes", stopsAtScopes},
 	{"the browser's checks (CORS)", stopsAtCORS},
 	{"the revision of MCP", stopsAtRevision},
 }
@@ -336,7 +368,7 @@ func stopsAtConnection(c *clientNeeds, o *observed) (fact, string) {
 	case err == nil && u.Scheme == "http" && !wellknown.IsLoopback(u.Host):
 		return yes, "plain http to another machine"
 	case c.cloud && o.Loopback:
-		return yes, "it runs in the cloud and cannot reach this machine"
+		return yes, "it runs in the cloud and cannot reach this machine; deploy the server at a public https URL to use it"
 	}
 	return no, ""
 }
@@ -391,7 +423,10 @@ func (c *clientNeeds) acceptsResource(d *observedResource, o *observed) fact {
 	same := sameResource(d.Resource, o.Endpoint)
 	accepts := same
 	switch c.resource {
-	case resourceUnknown:
+	case resourceUnknown, resourceOrigin:
+		if c.resource == resourceOrigin && originOfURL(d.Resource) != originOfURL(o.Endpoint) {
+			return no
+		}
 		if !same {
 			return unknown
 		}
@@ -471,6 +506,17 @@ func stopsAtPKCE(c *clientNeeds, o *observed) (fact, string) {
 	return c.s256, "the issuer does not list S256 in code_challenge_methods_supported"
 }
 
+// stopsAtIssuerOrigin checks the only known client that compares the origins. The others are taken to
+// accept them: issuers with two origins are common.
+func stopsAtIssuerOrigin(c *clientNeeds, o *observed) (fact, string) {
+	m := o.Issuer.Metadata
+	if o.Open || c.issuerOrigin != yes || m.IssParameter || m.AuthorizationEndpoint == "" ||
+		originOfURL(m.AuthorizationEndpoint) == originOfURL(m.Issuer) {
+		return no, ""
+	}
+	return yes, fmt.Sprintf("authorization_endpoint of %q is on another origin, and the issuer does not send iss (RFC 9207)", m.Issuer)
+}
+
 // usesCIMD reports whether the client signs in with a metadata document of its own.
 func (c *clientNeeds) usesCIMD(o *observed) fact {
 	switch {
@@ -501,6 +547,28 @@ func stopsAtRegistration(c *clientNeeds, o *observed) (fact, string) {
 	}
 	if c.givenID != "" {
 		why += fmt.Sprintf("; it signs in with a client ID that its user enters (%s)", c.givenID)
+	}
+	return yes, why
+}
+
+// stopsAtScopes compares the scopes that the client requests with those that the issuer lists. Clerk
+// rejects the others; another issuer may have scopes that it does not list.
+func stopsAtScopes(c *clientNeeds, o *observed) (fact, string) {
+	var asked []string
+	d, _ := c.document(o)
+	if d != nil {
+		asked = d.Scopes
+	}
+	if len(o.Challenge.Scopes) > 0 && c.scopes != scopesOfDocument {
+		asked = o.Challenge.Scopes
+	}
+	missing := without(asked, o.Issuer.Metadata.Scopes)
+	if o.Open || o.Issuer.Metadata.Scopes == nil || len(missing) == 0 || strings.HasPrefix(c.scopes, scopesOfIssuer) {
+		return no, ""
+	}
+	why := fmt.Sprintf("the server asks for %s, which the issuer does not list", strings.Join(missing, ", "))
+	if o.Issuer.Kind != "clerk" || c.scopes == "" {
+		return unknown, why
 	}
 	return yes, why
 }

@@ -107,6 +107,8 @@ func (c *clientNeeds) resourceWords() string {
 	switch c.resource {
 	case resourceExact:
 		return "exactly; at the root, with the origin"
+	case resourceOrigin:
+		return "same origin; the path is unknown"
 	case resourceFull:
 		return "exactly"
 	case resourcePrefix:

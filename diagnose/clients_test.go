@@ -111,7 +111,7 @@ func named(names ...string) func(clientNeeds) bool {
 }
 
 // measured are the clients whose comparison of the resource is known.
-func measured(c clientNeeds) bool { return c.resource != resourceUnknown }
+func measured(c clientNeeds) bool { return c.resource > resourceOrigin }
 
 // TestClientNeeds changes one thing of a server without a fault, and checks which clients stop, at
 // which step, and of which that is not known. All others still sign in.
@@ -138,7 +138,7 @@ func TestClientNeeds(t *testing.T) {
 				return c.metadata == metadataHint && c.withoutResource == no || c.resource == resourceExact
 			},
 			func(c clientNeeds) bool {
-				return c.metadata == metadataUnknown || c.metadata == metadataHint && c.withoutResource == yes
+				return c.metadata == metadataUnknown || c.metadata == metadataHint && c.withoutResource != no
 			}},
 		{"no document", func(o *observed) {
 			o.Documents[0].Problem, o.Documents[1].Problem = "status 404", "status 404"
@@ -153,8 +153,9 @@ func TestClientNeeds(t *testing.T) {
 		{"resource is the origin in both places", setResource("https://mcp.example.com"), "the resource metadata",
 			func(c clientNeeds) bool { return c.resource == resourceFull },
 			func(c clientNeeds) bool { return !measured(c) }},
-		{"resource of another host", setResource("https://other.example.com/mcp"), "the resource metadata", measured,
-			func(c clientNeeds) bool { return !measured(c) }},
+		{"resource of another host", setResource("https://other.example.com/mcp"), "the resource metadata",
+			func(c clientNeeds) bool { return c.resource != resourceUnknown },
+			func(c clientNeeds) bool { return c.resource == resourceUnknown }},
 		{"resource of another path", setResource("https://mcp.example.com/other"), "the resource metadata", measured,
 			func(c clientNeeds) bool { return !measured(c) }},
 		{"no metadata of the issuer", func(o *observed) { o.Issuer.Metadata = observedServer{} }, "the issuer's metadata", everyone, noOne},
@@ -164,6 +165,12 @@ func TestClientNeeds(t *testing.T) {
 			func(c clientNeeds) bool { return c.s256 == yes }, func(c clientNeeds) bool { return c.s256 == unknown }},
 		{"plain only", func(o *observed) { o.Issuer.S256, o.Issuer.Metadata.ChallengeMethods = false, []string{"plain"} }, "PKCE",
 			func(c clientNeeds) bool { return c.s256Listed == yes }, func(c clientNeeds) bool { return c.s256Listed == unknown }},
+		{"authorization endpoint on another origin, without iss", func(o *observed) {
+			o.Issuer.Metadata.AuthorizationEndpoint, o.Issuer.Metadata.IssParameter = "https://app.example.com/authorize", false
+		}, "the authorization endpoint", named("Codex"), noOne},
+		{"authorization endpoint on another origin, with iss", func(o *observed) {
+			o.Issuer.Metadata.AuthorizationEndpoint, o.Issuer.Metadata.IssParameter = "https://app.example.com/authorize", true
+		}, "", noOne, noOne},
 		{"no registration, metadata documents only", func(o *observed) { o.Issuer.RegistrationOpen = false }, "the registration",
 			func(c clientNeeds) bool { return c.cimd == no }, func(c clientNeeds) bool { return c.cimd == unknown }},
 		{"metadata documents without public clients", func(o *observed) {
@@ -173,6 +180,23 @@ func TestClientNeeds(t *testing.T) {
 			o.Issuer.RegistrationOpen, o.Issuer.CIMD = false, false
 		}, "the registration", everyone, noOne},
 		{"registration without metadata documents", func(o *observed) { o.Issuer.CIMD = false }, "", noOne, noOne},
+		{"a scope that Clerk does not have", func(o *observed) {
+			o.Issuer.Kind, o.Issuer.Metadata.Scopes = "clerk", []string{"profile"}
+			o.Challenge.Scopes, o.Documents[0].Scopes = []string{"notes"}, []string{"notes"}
+		}, "the scopes", func(c clientNeeds) bool { return c.scopes != "" && !strings.HasPrefix(c.scopes, scopesOfIssuer) },
+			func(c clientNeeds) bool { return c.scopes == "" }},
+		{"a scope that Clerk does not have, in the metadata", func(o *observed) {
+			o.Issuer.Kind, o.Issuer.Metadata.Scopes = "clerk", []string{"profile"}
+			o.Challenge.Scopes, o.Documents[0].Scopes = []string{"profile"}, []string{"profile", "notes"}
+		}, "the scopes", func(c clientNeeds) bool { return c.scopes == scopesOfDocument }, noOne},
+		{"a scope that another issuer does not list", func(o *observed) {
+			o.Issuer.Metadata.Scopes, o.Challenge.Scopes = []string{"profile"}, []string{"notes"}
+			o.Documents[0].Scopes = []string{"notes"}
+		}, "the scopes", noOne, func(c clientNeeds) bool { return !strings.HasPrefix(c.scopes, scopesOfIssuer) }},
+		{"scopes that the issuer lists", func(o *observed) {
+			o.Issuer.Metadata.Scopes, o.Challenge.Scopes = []string{"profile"}, []string{"profile"}
+		}, "", noOne, noOne},
+		{"an issuer that lists no scopes", func(o *observed) { o.Challenge.Scopes = []string{"notes"} }, "", noOne, noOne},
 		{"no CORS", func(o *observed) { o.CORS.Endpoint = false }, "the browser's checks (CORS)", func(c clientNeeds) bool { return c.page }, noOne},
 		{"no CORS of the documents", func(o *observed) { o.CORS.Documents = false }, "the browser's checks (CORS)",
 			func(c clientNeeds) bool { return c.page }, noOne},

@@ -133,6 +133,17 @@ func ExplainRedirect(endpoint, to *url.URL) Explanation {
 	return Explain("endpoint.redirect", "location", location)
 }
 
+// ExplainChallenge explains the worst problem of the challenge in h, the header of a 401 of the
+// endpoint to a request without a token. fromGuard says that the body of the 401 is that of the
+// guard of Gatehouse. ok is false if the challenge has no problem.
+func ExplainChallenge(h http.Header, endpoint *url.URL, fromGuard bool) (e Explanation, ok bool) {
+	problems := challengeProblems(h, endpoint, fromGuard)
+	if len(problems) == 0 {
+		return Explanation{}, false
+	}
+	return problems[0], true
+}
+
 // ExplainMetadataURL explains what is wrong with raw, the resource_metadata in the challenge of
 // the endpoint. ok is false if nothing is.
 func ExplainMetadataURL(raw string, endpoint *url.URL) (e Explanation, ok bool) {
@@ -210,6 +221,26 @@ func ExplainScopes(asked, supported []string, issuer, documentation string) (e E
 		return Explain("scopes.organization"), true
 	}
 	return Explain("scopes.unknown", "scopes", strings.Join(missing, ", ")), true
+}
+
+// ExplainInvalidScope explains the error invalid_scope of an issuer, whose description is said, to a
+// client that asked for scopes. supported are the scopes_supported of the issuer, nil if it lists
+// none, and documentation is its service_documentation.
+func ExplainInvalidScope(said string, asked, supported []string, issuer, documentation string) Explanation {
+	if e, ok := ExplainScopes(asked, supported, issuer, documentation); ok {
+		return e
+	}
+	named := slices.DeleteFunc(slices.Clone(asked), func(scope string) bool {
+		return !strings.Contains(said, "'"+scope+"'") && !strings.Contains(said, `"`+scope+`"`)
+	})
+	if len(named) == 0 {
+		named = asked
+	}
+	scopes := strings.Join(named, ", ")
+	if scopes == "" {
+		scopes = "the scope"
+	}
+	return Explain("signin.invalid_scope", "scopes", scopes)
 }
 
 // issuerProblem explains why clients of a server with a reach cannot use an issuer.

@@ -181,9 +181,11 @@ func (d *doctor) clean(text string) string {
 	return quote.Clip(text, maxText)
 }
 
+// levelRank orders levels, the worst first.
+var levelRank = map[Level]int{Fault: 0, Warning: 1, OK: 2, Unchecked: 3}
+
 // sorted returns the findings in the order of the table, and the worst first within a check.
 func sorted(findings []Finding) []Finding {
-	rank := map[Level]int{Fault: 0, Warning: 1, OK: 2, Unchecked: 3}
 	list := append([]Finding{}, findings...)
 	slices.SortStableFunc(list, func(a, b Finding) int {
 		_, i := checkOf(a.ID)
@@ -191,7 +193,7 @@ func sorted(findings []Finding) []Finding {
 		if i != j {
 			return i - j
 		}
-		return rank[a.Level] - rank[b.Level]
+		return levelRank[a.Level] - levelRank[b.Level]
 	})
 	return list
 }

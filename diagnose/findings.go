@@ -635,6 +635,12 @@ var checks = []check{
 			"registration"},
 		problems: []problem{
 			{"signin.failed", Fault, "The sign-in of a new client fails", "users of new clients see this error", "{fix}"},
+			{"signin.invalid_scope", Fault, "The client may not ask for a scope that the server wants",
+				"the issuer rejects the sign-in with invalid_scope: at many issuers, a client holds only the scopes that it " +
+					"registered with",
+				"have the client register again, so that it asks for {scopes} then: in most clients, remove the server and add " +
+					"it again; at Clerk, also add {scopes} to the default scopes for dynamic clients (" + clerkOAuthSettings +
+					"); or remove {scopes} from ScopesSupported and the requirements of the server"},
 			{"signin.tools", Fault, "tools/list fails after the sign-in", "clients show no tools", "{fix}"},
 			{"signin.refresh", Fault, "The token cannot be refreshed",
 				"users have to sign in again each time a token expires",

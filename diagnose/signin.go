@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -33,6 +34,9 @@ type SignIn struct {
 	LeftBehind       string // what could not be removed afterwards, and how to; empty if nothing
 	RegisteredClient bool   // the run registered the client
 }
+
+// invalidScope matches the error code of RFC 6749 section 4.1.2.1.
+var invalidScope = regexp.MustCompile(`\binvalid_scope\b`)
 
 // IsEndpoint reports whether the target is an MCP endpoint, and not an issuer.
 func (r *Report) IsEndpoint() bool {
@@ -68,9 +72,14 @@ func (r *Report) AddSignIn(s SignIn) {
 	r.Findings = sorted(d.findings)
 }
 
-// addFailedSignIn adds the reason of a failure. Errors of Microsoft Entra ID name their cause
-// by a code.
+// addFailedSignIn adds the reason of a failure. The error code of the issuer decides which row of
+// the table it is; errors of Microsoft Entra ID name their cause by a code of their own.
 func (d *doctor) addFailedSignIn(s SignIn) {
+	if e := Explain("signin.invalid_scope"); invalidScope.MatchString(s.Failed) {
+		e.Fix = s.Fix
+		d.foundProblem(e, s.Failed+leftBehind(s))
+		return
+	}
 	d.found("signin.failed", s.Failed+leftBehind(s), "fix", s.Fix)
 	f := &d.findings[len(d.findings)-1]
 	if e, ok := ExplainEntra(s.Failed); ok {

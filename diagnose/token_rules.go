@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse"
@@ -333,7 +334,9 @@ func (e *explainer) fault(rule token.Rule, err error, v verdict) Finding {
 		Fix:         cmp.Or(v.hint, e.provider().Hints[why], doOf(why)),
 	}
 	if err != nil {
-		f.Evidence = quote.Clip(err.Error(), maxMemberValue)
+		// The placeholder of a resource with a query is not one that anyone wrote.
+		said := strings.ReplaceAll(err.Error(), strconv.Quote(unknownResource)+", ", "")
+		f.Evidence = quote.Clip(said, maxMemberValue)
 	}
 	f.Evidence += e.difference(rule)
 	if info, ok := kindInfos[e.kind()]; ok && slices.Contains(kindReasons, why) {
@@ -353,7 +356,7 @@ func (e *explainer) difference(rule token.Rule) string {
 			want = append(want, e.providers[i].TokenIssuers...)
 		}
 	case token.RuleAudience:
-		got, want = e.seen.Audience, append(slices.Clone(e.provider().Tokens.Audiences), e.server.Resource)
+		got, want = e.seen.Audience, e.wantedAudiences()
 	}
 	for _, g := range got {
 		for _, w := range want {
@@ -379,7 +382,9 @@ func overlooked(a, b string) string {
 		return "the slash at the end"
 	case strings.EqualFold(a, b):
 		return "upper and lower case"
-	case ua.Host == ub.Host && samePath:
+	case ua.Scheme == ub.Scheme && ua.Host == ub.Host && samePath:
+		return "the query"
+	case ua.Host == ub.Host && samePath && ua.RawQuery == ub.RawQuery:
 		return "http and https"
 	case ua.Scheme == ub.Scheme && ua.Host == ub.Host:
 		return "the path"
@@ -487,4 +492,13 @@ func phraseOf(r reason.Reason) string {
 func doOf(r reason.Reason) string {
 	info, _ := reason.InfoOf(r)
 	return info.Do
+}
+
+// wantedAudiences returns the audiences with which a token is for the server.
+func (e *explainer) wantedAudiences() []string {
+	wanted := slices.Clone(e.provider().Tokens.Audiences)
+	if e.server.Resource == unknownResource {
+		return wanted
+	}
+	return append(wanted, e.server.Resource)
 }

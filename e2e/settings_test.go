@@ -167,7 +167,7 @@ func TestRegistrationOff(t *testing.T) {
 		// Clients of 2025-03-26 read Clerk's metadata from the MCP server, so they
 		// send no request to Clerk that the window could show.
 		if !strings.HasSuffix(c.name, " 1.11.5") {
-			checkFailed(t, dev, 0, "Dynamic client registration is turned off", "Configure → OAuth applications → Settings")
+			checkFailed(t, dev, 0, "Clerk does not let clients register", "Configure → OAuth applications → Settings")
 		}
 		state, err := getWindow[windowState](within(t, windowTime), dev, "state")
 		if err != nil || len(state.Settings) == 0 {
@@ -232,8 +232,9 @@ func TestFewerScopes(t *testing.T) {
 		t.Parallel()
 		dev := startDevWith(t, fewerScopes)
 		_, err := newCallSession(t, dev.url(), "--client-id", register(t, dev, "")).connect(within(t, stepTime), ada)
-		checkError(t, err, "gatehouse: error: authorization server does not give this client the scopes: invalid_scope: "+scopeRejected)
-		checkError(t, err, "gatehouse: hint: a client holds only the scopes it registered; on Clerk: add the scope to the default scopes")
+		checkError(t, err, "gatehouse: error: the client may not ask for a scope that the server wants: authorization server rejects the sign-in: "+
+			"invalid_scope: "+scopeRejected)
+		checkError(t, err, "gatehouse: hint: have the client register again, so that it asks for user:org:read then")
 		checkScopeFailed(t, dev)
 	})
 	t.Run("gatehouse call with a client that has enough scopes", func(t *testing.T) {

@@ -148,6 +148,7 @@ func TestWindow(t *testing.T) {
 		run  func(t *testing.T, o *windowUser)
 	}{
 		{"sign-in with an organization", testWindowSignIn},
+		{"check of the set-up", testWindowCheck},
 		{"denied", testWindowDenied},
 		{"dynamic registration off", testWindowRegistrationOff},
 		{"organizations off", testWindowOrganizationsOff},
@@ -202,6 +203,61 @@ func testWindowSignIn(t *testing.T, o *windowUser) {
 	o.open(map[string]any{})
 }
 
+// windowCheck is what the page shows after a check.
+type windowCheck struct {
+	Summary  string   `json:"summary"`
+	Focused  bool     `json:"focused"`
+	Headings []string `json:"headings"`
+	Problems []string `json:"problems"`
+	Verdicts []string `json:"verdicts"`
+}
+
+// testWindowCheck checks the set-up without a problem, and with registration off. The requests of the
+// checks are not steps.
+func testWindowCheck(t *testing.T, o *windowUser) {
+	const setting = "Dynamic client registration"
+	before := query[[]string](o, "allTitles", nil)
+	healthy := query[windowCheck](o, "check", nil)
+	if !strings.HasPrefix(healthy.Summary, "No problem found; ") || len(healthy.Problems) > 0 || !healthy.Focused {
+		t.Errorf("got %+v, want no problem, and the focus on the button", healthy)
+	}
+	if verdicts := strings.Join(healthy.Verdicts, "\n"); !strings.Contains(verdicts, "will sign in") || !strings.Contains(verdicts, "Claude Code") {
+		t.Errorf("verdicts are %q", verdicts)
+	}
+	o.do("press", map[string]any{"role": "switch", "name": setting, "result": setting + " is now off"})
+	o.do("waitForSummary", map[string]any{"text": "have changed since then"})
+	for name, options := range displays() {
+		o.open(options)
+		o.do("waitForSwitch", map[string]any{"name": setting, "on": false})
+		broken := query[windowCheck](o, "check", nil)
+		if !strings.HasPrefix(broken.Summary, "1 fault; ") || len(broken.Headings) != 1 || broken.Headings[0] != "First fix this" {
+			t.Fatalf("%s: got %+v, want one fault, to be fixed first", name, broken)
+		}
+		for _, want := range []string{"fault", "Clerk does not let clients register", "registration_endpoint", "stops before the sign-in",
+			"Configure → OAuth applications → Settings", "On this page: turn on “" + setting + "”"} {
+			if !strings.Contains(broken.Problems[0], want) {
+				t.Errorf("%s: the problem is %q, want %q in it", name, broken.Problems[0], want)
+			}
+		}
+		if query[bool](o, "overflows", nil) {
+			t.Errorf("%s: the page is wider than the viewport", name)
+		}
+		if got := query[[]string](o, "unnamedControls", nil); len(got) > 0 {
+			t.Errorf("%s: controls without a name: %q", name, got)
+		}
+		o.screenshot("check-"+name, map[string]any{"full": true})
+	}
+	if !query[bool](o, "hideCheck", nil) {
+		t.Error("after Hide, the button does not have the focus")
+	}
+	o.open(map[string]any{})
+	o.do("press", map[string]any{"role": "switch", "name": setting})
+	o.do("waitForSwitch", map[string]any{"name": setting, "on": true})
+	if after := query[[]string](o, "allTitles", nil); !slices.Equal(before, after) {
+		t.Errorf("after the checks the steps are %q, want %q", after, before)
+	}
+}
+
 func testWindowDenied(t *testing.T, o *windowUser) {
 	client := o.callAndVisit(map[string]any{"scheme": "dark", "width": 390, "height": 844})
 	o.do("signIn", map[string]any{"name": "Grace Hopper"})
@@ -219,7 +275,7 @@ func testWindowRegistrationOff(t *testing.T, o *windowUser) {
 	o.do("press", map[string]any{"role": "switch", "name": setting, "result": setting + " is now off"})
 	o.do("waitForSwitch", map[string]any{"name": setting, "on": false})
 	o.wantEnd(o.call("--user", "grace"), 1, "registration")
-	o.headline("stopped at registration: dynamic registration is off")
+	o.headline("stopped at registration: Clerk does not let clients register")
 	why := strings.Join(query[[]string](o, "why", nil), " ")
 	if !strings.Contains(why, "Configure → OAuth applications → Settings") {
 		t.Errorf("why = %q, want the setting on the Dashboard", why)
@@ -269,7 +325,7 @@ func testWindowInvalidScope(t *testing.T, o *windowUser) {
 		"code_challenge_method": {"S256"},
 	}
 	o.do("visit", map[string]any{"url": o.server.clerk() + "/oauth/authorize?" + params.Encode()})
-	o.headline("stopped at authorization: the client is not allowed to request one of the scopes")
+	o.headline("stopped at authorization: the client may not ask for a scope that the server wants")
 	why := strings.Join(query[[]string](o, "why", nil), " ")
 	if !strings.Contains(why, "'openid'") || !strings.Contains(why, "Default scopes for dynamic clients") {
 		t.Errorf("why = %q, want the scope and the setting", why)

@@ -122,7 +122,7 @@ func (body applicationRequest) check(settings Settings) (name string, err error)
 		return "scopes", errors.New("it is empty")
 	}
 	if scope, ok := settings.unsupportedScope(scopes); ok {
-		return "scopes", fmt.Errorf("got %q, want one of %q", scope, settings.supportedScopes())
+		return "scopes", fmt.Errorf("got %q, want one of %q", scope, settings.SupportedScopes())
 	}
 	return "", nil
 }

@@ -101,7 +101,7 @@ func (s *Server) clientFromDocument(ctx context.Context, clientID string) (*clie
 	}
 	settings := s.currentSettings()
 	scopes := slices.DeleteFunc(splitScope(document.Scope), func(scope string) bool {
-		return !slices.Contains(settings.supportedScopes(), scope)
+		return !slices.Contains(settings.SupportedScopes(), scope)
 	})
 	c := &client{
 		id:            clientID,

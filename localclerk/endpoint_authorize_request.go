@@ -119,7 +119,7 @@ func (req *authorizationRequest) readScope(form url.Values, settings Settings) *
 // the same description as Clerk.
 func (c *client) checkScopes(scopes []string, settings Settings) *oauthError {
 	for _, scope := range scopes {
-		if !slices.Contains(c.scopes, scope) || !slices.Contains(settings.supportedScopes(), scope) {
+		if !slices.Contains(c.scopes, scope) || !slices.Contains(settings.SupportedScopes(), scope) {
 			return oauthErrorf(invalidScope, "The OAuth 2.0 Client is not allowed to request scope '%s'.", scope).
 				withFix("register the client with this scope, or request only the scopes that it has: %s", strings.Join(c.scopes, " "))
 		}

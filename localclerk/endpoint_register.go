@@ -116,7 +116,7 @@ func (body registration) check(settings Settings) *oauthError {
 	}
 	if scope, ok := settings.unsupportedScope(splitScope(body.Scope)); ok {
 		return oauthErrorf(invalidClientMetadata,
-			"This instance does not support the scope '%s'; it supports %s.", scope, strings.Join(settings.supportedScopes(), " ")).
+			"This instance does not support the scope '%s'; it supports %s.", scope, strings.Join(settings.SupportedScopes(), " ")).
 			withFix("add the scope to the instance, or request another")
 	}
 	return nil

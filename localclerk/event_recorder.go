@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"mime"
 	"net/http"
 	"net/url"
@@ -22,6 +23,15 @@ const (
 )
 
 type eventKey struct{}
+
+type withoutEventKey struct{}
+
+// WithoutEvent returns a context with which [Server.ServeHTTP] records no event of a request, and logs it
+// at Debug. It is for a program that checks the server and shows its events: a request that comes
+// over the network cannot have such a context by itself.
+func WithoutEvent(ctx context.Context) context.Context {
+	return context.WithValue(ctx, withoutEventKey{}, true)
+}
 
 // eventOf returns the event of a request, which the handlers fill in.
 func eventOf(r *http.Request) *Event {
@@ -72,8 +82,13 @@ func (s *Server) recordEvents(next http.Handler) http.Handler {
 		if e.Error != "" && e.Fix == "" {
 			e.Fix = cmp.Or(defaultFixes[e.Error], "correct the request and send it again")
 		}
-		s.eventLog.add(*e)
-		s.log.InfoContext(r.Context(), string(e.Step), "method", e.Method, "path", e.Path, "status", e.Status,
+		level := slog.LevelInfo
+		if hidden, _ := r.Context().Value(withoutEventKey{}).(bool); hidden {
+			level = slog.LevelDebug
+		} else {
+			s.eventLog.add(*e)
+		}
+		s.log.Log(r.Context(), level, string(e.Step), "method", e.Method, "path", e.Path, "status", e.Status,
 			"client", e.Client, "user", e.User, "error", e.Error, "problem", e.Problem, "fix", e.Fix)
 	})
 }

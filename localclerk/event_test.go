@@ -2,6 +2,8 @@ package localclerk
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -157,4 +159,22 @@ func TestEventsAreBounded(t *testing.T) {
 		}
 	}
 	send(t, s, "POST", "/oauth/register", strings.Repeat(" ", 2*maxRecordedBody), "Content-Type", "application/json").want(400)
+}
+
+// TestWithoutEvent serves requests with and without the context, which a header cannot replace.
+func TestWithoutEvent(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	for _, ctx := range []context.Context{t.Context(), WithoutEvent(t.Context())} {
+		req := httptest.NewRequestWithContext(ctx, "GET", "/.well-known/jwks.json", nil)
+		req.Host = "localhost"
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, req)
+		if w.Code != http.StatusOK {
+			t.Fatalf("got %d %s, want 200", w.Code, w.Body)
+		}
+	}
+	if events := storedEvents(s); len(events) != 1 {
+		t.Errorf("got %d events, want the one of the first request", len(events))
+	}
 }

@@ -164,7 +164,7 @@ func register(t testing.TB, s *Server, metadata map[string]any) application {
 		"client_name":                "Test",
 		"redirect_uris":              []string{testRedirect},
 		"token_endpoint_auth_method": "none",
-		"scope":                      strings.Join(s.currentSettings().supportedScopes(), " "),
+		"scope":                      strings.Join(s.currentSettings().SupportedScopes(), " "),
 	}
 	maps.Copy(body, metadata)
 	got := registerRaw(t, s, body).want(http.StatusCreated).object()

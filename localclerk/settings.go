@@ -108,9 +108,9 @@ func (s Settings) clone() Settings {
 	return s
 }
 
-// supportedScopes returns the scopes that a client of the instance may have, in
+// SupportedScopes returns the scopes that a client of the instance may have, in
 // the order of the discovery documents.
-func (s Settings) supportedScopes() []string {
+func (s Settings) SupportedScopes() []string {
 	known := []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopePublicMetadata, ScopePrivateMetadata, ScopeOfflineAccess}
 	if !s.OrganizationsDisabled {
 		known = append(known, ScopeOrganization)
@@ -121,7 +121,7 @@ func (s Settings) supportedScopes() []string {
 // unsupportedScope returns the first scope that the instance does not support, if
 // there is one.
 func (s Settings) unsupportedScope(scopes []string) (scope string, found bool) {
-	supported := s.supportedScopes()
+	supported := s.SupportedScopes()
 	for _, scope := range scopes {
 		if !slices.Contains(supported, scope) {
 			return scope, true
@@ -158,9 +158,9 @@ func (s Settings) check() error {
 		}
 	}
 	for _, scope := range s.DefaultScopes {
-		if !slices.Contains(s.supportedScopes(), scope) {
+		if !slices.Contains(s.SupportedScopes(), scope) {
 			errs = append(errs, fmt.Errorf("localclerk: Settings.DefaultScopes: got %q, want one of %q",
-				scope, s.supportedScopes()))
+				scope, s.SupportedScopes()))
 		}
 	}
 	return errors.Join(errs...)

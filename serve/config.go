@@ -75,10 +75,19 @@ type Config struct {
 	AuditSubjects gatehouse.AuditSubjects
 	AuditKey      gatehouse.AuditKey
 
+	// Observers are functions that the guard calls, for metrics and traces; see
+	// [gatehouse.Config] and docs/operations.md.
+	Observers []gatehouse.Observer
+
 	// SessionKey is the secret key of session IDs; see [gatehouse.Config] and
 	// docs/replicas.md. Empty means the environment variable MCP_SESSION_KEY, a text of at
 	// least 32 bytes, or else a random key for each process.
 	SessionKey gatehouse.SessionKey
+
+	// AcceptedSessionKeys are further keys whose session IDs are accepted, to replace SessionKey
+	// without ending sessions; see [gatehouse.Config] and docs/replicas.md. Empty means the
+	// environment variable MCP_ACCEPTED_SESSION_KEYS, keys separated by commas.
+	AcceptedSessionKeys []gatehouse.SessionKey
 
 	// These limit sessions; see [gatehouse.Config]. An idle session ends after
 	// SessionTimeout.
@@ -107,7 +116,7 @@ type Config struct {
 
 	// SkipSelfCheck turns off the checks that [Server.Serve] makes at start: of the metadata, the
 	// keys and the registration of the provider, and of the metadata at the public URL, if that is
-	// not on loopback. They send a few requests without a token, never delay or stop the server,
+	// not on loopback. [Server.Handler] makes none; see [Server.SelfCheck]. They send a few requests without a token, never delay or stop the server,
 	// and end after 20 seconds. Each warning and fault is logged once, with its fix. See
 	// docs/doctor.md.
 	SkipSelfCheck bool
@@ -149,9 +158,10 @@ type Config struct {
 	// the server.
 	NoLandingPage bool
 
-	localPath string // Path as it was written
-	hostField string // "Host" or "HOST", whichever was written
-	portField string // "Port" or "PORT", whichever was written
+	fromEnv   map[string]string // the variables of fields that were set from the environment
+	localPath string            // Path as it was written
+	hostField string            // "Host" or "HOST", whichever was written
+	portField string            // "Port" or "PORT", whichever was written
 
 	// LandingTools are the tools that the landing page shows, with their names and
 	// descriptions. Nil means none. The page is public and the same for everyone: list
@@ -221,7 +231,7 @@ func (cfg Config) complete(settings *env.Env) (Config, error) {
 
 	cfg.checkOperator(fault)
 	cfg.checkLandingTools(fault)
-	cfg.completeSessionKey(settings, fault)
+	cfg.completeSessionKeys(settings)
 	cfg.completeTimes(fault)
 	if cfg.ServerOptions != nil {
 		cfg.Instructions = cmp.Or(cfg.Instructions, cfg.ServerOptions.Instructions)
@@ -344,8 +354,10 @@ func (cfg Config) checkGuardAlone() error {
 		{"AuditLogger", cfg.AuditLogger != nil},
 		{"AuditSubjects", cfg.AuditSubjects != gatehouse.AuditSubjectsHashed},
 		{"AuditKey", len(cfg.AuditKey) > 0},
+		{"Observers", len(cfg.Observers) > 0},
 		{"LandingTools", len(cfg.LandingTools) > 0 && !cfg.NoLandingPage}, // checkLandingTools reports both together
 		{"SessionKey", len(cfg.SessionKey) > 0},
+		{"AcceptedSessionKeys", len(cfg.AcceptedSessionKeys) > 0},
 		{"MaxSessions", cfg.MaxSessions != 0},
 		{"MaxSessionsPerUser", cfg.MaxSessionsPerUser != 0},
 		{"SessionTimeout", cfg.SessionTimeout != 0},
@@ -396,11 +408,13 @@ func (s *Server) newGuard(resource string) (*gatehouse.Guard, error) {
 		AuditLogger:   cfg.AuditLogger,
 		AuditSubjects: cfg.AuditSubjects,
 		AuditKey:      cfg.AuditKey,
+		Observers:     cfg.Observers,
 
-		SessionKey:         cfg.SessionKey,
-		MaxSessions:        cfg.MaxSessions,
-		MaxSessionsPerUser: cfg.MaxSessionsPerUser,
-		SessionTimeout:     cfg.SessionTimeout,
+		SessionKey:          cfg.SessionKey,
+		AcceptedSessionKeys: cfg.AcceptedSessionKeys,
+		MaxSessions:         cfg.MaxSessions,
+		MaxSessionsPerUser:  cfg.MaxSessionsPerUser,
+		SessionTimeout:      cfg.SessionTimeout,
 
 		Logger:   cfg.Logger,
 		OnReject: recordRejection,
@@ -408,5 +422,6 @@ func (s *Server) newGuard(resource string) (*gatehouse.Guard, error) {
 	if !cfg.NoLandingPage {
 		guardConfig.LandingPage = s.landingPage()
 	}
-	return gatehouse.New(guardConfig)
+	guard, err := gatehouse.New(guardConfig)
+	return guard, nameVariables(err, cfg.fromEnv)
 }

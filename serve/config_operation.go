@@ -2,7 +2,6 @@ package serve
 
 import (
 	"cmp"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -11,25 +10,43 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
 )
 
-// sessionKeyVariable is the environment variable of [Config.SessionKey].
-const sessionKeyVariable = "MCP_SESSION_KEY"
+// The environment variables of [Config.SessionKey] and [Config.AcceptedSessionKeys].
+const (
+	sessionKeyVariable   = "MCP_SESSION_KEY"
+	acceptedKeysVariable = "MCP_ACCEPTED_SESSION_KEYS"
+)
 
-// minSessionKey is the least length of a session key in bytes; see [gatehouse.Config].
-const minSessionKey = 32
-
-// completeSessionKey sets the key of session IDs from the environment. The variable has no
-// effect where there are no sessions, or where Guard has a key of its own.
-func (cfg *Config) completeSessionKey(settings *env.Env, fault func(field, value, problem, fix string)) {
-	if len(cfg.SessionKey) > 0 || cfg.Stateless || cfg.Guard != nil {
+// completeSessionKeys sets the keys of session IDs from the environment. The variables have no
+// effect where there are no sessions, or where Guard has keys of its own. If SessionKey is set,
+// neither has an effect: the keys of a rotation belong together.
+func (cfg *Config) completeSessionKeys(settings *env.Env) {
+	if len(cfg.SessionKey) > 0 || len(cfg.AcceptedSessionKeys) > 0 || cfg.Stateless || cfg.Guard != nil {
 		return
 	}
-	key := settings.Get(sessionKeyVariable)
-	if key != "" && len(key) < minSessionKey {
-		fault(sessionKeyVariable, "", fmt.Sprintf("has %d bytes, want at least %d", len(key), minSessionKey),
-			`set it to random text, like that of "openssl rand -base64 32", or leave it empty`)
-		return
+	cfg.SessionKey = gatehouse.SessionKey(settings.Get(sessionKeyVariable))
+	for _, key := range settings.List(acceptedKeysVariable) {
+		cfg.AcceptedSessionKeys = append(cfg.AcceptedSessionKeys, gatehouse.SessionKey(key))
 	}
-	cfg.SessionKey = gatehouse.SessionKey(key)
+	cfg.fromEnv = map[string]string{"SessionKey": sessionKeyVariable, "AcceptedSessionKeys": acceptedKeysVariable}
+}
+
+// nameVariables makes the faults in err name the environment variable that was written in place of
+// a field. It returns err.
+func nameVariables(err error, variables map[string]string) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			nameVariables(e, variables)
+		}
+	}
+	if fault, ok := err.(*gatehouse.ConfigError); ok {
+		field, _, _ := strings.Cut(fault.Field, "[")
+		if variable := variables[field]; variable != "" {
+			fault.Field = variable + strings.TrimPrefix(fault.Field, field)
+			replaced := strings.NewReplacer("AcceptedSessionKeys", acceptedKeysVariable, "SessionKey", sessionKeyVariable)
+			fault.Problem, fault.Fix = replaced.Replace(fault.Problem), replaced.Replace(fault.Fix)
+		}
+	}
+	return err
 }
 
 // completeTimes sets the defaults of the settings of shutdown and sessions, and reports the
@@ -53,6 +70,9 @@ func (cfg *Config) checkStateless(fault func(field, value, problem, fix string))
 	const problem, fix = "has no effect with Stateless", "remove it, or serve with sessions"
 	if len(cfg.SessionKey) > 0 {
 		fault("SessionKey", "", problem, fix)
+	}
+	if len(cfg.AcceptedSessionKeys) > 0 {
+		fault("AcceptedSessionKeys", "", problem, fix)
 	}
 	if cfg.SessionTimeout != 0 {
 		fault("SessionTimeout", cfg.SessionTimeout.String(), problem, fix)

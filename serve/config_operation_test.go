@@ -35,6 +35,50 @@ func TestOperationSettings(t *testing.T) {
 			env:  map[string]string{"MCP_SESSION_KEY": longKey[1:]},
 			want: "MCP_SESSION_KEY",
 		},
+		"accepted keys": {
+			set: func(c *Config) {
+				c.SessionKey, c.AcceptedSessionKeys = []byte(longKey), []gatehouse.SessionKey{[]byte(longKey + "x")}
+			},
+		},
+		"accepted key without a key": {
+			set:  func(c *Config) { c.AcceptedSessionKeys = []gatehouse.SessionKey{[]byte(longKey)} },
+			env:  map[string]string{"MCP_SESSION_KEY": longKey + "x"},
+			want: "AcceptedSessionKeys",
+		},
+		"accepted keys of the environment": {
+			set: func(*Config) {},
+			env: map[string]string{"MCP_SESSION_KEY": longKey, "MCP_ACCEPTED_SESSION_KEYS": longKey + "x, " + longKey + "y"},
+		},
+		"short accepted key of it": {
+			set:  func(*Config) {},
+			env:  map[string]string{"MCP_SESSION_KEY": longKey, "MCP_ACCEPTED_SESSION_KEYS": longKey + "x," + longKey[1:]},
+			want: "MCP_ACCEPTED_SESSION_KEYS[1]",
+		},
+		"comma after the last key of it": {
+			set:  func(*Config) {},
+			env:  map[string]string{"MCP_SESSION_KEY": longKey, "MCP_ACCEPTED_SESSION_KEYS": longKey + "x,"},
+			want: "MCP_ACCEPTED_SESSION_KEYS[1]",
+		},
+		"the same key in both variables": {
+			set:  func(*Config) {},
+			env:  map[string]string{"MCP_SESSION_KEY": longKey, "MCP_ACCEPTED_SESSION_KEYS": longKey},
+			want: "MCP_ACCEPTED_SESSION_KEYS[0]",
+		},
+		"accepted keys of the environment alone": {
+			set:  func(*Config) {},
+			env:  map[string]string{"MCP_ACCEPTED_SESSION_KEYS": longKey},
+			want: "MCP_ACCEPTED_SESSION_KEYS",
+		},
+		"stateless, accepted keys of it": {
+			set: func(c *Config) { c.Stateless = true },
+			env: map[string]string{"MCP_ACCEPTED_SESSION_KEYS": longKey},
+		},
+		"stateless with accepted keys": {
+			set: func(c *Config) {
+				c.Stateless, c.AcceptedSessionKeys = true, []gatehouse.SessionKey{[]byte(longKey)}
+			},
+			want: "AcceptedSessionKeys",
+		},
 		"stateless":                {set: func(c *Config) { c.Stateless = true }},
 		"stateless, key of it":     {set: func(c *Config) { c.Stateless = true }, env: map[string]string{"MCP_SESSION_KEY": longKey}},
 		"stateless with a key":     {set: func(c *Config) { c.Stateless, c.SessionKey = true, []byte(longKey) }, want: "SessionKey"},

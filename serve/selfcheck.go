@@ -8,9 +8,28 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/diagnose"
 )
 
-// selfCheck starts the checks of [diagnose.SelfCheck] and logs each warning and fault once, with its
-// fix. The server does not wait for it. The function that it returns stops it, and waits until it
-// logs nothing any more.
+// SelfCheck makes the checks that [Server.Serve] makes at start, logs each warning and fault with its
+// fix, and returns them. It is for programs that serve [Server.Handler] with a listener of their own:
+// call it once that listens, and do not wait for it.
+//
+//	go server.SelfCheck(ctx)
+//
+// It returns within 20 seconds, or when ctx ends; see [diagnose.SelfCheck]. [Config.SkipSelfCheck]
+// does not apply to it. It may be called concurrently.
+func (s *Server) SelfCheck(ctx context.Context) (findings []diagnose.Finding) {
+	defer s.recoverSelfCheck()
+	findings = diagnose.SelfCheck(ctx, diagnose.Config{}, s.guard)
+	for _, f := range findings {
+		if ctx.Err() != nil {
+			return findings
+		}
+		s.logFinding(f)
+	}
+	return findings
+}
+
+// selfCheck starts [Server.SelfCheck], unless it is turned off. The server does not wait for it. The
+// function that it returns stops it, and waits until it logs nothing any more.
 func (s *Server) selfCheck(ctx context.Context) (stop func()) {
 	if s.config.SkipSelfCheck {
 		return func() {}
@@ -19,13 +38,7 @@ func (s *Server) selfCheck(ctx context.Context) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer s.recoverSelfCheck()
-		for _, f := range diagnose.SelfCheck(ctx, diagnose.Config{}, s.guard) {
-			if ctx.Err() != nil {
-				return
-			}
-			s.logFinding(f)
-		}
+		s.SelfCheck(ctx)
 	}()
 	return func() {
 		cancel()

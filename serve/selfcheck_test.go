@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/testlog"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
 	"github.com/gatehouse-mcp/gatehouse/serve"
@@ -58,6 +59,31 @@ func TestSelfCheck(t *testing.T) {
 	}
 }
 
+// TestSelfCheckOfHandler checks a server whose handler is served by the program itself: it makes no
+// check until it is asked to.
+func TestSelfCheckOfHandler(t *testing.T) {
+	t.Parallel()
+	var log testlog.Buffer
+	server, err := serve.New(serve.Config{
+		Name: "x", Version: "1", Provider: clerk.Provider(clerkWithout(t)), URL: "http://localhost:1/mcp", Logger: log.Logger(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(server.Handler())
+	defer web.Close()
+	if selfCheckLine.MatchString(log.String()) {
+		t.Errorf("Handler made a check:\n%s", &log)
+	}
+	findings := server.SelfCheck(t.Context())
+	if len(findings) != 1 || !strings.HasPrefix(findings[0].ID, "registration.") {
+		t.Errorf("findings %+v, want one about the registration", findings)
+	}
+	if lines := selfCheckLine.FindAllString(log.String(), -1); len(lines) != 1 {
+		t.Errorf("log has %q, want one finding", lines)
+	}
+}
+
 // TestSelfCheckHealthy checks that nothing is logged about the local Clerk with its default settings.
 func TestSelfCheckHealthy(t *testing.T) {
 	t.Parallel()
@@ -71,7 +97,7 @@ func TestSelfCheckHealthy(t *testing.T) {
 // that the test does not have to wait for them.
 func finish(t *testing.T, server *testServer) string {
 	t.Helper()
-	for _, f := range serve.SelfCheck(t.Context(), server.Server) {
+	for _, f := range server.SelfCheck(t.Context()) {
 		t.Errorf("got %+v, want no finding", f)
 	}
 	server.stop()

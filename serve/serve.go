@@ -105,7 +105,8 @@ func (s *Server) Guard() *gatehouse.Guard { return s.guard }
 // discovery documents, the landing page, /healthz, /readyz and [Config.Routes], inside
 // [Config.Middleware] and the log. Use it in tests, or with a router or listener of your own,
 // in place of [Server.ListenAndServe]. The URL of the endpoint is final from then on: set
-// Config.URL, or listen on localhost and the configured port. When you stop, call
+// Config.URL, or listen on localhost and the configured port. Once you listen, [Server.SelfCheck]
+// makes the checks that Serve makes at start. When you stop, call
 // [gatehouse.Guard.Shutdown] of [Server.Guard] as its comment says. Handler panics if
 // Config.Routes has a route for a path of the server, as [http.ServeMux.Handle] does.
 func (s *Server) Handler() http.Handler {

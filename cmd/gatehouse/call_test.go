@@ -260,6 +260,64 @@ func TestCallFailures(t *testing.T) {
 			wantID:   "registration.closed_clerk",
 		},
 		{
+			name: "HTML in place of the issuer's metadata",
+			change: func(_ *testing.T, f *fixture) {
+				f.interceptClerk = func(w http.ResponseWriter, _ *http.Request) bool {
+					w.Header().Set("Content-Type", "text/html")
+					io.WriteString(w, "<!doctype html><title>Welcome</title>")
+					return true
+				}
+			},
+			wantErr:  "reading the metadata of the authorization server \"http",
+			wantHint: "/.well-known/oauth-authorization-server as JSON",
+			wantID:   "server.html",
+		},
+		{
+			name: "registration rejected because of the redirect URI, at an issuer without the scope",
+			change: func(_ *testing.T, f *fixture) {
+				f.metadata.ScopesSupported = []string{"notes:write"}
+				f.rejectRegistration(http.StatusBadRequest, "invalid_redirect_uri", "want https")
+			},
+			wantErr:  "rejects the client registration: 400: invalid_redirect_uri: want https",
+			wantHint: "allow redirect URIs on loopback",
+		},
+		{
+			name: "registration rejected because of another member, at an issuer without the scope",
+			change: func(_ *testing.T, f *fixture) {
+				f.metadata.ScopesSupported = []string{"notes:write"}
+				f.rejectRegistration(http.StatusBadRequest, "invalid_client_metadata", "client_name is too long")
+			},
+			wantErr:  "rejects the client registration: 400: invalid_client_metadata: client_name is too long",
+			wantHint: "the log of the authorization server has the cause; or register a client by hand",
+		},
+		{
+			name: "registration needs a token",
+			change: func(_ *testing.T, f *fixture) {
+				f.metadata.ScopesSupported = []string{"notes:write"}
+				f.rejectRegistration(http.StatusForbidden, "access_denied", "host not trusted")
+			},
+			wantErr:  "rejects the client registration: 403: access_denied: host not trusted",
+			wantHint: "does not let everyone register",
+		},
+		{
+			name: "registration fails",
+			change: func(_ *testing.T, f *fixture) {
+				f.rejectRegistration(http.StatusServiceUnavailable, "temporarily_unavailable", "")
+			},
+			wantErr:  "rejects the client registration: 503",
+			wantHint: "try again in a moment",
+		},
+		{
+			name: "invalid_scope at the registration",
+			change: func(_ *testing.T, f *fixture) {
+				f.metadata.ScopesSupported = []string{"notes:write"}
+				f.rejectRegistration(http.StatusBadRequest, "invalid_scope", "")
+			},
+			wantErr:  "rejects the client registration: 400: invalid_scope",
+			wantHint: "create notes:write",
+			wantID:   "scopes.unknown",
+		},
+		{
 			name:     "scope that the authorization server does not have",
 			change:   func(_ *testing.T, f *fixture) { f.metadata.ScopesSupported = []string{"notes:write"} },
 			wantErr:  "rejects the client registration: 400: invalid_client_metadata",
@@ -272,12 +330,13 @@ func TestCallFailures(t *testing.T) {
 				f.editResponse(func(q url.Values) {
 					q.Del("code")
 					q.Set("error", "invalid_scope")
-					q.Set("error_description", "The OAuth 2.0 Client is not allowed to request scope 'openid'.")
+					q.Set("error_description", "The OAuth 2.0 Client is not allowed to request scope 'email'.")
 				})
 			},
-			wantErr: "does not give this client the scopes: invalid_scope: " +
-				"The OAuth 2.0 Client is not allowed to request scope 'openid'.",
-			wantHint: "a client holds only the scopes it registered",
+			wantErr: "authorization server rejects the sign-in: invalid_scope: " +
+				"The OAuth 2.0 Client is not allowed to request scope 'email'.",
+			wantHint: "so that it asks for email then",
+			wantID:   "signin.invalid_scope",
 		},
 		{
 			name: "denied",

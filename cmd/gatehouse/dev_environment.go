@@ -48,7 +48,11 @@ func openDevEnvironment(con *console, options devOptions) (*devEnvironment, erro
 		e.close()
 		return nil, err
 	}
-	e.window = window.New(window.Config{Clerk: e.clerk, Server: e.origin(), Program: programName()})
+	config := window.Config{Clerk: e.clerk, Server: e.origin(), Program: programName()}
+	if e.gateway != nil {
+		config.Endpoint = e.gateway.Guards()[0].Resource() // which has the path of the upstream
+	}
+	e.window = window.New(config)
 	return e, nil
 }
 

@@ -234,7 +234,7 @@ func runDoctor(ctx context.Context, con *console, options *doctorOptions) error 
 			return err
 		}
 		if options.explain.given() {
-			explainFor(ctx, report, token)
+			explainFor(ctx, report, token, target)
 		}
 		faults = faults || report.Count(diagnose.Fault) > 0
 		if err := options.print(con, report, i == 0); err != nil {

@@ -371,3 +371,37 @@ func TestProgressLine(t *testing.T) {
 		}
 	}
 }
+
+// TestDoctorTokenForQuery explains a token for an endpoint whose URL has a query: the audience has the
+// query too, and the report does not.
+func TestDoctorTokenForQuery(t *testing.T) {
+	t.Parallel()
+	const key = "the-secret-key"
+	for _, test := range []struct {
+		name, audience string // the query of the audience
+		want           string
+	}{
+		{"control", "?key=" + key, "The token is for this server"},
+		{"another query", "?key=other", "The token is not for this server"},
+		{"no query", "", "they differ only in the query"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			endpoint := f.mcpURL
+			f.metadata.Resource = endpoint + "?key=" + key
+			token, err := f.clerk.IssueToken(localclerk.Token{Resource: endpoint + test.audience})
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(t.TempDir(), "token")
+			if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got := f.doctor(t, "--token-file", file, "-v", endpoint+"?key="+key)
+			if !strings.Contains(got.stdout, test.want) || strings.Contains(got.stdout+got.stderr, key) {
+				t.Errorf("want %q, and no key, in:\n%s%s", test.want, got.stdout, got.stderr)
+			}
+		})
+	}
+}

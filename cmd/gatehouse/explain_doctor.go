@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -43,17 +45,19 @@ func (o *tokenFlags) read(ctx context.Context, con *console) ([]byte, error) {
 	return readToken(ctx, con, o.file)
 }
 
-// explainFor adds the findings about the token to the report on a target.
-func explainFor(ctx context.Context, report *diagnose.Report, text []byte) {
+// explainFor adds the findings about the token to the report on a target. The query of the target
+// is a part of the resource, but may be a secret: it is used, and not printed.
+func explainFor(ctx context.Context, report *diagnose.Report, text []byte, target string) {
 	cfg := diagnose.TokenConfig{Text: text, FetchKeys: true}
+	target = cmp.Or(target, report.Target)
 	var err error
 	switch {
-	case report.Target == "":
+	case target == "":
 		cfg.Server, _, err = diagnose.ServerOfEnvironment()
 	case len(report.Clients) > 0:
-		cfg.Target = report.Target
+		cfg.Target = target
 	default:
-		cfg.Server.Provider = diagnose.ProviderOf(report.Target)
+		cfg.Server.Provider = diagnose.ProviderOf(target)
 	}
 	var explained *diagnose.TokenReport
 	if err == nil {
@@ -61,10 +65,24 @@ func explainFor(ctx context.Context, report *diagnose.Report, text []byte) {
 	}
 	if err != nil {
 		report.Findings = append(report.Findings, diagnose.Finding{
-			ID: "token", Level: diagnose.Unchecked, Title: "Not checked: the token", Evidence: err.Error(),
+			ID: "token", Level: diagnose.Unchecked, Title: "Not checked: the token", Evidence: withoutQueryOf(target, err.Error()),
 			Fix: `correct what is wrong with the target, or run "gatehouse explain" without one`,
 		})
 		return
 	}
-	report.Findings = append(report.Findings, explained.Findings...)
+	for _, f := range explained.Findings {
+		for _, text := range []*string{&f.Title, &f.Evidence, &f.Consequence, &f.Fix} {
+			*text = withoutQueryOf(target, *text)
+		}
+		report.Findings = append(report.Findings, f)
+	}
+}
+
+// withoutQueryOf returns text without the query of a target, as the report has it.
+func withoutQueryOf(target, text string) string {
+	_, query, _ := strings.Cut(target, "?")
+	if query == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, "?"+query, "?[redacted]")
 }

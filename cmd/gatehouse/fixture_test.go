@@ -104,6 +104,19 @@ func (f *fixture) restartClerk(t testing.TB, settings *localclerk.Settings) {
 	f.clerk = clerk
 }
 
+// rejectRegistration makes the local Clerk reject every registration.
+func (f *fixture) rejectRegistration(status int, code, description string) {
+	f.interceptClerk = func(w http.ResponseWriter, req *http.Request) bool {
+		if req.URL.Path != "/oauth/register" {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		json.NewEncoder(w).Encode(map[string]string{"error": code, "error_description": description})
+		return true
+	}
+}
+
 func (f *fixture) serveClerk(w http.ResponseWriter, req *http.Request) {
 	f.mu.Lock()
 	clerk := f.clerk

@@ -54,7 +54,7 @@ X-Forwarded-Groups, and in X-Gatehouse-Assertion, a JWT that it can verify with 
 at ` + forwarded.KeysPath + `. It never gets the access token.
 
 The settings of the provider are read from the environment or a .env file, or from
---issuer. MCP_URL, HOST, PORT and MCP_SESSION_KEY are read too.`,
+--issuer. MCP_URL, HOST, PORT, MCP_SESSION_KEY and MCP_ACCEPTED_SESSION_KEYS are read too.`,
 		Example: `  gatehouse gateway --upstream http://localhost:8000/mcp --provider clerk
   gatehouse gateway --config gateway.yaml
   gatehouse gateway --upstream http://localhost:8000/mcp --provider oidc \
@@ -334,7 +334,8 @@ func (o gatewayOptions) endpoint(settings *env.Env, address listenAddress, logge
 	}
 	return gateway.Endpoint{
 		Guard: gatehouse.Config{
-			Resource: resource, Provider: provider, SessionKey: gatehouse.SessionKey(settings.Get("MCP_SESSION_KEY")), Logger: logger,
+			Resource: resource, Provider: provider, SessionKey: gatehouse.SessionKey(settings.Get("MCP_SESSION_KEY")),
+			AcceptedSessionKeys: acceptedSessionKeys(settings), Logger: logger,
 		},
 		Upstreams: []gateway.Upstream{{URL: upstream}},
 		Headers:   forwarded.DefaultHeaders(),
@@ -359,6 +360,14 @@ func (o gatewayOptions) resource(settings *env.Env, address listenAddress, path 
 		return resource + path, nil
 	}
 	return resource, nil
+}
+
+// acceptedSessionKeys returns the keys of MCP_ACCEPTED_SESSION_KEYS.
+func acceptedSessionKeys(settings *env.Env) (keys []gatehouse.SessionKey) {
+	for _, key := range settings.List("MCP_ACCEPTED_SESSION_KEYS") {
+		keys = append(keys, gatehouse.SessionKey(key))
+	}
+	return keys
 }
 
 func pathOf(resource string) string {
@@ -396,6 +405,9 @@ func explainGatewayFaults(err error, options gatewayOptions, settings *env.Env) 
 			field = "--upstream"
 		case field == "SessionKey":
 			field = "MCP_SESSION_KEY"
+		case strings.HasPrefix(field, "AcceptedSessionKeys"):
+			names := strings.NewReplacer("AcceptedSessionKeys", "MCP_ACCEPTED_SESSION_KEYS", "SessionKey", "MCP_SESSION_KEY")
+			field, fault.Problem, fault.Fix = names.Replace(field), names.Replace(fault.Problem), names.Replace(fault.Fix)
 		case options.issuer != "" && fault.Value != "" && strings.Contains(options.issuer, fault.Value):
 			field = "--issuer"
 		}

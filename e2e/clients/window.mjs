@@ -151,6 +151,38 @@ await runCommands({
   // waitForFault waits until the button of a fault is pressed or not.
   async waitForFault({ name, on }) { await page.getByRole('button', { name, exact: true, pressed: on }).waitFor(); },
 
+  // check checks the set-up, with the keyboard, and returns what the page then shows. The button keeps
+  // the focus.
+  async check() {
+    const button = page.locator('#check-button');
+    await button.focus();
+    await page.keyboard.press('Enter');
+    await page.locator('#check-summary', { hasText: ' passed' }).waitFor();
+    await page.getByRole('button', { name: 'Check again', exact: true }).waitFor();
+    return {
+      summary: await page.locator('#check-summary').innerText(),
+      focused: await button.evaluate((element) => element === document.activeElement),
+      headings: await page.locator('#check-report > h3').allInnerTexts(),
+      problems: await page.locator('.finding').allInnerTexts(),
+      verdicts: await page.locator('.verdicts li').allInnerTexts(),
+    };
+  },
+
+  // waitForSummary waits until the summary of the check contains text.
+  async waitForSummary({ text }) { await page.locator('#check-summary', { hasText: text }).waitFor(); },
+
+  // hideCheck hides the report, and returns whether the button has the focus.
+  async hideCheck() {
+    await page.getByRole('button', { name: 'Hide', exact: true }).click();
+    await page.locator('#check-report').waitFor({ state: 'hidden' });
+    return page.locator('#check-button').evaluate((element) => element === document.activeElement);
+  },
+
+  // allTitles returns the titles of the steps of all runs of clients.
+  allTitles: () => page.locator('article.run').evaluateAll((runs) => runs
+    .filter((run) => run.querySelector('.client').textContent !== 'MCP server')
+    .flatMap((run) => [...run.querySelectorAll('.step .label b')].map((title) => title.textContent))),
+
   async choose({ label, value }) { await page.getByLabel(label, { exact: true }).selectOption(value); },
 
   async mintedToken() {

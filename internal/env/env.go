@@ -44,6 +44,20 @@ func (e Env) Get(name string) string {
 	return cmp.Or(strings.TrimSpace(value), strings.TrimSpace(e.File[name]))
 }
 
+// List returns the parts of a setting that are separated by commas, without the white space around
+// them, or nil if it is not set.
+func (e Env) List(name string) []string {
+	value := e.Get(name)
+	if value == "" {
+		return nil
+	}
+	parts := strings.Split(value, ",")
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	return parts
+}
+
 // String returns the names of the settings in File.
 func (e Env) String() string {
 	return fileName + ": " + strings.Join(slices.Sorted(maps.Keys(e.File)), " ")

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -183,6 +184,21 @@ func TestGet(t *testing.T) {
 				t.Errorf("Load changed the environment to %q, want %q", got, tt.environment)
 			}
 		})
+	}
+}
+
+func TestList(t *testing.T) {
+	for value, want := range map[string][]string{
+		"":         nil,
+		" ":        nil,
+		"a":        {"a"},
+		" a , b\t": {"a", "b"},
+		"a,":       {"a", ""},
+		",":        {"", ""},
+	} {
+		if got := (env.Env{File: map[string]string{"KEYS": value}}).List("KEYS"); !slices.Equal(got, want) {
+			t.Errorf("List of %q = %q, want %q", value, got, want)
+		}
 	}
 }
 

@@ -48,7 +48,13 @@ type Config struct {
 	// Logger receives failures of the issuer and keys that were skipped. Nil discards
 	// them.
 	Logger *slog.Logger
+
+	// Fetched, if set, is called when a fetch has ended. It must return quickly.
+	Fetched func(Fetch)
 }
+
+// Fetch is one fetch of the keys.
+type Fetch = remote.Fetch
 
 // UnavailableError means that the keys are not available now. Its method RetryAfter
 // returns how long to wait. Its text is for logs only.
@@ -84,6 +90,7 @@ func New(cfg Config) *Set {
 		Accept:      s.adopt,
 		File:        cfg.File,
 		Logger:      cfg.Logger,
+		Fetched:     cfg.Fetched,
 	})
 	return s
 }

@@ -76,6 +76,16 @@ type Config struct {
 	// is available again. Nil discards them. An error of Accept or Locate with a method
 	// Logged() bool that returns true is logged at Debug only.
 	Logger *slog.Logger
+
+	// Fetched, if set, is called when a fetch has ended, before those who wait for it go on. It
+	// must return quickly.
+	Fetched func(Fetch)
+}
+
+// Fetch describes a fetch that has ended.
+type Fetch struct {
+	Error    Class // empty if it brought a new copy
+	Duration time.Duration
 }
 
 // Copy is one fetched copy of a document. Callers share Body and must not modify it.

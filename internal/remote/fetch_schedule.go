@@ -91,6 +91,7 @@ func (d *Document) runFetch(f *runningFetch) {
 		c.Sequence = f.number
 		err = d.accept(c)
 	}
+	d.fetched(f, err)
 	if err != nil {
 		d.fail(f, err)
 		return
@@ -99,6 +100,17 @@ func (d *Document) runFetch(f *runningFetch) {
 	if err := d.file.save(c); err != nil {
 		d.log.Warn("saving the document failed", "file", d.cfg.File, "error", err)
 	}
+}
+
+func (d *Document) fetched(f *runningFetch, err *FetchError) {
+	if d.cfg.Fetched == nil {
+		return
+	}
+	out := Fetch{Duration: time.Since(f.startedAt)}
+	if err != nil {
+		out.Error = err.Class
+	}
+	d.cfg.Fetched(out)
 }
 
 func (d *Document) accept(c Copy) *FetchError {

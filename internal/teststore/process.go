@@ -1,3 +1,5 @@
+//go:build unix
+
 package teststore
 
 import (
@@ -16,9 +18,12 @@ import (
 )
 
 const (
-	// startTimeout bounds the start of an engine.
+	// startTimeout bounds the start of a program, stopTimeout its end after SIGTERM.
 	startTimeout = time.Minute
+	stopTimeout  = 15 * time.Second
 	connectEvery = 20 * time.Millisecond
+	// maxShownOutput bounds what a failed test shows of the output of a program.
+	maxShownOutput = 3000
 )
 
 // FreeAddr returns an address of 127.0.0.1 with a free port.
@@ -63,6 +68,20 @@ func Folder(t testing.TB, account string) (folder string, as *syscall.SysProcAtt
 	return folder, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 }
 
+// chownLike gives a file the owner of the folder.
+func chownLike(t testing.TB, path, folder string) {
+	t.Helper()
+	info, err := os.Stat(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && os.Getuid() == 0 {
+		if err := os.Chown(path, int(owner.Uid), int(owner.Gid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Run runs a program to its end.
 func Run(t testing.TB, folder string, as *syscall.SysProcAttr, program string, args ...string) {
 	t.Helper()
@@ -73,19 +92,28 @@ func Run(t testing.TB, folder string, as *syscall.SysProcAttr, program string, a
 	}
 }
 
-// Process is the process of an engine.
+// Process is the process of an engine, a router or a server.
 type Process struct {
+	// Env is added to the environment of the test.
+	Env []string
+
 	addr, folder, program string
 	args                  []string
 	as                    *syscall.SysProcAttr
 	cmd                   *exec.Cmd
+	output                strings.Builder
 }
 
 // NewProcess returns the process of a program that will listen on addr. [Process.Start] starts
-// it. It is killed when t ends.
+// it. It is killed when t ends; if t has failed, the end of its output is logged.
 func NewProcess(t testing.TB, addr, folder string, as *syscall.SysProcAttr, program string, args ...string) *Process {
 	p := &Process{addr: addr, folder: folder, program: program, args: args, as: as}
-	t.Cleanup(func() { p.Kill(t) })
+	t.Cleanup(func() {
+		p.Kill(t)
+		if text := p.output.String(); t.Failed() && text != "" {
+			t.Logf("output of %s %s:\n%s", filepath.Base(program), addr, text[max(0, len(text)-maxShownOutput):])
+		}
+	})
 	return p
 }
 
@@ -93,7 +121,12 @@ func NewProcess(t testing.TB, addr, folder string, as *syscall.SysProcAttr, prog
 func (p *Process) Start(t testing.TB) {
 	t.Helper()
 	cmd := exec.Command(p.program, p.args...)
-	cmd.Dir, cmd.SysProcAttr = p.folder, p.as
+	cmd.Dir, cmd.Env = p.folder, append(os.Environ(), p.Env...)
+	cmd.Stdout, cmd.Stderr = &p.output, &p.output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if p.as != nil {
+		cmd.SysProcAttr.Credential = p.as.Credential
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -114,13 +147,29 @@ func (p *Process) Start(t testing.TB) {
 	}
 }
 
-// Kill ends the process at once (SIGKILL) and waits for its end.
+// Kill ends the process and those that it has started at once (SIGKILL), and waits for its end.
 func (p *Process) Kill(testing.TB) {
 	if p.cmd != nil {
-		p.cmd.Process.Kill()
+		syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 		p.cmd.Wait()
 		p.cmd = nil
 	}
+}
+
+// Stop asks the process to end (SIGTERM) and waits for its end.
+func (p *Process) Stop(t testing.TB) {
+	t.Helper()
+	if p.cmd == nil {
+		return
+	}
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	late := time.AfterFunc(stopTimeout, func() {
+		t.Errorf("%s does not end within %s after SIGTERM", p.program, stopTimeout)
+		syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	})
+	p.cmd.Wait()
+	late.Stop()
+	p.cmd = nil
 }
 
 // Children returns the IDs of the processes that the process has started.

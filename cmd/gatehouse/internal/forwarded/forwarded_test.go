@@ -159,10 +159,49 @@ func TestAssertionIsCached(t *testing.T) {
 	if other := headersOf(t, f, grace).Get("X-Gatehouse-Assertion"); other == first || verified(t, f.Keys, other)["sub"] != "user_grace" {
 		t.Error("another caller got the assertion of the first one")
 	}
-	ada.Fingerprint = ""
-	if a, b := headersOf(t, f, ada), headersOf(t, f, ada); a.Get("X-Gatehouse-Assertion") == b.Get("X-Gatehouse-Assertion") {
-		t.Error("a caller without a fingerprint is cached")
+	ada.Fingerprint, grace.Fingerprint = "", ""
+	if a, b := headersOf(t, f, ada), headersOf(t, f, grace); a.Get("X-Forwarded-User") == b.Get("X-Forwarded-User") ||
+		a.Get("X-Gatehouse-Assertion") == b.Get("X-Gatehouse-Assertion") {
+		t.Error("a caller without a fingerprint got the headers of another one")
 	}
+}
+
+// Another token of the same user has the same assertion if it says the same, and not otherwise.
+func TestAssertionOfAnotherToken(t *testing.T) {
+	id := callerOf(t, testissuer.Claim("roles", []string{"reader"}), testissuer.Claim("org_id", "org_1"), testissuer.Claim("email", "ada@example.com"))
+	synctest.Test(t, func(t *testing.T) {
+		id.Expiry = time.Now().Add(time.Hour)
+		f := newForwarder(t)
+		assertion := func(change func(*gatehouse.Identity)) string {
+			other := id
+			change(&other)
+			return headersOf(t, f, other).Get("X-Gatehouse-Assertion")
+		}
+		first := assertion(func(*gatehouse.Identity) {})
+		newToken := func(id *gatehouse.Identity) { id.Fingerprint = "of another token" }
+		if assertion(newToken) != first {
+			t.Error("another token that says the same has another assertion")
+		}
+		for name, change := range map[string]func(*gatehouse.Identity){
+			"issuer":       func(id *gatehouse.Identity) { id.Issuer += "/other" },
+			"subject":      func(id *gatehouse.Identity) { id.Subject += "2" },
+			"kind":         func(id *gatehouse.Identity) { id.Kind = gatehouse.KindMachine },
+			"client":       func(id *gatehouse.Identity) { id.ClientID += "2" },
+			"scopes":       func(id *gatehouse.Identity) { id.Scopes = []string{"profile"} },
+			"roles":        func(id *gatehouse.Identity) { id.Roles = []string{"admin"} },
+			"permissions":  func(id *gatehouse.Identity) { id.Permissions = []string{"write"} },
+			"organization": func(id *gatehouse.Identity) { id.Organization.ID = "org_2" },
+			"expiry":       func(id *gatehouse.Identity) { id.Expiry = time.Now().Add(lifetime - time.Second) },
+		} {
+			if assertion(func(id *gatehouse.Identity) { id.Fingerprint = name; change(id) }) == first {
+				t.Errorf("%s: a token that says something else has the same assertion", name)
+			}
+		}
+		time.Sleep(reuse)
+		if again := assertion(newToken); again == first || assertion(func(*gatehouse.Identity) {}) != again {
+			t.Error("after half of its life, the assertion is not replaced for both tokens")
+		}
+	})
 }
 
 // The assertion does not outlive the token by much.

@@ -19,11 +19,10 @@ const (
 	// maxList bounds a list, in bytes: the header with the groups, and each list of the
 	// assertion. Servers limit all headers of a request, some to 8 KiB.
 	maxList = 2048
-	// cacheEntries bounds the callers whose headers are cached. Signing an assertion costs
-	// about as much as forwarding a request.
+	// cacheEntries bounds the tokens whose headers are cached, and the assertions.
 	cacheEntries = 10_000
-	// reuse is how long the headers of a caller are used again. What is left of the lifetime of
-	// an assertion is for the backend.
+	// reuse is how long an assertion is used again, and the headers of a token with it. What is
+	// left of the lifetime of an assertion is for the backend.
 	reuse = lifetime / 2
 )
 
@@ -52,10 +51,13 @@ type Config struct {
 // Forwarder sets the headers of one endpoint. It is safe for concurrent use.
 type Forwarder struct {
 	Config
-	cache *otter.Cache[string, cachedFields]
+	tokens *otter.Cache[string, cachedFields] // by the fingerprint of the access token
+	// assertions are kept by what they say, so that a user who gets a new access token does not cost
+	// another signature, which takes about as long as the verification of the token.
+	assertions *otter.Cache[claimsHash, signedAssertion]
 }
 
-// cachedFields are the headers of a caller, and until when they are used again.
+// cachedFields are the headers for one access token, and until when they are used again.
 type cachedFields struct {
 	fields []field
 	until  time.Time
@@ -72,12 +74,24 @@ func New(cfg Config) (*Forwarder, error) {
 	if cfg.Headers.Assertion != "" && cfg.Keys == nil {
 		return nil, errors.New("an assertion needs keys")
 	}
-	// The cache itself removes nothing by time, for which it would need a goroutine that ends.
-	cache, err := otter.New(&otter.Options[string, cachedFields]{MaximumSize: cacheEntries})
-	if err != nil {
+	f := &Forwarder{Config: cfg}
+	var err error
+	if f.tokens, err = newCache[string, cachedFields](); err != nil {
 		return nil, err
 	}
-	return &Forwarder{Config: cfg, cache: cache}, nil
+	f.assertions, err = newCache[claimsHash, signedAssertion]()
+	return f, err
+}
+
+// newCache returns a cache of cacheEntries. It removes nothing by time, for which it would need a
+// goroutine that ends.
+func newCache[K comparable, V any]() (*otter.Cache[K, V], error) {
+	return otter.New(&otter.Options[K, V]{
+		MaximumSize: cacheEntries,
+		// Maintenance runs in the goroutine that causes it: to start another one for each new entry
+		// delays the request by more.
+		Executor: func(maintain func()) { maintain() },
+	})
 }
 
 // Strip removes from h what a client must not send; see [Headers.Strip].
@@ -88,18 +102,14 @@ func (f *Forwarder) Strip(h http.Header) { f.Headers.Strip(h) }
 // forwarded.
 func (f *Forwarder) Set(h http.Header, id gatehouse.Identity) error {
 	now := time.Now()
-	cached, known := f.cache.GetIfPresent(id.Fingerprint)
+	cached, known := f.tokens.GetIfPresent(id.Fingerprint)
 	if !known || id.Fingerprint == "" || !now.Before(cached.until) {
-		fields, err := f.fields(id, now)
-		if err != nil {
+		var err error
+		if cached, err = f.fields(id, now); err != nil {
 			return err
 		}
-		cached = cachedFields{fields, now.Add(reuse)}
-		if id.Expiry.Before(now.Add(lifetime)) {
-			cached.until = now.Add(leastLifetime / 2)
-		}
 		if id.Fingerprint != "" {
-			f.cache.Set(id.Fingerprint, cached)
+			f.tokens.Set(id.Fingerprint, cached)
 		}
 	}
 	for i := range cached.fields {
@@ -109,10 +119,10 @@ func (f *Forwarder) Set(h http.Header, id gatehouse.Identity) error {
 }
 
 // fields returns the headers of the caller.
-func (f *Forwarder) fields(id gatehouse.Identity, now time.Time) ([]field, error) {
+func (f *Forwarder) fields(id gatehouse.Identity, now time.Time) (cachedFields, error) {
 	user := f.user(id)
 	if user == "" || len(user) > maxValue {
-		return nil, fmt.Errorf("the name of the user has %d bytes, want 1 to %d", len(user), maxValue)
+		return cachedFields{}, fmt.Errorf("the name of the user has %d bytes, want 1 to %d", len(user), maxValue)
 	}
 	person := personOf(id)
 	var fields []field
@@ -129,17 +139,20 @@ func (f *Forwarder) fields(id gatehouse.Identity, now time.Time) ([]field, error
 	if !complete && f.Headers.Groups != "" {
 		add(f.Headers.Groups+TruncatedSuffix, "true")
 	}
+	until := now.Add(reuse)
 	if f.Headers.Assertion != "" {
 		assertion, err := f.assertion(id, person, now)
 		if err != nil {
-			return nil, err
+			return cachedFields{}, err
 		}
+		text := assertion.text
 		if sameName(f.Headers.Assertion, authorization) {
-			assertion = "Bearer " + assertion
+			text = "Bearer " + text
 		}
-		add(f.Headers.Assertion, assertion)
+		add(f.Headers.Assertion, text)
+		until = assertion.until
 	}
-	return fields, nil
+	return cachedFields{fields, until}, nil
 }
 
 // user returns how the headers and the assertion name the user.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gateway"
 )
 
@@ -45,7 +46,7 @@ func TestApplyKeepsUnchangedEndpoints(t *testing.T) {
 	wantOK(t, f.post(t, call))
 }
 
-// Sessions go on after a change if their key is the same, and not otherwise.
+// Sessions go on after a change if their key is the same or still accepted, and not otherwise.
 func TestApplyKeepsSessions(t *testing.T) {
 	f := newFixture(t)
 	f.backend.answer = opensSessions("abc")
@@ -55,7 +56,13 @@ func TestApplyKeepsSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantOK(t, f.post(t, call, "Mcp-Session-Id", session))
-	f.config.Endpoints[0].Guard.SessionKey = bytes.Repeat([]byte("x"), 32)
+	guard := &f.config.Endpoints[0].Guard
+	guard.AcceptedSessionKeys, guard.SessionKey = []gatehouse.SessionKey{guard.SessionKey}, bytes.Repeat([]byte("x"), 32)
+	if err := f.gateway.Apply(f.config); err != nil {
+		t.Fatal(err)
+	}
+	wantOK(t, f.post(t, call, "Mcp-Session-Id", session))
+	guard.AcceptedSessionKeys = nil
 	if err := f.gateway.Apply(f.config); err != nil {
 		t.Fatal(err)
 	}

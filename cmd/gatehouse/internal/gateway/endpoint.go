@@ -83,10 +83,11 @@ func (g *Gateway) newEndpoint(config *Endpoint) (*endpoint, error) {
 	e.identityHeaders = e.config.Headers.Names()
 	e.lists.init(&e.config.Guard)
 	e.public = slices.ContainsFunc(e.config.Guard.Requirements, func(r gatehouse.Requirement) bool { return r.Public })
+	// Without a FlushInterval, the events of a stream and parts of unknown length are sent at once,
+	// and a JSON answer with its header in one write.
 	e.proxy = &httputil.ReverseProxy{
 		Rewrite:        e.rewrite,
 		Transport:      e.upstreams,
-		FlushInterval:  -1, // events of a stream are sent at once
 		ModifyResponse: e.modifyResponse,
 		ErrorHandler:   e.answerFailure,
 		ErrorLog:       slog.NewLogLogger(g.logger.Handler(), slog.LevelDebug),

@@ -15,8 +15,7 @@ const sessionHeader = "Mcp-Session-Id"
 // exchange is what the gateway knows of one request and its answer.
 type exchange struct {
 	request  *http.Request // as the guard let it through
-	body     io.ReaderAt   // nil if there is none
-	size     int64
+	body     []byte        // must not change: it is that of the guard
 	identity gatehouse.Identity
 	signedIn bool  // false for a caller without a token, of an operation that is public
 	unnamed  error // why the caller cannot be named to the backend; the request is not sent then
@@ -62,43 +61,24 @@ func (e *endpoint) newExchange(r *http.Request) (*exchange, *problem) {
 }
 
 // keepBody makes the body available for several reads. The guard has it in memory already.
-func (x *exchange) keepBody(r *http.Request) error {
+func (x *exchange) keepBody(r *http.Request) (err error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		r.ContentLength = 0
 		return nil
 	}
-	if stored, ok := r.Body.(interface {
-		io.ReaderAt
-		Size() int64
-	}); ok {
-		x.body, x.size = stored, stored.Size()
-	} else {
-		text, err := io.ReadAll(r.Body)
-		if err != nil {
-			return err
-		}
-		x.body, x.size = bytes.NewReader(text), int64(len(text))
+	if stored, ok := r.Body.(interface{ Bytes() []byte }); ok {
+		x.body = stored.Bytes()
+	} else if x.body, err = io.ReadAll(r.Body); err != nil {
+		return err
 	}
-	r.ContentLength, r.TransferEncoding = x.size, nil
+	r.ContentLength, r.TransferEncoding = int64(len(x.body)), nil
 	return nil
 }
 
-// newBody returns the body from its beginning.
-func (x *exchange) newBody() io.ReadCloser {
-	if x.size == 0 {
-		return http.NoBody
-	}
-	return io.NopCloser(io.NewSectionReader(x.body, 0, x.size))
-}
-
-// text returns the body.
-func (x *exchange) text() []byte {
-	text := make([]byte, x.size)
-	if x.size > 0 {
-		x.body.ReadAt(text, 0)
-	}
-	return text
-}
+// newBody returns the body from its beginning. The transport sends the header and a body of this
+// type with one write. With any other type it sends the header first, and the backend wakes up
+// twice.
+func (x *exchange) newBody() io.ReadCloser { return io.NopCloser(bytes.NewReader(x.body)) }
 
 // recover lets an event stream whose context has ended end cleanly, because the guard has ended
 // it. ReverseProxy would close the connection of the client.

@@ -72,12 +72,11 @@ func (e *endpoint) mayList(x *exchange, r *http.Request) bool {
 	if r.Method == http.MethodGet {
 		return p.hides // the stream may deliver an earlier answer again (Last-Event-ID)
 	}
-	if x.size == 0 {
+	if len(x.body) == 0 {
 		return false
 	}
-	text := x.text()
-	if !bytes.Contains(text, []byte("list")) && !bytes.Contains(text, []byte(methodReadResource[len("resources/"):])) &&
-		!bytes.Contains(text, []byte(`\u`)) {
+	if !bytes.Contains(x.body, []byte("list")) && !bytes.Contains(x.body, []byte(methodReadResource[len("resources/"):])) &&
+		!bytes.Contains(x.body, []byte(`\u`)) {
 		return false
 	}
 	messages := x.parse()
@@ -113,7 +112,7 @@ func (e *endpoint) filterAnswer(x *exchange, resp *http.Response) error {
 		resp.Body = &listStream{source: resp.Body, exchange: x, endpoint: e}
 		return nil
 	}
-	if x.request.Method == http.MethodGet && x.size == 0 {
+	if x.request.Method == http.MethodGet && len(x.body) == 0 {
 		return nil // not a list: without a message, those are event streams
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, e.config.MaxListBytes+1))

@@ -38,7 +38,7 @@ var namedBy = map[string]string{"tools/call": "name", "prompts/get": "name", "re
 func (x *exchange) parse() []message {
 	if !x.parsed {
 		x.parsed = true
-		x.messages = parseMessages(x.text())
+		x.messages = parseMessages(x.body)
 	}
 	return x.messages
 }

@@ -250,8 +250,8 @@ func (u *upstream) send(out *http.Request, x *exchange) (*http.Response, error) 
 	req.URL = &target
 	hideIdempotencyKey(req.Header)
 	req.Body = nil
-	req.ContentLength = x.size
-	if x.size > 0 {
+	req.ContentLength = int64(len(x.body))
+	if len(x.body) > 0 {
 		req.Body = x.newBody()
 		req.GetBody = func() (io.ReadCloser, error) { return x.newBody(), nil }
 	}

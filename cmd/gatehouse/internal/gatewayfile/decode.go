@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/providername"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/yamlfile"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
@@ -169,6 +170,10 @@ func (d *decoder) duration(n *yaml.Node, name string, v reflect.Value) {
 }
 
 func (d *decoder) list(n *yaml.Node, name string, v reflect.Value) {
+	if v.Type() == typeKeys {
+		d.secrets(n, name, v)
+		return
+	}
 	if n.Kind != yaml.SequenceNode {
 		d.report(n.Line, fmt.Sprintf("%s is %s, want a list", name, yamlfile.Describe(n)), `write "- " before each item, or [a, b]`)
 		return
@@ -178,6 +183,20 @@ func (d *decoder) list(n *yaml.Node, name string, v reflect.Value) {
 		d.value(item, singular(name), items.Index(i))
 	}
 	v.Set(items)
+}
+
+// secrets reads a list of secrets. A mistake in it is reported without their values.
+func (d *decoder) secrets(n *yaml.Node, name string, v reflect.Value) {
+	isOther := func(item *yaml.Node) bool { return item.Kind != yaml.ScalarNode || item.Tag != "!!str" }
+	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 || slices.ContainsFunc(n.Content, isOther) {
+		d.report(n.Line, name+" is not a list of texts", fmt.Sprintf("write it like %s: [\"${NAME}\"], or use %s_file", name, name))
+		return
+	}
+	keys := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
+	for i, item := range n.Content {
+		setSecret(keys.Index(i), d.expand(item, fmt.Sprintf("%s[%d]", name, i)))
+	}
+	v.Set(keys)
 }
 
 func (d *decoder) mapping(n *yaml.Node, name string, v reflect.Value) {
@@ -281,6 +300,10 @@ func (d *decoder) secretFile(n *yaml.Node, name string, v reflect.Value) {
 		d.report(n.Line, fmt.Sprintf("%s %q cannot be read: %v", name, path, err), "check the path and the permissions")
 	case len(text) == 0:
 		d.report(n.Line, fmt.Sprintf("%s %q is empty", name, path), "write the secret into it")
+	case v.Type() == typeKeys:
+		for line := range strings.Lines(string(text)) {
+			v.Set(reflect.Append(v, reflect.ValueOf(gatehouse.SessionKey(strings.TrimSpace(line)))))
+		}
 	default:
 		setSecret(v, string(text))
 	}

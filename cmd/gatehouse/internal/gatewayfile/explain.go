@@ -89,6 +89,14 @@ func (b *builder) place(e *Endpoint, field string) (line int, name string) {
 	case top == "Requirements" && index != "":
 		n, _ := strconv.Atoi(index)
 		return b.requirementPlace(e, n, rest)
+	case top == "AcceptedSessionKeys":
+		if line = b.file.keysLine(); line == 0 {
+			member = acceptedKeysVariable
+		}
+		if index != "" {
+			member += "[" + index + "]"
+		}
+		return line, member
 	case top == "SessionKey" || top == "KeyFile" || strings.HasPrefix(top, "Audit"):
 		return b.file.lineOf(member), member
 	case top == "Provider" || top == "Providers":
@@ -136,6 +144,11 @@ func memberPath(path string) string {
 	return strings.Join(parts, ".")
 }
 
+// keysLine returns the line of accepted_session_keys, or 0.
+func (f *File) keysLine() int {
+	return max(f.lines["accepted_session_keys"], f.lines["accepted_session_keys_file"])
+}
+
 func (b *builder) providerLine(e *Endpoint) int {
 	for _, at := range []At{e.At, b.file.At} {
 		for _, name := range []string{"provider", "providers"} {
@@ -151,7 +164,7 @@ func isEnvironment(name string) bool { return strings.ToUpper(name) == name }
 
 // goFields finds names of fields of the library in the text of a fault.
 var goFields = regexp.MustCompile(`\b(?:Provider\.|TokenRules\.)?(AllowedOrigins|AllowedHosts|AllowedHeaders|RequiredScopes|ImpliedScopes|DenyUndeclared|` +
-	`ShowLocked|HostDocuments|LocalPath|MaxSessionsPerUser|MaxSessions|SessionTimeout|MaxBodyBytes|SessionKey|ResourceTemplate|SignedIn|AnyOf|` +
+	`ShowLocked|HostDocuments|LocalPath|MaxSessionsPerUser|MaxSessions|SessionTimeout|MaxBodyBytes|AcceptedSessionKeys|SessionKey|ResourceTemplate|SignedIn|AnyOf|` +
 	`Scopes|Roles|Permissions|RequireAudience|ScopesSupported|FrontendAPIURL|Audiences|RequiredClaims|Types|DangerouslyForwardAccessToken|` +
 	`PublishableKey|AllowMachines|ClientIDs|ResourceServer|Tenants|JWKSURL)\b`)
 

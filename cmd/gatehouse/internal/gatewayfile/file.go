@@ -20,9 +20,10 @@ type File struct {
 
 	Endpoints []Endpoint `doc:"The endpoints, each with a public URL of its own." need:"true"`
 
-	SessionKey       gatehouse.SessionKey `doc:"Secret key of session IDs, at least 32 bytes; the same in all replicas. Random for each process if it is missing."`
-	AssertionKeyFile string               `doc:"PEM file with EC private keys on the curve P-256, for replicas. The first one signs assertions; all are published. Random keys for each process if it is missing."`
-	KeyFolder        string               `doc:"Folder in which the last valid signing keys of the providers are stored, so that a gateway that restarts while a provider is unavailable can still verify tokens."`
+	SessionKey          gatehouse.SessionKey   `doc:"Secret key of session IDs, at least 32 bytes; the same in all replicas. Random for each process if it is missing."`
+	AcceptedSessionKeys []gatehouse.SessionKey `doc:"Further keys whose session IDs are accepted, to replace session_key without ending sessions. The file has one on each line."`
+	AssertionKeyFile    string                 `doc:"PEM file with EC private keys on the curve P-256, for replicas. The first one signs assertions; all are published. Random keys for each process if it is missing."`
+	KeyFolder           string                 `doc:"Folder in which the last valid signing keys of the providers are stored, so that a gateway that restarts while a provider is unavailable can still verify tokens."`
 
 	LogRequests     bool          `doc:"Log each request, not only rejections and failures."`
 	Audit           *Audit        `doc:"Write an audit event for each decision about a request."`

@@ -24,6 +24,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// acceptedKeysVariable has the session keys that are accepted in addition to MCP_SESSION_KEY.
+const acceptedKeysVariable = "MCP_ACCEPTED_SESSION_KEYS"
+
 // maxEndpoints bounds the endpoints of a file.
 const maxEndpoints = 256
 
@@ -35,6 +38,7 @@ type Loader struct {
 	logger *slog.Logger
 
 	sessionKey gatehouse.SessionKey
+	accepted   []gatehouse.SessionKey // of acceptedKeysVariable; they belong to sessionKey
 	auditKey   gatehouse.AuditKey
 	keyFolder  string // of this process; removed by Close
 	auditLogs  map[string]*slog.Logger
@@ -55,7 +59,10 @@ func NewLoader(path string, settings *env.Env, logger *slog.Logger) *Loader {
 	l.sessionKey, l.auditKey = make(gatehouse.SessionKey, sha256.Size), make(gatehouse.AuditKey, sha256.Size)
 	rand.Read(l.sessionKey) // never returns an error
 	rand.Read(l.auditKey)
-	if key := settings.Get("MCP_SESSION_KEY"); key != "" {
+	for _, key := range settings.List(acceptedKeysVariable) {
+		l.accepted = append(l.accepted, gatehouse.SessionKey(key))
+	}
+	if key := settings.Get("MCP_SESSION_KEY"); key != "" || l.accepted != nil { // without it, they are a fault
 		l.sessionKey = gatehouse.SessionKey(key)
 	}
 	return l
@@ -162,8 +169,8 @@ func (b *builder) build(top *yaml.Node) *Loaded {
 	f := b.file
 	loaded := &Loaded{Listen: f.Listen, Stop: gateway.Stop{Delay: f.DrainDelay, Timeout: f.ShutdownTimeout}, path: b.path}
 	loaded.Gateway = gateway.Config{LogRequests: f.LogRequests, Logger: b.logger}
-	if len(f.SessionKey) == 0 {
-		f.SessionKey = b.sessionKey
+	if len(f.SessionKey) == 0 && len(f.AcceptedSessionKeys) == 0 {
+		f.SessionKey, f.AcceptedSessionKeys = b.sessionKey, b.accepted
 	}
 	if len(f.Endpoints) > maxEndpoints {
 		b.report(f.lineOf("endpoints"), fmt.Sprintf("there are %d endpoints, want at most %d", len(f.Endpoints), maxEndpoints),
@@ -310,7 +317,7 @@ func (b *builder) endpoint(e *Endpoint) gateway.Endpoint {
 		DraftStructuredDenials: e.DraftStructuredDenials, OperationScopesOnly: e.OperationScopesOnly, ChallengeInResult: e.ChallengeInResult, ImpliedScopes: e.ImpliedScopes,
 		ResourceName: e.Name, ResourceDocumentation: e.Documentation,
 		AllowedOrigins: e.AllowedOrigins, AllowedHeaders: e.AllowedHeaders, AllowedHosts: e.AllowedHosts, Leeway: e.Leeway,
-		SessionKey: b.file.SessionKey, MaxSessions: e.MaxSessions, MaxSessionsPerUser: e.MaxSessionsPerUser, SessionTimeout: e.SessionTimeout,
+		SessionKey: b.file.SessionKey, AcceptedSessionKeys: b.file.AcceptedSessionKeys, MaxSessions: e.MaxSessions, MaxSessionsPerUser: e.MaxSessionsPerUser, SessionTimeout: e.SessionTimeout,
 		MaxBodyBytes: e.MaxBodyBytes, Logger: b.logger,
 	}
 	if e.Default != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -100,6 +101,7 @@ func TestFaults(t *testing.T) {
 	if got := faultsOf(t, minimal); got != nil {
 		t.Fatalf("the control has the mistakes %q", got)
 	}
+	key := strings.Repeat("k", 32)
 	tests := map[string]struct{ old, new, want string }{
 		"unknown member":       {"endpoints:", "endpont: 1\nendpoints:", "2: the file has no member \"endpont\"; did you mean endpoints?"},
 		"unknown in endpoint":  {"    upstream:", "    colour: red\n    upstream:", "4: an endpoint has no member \"colour\"; use one of url,"},
@@ -109,6 +111,10 @@ func TestFaults(t *testing.T) {
 		"no upstream":          {"    upstream: http://localhost:8000\n", "", "3: the endpoint has no upstream; add"},
 		"invalid upstream":     {"http://localhost:8000", "localhost:8000", `4: upstream "localhost:8000" is not an http or https URL; write it like`},
 		"two kinds":            {"    upstream:", "    upstreams: [http://localhost:1]\n    upstream:", "5: upstream is set in addition to upstreams; write it as one of upstreams"},
+		"short accepted key":   {"endpoints:", "session_key: " + key + "\naccepted_session_keys: [" + key + "x, short]\nendpoints:", "3: accepted_session_keys[1] has 5 bytes, want at least 32; set it to random"},
+		"accepted keys alone":  {"endpoints:", "accepted_session_keys: [" + key + "]\nendpoints:", "2: accepted_session_keys is set without session_key, so that"},
+		"accepted keys, text":  {"endpoints:", "session_key: " + key + "\naccepted_session_keys: " + key + "\nendpoints:", "3: accepted_session_keys is not a list of texts; write it like accepted_session_keys: [\"${NAME}\"], or use accepted_session_keys_file"},
+		"accepted keys, lists": {"endpoints:", "session_key: " + key + "\naccepted_session_keys: [[a]]\nendpoints:", "3: accepted_session_keys is not a list of texts; write it like"},
 		"unknown provider":     {"name: oidc", "name: oidcc", `1: provider "oidcc" is not known; did you mean oidc?`},
 		"no provider":          {"provider: {name: oidc, issuer: \"https://issuer.example.com\"}\n", "", "2: the endpoint has no provider, and neither has the file; add"},
 		"provider setting":     {"issuer:", "isuer:", "1: the provider oidc has no member \"isuer\"; did you mean issuer?"},
@@ -205,6 +211,43 @@ func TestVariablesAndSecretFiles(t *testing.T) {
 	write(t, secret, strings.Repeat("t", 40))
 	if after, _ := loaded.Read(); string(after) == string(before) {
 		t.Error("a change of the secret's file is not noticed")
+	}
+}
+
+// The keys that are accepted in addition to the session key come from the file, a file of their own,
+// or the environment.
+func TestAcceptedSessionKeys(t *testing.T) {
+	old, other := strings.Repeat("o", 32), strings.Repeat("x", 32)
+	path := filepath.Join(t.TempDir(), "keys")
+	write(t, path, old+"\n"+other+"\n")
+	with := func(settings string) string {
+		return strings.Replace(minimal, "endpoints:", settings+"\nendpoints:", 1)
+	}
+	for name, test := range map[string]struct {
+		text      string
+		variables map[string]string
+		want      string
+	}{
+		"list":        {text: with(`session_key: "${NEW}"` + "\naccepted_session_keys: [\"${OLD}\", " + other + "]"), want: old + other},
+		"file":        {text: with(`session_key: "${NEW}"` + "\naccepted_session_keys_file: " + path), want: old + other},
+		"environment": {text: minimal, variables: map[string]string{"MCP_SESSION_KEY": "n" + old, "MCP_ACCEPTED_SESSION_KEYS": old + ", " + other}, want: old + other},
+		"environment, but the file has a key": {
+			text: with(`session_key: "${NEW}"`), variables: map[string]string{"MCP_SESSION_KEY": old, "MCP_ACCEPTED_SESSION_KEYS": other},
+		},
+	} {
+		variables := map[string]string{"OLD": old, "NEW": "n" + old}
+		maps.Copy(variables, test.variables)
+		guard, got := load(t, test.text, variables).Gateway.Endpoints[0].Guard, ""
+		for _, key := range guard.AcceptedSessionKeys {
+			got += string(key)
+		}
+		if string(guard.SessionKey) != "n"+old || got != test.want {
+			t.Errorf("%s: the keys are not those that are configured", name)
+		}
+	}
+	l := newTestLoader(t, minimal, map[string]string{"MCP_ACCEPTED_SESSION_KEYS": old})
+	if _, err := l.Load(); err == nil || !strings.Contains(err.Error(), "MCP_ACCEPTED_SESSION_KEYS is set without session_key") {
+		t.Errorf("the variable alone: Load = %v, want a mistake", err)
 	}
 }
 

@@ -50,6 +50,9 @@ func isSecret(t reflect.Type) bool {
 	return t.Kind() == reflect.String && t.Name() == "Secret"
 }
 
+// typeKeys is a list of secrets, which may be in one file, each on a line of its own.
+var typeKeys = reflect.TypeFor[[]gatehouse.SessionKey]()
+
 // member is one member of a mapping.
 type member struct {
 	name  string
@@ -74,7 +77,7 @@ func membersOf(t reflect.Type) []member {
 			m.one = strings.Fields(one)
 		}
 		members = append(members, m)
-		if isSecret(f.Type) {
+		if isSecret(f.Type) || f.Type == typeKeys {
 			m.name, m.file, m.need = m.name+"_file", true, false
 			m.doc = "Path of a file with " + memberName(f.Name) + ", in place of it."
 			members = append(members, m)

@@ -19,6 +19,7 @@ provider:
 
 # The same in all replicas; without it, the keys are random for each process.
 # session_key: "${MCP_SESSION_KEY}"
+# accepted_session_keys: ["${OTHER_SESSION_KEY}"] # to replace session_key without ending sessions
 # assertion_key_file: assertion.pem
 
 # A port for those who run the gateway: /metrics, /readyz with the state of each endpoint.

@@ -49,7 +49,7 @@ func (c *Client) fetchCode(ctx context.Context, a *attempt, authURL string) (*au
 	if err != nil {
 		return nil, err
 	}
-	if err := response.check(state, a.server.metadata); err != nil {
+	if err := response.check(state, a.wanted, a.server.metadata); err != nil {
 		return nil, err
 	}
 	c.ui.Step("got the authorization code")

@@ -141,7 +141,7 @@ func TestCallbackPageSaysEachThingOnce(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			rec := httptest.NewRecorder()
-			showPage(rec, http.StatusBadRequest, failedPage(explainAuthError("access_denied", test.description)))
+			showPage(rec, http.StatusBadRequest, failedPage(explainAuthError("access_denied", test.description, nil, nil)))
 			body := rec.Body.String()
 			if !strings.Contains(body, test.want) {
 				t.Errorf("page has no %q:\n%s", test.want, body)

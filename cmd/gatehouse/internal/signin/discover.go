@@ -25,8 +25,6 @@ type authServer struct {
 	scopes   []string // requested by the challenge of the endpoint, or else by its metadata
 }
 
-const clerkSettings = "Clerk: Dashboard → Configure → OAuth applications → Settings"
-
 // discover finds the authorization server, from the parameters of a challenge (MCP
 // authorization, "Authorization Server Discovery").
 func (c *Client) discover(ctx context.Context, challenge map[string]string) (*authServer, error) {

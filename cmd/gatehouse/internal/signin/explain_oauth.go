@@ -6,10 +6,12 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/modelcontextprotocol/go-sdk/oauthex"
 	"golang.org/x/oauth2"
 
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/trace"
+	"github.com/gatehouse-mcp/gatehouse/diagnose"
 )
 
 // deniedError is the error access_denied of an authorization response, in its own words.
@@ -39,8 +41,8 @@ func explainDeniedScope(err error, denied []string) error {
 }
 
 // explainAuthError explains the error of an authorization response (RFC 6749 section
-// 4.1.2.1, RFC 8707 section 2).
-func explainAuthError(code, description string) error {
+// 4.1.2.1, RFC 8707 section 2) to a request for the wanted scopes.
+func explainAuthError(code, description string, wanted []string, metadata *oauthex.AuthServerMeta) error {
 	said := trace.JoinNonEmpty(": ", code, description)
 	switch code {
 	case "access_denied":
@@ -48,10 +50,10 @@ func explainAuthError(code, description string) error {
 			"run the command again and choose Allow, if you want to sign in",
 			"access was denied: %w", &deniedError{said, description})
 	case "invalid_scope":
-		return failure.New(
-			"a client holds only the scopes it registered; on Clerk: add the scope to the default scopes "+
-				"("+clerkSettings+"), or have the MCP server ask for fewer in scopes_supported, then --logout and sign in again",
-			"authorization server does not give this client the scopes: %s", said)
+		e := diagnose.ExplainInvalidScope(description, wanted, metadata.ScopesSupported, metadata.Issuer, metadata.ServiceDocumentation)
+		f := setupFailure(e, "authorization server rejects the sign-in: %s", said)
+		f.Hint += "; then --logout and sign in again"
+		return f
 	case "invalid_target":
 		return failure.New(
 			"the authorization server must know the MCP server's URL as a resource (RFC 8707)",

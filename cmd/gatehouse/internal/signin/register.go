@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -100,26 +101,15 @@ func ClientName() string {
 
 // explainRegistration explains why a registration failed, and what to change.
 func (c *Client) explainRegistration(err error, server *authServer) error {
-	metadata, issuer := server.metadata, server.metadata.Issuer
+	issuer := server.metadata.Issuer
 	if f := (*failure.Error)(nil); errors.As(err, &f) {
 		return f
 	}
 	if f := ExplainNetwork(err); f != nil {
 		return f
 	}
-	e, lacksScopes := diagnose.ExplainScopes(server.scopes, metadata.ScopesSupported, issuer, metadata.ServiceDocumentation)
-	rejection := c.config.Transport.Rejection(trace.RoleRegistration)
-	switch {
-	case strings.Contains(rejection, "feature_requires_dynamic_oauth_client_registration"): // an error code of Clerk
-		return or(setupFailure(diagnose.Explain("registration.closed_clerk"), "%q does not register clients: %s", issuer, rejection),
-			useClientID)
-	case rejection != "" && lacksScopes:
-		return setupFailure(e, "%q rejects the client registration: %s", issuer, rejection)
-	case rejection != "":
-		return failure.New(
-			"check that every scope that the MCP server asks for exists there; or register a client by hand and pass "+
-				"--client-id",
-			"%q rejects the client registration: %s", issuer, rejection)
+	if rejection := c.config.Transport.Rejection(trace.RoleRegistration); rejection != "" {
+		return explainRejectedRegistration(rejection, server)
 	}
 	if unsent := (*url.Error)(nil); errors.As(err, &unsent) {
 		return failure.New(
@@ -129,4 +119,43 @@ func (c *Client) explainRegistration(err error, server *authServer) error {
 	return failure.New(
 		"register a client by hand and pass --client-id",
 		"%q answers the client registration in another form than RFC 7591 section 3.2.1 defines: %w", issuer, err)
+}
+
+// aboutScopes matches a rejected registration that names the scopes as its cause: by the error code
+// of RFC 6749, or by that of RFC 7591 section 3.2.2 for any member and the word in the description.
+var aboutScopes = regexp.MustCompile(`(?i)\binvalid_scope\b|\binvalid_client_metadata\b.*\bscopes?\b`)
+
+// explainRejectedRegistration explains the answer of a registration endpoint that is an error:
+// its status, its code and its description.
+func explainRejectedRegistration(rejection string, server *authServer) error {
+	metadata, issuer := server.metadata, server.metadata.Issuer
+	if strings.Contains(rejection, "feature_requires_dynamic_oauth_client_registration") { // an error code of Clerk
+		return or(setupFailure(diagnose.Explain("registration.closed_clerk"), "%q does not register clients: %s", issuer, rejection),
+			useClientID)
+	}
+	if aboutScopes.MatchString(rejection) {
+		e, ok := diagnose.ExplainScopes(server.scopes, metadata.ScopesSupported, issuer, metadata.ServiceDocumentation)
+		if ok {
+			return setupFailure(e, "%q rejects the client registration: %s", issuer, rejection)
+		}
+	}
+	return failure.New(registrationHint(rejection)+"; or "+useClientID, "%q rejects the client registration: %s", issuer, rejection)
+}
+
+// registrationHint returns what to do about a rejected registration, by its status and its code.
+func registrationHint(rejection string) string {
+	status, _, _ := strings.Cut(rejection, ":")
+	switch {
+	case aboutScopes.MatchString(rejection):
+		return "check that every scope that the MCP server asks for exists at the authorization server"
+	case strings.Contains(rejection, "invalid_redirect_uri"):
+		return "allow redirect URIs on loopback, with any port, at the authorization server (RFC 8252 section 7.3)"
+	case status == "401", status == "403":
+		return "the authorization server does not let everyone register: allow registration without a token, or from this host, there"
+	case status == "404", status == "405":
+		return "correct registration_endpoint in the metadata of the authorization server"
+	case status == "429", strings.HasPrefix(status, "5"):
+		return "try again in a moment; the log of the authorization server has the cause"
+	}
+	return "the log of the authorization server has the cause"
 }

@@ -47,9 +47,9 @@ func parseAuthResponse(query string) (authResponse, error) {
 }
 
 // check returns an error unless the response is a successful answer to the request with
-// state, from the authorization server with metadata. The go-sdk checks state and iss
+// state for the wanted scopes, from the authorization server with metadata. The go-sdk checks state and iss
 // again; the errors of check have an explanation.
-func (r authResponse) check(state string, metadata *oauthex.AuthServerMeta) error {
+func (r authResponse) check(state string, wanted []string, metadata *oauthex.AuthServerMeta) error {
 	const again = "run the same command again, and sign in in the window that it opens"
 	switch {
 	case r.state != state:
@@ -60,7 +60,7 @@ func (r authResponse) check(state string, metadata *oauthex.AuthServerMeta) erro
 		return failure.New("do not continue: one authorization server answered in the name of another (RFC 9207 section 2.4)",
 			"authorization response has issuer %q, want %q", r.iss, metadata.Issuer)
 	case r.err != "":
-		return explainAuthError(r.err, r.description)
+		return explainAuthError(r.err, r.description, wanted, metadata)
 	case r.iss == "" && metadata.AuthorizationResponseIssParameterSupported:
 		return failure.New(
 			"report this to the operator of the authorization server: its metadata announces iss (RFC 9207 section 2.3)",

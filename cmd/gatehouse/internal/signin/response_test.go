@@ -124,7 +124,7 @@ func TestCheckAuthResponse(t *testing.T) {
 			response := valid
 			test.change(&response)
 			metadata := &oauthex.AuthServerMeta{Issuer: issuer, AuthorizationResponseIssParameterSupported: !test.unannounced}
-			err := response.check("the state", metadata)
+			err := response.check("the state", nil, metadata)
 			wantErr(t, err, test.wantErr)
 			if f := (*failure.Error)(nil); err != nil && (!errors.As(err, &f) || f.Hint == "") {
 				t.Errorf("error %v has no hint", err)

@@ -1,6 +1,7 @@
 package window
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,12 +28,26 @@ func (w *Window) actions() map[string]http.Handler {
 		"revoke":   action(w.revoke),
 		"mint":     action(w.mint),
 		"clear":    action(w.clear),
+		"check":    actionWithContext(w.check),
 	}
 }
 
-// action returns a handler that reads a T, without unknown members, and answers with what
-// perform returns. An error of perform is answered with 400.
+// statusError is an error with the status of its answer.
+type statusError struct {
+	status  int
+	problem string
+}
+
+func (e *statusError) Error() string { return e.problem }
+
+// action returns the handler of an action that takes no time; see actionWithContext.
 func action[T any](perform func(T) (any, error)) http.Handler {
+	return actionWithContext(func(_ context.Context, input T) (any, error) { return perform(input) })
+}
+
+// actionWithContext returns a handler that reads a T, without unknown members, and answers with what
+// perform returns. An error of perform is answered with 400, or with the status of a statusError.
+func actionWithContext[T any](perform func(context.Context, T) (any, error)) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media != "application/json" {
 			problem := fmt.Sprintf("got content type %s, want application/json", quote.String(r.Header.Get("Content-Type")))
@@ -48,9 +63,13 @@ func action[T any](perform func(T) (any, error)) http.Handler {
 			writeError(rw, status, err.Error())
 			return
 		}
-		answer, err := perform(input)
+		answer, err := perform(r.Context(), input)
 		if err != nil {
-			writeError(rw, http.StatusBadRequest, err.Error())
+			status := http.StatusBadRequest
+			if withStatus := new(statusError); errors.As(err, &withStatus) {
+				status = withStatus.status
+			}
+			writeError(rw, status, err.Error())
 			return
 		}
 		writeJSON(rw, http.StatusOK, answer)

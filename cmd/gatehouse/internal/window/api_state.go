@@ -259,6 +259,9 @@ func (w *Window) tokens() []Token {
 	}
 	tokens := slices.DeleteFunc(w.journal.issuedTokens(), func(t Token) bool { return now.After(t.Expires) })
 	for _, t := range w.clerk.OpaqueTokens() {
+		if t.ClientID == w.checkClient {
+			continue // no client has it
+		}
 		tokens = append(tokens, Token{
 			// The ID is not a part of the token's value.
 			ID: t.ID, Form: "opaque", ClientID: t.ClientID, ClientName: names[t.ClientID], User: w.userName(t.User),

@@ -4,18 +4,17 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
-	"strings"
 
+	"github.com/gatehouse-mcp/gatehouse/diagnose"
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
 
-// clerkError describes an error code of Clerk's. An empty field leaves the words of the
-// event as they are.
+// clerkError describes an error code of Clerk's, unless the table of package diagnose does. An
+// empty field leaves the words of the event as they are.
 type clerkError struct {
 	short string // ends the headline "stopped at registration: …"
 	why   string
 	do    string
-	also  string // follows the event's own advice
 }
 
 // registrationOff is Clerk's error code. The window also uses it for a client that finds
@@ -23,17 +22,6 @@ type clerkError struct {
 const registrationOff = "feature_requires_dynamic_oauth_client_registration"
 
 var clerkErrors = map[string]clerkError{
-	registrationOff: {
-		short: "dynamic registration is off",
-		why:   "Dynamic client registration is turned off, so a client that Clerk does not know cannot register itself.",
-		do: "Turn on “Dynamic client registration” under Clerk settings on this page. " +
-			"In the Clerk Dashboard: Configure → OAuth applications → Settings.",
-	},
-	"invalid_scope": {
-		short: "the client is not allowed to request one of the scopes",
-		also: "Or add the scope to “Default scopes for dynamic clients” under Clerk settings on this page and have the client register again. " +
-			"A server should only advertise scopes that clients may request from the start.",
-	},
 	"access_denied": {
 		short: "the user denied consent",
 		why:   "The user pressed Deny, or is not allowed to sign in.",
@@ -55,7 +43,7 @@ var clerkErrors = map[string]clerkError{
 }
 
 // explainEvent sets the outcome of s, the step of e, and its explanation.
-func (s *Step) explainEvent(e localclerk.Event) {
+func (w *Window) explainEvent(s *Step, e localclerk.Event) {
 	s.errorCode = e.Error
 	if s.Kind == kindMetadata && s.From == Client && offersNoRegistration(e) {
 		s.errorCode = registrationOff
@@ -68,10 +56,27 @@ func (s *Step) explainEvent(e localclerk.Event) {
 		return
 	}
 	s.Outcome = Failed
-	c := clerkErrors[s.errorCode]
-	s.Why = cmp.Or(c.why, sentence(redact(e.Problem)))
-	s.Do = strings.TrimSpace(cmp.Or(c.do, sentence(redact(e.Fix))) + " " + c.also)
+	if s.Kind == kindBackend && e.Status == http.StatusNotFound {
+		s.Outcome = Neutral // Clerk does not know the token or the user that the server asked about
+	}
+	s.explain(w.explainClerkError(s.errorCode, e))
 	s.Response.add("error code", s.errorCode)
+}
+
+// explainClerkError explains an error code of the local Clerk, in the words of package diagnose if
+// "gatehouse doctor" finds the problem too.
+func (w *Window) explainClerkError(code string, e localclerk.Event) explanation {
+	if code == registrationOff {
+		table := diagnose.ExplainNoRegistration(w.clerk.Issuer(), clerkDocumentation)
+		return w.fromTable(table, redact(e.Problem))
+	}
+	if x, ok := w.explainScopes(e); ok {
+		return x
+	}
+	c := clerkErrors[code]
+	return explanation{
+		why: cmp.Or(c.why, sentence(redact(e.Problem))), do: cmp.Or(c.do, sentence(redact(e.Fix))), headline: c.short,
+	}
 }
 
 // offersNoRegistration reports whether e answers with metadata in which a client finds no
@@ -83,7 +88,7 @@ func offersNoRegistration(e localclerk.Event) bool {
 
 // summary ends the headline of a run that stopped at s: "stopped at registration: …".
 func (s Step) summary() string {
-	return cmp.Or(clerkErrors[s.errorCode].short, clause(s.Why), fmt.Sprintf("status %d", s.Status))
+	return cmp.Or(s.headline, clause(s.Why), fmt.Sprintf("status %d", s.Status))
 }
 
 // stage returns the stage of a sign-in at which s failed.

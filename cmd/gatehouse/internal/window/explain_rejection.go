@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse/diagnose"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
@@ -23,12 +24,15 @@ func (w *Window) explainRejection(x *roundTrip) explanation {
 		return scopeMissing(w, x)
 	case x.status == http.StatusForbidden && x.token.raw != "":
 		return forbidden
-	case x.status == http.StatusServiceUnavailable:
+	case x.status == http.StatusServiceUnavailable && x.token.raw != "":
 		return clerkUnavailable(w, x)
 	case x.status == http.StatusUnauthorized && x.token.raw != "":
 		return w.explainToken(x)
 	}
-	return explanation{sentence(fmt.Sprintf("the server answered %d %s", x.status, http.StatusText(x.status))), lookAtServer}
+	if e, ok := diagnose.ExplainEndpoint(x.status, x.isHTML()); ok && x.token.raw == "" {
+		return w.fromTable(e, fmt.Sprintf("it answered %d %s", x.status, http.StatusText(x.status)))
+	}
+	return because(sentence(fmt.Sprintf("the server answered %d %s", x.status, http.StatusText(x.status))), lookAtServer)
 }
 
 // reason returns the reason in the body of a rejection by Gatehouse, or in its JSON-RPC error. ok
@@ -59,11 +63,12 @@ func (x *roundTrip) reason() (info reason.Info, ok bool) {
 // explainReason explains a reason of the guard. It uses the words of the table in
 // internal/reason, unless the window knows more about this token or the local Clerk.
 func (w *Window) explainReason(x *roundTrip, info reason.Info) explanation {
-	general := explanation{sentence(info.When), sentence(info.Do)}
+	general := because(sentence(info.When), sentence(info.Do))
 	for _, c := range causes {
 		if slices.Contains(c.reasons, info.Reason) && (c.applies == nil || c.applies(w, x)) {
 			specific := c.explain(w, x)
-			return explanation{cmp.Or(specific.why, general.why), cmp.Or(specific.do, general.do)}
+			specific.why, specific.do = cmp.Or(specific.why, general.why), cmp.Or(specific.do, general.do)
+			return specific
 		}
 	}
 	return general
@@ -77,10 +82,10 @@ func (w *Window) explainToken(x *roundTrip) explanation {
 		}
 	}
 	description := redactField("error_description", x.bearerChallenge()["error_description"])
-	return explanation{
+	return because(
 		sentence(cmp.Or(description, "the server rejected the token")),
 		"Look at the log of the MCP server, and at the claims of the token.",
-	}
+	)
 }
 
 // cause is one cause of a rejection, about which the window can say more than the
@@ -130,7 +135,7 @@ func isRevokedToken(w *Window, x *roundTrip) bool {
 }
 
 func tokenRevoked(*Window, *roundTrip) explanation {
-	return explanation{"The opaque token was revoked.", "Sign in again."}
+	return because("The opaque token was revoked.", "Sign in again.")
 }
 
 func isUnknownToken(w *Window, x *roundTrip) bool {
@@ -139,33 +144,29 @@ func isUnknownToken(w *Window, x *roundTrip) bool {
 }
 
 func tokenUnknown(*Window, *roundTrip) explanation {
-	return explanation{"Clerk does not know this opaque token: it has expired, or another instance issued it.", "Sign in again."}
+	return because("Clerk does not know this opaque token: it has expired, or another instance issued it.", "Sign in again.")
 }
 
 func isOpaqueToken(_ *Window, x *roundTrip) bool { return x.token.isOpaque() }
 
-func opaqueTokenUnsupported(*Window, *roundTrip) explanation {
-	return explanation{
-		"This server does not accept opaque tokens.",
-		"Turn on “Generate access tokens as JWTs” under Clerk settings on this page and sign in again, or set " +
-			"CLERK_SECRET_KEY for the server so that it can ask Clerk.",
-	}
+func opaqueTokenUnsupported(w *Window, _ *roundTrip) explanation {
+	return w.fromTable(diagnose.Explain("clerk.opaque"), "this server does not accept them")
 }
 
 func isOtherKind(_ *Window, x *roundTrip) bool { return x.token.raw != "" && !x.token.isAccessToken() }
 
 func otherKindOfToken(_ *Window, x *roundTrip) explanation {
-	return explanation{
+	return because(
 		fmt.Sprintf("This is %s, not an OAuth access token.", withArticle(x.token.Kind)),
-		"Have the client send the access_token that it got when the user signed in. " +
+		"Have the client send the access_token that it got when the user signed in. "+
 			"Clerk signs all its tokens with the same key, but only access tokens are for servers.",
-	}
+	)
 }
 
 func isMalformed(_ *Window, x *roundTrip) bool { return x.token.raw != "" && x.token.Problem != nil }
 
 func tokenMalformed(*Window, *roundTrip) explanation {
-	return explanation{"The token is malformed.", "Look at what the client sends; the token may be truncated."}
+	return because("The token is malformed.", "Look at what the client sends; the token may be truncated.")
 }
 
 func isOfOtherIssuer(w *Window, x *roundTrip) bool {
@@ -173,19 +174,19 @@ func isOfOtherIssuer(w *Window, x *roundTrip) bool {
 }
 
 func otherIssuer(w *Window, x *roundTrip) explanation {
-	return explanation{
+	return because(
 		fmt.Sprintf("The token is from %q, but this local Clerk is %q.", redactName(x.token.Issuer), w.clerk.Issuer()),
 		"Sign in again at this local Clerk.",
-	}
+	)
 }
 
 func isExpired(_ *Window, x *roundTrip) bool { return x.token.expiredFor(x.began) >= 0 }
 
 func tokenExpired(_ *Window, x *roundTrip) explanation {
-	return explanation{
+	return because(
 		fmt.Sprintf("The token expired %s ago.", x.token.expiredFor(x.began)),
 		"Nothing, if the client refreshes the token or signs in again; otherwise sign in again.",
-	}
+	)
 }
 
 func isForOtherResource(_ *Window, x *roundTrip) bool {
@@ -195,27 +196,24 @@ func isForOtherResource(_ *Window, x *roundTrip) bool {
 }
 
 func otherAudience(w *Window, x *roundTrip) explanation {
-	return explanation{
+	return because(
 		fmt.Sprintf("The token is for %q, not for this server.", redactName(strings.Join(x.token.Audience, " "))),
 		fmt.Sprintf("Have the client send exactly resource=%s when the user signs in.", w.config.Endpoint),
-	}
+	)
 }
 
 // noticeableOffset is the offset of Clerk's clock from which it may explain a rejection.
 // Servers accept smaller ones.
 const noticeableOffset = time.Minute
 
-const setClerkClock = "Set Clerk's clock to the right time under Faults on this page."
-
 func isClerkAhead(w *Window, _ *roundTrip) bool {
 	return w.clerk.Faults().ClockOffset >= noticeableOffset
 }
 
 func clerkAhead(w *Window, _ *roundTrip) explanation {
-	return explanation{
-		fmt.Sprintf("Clerk's clock is %s ahead, so the token is not valid yet.", w.clerk.Faults().ClockOffset),
-		setClerkClock,
-	}
+	offset := w.clerk.Faults().ClockOffset
+	return w.fromTable(diagnose.Explain("clock.differs", "difference", offset.String()),
+		"Clerk's clock is ahead, so the token is not valid yet")
 }
 
 func isClerkBehind(w *Window, x *roundTrip) bool {
@@ -223,53 +221,49 @@ func isClerkBehind(w *Window, x *roundTrip) bool {
 }
 
 func clerkBehind(w *Window, _ *roundTrip) explanation {
-	return explanation{
-		fmt.Sprintf("Clerk's clock is %s behind, so its tokens expire early.", -w.clerk.Faults().ClockOffset),
-		setClerkClock,
-	}
+	offset := -w.clerk.Faults().ClockOffset
+	return w.fromTable(diagnose.Explain("clock.differs", "difference", offset.String()),
+		"Clerk's clock is behind, so its tokens expire early")
 }
 
 func audienceMissing(*Window, *roundTrip) explanation {
-	return explanation{
+	return because(
 		"The token does not name a server (aud), and this server requires that it does.",
-		"Turn on “Audience claim” under Clerk settings on this page, and sign in again with a client that sends the " +
+		"Turn on “Audience claim” under Clerk settings on this page, and sign in again with a client that sends the "+
 			"resource parameter (RFC 8707).",
-	}
+	)
 }
 
 func keyRotated(*Window, *roundTrip) explanation {
-	return explanation{
-		"The token was signed with a key that Clerk no longer publishes, or its signature is invalid. " +
+	return because(
+		"The token was signed with a key that Clerk no longer publishes, or its signature is invalid. "+
 			"Clerk's keys may have been rotated since it was issued.",
 		"Sign in again.",
-	}
+	)
 }
 
 func tokenDenied(*Window, *roundTrip) explanation {
 	return explanation{do: "Nothing, if this was intended; otherwise look at the log of the MCP server."}
 }
 
-func clerkUnavailable(*Window, *roundTrip) explanation {
-	return explanation{
-		"The server cannot verify tokens now, because Clerk or its signing keys are unavailable.",
-		"Look at the faults on this page; the server accepts tokens again as soon as Clerk answers.",
-	}
+func clerkUnavailable(w *Window, _ *roundTrip) explanation {
+	return w.fromTable(diagnose.Explain("token.unavailable"), "")
 }
 
 func hasScopeChallenge(_ *Window, x *roundTrip) bool { return x.bearerChallenge()["scope"] != "" }
 
 func scopeMissing(_ *Window, x *roundTrip) explanation {
-	return explanation{
+	return because(
 		sentence(fmt.Sprintf("the token lacks a scope; the request needs %q", redactField("scope", x.bearerChallenge()["scope"]))),
 		"Nothing, if the client signs in again to get the scopes; otherwise grant the scopes to the client.",
-	}
+	)
 }
 
 func permissionMissing(*Window, *roundTrip) explanation { return explanation{do: forbidden.do} }
 
 // forbidden explains a 403 without a reason.
-var forbidden = explanation{
-	"The user is not allowed to do this: a role, a permission or an active organization is missing, or another " +
+var forbidden = because(
+	"The user is not allowed to do this: a role, a permission or an active organization is missing, or another "+
 		"user opened the session.",
 	"Sign in as a user who is allowed to, or choose an organization on the consent page.",
-}
+)

@@ -52,7 +52,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 		reason.Unbound:             "The token does not name a server (aud), and this server requires that it does.",
 		reason.UnknownKey:          "The token was signed with a key that Clerk no longer publishes, or its signature is invalid.",
 		reason.BadSignature:        "The token was signed with a key that Clerk no longer publishes, or its signature is invalid.",
-		reason.ProviderUnavailable: "The server cannot verify tokens now, because Clerk or its signing keys are unavailable.",
+		reason.ProviderUnavailable: "The server cannot verify tokens, because it cannot reach its provider.",
 		reason.InsufficientScope:   `The token lacks a scope; the request needs "notes:write".`,
 	}
 	for _, info := range reason.All() {
@@ -100,8 +100,8 @@ func TestReasonWithToken(t *testing.T) {
 			name:    "opaque token",
 			reason:  reason.Opaque,
 			token:   localclerk.Token{Opaque: true},
-			wantWhy: "This server does not accept opaque tokens.",
-			wantDo:  "Turn on “Generate access tokens as JWTs”",
+			wantWhy: "Access tokens of this instance are opaque: this server does not accept them.",
+			wantDo:  "Turn on \"Generate access tokens as JWTs\"",
 		},
 		{
 			name:    "foreign issuer",
@@ -121,8 +121,8 @@ func TestReasonWithToken(t *testing.T) {
 			name:    "clock ahead",
 			reason:  reason.NotYetValid,
 			faults:  localclerk.Faults{ClockOffset: time.Hour},
-			wantWhy: "Clerk's clock is 1h0m0s ahead",
-			wantDo:  setClerkClock,
+			wantWhy: "The clocks of the server and the issuer differ by 1h0m0s: Clerk's clock is ahead",
+			wantDo:  "Synchronize both machines (NTP). " + setClerkClock,
 		},
 		{
 			name:    "foreign audience",
@@ -194,7 +194,7 @@ func TestTokenOfServerWithoutReasons(t *testing.T) {
 			wantWhy: "This is an ID token",
 		},
 		{name: "M2M token", token: localclerk.Token{Kind: localclerk.M2MToken}, wantWhy: "This is an M2M token"},
-		{name: "opaque", token: localclerk.Token{Opaque: true}, wantWhy: "This server does not accept opaque tokens."},
+		{name: "opaque", token: localclerk.Token{Opaque: true}, wantWhy: "Access tokens of this instance are opaque: this server does not accept them."},
 		{name: "API key", token: localclerk.Token{Kind: localclerk.APIKey}, wantWhy: "This is an API key"},
 		{name: "malformed", raw: "a.b.c", wantWhy: "The token is malformed."},
 		{
@@ -208,12 +208,12 @@ func TestTokenOfServerWithoutReasons(t *testing.T) {
 			token:   localclerk.Token{Resource: "https://elsewhere.example/mcp"},
 			wantWhy: `The token is for "https://elsewhere.example/mcp"`,
 		},
-		{name: "clock ahead", faults: localclerk.Faults{ClockOffset: time.Hour}, wantWhy: "Clerk's clock is 1h0m0s ahead"},
+		{name: "clock ahead", faults: localclerk.Faults{ClockOffset: time.Hour}, wantWhy: "The clocks of the server and the issuer differ by 1h0m0s: Clerk's clock is ahead"},
 		{
 			name:    "clock behind",
 			token:   localclerk.Token{Lifetime: time.Minute},
 			faults:  localclerk.Faults{ClockOffset: -time.Hour},
-			wantWhy: "Clerk's clock is 1h0m0s behind",
+			wantWhy: "The clocks of the server and the issuer differ by 1h0m0s: Clerk's clock is behind",
 		},
 		{
 			name:    "unknown to Clerk",

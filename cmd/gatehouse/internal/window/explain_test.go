@@ -53,7 +53,7 @@ func TestOutcomes(t *testing.T) {
 			method:  "GET",
 			path:    metadata,
 			want:    Failed,
-			wantWhy: "Resource mismatch: ",
+			wantWhy: `resource is the URL of another host: the metadata names the resource "https://mcp.example.com/mcp"`,
 			handler: func(r *rig) http.HandlerFunc { return metadataOf("https://mcp.example.com/mcp", r.clerk.Issuer()) },
 		},
 		{
@@ -69,7 +69,7 @@ func TestOutcomes(t *testing.T) {
 			method:  "GET",
 			path:    metadata,
 			want:    Failed,
-			wantWhy: "The protected resource metadata is not a JSON object.",
+			wantWhy: "A web page is served in place of the metadata.",
 			handler: func(*rig) http.HandlerFunc {
 				return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<!doctype html>") }
 			},
@@ -86,14 +86,14 @@ func TestOutcomes(t *testing.T) {
 			method:  "POST",
 			path:    "/mcp",
 			want:    Succeeded,
-			handler: func(*rig) http.HandlerFunc { return status(401, `Bearer resource_metadata="http://localhost/x"`) },
+			handler: func(r *rig) http.HandlerFunc { return status(401, `Bearer resource_metadata="`+r.proxy.URL+`/x"`) },
 		},
 		{
 			name:    "a challenge without resource metadata",
 			method:  "POST",
 			path:    "/mcp",
 			want:    Neutral,
-			wantWhy: "The challenge does not have the URL",
+			wantWhy: "The challenge has no resource_metadata",
 			handler: func(*rig) http.HandlerFunc { return status(401, "Bearer") },
 		},
 		{
@@ -102,7 +102,7 @@ func TestOutcomes(t *testing.T) {
 			path:    "/mcp",
 			token:   true,
 			want:    Failed,
-			wantWhy: "The server cannot verify tokens now",
+			wantWhy: "The server cannot verify tokens, because it cannot reach its provider.",
 			handler: func(*rig) http.HandlerFunc { return status(503, "") },
 		},
 		{
@@ -201,15 +201,15 @@ func TestHeadlinesOfClerkErrors(t *testing.T) {
 				t.Fatal(err)
 			}
 			postJSON(t, r.page.URL+"/oauth/register", `{"redirect_uris":["http://127.0.0.1:1/callback"]}`)
-		}, 1, "stopped at registration: dynamic registration is off"},
+		}, 1, "stopped at registration: Clerk does not let clients register"},
 		{"registration not offered", func(t *testing.T, r *rig) {
 			if err := r.clerk.SetSettings(localclerk.Settings{}); err != nil {
 				t.Fatal(err)
 			}
 			do(t, "GET", r.page.URL+"/.well-known/oauth-authorization-server", "")
-		}, 1, "stopped at registration: dynamic registration is off"},
+		}, 1, "stopped at registration: Clerk does not let clients register"},
 		{"scope", func(t *testing.T, r *rig) { authorize(t, r, "&scope=openid") }, 2,
-			"stopped at authorization: the client is not allowed to request one of the scopes"},
+			"stopped at authorization: the client may not ask for a scope that the server wants"},
 		{"resource twice", func(t *testing.T, r *rig) { authorize(t, r, "&resource=http://a&resource=http://b") }, 2,
 			"stopped at authorization: the resource parameter is invalid"},
 		{"denied", func(t *testing.T, r *rig) {

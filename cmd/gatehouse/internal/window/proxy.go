@@ -16,10 +16,10 @@ import (
 const maxForwarded = 32 << 20
 
 // Proxy returns a handler that forwards all requests to the MCP server at target and
-// records them. It preserves the Host header and does not buffer streams. If the server
+// records them, except for those of its own checks. It preserves the Host header and does not buffer streams. If the server
 // does not respond, it answers 502 with the likely fix.
 func (w *Window) Proxy(target *url.URL, logger *slog.Logger) http.Handler {
-	proxy := w.record(&httputil.ReverseProxy{
+	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.Host = r.In.Host
@@ -33,7 +33,8 @@ func (w *Window) Proxy(target *url.URL, logger *slog.Logger) http.Handler {
 			problem := "the MCP server does not answer on port " + target.Port()
 			writeError(rw, http.StatusBadGateway, problem+"; it must listen on the port in the environment variable PORT")
 		},
-	})
+	}
+	recorded := w.record(proxy)
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		// net/http closes the body of a request when the response begins. If the proxy
 		// were still reading the body then, it would abort the response. MCP requests are
@@ -47,7 +48,11 @@ func (w *Window) Proxy(target *url.URL, logger *slog.Logger) http.Handler {
 		if len(body) > 0 {
 			r.Body = io.NopCloser(bytes.NewReader(body))
 		}
-		proxy.ServeHTTP(rw, r)
+		if w.takeProbe(r) {
+			proxy.ServeHTTP(rw, r)
+			return
+		}
+		recorded.ServeHTTP(rw, r)
 	})
 }
 

@@ -23,6 +23,7 @@ type rig struct {
 	server *httptest.Server // behind the proxy
 	proxy  *httptest.Server
 	page   *httptest.Server // the local Clerk and the window
+	stop   func()           // ends Follow, and waits for its end
 }
 
 func newRig(t *testing.T, handler http.HandlerFunc) *rig {
@@ -49,12 +50,15 @@ func newRig(t *testing.T, handler http.HandlerFunc) *rig {
 	proxy.Start()
 	page.Start()
 	r.proxy, r.page = proxy, page
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	followed := make(chan struct{})
 	go func() { defer close(followed); r.Follow(ctx) }()
-	t.Cleanup(func() {
-		stop()
+	r.stop = func() {
+		cancel()
 		<-followed
+	}
+	t.Cleanup(func() {
+		r.stop()
 		proxy.Close()
 		page.Close()
 	})

@@ -117,6 +117,14 @@ func (w *responseRecorder) FlushError() error {
 // Unwrap gives [http.ResponseController] access to deadlines and hijacking.
 func (w *responseRecorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+// isHTML reports whether the response is a web page, whatever its type says.
+func (x *roundTrip) isHTML() bool {
+	body, _ := x.responseBody.read()
+	text := strings.ToLower(strings.TrimSpace(string(body[:min(len(body), 512)])))
+	return strings.HasPrefix(x.header.Get("Content-Type"), "text/html") ||
+		strings.HasPrefix(text, "<!doctype html") || strings.HasPrefix(text, "<html")
+}
+
 func isEventStream(h http.Header) bool {
 	return strings.HasPrefix(h.Get("Content-Type"), "text/event-stream")
 }

@@ -208,7 +208,7 @@ func TestServerDown(t *testing.T) {
 	if resp.StatusCode != http.StatusBadGateway || !strings.Contains(body, "PORT") {
 		t.Errorf("got %d %s, want 502 that names PORT", resp.StatusCode, body)
 	}
-	if step := r.await(t, 1); step.Outcome != Failed || step.Why != "The MCP server does not answer." {
+	if step := r.await(t, 1); step.Outcome != Failed || step.Problem != "endpoint.gateway" {
 		t.Errorf("step = %+v, want one that says that the server does not answer", step)
 	}
 }

@@ -64,6 +64,7 @@ type owner struct {
 	landing     bool   // a browser opens a page of the MCP server
 	fromBrowser bool   // the User-Agent is the browser's, not the client's
 	fromServer  bool   // the MCP server sent the request
+	fromCheck   bool   // and a check of the set-up may be why
 	issued      *Token // a JWT in the response
 }
 
@@ -135,6 +136,8 @@ func (a *runs) find(s Step, o owner) *run {
 		return a.newest(func(r *run) bool {
 			return r.landing && slices.Contains(r.agents, o.userAgent) && s.Time.Sub(r.Last) < idleTime
 		})
+	case o.fromCheck:
+		return a.newest(func(r *run) bool { return r.Server })
 	case o.fromServer && o.clientID == "":
 		if r := a.newest(func(r *run) bool { return !r.landing && s.Time.Sub(r.Last).Abs() < serverTime }); r != nil {
 			return r
@@ -292,6 +295,8 @@ func (r *run) updateHeadline(s Step) {
 			r.Headline = "opened the address of the MCP server, which has no page for browsers"
 		}
 	case r.Outcome == Failed && !r.recovers(s): // a retry that has not come as far
+	case s.Outcome != Succeeded && s.headline != "" && (r.Headline == "" || r.Headline == noSignIn):
+		r.Headline = noSignIn + ": " + s.headline
 	case s.Outcome != Succeeded:
 		r.Headline = cmp.Or(r.Headline, noSignIn)
 	case s.Kind == kindCall:

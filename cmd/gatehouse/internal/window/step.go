@@ -44,14 +44,22 @@ type Step struct {
 	Status  int     `json:"status"` // 0 if the response broke off
 	Outcome Outcome `json:"outcome"`
 
-	Purpose string `json:"purpose"`       // what such a step is for, in sentences
-	Why     string `json:"why,omitempty"` // what went wrong, a sentence
-	Do      string `json:"do,omitempty"`  // how to fix it, a sentence
+	Purpose string `json:"purpose"`           // what such a step is for, in sentences
+	Why     string `json:"why,omitempty"`     // what went wrong, a sentence
+	Effect  string `json:"effect,omitempty"`  // what clients and users see, a sentence
+	Do      string `json:"do,omitempty"`      // how to fix it, in sentences
+	Problem string `json:"problem,omitempty"` // ID of the problem in docs/doctor.md, if it is one of those
 
 	Request  Message `json:"request"`
 	Response Message `json:"response"`
 
 	errorCode string // of Clerk, or empty
+	headline  string // ends the headline of a run, or empty
+}
+
+// explain sets the explanation of a step.
+func (s *Step) explain(e explanation) {
+	s.Why, s.Effect, s.Do, s.Problem, s.headline = e.why, e.effect, e.do, e.problem, e.headline
 }
 
 // Message is the request or the response of a step.

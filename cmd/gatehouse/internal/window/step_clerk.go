@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/localclerk"
 )
@@ -44,7 +45,7 @@ func (w *Window) stepOfClerk(e localclerk.Event) (Step, owner) {
 	}
 	s.Request.add("User-Agent", redact(e.UserAgent))
 	s.Request.add("Origin", redact(e.Origin))
-	s.explainEvent(e)
+	w.explainEvent(&s, e)
 	o := owner{
 		userAgent:   e.UserAgent,
 		clientID:    cmp.Or(e.Client, stringMember(e.Request["Authorization.claims"], "client_id")),
@@ -56,10 +57,19 @@ func (w *Window) stepOfClerk(e localclerk.Event) (Step, owner) {
 	if e.User != "" {
 		o.user = w.userName(e.User)
 	}
+	if s.From == Server && w.isOfCheck(o, e.Time) {
+		o.fromCheck, o.clientID, o.user = true, "", ""
+	}
 	if k == kindToken || k == kindRefresh {
 		o.issued = w.issuedToken(e)
 	}
 	return s, o
+}
+
+// isOfCheck reports whether a request of the MCP server to Clerk may be a consequence of a check: it
+// is about a token of a check, or about no client while a check runs.
+func (w *Window) isOfCheck(o owner, at time.Time) bool {
+	return o.clientID == w.checkClient || o.clientID == "" && w.checkTime.contains(at)
 }
 
 func kindOfEvent(e localclerk.Event) kind {
@@ -85,7 +95,9 @@ func senderOf(k kind, e localclerk.Event) Party {
 	case kindKeys, kindUserInfo, kindIntrospection, kindBackend:
 		return Server
 	case kindMetadata:
-		if e.UserAgent == "gatehouse" {
+		// The second one is that of the checks with which a server begins. It is also that of
+		// "gatehouse doctor", whose other requests are steps of a client.
+		if e.UserAgent == "gatehouse" || e.UserAgent == "gatehouse-doctor" {
 			return Server
 		}
 	}

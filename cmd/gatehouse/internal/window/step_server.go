@@ -53,7 +53,7 @@ func (w *Window) stepOfServer(x *roundTrip) (Step, owner) {
 	x.show(&s)
 	var e explanation
 	s.Outcome, e = w.outcomeOf(x, k)
-	s.Why, s.Do = e.why, e.do
+	s.explain(e)
 	clientID := w.clientIDOf(x.token)
 	return s, owner{
 		userAgent: r.UserAgent(),

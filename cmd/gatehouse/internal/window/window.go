@@ -40,6 +40,11 @@ type Window struct {
 	streams chan struct{} // has one item for each open event stream
 	done    chan struct{} // closed when Follow returns
 
+	probeKey    string     // marks the requests of checks; see probeHeader
+	checkClient string     // the client ID of the tokens of checks
+	checking    sync.Mutex // held during a check
+	checkTime   period     // of the newest check
+
 	changing sync.Mutex // held while settings or faults are read, changed and written
 
 	// organizationScopeRemoved reports that turning organizations off removed their scope
@@ -63,6 +68,8 @@ func New(config Config) *Window {
 		boot:    rand.Text(),
 		streams: make(chan struct{}, maxStreams),
 		done:    make(chan struct{}),
+
+		probeKey: rand.Text(), checkClient: newCheckClient(),
 	}
 	w.mux = w.routes()
 	return w
@@ -125,7 +132,7 @@ func (w *Window) Handler(next http.Handler) http.Handler {
 			w.ServeHTTP(rw, r)
 			return
 		}
-		next.ServeHTTP(rw, r)
+		next.ServeHTTP(rw, w.withoutEvent(r))
 	})
 }
 

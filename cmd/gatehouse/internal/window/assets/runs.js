@@ -144,7 +144,11 @@ function drawStep(step, offset) {
     el('span', { class: 'back', 'aria-hidden': 'true' })),
   drawStatus(step));
   const item = el('li', { class: `step ${step.outcome} from-${lanes[step.from]} to-${lanes[step.to]}` }, button);
-  if (step.why) item.append(el('p', { class: 'why' }, el('strong', {}, step.why), step.do ? ` ${step.do}` : ''));
+  if (step.why) {
+    item.append(el('div', { class: 'why' },
+      el('p', {}, el('strong', {}, step.why), step.effect ? ` ${step.effect}` : ''),
+      step.do ? el('p', {}, step.do) : ''));
+  }
   item.append(detail);
   return item;
 }

@@ -1,4 +1,5 @@
 import { follow, getState } from './api.js';
+import { Check } from './check.js';
 import { copy } from './dom.js';
 import { Filter } from './filter.js';
 import { Panel } from './panel.js';
@@ -8,6 +9,7 @@ const byId = (id) => document.getElementById(id);
 
 const panel = new Panel(byId('panel'), byId('result'));
 const runs = new Runs({ list: byId('list'), empty: byId('empty'), announcement: byId('announcement') });
+const check = new Check({ start: byId('check-button'), summary: byId('check-summary'), report: byId('check-report') });
 const filter = new Filter({
   runs, form: byId('filter'), text: byId('filter-text'), failed: byId('filter-failed'), count: byId('filter-count'), nothing: byId('nothing'),
 });
@@ -54,7 +56,7 @@ byId('copy-command').addEventListener('click', (event) => copy(event.currentTarg
 byId('clear').addEventListener('click', () => panel.do('clear', {}, 'Cleared'));
 follow({
   steps(update) { runs.add(update); filter.apply(); refresh(); },
-  change: refresh,
+  change() { refresh(); check.outdated(); },
   clear() { runs.clear(); filter.apply(); },
   connected() { showConnection('live', true); refresh(); },
   disconnected() { showConnection('not running', false); },

@@ -1,0 +1,6 @@
+package otel_test
+
+import (
+	_ "go.opentelemetry.io/otel/sdk/metric"
+	_ "go.opentelemetry.io/otel/sdk/trace"
+)
