@@ -19,7 +19,7 @@ import (
 )
 
 // containerfiles are the files of the images, from the repository.
-var containerfiles = []string{"deploy/Containerfile", "examples/container/Containerfile"}
+var containerfiles = []string{"deploy/Containerfile", "deploy/Containerfile.release", "examples/container/Containerfile"}
 
 func containerfile(t testing.TB, name string) []byte {
 	t.Helper()

@@ -137,6 +137,6 @@ mkdir -p "$root/tmp"; mount -o remount,ro,bind "$root"; mount -t tmpfs -o mode=1
 exec env -i "$@"`
 	argv := []string{"unshare", "--mount", "sh", "-c", script, "sh", root, config}
 	argv = append(append(argv, i.Config.Env...), env...)
-	argv = append(append(argv, "chroot", "--userspec="+i.Config.User, root), i.Config.Entrypoint...)
+	argv = append(append(argv, "/usr/sbin/chroot", "--userspec="+i.Config.User, root), i.Config.Entrypoint...)
 	return start(t, t.TempDir(), nil, append(append(argv, i.Config.Cmd...), args...)...)
 }
