@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	apps "k8s.io/api/apps/v1"
@@ -80,7 +81,7 @@ func TestChartFile(t *testing.T) {
 func TestChartRuns(t *testing.T) {
 	clerkPort, port, operatorPort := freePort(t), freePort(t), freePort(t)
 	clerk := start(t, t.TempDir(), nil, gatehouse(t), "clerk", "--port", clerkPort)
-	all := rendered(t, "one-replica", "--set", "operator.port="+operatorPort, "--set-json",
+	all := rendered(t, "one-replica", "--set", "drainSeconds=3,operator.port="+operatorPort, "--set-json",
 		`config.provider={"name":"clerk","frontend_api_url":"http://localhost:`+clerkPort+`"}`)
 	clerk.await(t, "http://localhost:"+clerkPort+"/.well-known/openid-configuration")
 	c := newContainer(t, all, ":3000", ":"+port)
@@ -101,4 +102,19 @@ func TestChartRuns(t *testing.T) {
 	if files, _ := filepath.Glob(filepath.Join(c.folder, "keys-*.json")); len(files) != 1 {
 		t.Errorf("got %d files with keys of the provider in key_folder, want 1", len(files))
 	}
+	checkDrain(t, gateway, "http://localhost:"+operatorPort+spec.ReadinessProbe.HTTPGet.Path, "http://localhost:"+port+"/mcp")
+}
+
+// checkDrain stops the gateway. It must say first that it is not ready, and still accept requests.
+func checkDrain(t *testing.T, gateway *program, readiness, endpoint string) {
+	syscall.Kill(gateway.cmd.Process.Pid, syscall.SIGTERM)
+	for range 100 {
+		if get(t, readiness, "") == http.StatusServiceUnavailable {
+			if status := get(t, endpoint, "mcp.example.com"); status != http.StatusUnauthorized {
+				t.Errorf("while it is not ready, the endpoint has status %d, want 401", status)
+			}
+			return
+		}
+	}
+	t.Error("the gateway stopped without saying that it is not ready")
 }
