@@ -23,6 +23,12 @@ func (s *seconds) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// newAssertionKey makes a key as docs/deploy.md says.
+func newAssertionKey(t testing.TB) string {
+	t.Helper()
+	return command{argv: []string{"openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"}}.run(t)
+}
+
 // container is the gateway of a rendered chart, with the files that Kubernetes would mount.
 type container struct {
 	folder string
@@ -37,8 +43,7 @@ func newContainer(t testing.TB, all map[string]any, change ...string) container 
 	c := container{folder: t.TempDir()}
 	deployment := all["Deployment mcp-gatehouse-gateway"].(*apps.Deployment)
 	file := all["ConfigMap mcp-gatehouse-gateway"].(*core.ConfigMap).Data["gateway.yaml"]
-	key := command{dir: c.folder, argv: []string{"openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"}}.run(t)
-	writeFile(t, c.folder, "assertion-key.pem", key, 0o600)
+	writeFile(t, c.folder, "assertion-key.pem", newAssertionKey(t), 0o600)
 	writeFile(t, c.folder, "session-key", strings.Repeat("k", 44), 0o600)
 	mounts := strings.NewReplacer(append(slices.Clone(change),
 		"/etc/gatehouse-keys", c.folder, "/etc/gatehouse", c.folder, "/var/lib/gatehouse", c.folder)...)

@@ -65,8 +65,10 @@ func TestComposeRuns(t *testing.T) {
 		t.Errorf("secrets.sh replaces secrets: %s", out)
 	}
 	port, operatorPort, keycloakPort, redisPort, backendPort := freePort(t), freePort(t), freePort(t), freePort(t), freePort(t)
-	replaced := []string{":3000", ":" + port, ":9090", ":" + operatorPort, ":8080", ":" + keycloakPort,
-		"redis:6379", "localhost:" + redisPort, "backend:8000", "localhost:" + backendPort, "dir /data", "dir " + folder}
+	replaced := []string{
+		":3000", ":" + port, ":9090", ":" + operatorPort, ":8080", ":" + keycloakPort,
+		"redis:6379", "localhost:" + redisPort, "backend:8000", "localhost:" + backendPort, "dir /data", "dir " + folder,
+	}
 	for name, secret := range compose(t, filepath.Join(folder, "compose.yaml")).Secrets {
 		replaced = append(replaced, "/run/secrets/"+name, secret.File)
 	}
@@ -82,7 +84,7 @@ func TestComposeRuns(t *testing.T) {
 
 	start(t, folder, nil, "redis-server", filepath.Join(folder, "secrets/redis.conf"), "--port", redisPort)
 	backendProgram := filepath.Join(t.TempDir(), "backend")
-	command{dir: repository, env: []string{"GOWORK="}, argv: []string{"go", "build", "-o", backendProgram, "./deploy/compose/backend"}}.run(t)
+	buildBackend(t, backendProgram)
 	backend := start(t, folder, []string{"PORT=" + backendPort}, backendProgram)
 	backend.await(t, "http://localhost:"+backendPort+"/healthz")
 	gateway := start(t, folder, nil, gatehouse(t), "gateway", "--config", filepath.Join(folder, "gateway.yaml"))
@@ -95,6 +97,12 @@ func TestComposeRuns(t *testing.T) {
 	if !regexp.MustCompile(`(?m)^[0-9a-f]{8}-[0-9a-f-]{27}$`).MatchString(out) {
 		t.Errorf("got %q, want the ID of a user of Keycloak", out)
 	}
+}
+
+// buildBackend builds the MCP server of compose.yaml.
+func buildBackend(t testing.TB, path string) {
+	t.Helper()
+	command{dir: repository, env: []string{"GOWORK="}, argv: []string{"go", "build", "-o", path, "./deploy/compose/backend"}}.run(t)
 }
 
 // startKeycloak starts Keycloak as compose.yaml does, and waits until the realm is imported.

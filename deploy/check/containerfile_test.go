@@ -130,7 +130,9 @@ func faults(t testing.TB, text []byte) (faults []string) {
 				faults = append(faults, stage.Name+": RUN in an image without a shell")
 			}
 		}
-		for _, want := range []string{"FROM scratch", "a user that is a number other than 0", "certificates", "GOGC", "an entry point without a shell"} {
+		for _, want := range []string{
+			"FROM scratch", "a user that is a number other than 0", "certificates", "GOGC", "an entry point without a shell",
+		} {
 			if !facts[want] {
 				faults = append(faults, stage.Name+": no "+want)
 			}

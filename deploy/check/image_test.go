@@ -44,7 +44,8 @@ for name in sh mkdir; do ln -s busybox bin/$name; done
 cp -r "$3" usr/local/go; cp -L /etc/ssl/certs/ca-certificates.crt etc/ssl/certs/
 echo root:x:0:0::/root:/bin/sh >etc/passwd; chmod 1777 tmp`
 	command{argv: []string{"sh", "-c", script, "sh", root, busybox, goroot}}.run(t)
-	run("config", "--env", "PATH=/usr/local/go/bin:/bin", "--env", "GOPATH=/go", "--env", "GOTOOLCHAIN=local", "--env", "HOME=/root", container)
+	run("config", "--env", "PATH=/usr/local/go/bin:/bin", "--env", "GOPATH=/go",
+		"--env", "GOTOOLCHAIN=local", "--env", "HOME=/root", container)
 	run("umount", container)
 	run("commit", "-q", container, "localhost/golang:1.26")
 	return "localhost/golang:1.26"
@@ -64,7 +65,8 @@ func TestImages(t *testing.T) {
 	modules := strings.TrimSpace(command{argv: []string{"go", "env", "GOMODCACHE"}}.run(t))
 	cache := strings.TrimSpace(command{argv: []string{"go", "env", "GOCACHE"}}.run(t))
 	build := func(name string, args ...string) image {
-		run(append([]string{"bud", "-q", "--format", "docker", "-t", name, "--build-arg", "GO_IMAGE=" + base, "--build-arg", "VERSION=1.2.3",
+		run(append([]string{"bud", "-q", "--format", "docker", "-t", name,
+			"--build-arg", "GO_IMAGE=" + base, "--build-arg", "VERSION=1.2.3",
 			"-v", modules + ":/go/pkg/mod", "-v", cache + ":/root/.cache/go-build"}, append(args, ".")...)...)
 		var inspected struct{ Docker image }
 		if err := json.Unmarshal([]byte(run("inspect", "--type", "image", name)), &inspected); err != nil {
@@ -92,7 +94,8 @@ func runImages(t *testing.T, run func(...string) string, gateway, clerk, server 
 	env := []string{"MCP_USE_OAUTH_CLERK_FRONTEND_API_URL=http://localhost:" + clerkPort, "PORT=" + port, "MCP_URL=" + url}
 	server.start(t, run, env, "").await(t, "http://localhost:"+port+"/readyz")
 	home := t.TempDir()
-	out := command{env: []string{"HOME=" + home, "XDG_CONFIG_HOME=" + home}, argv: []string{gatehouse(t), "call", url, "whoami", "--user", "ada"}}.run(t)
+	call := []string{gatehouse(t), "call", url, "whoami", "--user", "ada"}
+	out := command{env: []string{"HOME=" + home, "XDG_CONFIG_HOME=" + home}, argv: call}.run(t)
 	if !strings.Contains(out, "ada@example.com") {
 		t.Errorf("got %q, want the user", out)
 	}

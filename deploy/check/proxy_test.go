@@ -54,13 +54,15 @@ func (b *slowBackend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func newProxySetup(t *testing.T, path, settings string) *proxySetup {
 	s := &proxySetup{folder: t.TempDir(), port: freePort(t), gatewayPort: freePort(t)}
 	s.endpoint = "https://localhost:" + s.port + path
-	command{dir: s.folder, argv: []string{"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-		"-keyout", "key.pem", "-out", "cert.pem", "-days", "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"}}.run(t)
+	command{dir: s.folder, argv: []string{
+		"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+		"-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+	}}.run(t)
 
 	clerkPort, backendPort := freePort(t), freePort(t)
 	clerk := start(t, s.folder, nil, gatehouse(t), "clerk", "--port", clerkPort)
 	program := filepath.Join(s.folder, "backend")
-	command{dir: repository, env: []string{"GOWORK="}, argv: []string{"go", "build", "-o", program, "./deploy/compose/backend"}}.run(t)
+	buildBackend(t, program)
 	backend := start(t, s.folder, []string{"PORT=" + backendPort}, program)
 	target, _ := url.Parse("http://localhost:" + backendPort)
 	s.backend = &slowBackend{httputil.NewSingleHostReverseProxy(target), make(chan bool, 1)}
@@ -95,13 +97,16 @@ func (s *proxySetup) startNginx(t *testing.T, name string) *program {
 	if os.Getuid() == 0 {
 		user = "user root;" // the folder of the test is not for others
 	}
-	writeFile(t, s.folder, "nginx.conf", "daemon off; pid nginx.pid; "+user+" events {} http { access_log off;\n"+s.config(t, name)+"}\n", 0o600)
+	text := "daemon off; pid nginx.pid; " + user + " events {} http { access_log off;\n" + s.config(t, name) + "}\n"
+	writeFile(t, s.folder, "nginx.conf", text, 0o600)
 	return start(t, s.folder, nil, nginx, "-e", "stderr", "-p", s.folder, "-c", "nginx.conf")
 }
 
 func (s *proxySetup) startCaddy(t *testing.T) *program {
-	writeFile(t, s.folder, "Caddyfile", "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}\n"+s.config(t, "caddy/Caddyfile"), 0o600)
-	return start(t, s.folder, []string{"XDG_DATA_HOME=" + s.folder, "XDG_CONFIG_HOME=" + s.folder}, goTool(t, caddyModule), "run", "--config", "Caddyfile")
+	const global = "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}\n"
+	writeFile(t, s.folder, "Caddyfile", global+s.config(t, "caddy/Caddyfile"), 0o600)
+	env := []string{"XDG_DATA_HOME=" + s.folder, "XDG_CONFIG_HOME=" + s.folder}
+	return start(t, s.folder, env, goTool(t, caddyModule), "run", "--config", "Caddyfile")
 }
 
 // TestProxies runs the configurations of nginx and Caddy with the real programs.
@@ -111,7 +116,8 @@ func TestProxies(t *testing.T) {
 		start                func(*testing.T, *proxySetup) *program
 	}{
 		{"nginx", "/mcp", "", func(t *testing.T, s *proxySetup) *program { return s.startNginx(t, "nginx/mcp.conf") }},
-		{"nginx with a prefix", "/tools/mcp", "    local_path: /mcp\n", func(t *testing.T, s *proxySetup) *program { return s.startNginx(t, "nginx/prefix.conf") }},
+		{"nginx with a prefix", "/tools/mcp", "    local_path: /mcp\n",
+			func(t *testing.T, s *proxySetup) *program { return s.startNginx(t, "nginx/prefix.conf") }},
 		{"Caddy", "/mcp", "", func(t *testing.T, s *proxySetup) *program { return s.startCaddy(t) }},
 	}
 	for _, test := range tests {
@@ -143,8 +149,9 @@ func (s *proxySetup) checkPaths(t *testing.T, path string) {
 		if resp.StatusCode != want {
 			t.Errorf("%s has status %d, want %d", name, resp.StatusCode, want)
 		}
-		if name == path && !strings.Contains(resp.Header.Get("WWW-Authenticate"), "https://localhost:"+s.port+"/.well-known/oauth-protected-resource"+path) {
-			t.Errorf("got the challenge %q", resp.Header.Get("WWW-Authenticate"))
+		document := "https://localhost:" + s.port + "/.well-known/oauth-protected-resource" + path
+		if challenge := resp.Header.Get("WWW-Authenticate"); name == path && !strings.Contains(challenge, document) {
+			t.Errorf("got the challenge %q, want one with %s", challenge, document)
 		}
 	}
 	resp, err := client.Post("https://localhost:"+s.port+"/register", "application/json", strings.NewReader("{}"))
@@ -175,7 +182,9 @@ func (s *proxySetup) checkStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header = http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json, text/event-stream")
 	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -26,7 +26,8 @@ func TestRelease(t *testing.T) {
 	goreleaser := goTool(t, goreleaserModule)
 	folder := clone(t)
 	command{dir: folder, argv: []string{goreleaser, "check"}}.run(t)
-	command{dir: folder, env: []string{"GOFLAGS="}, argv: []string{goreleaser, "release", "--snapshot", "--clean", "--skip=publish,sign,sbom,docker"}}.run(t)
+	command{dir: folder, env: []string{"GOFLAGS="},
+		argv: []string{goreleaser, "release", "--snapshot", "--clean", "--skip=publish,sign,sbom,docker"}}.run(t)
 	dist := filepath.Join(folder, "dist")
 	sums, err := os.ReadFile(filepath.Join(dist, "checksums.txt"))
 	if err != nil {
@@ -47,13 +48,16 @@ func TestRelease(t *testing.T) {
 // checkArchive runs the program of the archive and of the Debian package.
 func checkArchive(t *testing.T, dist string) {
 	folder := t.TempDir()
-	command{argv: []string{"bash", "-c", `tar -xzf "$1"/*_linux_amd64.tar.gz -C "$2"; dpkg-deb -x "$1"/*_linux_amd64.deb "$2/deb"`, "bash", dist, folder}}.run(t)
+	const unpack = `tar -xzf "$1"/*_linux_amd64.tar.gz -C "$2"; dpkg-deb -x "$1"/*_linux_amd64.deb "$2/deb"`
+	command{argv: []string{"bash", "-c", unpack, "bash", dist, folder}}.run(t)
 	for _, path := range []string{"gatehouse", "deb/usr/bin/gatehouse"} {
 		if out := (command{argv: []string{filepath.Join(folder, path), "version"}}).run(t); !strings.Contains(out, "gatehouse ") {
 			t.Errorf("%s prints %q", path, out)
 		}
 	}
-	for _, path := range []string{"LICENSE", "README.md", "CHANGELOG.md", "deb/usr/lib/systemd/system/gatehouse-gateway.service", "deb/etc/gatehouse/gateway.yaml"} {
+	for _, path := range []string{
+		"LICENSE", "README.md", "CHANGELOG.md", "deb/usr/lib/systemd/system/gatehouse-gateway.service", "deb/etc/gatehouse/gateway.yaml",
+	} {
 		if _, err := os.Stat(filepath.Join(folder, path)); err != nil {
 			t.Error(err)
 		}
@@ -66,9 +70,9 @@ func TestReleaseCheck(t *testing.T) {
 	const ready = "1.2.3"
 	tests := []struct{ name, file, old, new, want string }{
 		{"ready", "", "", "", ""},
-		{"version in the code", "cmd/gatehouse/version.go", `"1.2.3"`, `"1.2.4"`, `version in cmd/gatehouse/version.go is "1.2.4", want "1.2.3"`},
-		{"version of the chart", "deploy/helm/gatehouse-gateway/Chart.yaml", `appVersion: "1.2.3"`, `appVersion: "1.2.2"`, `is "1.2.2", want "1.2.3"`},
-		{"module that is not published", "cmd/gatehouse/go.mod", "gatehouse v1.2.3", "gatehouse v0.0.0", "requires github.com/gatehouse-mcp/gatehouse v0.0.0, want v1.2.3"},
+		{"version in the code", "cmd/gatehouse/version.go", `"1.2.3"`, `"1.2.4"`, `version.go is "1.2.4", want "1.2.3"`},
+		{"version of the chart", "deploy/helm/gatehouse-gateway/Chart.yaml", `"1.2.3"`, `"1.2.2"`, `Chart.yaml is "1.2.2", want "1.2.3"`},
+		{"module that is not published", "cmd/gatehouse/go.mod", "gatehouse v1.2.3", "gatehouse v0.0.0", "gatehouse v0.0.0, want v1.2.3"},
 		{"replace", "cmd/gatehouse/go.mod", "\nrequire (", "\nreplace example.com/x => ../x\n\nrequire (", "has a replace directive"},
 	}
 	for _, test := range tests {
@@ -86,7 +90,9 @@ func TestReleaseCheck(t *testing.T) {
 				writeFile(t, folder, name, replace(string(text)), 0o755)
 			}
 			version := regexp.MustCompile(`"\d+\.\d+\.\d+"|v0\.0\.0\n`)
-			for _, name := range []string{"deploy/release-check", "cmd/gatehouse/version.go", "cmd/gatehouse/go.mod", "deploy/helm/gatehouse-gateway/Chart.yaml"} {
+			for _, name := range []string{
+				"deploy/release-check", "cmd/gatehouse/version.go", "cmd/gatehouse/go.mod", "deploy/helm/gatehouse-gateway/Chart.yaml",
+			} {
 				change(name, func(text string) string {
 					return version.ReplaceAllStringFunc(text, func(v string) string {
 						if v[0] == 'v' {

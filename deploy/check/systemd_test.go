@@ -35,7 +35,8 @@ func TestSystemdUnit(t *testing.T) {
 	if out, err := verify(unit(t, "", "")); err != nil || strings.TrimSpace(out) != "" {
 		t.Errorf("got %s %v", out, err)
 	}
-	for old, new := range map[string]string{"ProtectSystem=": "ProtectSytem=", "TimeoutStopSec=20s": "TimeoutStopSec=x", "Type=exec": "Type=exe"} {
+	mistakes := map[string]string{"ProtectSystem=": "ProtectSytem=", "TimeoutStopSec=20s": "TimeoutStopSec=x", "Type=exec": "Type=exe"}
+	for old, new := range mistakes {
 		if out, err := verify(unit(t, old, new)); err == nil && strings.TrimSpace(out) == "" {
 			t.Errorf("%s is accepted", new)
 		}
@@ -89,11 +90,12 @@ func TestSystemdCredentials(t *testing.T) {
 	}
 	credentials := t.TempDir()
 	writeFile(t, credentials, "session-key", strings.Repeat("k", 44), 0o400)
-	writeFile(t, credentials, "assertion-key.pem", command{argv: []string{"openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"}}.run(t), 0o400)
+	writeFile(t, credentials, "assertion-key.pem", newAssertionKey(t), 0o400)
 	text := strings.Replace(read(t, "systemd/gateway.yaml"), "/var/lib/gatehouse", t.TempDir(), 1) + strings.Join(lines, "\n") + "\n"
 	file := writeFile(t, t.TempDir(), "gateway.yaml", text, 0o644)
 	argv := regexp.MustCompile(`(?m)^ExecStart=(.*)$`).FindStringSubmatch(read(t, "systemd/"+unitName))
-	args := strings.Fields(strings.NewReplacer("/usr/bin/gatehouse", gatehouse(t), "/etc/gatehouse/gateway.yaml", file).Replace(argv[1]))
+	places := strings.NewReplacer("/usr/bin/gatehouse", gatehouse(t), "/etc/gatehouse/gateway.yaml", file)
+	args := strings.Fields(places.Replace(argv[1]))
 	check := command{env: []string{"CREDENTIALS_DIRECTORY=" + credentials}, argv: append(args, "--check")}
 	if out := check.run(t); !strings.Contains(out, "the configuration is valid") {
 		t.Errorf("got %s", out)
