@@ -114,6 +114,7 @@ var layers = map[string]int{
 	"examples/middleware":    10,
 	"examples/proxy":         10,
 	"deploy/compose/backend": 10,
+	"examples/replicas":      10,
 }
 
 // independent lists packages that import nothing of this repository, whatever their

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -109,9 +110,18 @@ func (f *revocationFeed) wait(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrRevocationsNotLoaded, errOverflow)
 	}
 	if f.err != nil {
-		return fmt.Errorf("%w: %w; check that the store of Config.Revocations can be reached", ErrRevocationsNotLoaded, f.err)
+		return fmt.Errorf("%w: %s", ErrRevocationsNotLoaded, withFix(f.err, "check that the store of Config.Revocations can be reached"))
 	}
 	return fmt.Errorf("%w: the store of Config.Revocations has not answered yet", ErrRevocationsNotLoaded)
+}
+
+// withFix returns the text of an error of a store. If it does not say what to do, it ends with fix.
+func withFix(err error, fix string) string {
+	text := err.Error()
+	if !strings.Contains(text, "; ") {
+		text += "; " + fix
+	}
+	return text
 }
 
 // ready is wait for [Guard.Ready].

@@ -1,6 +1,7 @@
 package gatehouse_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 const (
@@ -200,6 +202,51 @@ func TestAcceptedSessionKeys(t *testing.T) {
 	wantUnknownSession(t, "the new key, at a replica that does not accept it", in(before, token, openSession(t, replica(newKey, oldKey), token)))
 	if resp := in(replica(oldKey, newKey), token, openSession(t, replica(newKey, oldKey), token)); resp.StatusCode != http.StatusOK {
 		t.Errorf("the new key, at a replica that accepts it: status %d, want 200", resp.StatusCode)
+	}
+}
+
+// A stateless server of go-sdk needs no shared key: each guard answers each request, in every revision.
+func TestGuardsBeforeStatelessServer(t *testing.T) {
+	is := newIssuer(t)
+	replica := func() (*gatehouse.Guard, http.Handler) {
+		guard := newGuard(t, is)
+		server := mcp.NewServer(&mcp.Implementation{Name: "stateless", Version: "1"}, nil)
+		mcp.AddTool(server, &mcp.Tool{Name: "hello"}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+			return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "hello"}}}, nil, nil
+		})
+		server.AddReceivingMiddleware(guard.Middleware())
+		return guard, guard.Wrap(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
+			&mcp.StreamableHTTPOptions{Stateless: true, DisableLocalhostProtection: true}))
+	}
+	first, one := replica()
+	second, two := replica()
+	for _, version := range []string{"2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"} {
+		messages := []string{
+			`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"` + version + `","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`,
+			`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"hello","arguments":{}}}`,
+		}
+		header := with(bearer(is.token(resource)), "Accept", "application/json, text/event-stream")
+		header.Set("Content-Type", "application/json")
+		if version == "2026-07-28" {
+			messages = []string{`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"hello","arguments":{},` + meta + `}}`}
+			header.Set("Mcp-Method", "tools/call")
+			header.Set("Mcp-Name", "hello")
+		}
+		for i, message := range messages {
+			if i > 0 || len(messages) == 1 {
+				header.Set("Mcp-Protocol-Version", version)
+			}
+			for _, handler := range []http.Handler{one, two} {
+				resp := send(handler, request{header: header, body: message})
+				text, id := body(t, resp), resp.Header.Get("Mcp-Session-Id")
+				if resp.StatusCode != http.StatusOK || id != "" || !strings.Contains(text, `"result":`) {
+					t.Errorf("%s: %s: status %d, session %q: %s", version, message, resp.StatusCode, id, text)
+				}
+			}
+		}
+	}
+	if a, b := first.Stats().Sessions, second.Stats().Sessions; a != 0 || b != 0 {
+		t.Errorf("Stats: %d and %d sessions, want none", a, b)
 	}
 }
 

@@ -26,9 +26,6 @@ type revision struct {
 	stateless bool // the setting of the server
 }
 
-// hasSessions reports whether clients get a session.
-func (r revision) hasSessions() bool { return r.version < "2026-07-28" && !r.stateless }
-
 var revisions = []revision{
 	{"2025-11-25, with sessions", "2025-11-25", false},
 	{"2025-11-25, `Stateless`", "2025-11-25", true},

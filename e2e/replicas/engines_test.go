@@ -46,7 +46,7 @@ func startRedis(t testing.TB) *redisEngine {
 	t.Helper()
 	addr, port := teststore.FreeAddr(t)
 	folder := t.TempDir()
-	e := &redisEngine{addr: addr, Process: teststore.NewProcess(t, addr, folder, nil, program(t, "redis-server"),
+	e := &redisEngine{addr: addr, Process: teststore.NewProcess(t, addr, folder, nil, teststore.RedisServer(t),
 		"--bind", "127.0.0.1", "--port", port, "--dir", folder, "--appendonly", "yes", "--appendfsync", "always", "--save", "")}
 	e.Start(t)
 	return e
@@ -78,11 +78,7 @@ type postgresEngine struct {
 // startPostgres starts an empty PostgreSQL with the tables.
 func startPostgres(t testing.TB) *postgresEngine {
 	t.Helper()
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	if len(found) == 0 {
-		t.Fatal("Debian's postgresql is not installed; install it, or run .ci/run stores as root")
-	}
-	bin := filepath.Dir(found[len(found)-1])
+	bin := filepath.Dir(teststore.Initdb(t))
 	addr, port := teststore.FreeAddr(t)
 	folder, as := teststore.Folder(t, superuser)
 	data := filepath.Join(folder, "data")

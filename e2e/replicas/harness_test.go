@@ -5,7 +5,7 @@
 //
 //	make stores
 //
-// nginx, HAProxy, Redis and PostgreSQL are those of Debian. `.ci/run stores` installs them.
+// nginx, HAProxy, Redis and PostgreSQL are those of Debian, which the tests install if they run as root.
 package replicas
 
 import (
@@ -207,18 +207,6 @@ func (r *replica) stats() (s stats, err error) {
 	return s, json.NewDecoder(resp.Body).Decode(&s)
 }
 
-// program returns the path of a program of Debian.
-func program(t testing.TB, name string) string {
-	t.Helper()
-	for _, folder := range []string{"", "/usr/sbin/"} { // which is not on the PATH of every user
-		if path, err := exec.LookPath(folder + name); err == nil {
-			return path
-		}
-	}
-	t.Fatalf("%s is not on PATH; install it (Debian: apt-get install %s), or run .ci/run stores as root", name, name)
-	return ""
-}
-
 // configuration writes a file of examples/replicas, with the addresses of the cluster and further
 // changes, into a new folder. Each old text must be in the file.
 func (c *cluster) configuration(t testing.TB, name string, oldnew ...string) (folder, path string) {
@@ -252,7 +240,7 @@ func (c *cluster) startNginx(t testing.TB, oldnew ...string) *teststore.Process 
 	if os.Getuid() == 0 {
 		globals += " user root;" // the folder of the test is not for others
 	}
-	p := teststore.NewProcess(t, c.addr, folder, nil, program(t, "nginx"), "-e", "stderr", "-p", folder, "-c", path, "-g", globals)
+	p := teststore.NewProcess(t, c.addr, folder, nil, teststore.Program(t, "nginx", "nginx", "/usr/sbin/nginx"), "-e", "stderr", "-p", folder, "-c", path, "-g", globals)
 	p.Start(t)
 	return p
 }
@@ -261,5 +249,5 @@ func (c *cluster) startNginx(t testing.TB, oldnew ...string) *teststore.Process 
 func (c *cluster) startHAProxy(t testing.TB) {
 	t.Helper()
 	folder, path := c.configuration(t, "haproxy.cfg")
-	teststore.NewProcess(t, c.addr, folder, nil, program(t, "haproxy"), "-db", "-f", path).Start(t)
+	teststore.NewProcess(t, c.addr, folder, nil, teststore.Program(t, "haproxy", "haproxy", "/usr/sbin/haproxy"), "-db", "-f", path).Start(t)
 }

@@ -327,6 +327,50 @@ func TestRouting(t *testing.T) {
 	checkTable(t, "routing", table(rows))
 }
 
+// TestReplicaOfASessionEnds kills the replica that has a session. The client gets 404 at once, and can
+// open a new session. Sessions of other replicas go on.
+func TestReplicaOfASessionEnds(t *testing.T) {
+	for name, router := range map[string]func(testing.TB, *cluster){
+		"nginx":   func(t testing.TB, c *cluster) { c.startNginx(t) },
+		"HAProxy": func(t testing.TB, c *cluster) { c.startHAProxy(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := start(t, func(int) []string { return nil })
+			router(t, c)
+			clients := map[string]*client{} // by the name of the replica
+			for len(clients) < len(names) {
+				client := c.openSession(t)
+				text, err := client.call("whoami")
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, name := range names {
+					if strings.Contains(text, `"replica":"`+name+`"`) {
+						clients[name] = client
+					}
+				}
+			}
+			c.replicas[1].Kill(t)
+			ended := clients[names[1]]
+			for range 5 {
+				var f *failure
+				if _, err := ended.call("whoami"); !errors.As(err, &f) || f.status != "404" {
+					t.Errorf("a session of the replica that was killed: %v, want 404", err)
+				}
+			}
+			ended.session = ""
+			if err := ended.open(); err != nil {
+				t.Errorf("a new session: %v", err)
+			}
+			for name, client := range clients {
+				if _, err := client.call("whoami"); err != nil {
+					t.Errorf("the session that replica %s had: %v", name, err)
+				}
+			}
+		})
+	}
+}
+
 // add adds a row, or its router to the row of the same revision with the same cells.
 func add(rows []row, r row) []row {
 	for i := range rows {

@@ -75,6 +75,47 @@ func RunReplicas(t *testing.T, engine Engine) {
 	t.Run("TenThousandRevocations", c.testTenThousand)
 }
 
+// RunFailover tests three replicas while failover makes the engine move to another server. What was
+// denied before must be known to a replica that starts afterwards.
+func RunFailover(t *testing.T, engine Engine, failover func(testing.TB)) {
+	c := &cluster{engine: engine, is: testissuer.Start(t)}
+	for range 3 {
+		c.replicas = append(c.replicas, c.start(t))
+	}
+	for _, r := range c.replicas {
+		r.mustBeReady(t)
+	}
+	c.underLoad(t, func() {
+		before, tokenBefore := c.user()
+		if err := c.replicas[0].guard.Deny(before); err != nil {
+			t.Fatal(err)
+		}
+		failover(t)
+		start := time.Now()
+		during, tokenDuring := c.user()
+		calls := 1
+		for err := c.replicas[0].guard.Deny(during); err != nil; err = c.replicas[0].guard.Deny(during) {
+			if !errors.Is(err, gatehouse.ErrDenialNotShared) || time.Since(start) > giveUp {
+				t.Fatal(err)
+			}
+			calls++
+		}
+		t.Logf("Deny succeeds %s after the failure, at call %d", time.Since(start).Round(time.Millisecond), calls)
+		for _, r := range c.replicas {
+			r.awaitStatus(t, tokenDuring, http.StatusUnauthorized)
+		}
+		t.Logf("all replicas reject the token %s after the failure", time.Since(start).Round(time.Millisecond))
+		c.awaitShared(t)
+		fresh := c.start(t)
+		fresh.mustBeReady(t)
+		for _, token := range []string{tokenBefore, tokenDuring} {
+			if got := fresh.status(token); got != http.StatusUnauthorized {
+				t.Errorf("a replica that starts after the failover: status %d for a revoked token, want 401", got)
+			}
+		}
+	})
+}
+
 func (c *cluster) start(t testing.TB) *replica {
 	t.Helper()
 	r := &replica{proxy: StartProxy(t, c.engine.Addr())}

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os/exec"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -31,36 +31,46 @@ type server struct {
 	tables atomic.Int64
 }
 
-// programs returns the folder of PostgreSQL's programs, which Debian does not put on PATH.
-func programs(t testing.TB) string {
+// start starts an empty server, with the tables of the default name. The lines are put in front of
+// those of pg_hba.conf, which trust every connection.
+func start(t testing.TB, access ...string) *server {
 	t.Helper()
-	if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb"); len(found) > 0 {
-		return filepath.Dir(found[len(found)-1])
-	}
-	program, err := exec.LookPath("initdb")
-	if err != nil {
-		t.Fatalf("%v; install Debian's postgresql, or run .ci/run stores as root", err)
-	}
-	return filepath.Dir(program)
+	return startWith(t, nil, access...)
 }
 
-// start starts an empty server, with the tables of the default name.
-func start(t testing.TB) *server {
+// startWith is start with further settings.
+func startWith(t testing.TB, settings []string, access ...string) *server {
 	t.Helper()
-	bin := programs(t)
+	bin := filepath.Dir(teststore.Initdb(t))
 	addr, port := teststore.FreeAddr(t)
 	folder, as := teststore.Folder(t, superuser)
 	data := filepath.Join(folder, "data")
 	teststore.Run(t, folder, as, filepath.Join(bin, "initdb"), "-D", data, "-U", superuser, "-A", "trust", "--no-sync")
+	prepend(t, filepath.Join(data, "pg_hba.conf"), access)
 	s := &server{addr: addr}
-	s.Process = teststore.NewProcess(t, addr, folder, as, filepath.Join(bin, "postgres"),
-		"-D", data, "-c", "listen_addresses=127.0.0.1", "-p", port, "-c", "unix_socket_directories="+folder)
+	args := []string{"-D", data, "-c", "listen_addresses=127.0.0.1", "-p", port, "-c", "unix_socket_directories=" + folder}
+	for _, setting := range settings {
+		args = append(args, "-c", setting)
+	}
+	s.Process = teststore.NewProcess(t, addr, folder, as, filepath.Join(bin, "postgres"), args...)
 	s.Start(t)
 	t.Log(s.query(t, "SHOW server_version"))
 	if err := postgres.CreateTables(t.Context(), s.pool(t, s.addr, superuser), ""); err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// prepend puts lines in front of those of a file.
+func prepend(t testing.TB, path string, lines []string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append([]byte(strings.Join(append(lines, ""), "\n")), text...), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *server) Addr() string { return s.addr }

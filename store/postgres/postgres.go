@@ -57,9 +57,6 @@ const (
 	pollInterval = 500 * time.Millisecond
 	// queryTimeout bounds each read of a watch.
 	queryTimeout = 5 * time.Second
-
-	insufficientPrivilege = "42501"
-	readOnlyTransaction   = "25006"
 )
 
 // Config configures a [Store]. Pool is required.
@@ -150,7 +147,7 @@ func (n name) sql(statement string) string {
 
 // Append implements [gatehouse.RevocationStore].
 func (s *Store) Append(ctx context.Context, denials []gatehouse.Denial) error {
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	return hint(pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		batch := &pgx.Batch{}
 		for _, d := range denials {
 			var issuedBefore *time.Time
@@ -159,8 +156,8 @@ func (s *Store) Append(ctx context.Context, denials []gatehouse.Denial) error {
 			}
 			batch.Queue(s.sql(insertStatement), d.Issuer, d.TokenID, d.SessionID, d.Subject, d.ClientID, d.Organization, issuedBefore, d.Until)
 		}
-		return hint(tx.SendBatch(ctx, batch).Close())
-	})
+		return tx.SendBatch(ctx, batch).Close()
+	}))
 }
 
 // insertStatement inserts a denial that the table does not have yet.
@@ -194,22 +191,7 @@ func (s *Store) Snapshot(ctx context.Context) (denials []gatehouse.Denial, posit
 	if e := (*pgconn.PgError)(nil); errors.As(err, &e) && (e.Code == insufficientPrivilege || e.Code == readOnlyTransaction) {
 		err = nil // a role that may only read leaves this to others
 	}
-	return denials, at.String(), err
-}
-
-// hint adds to an error of PostgreSQL what to do.
-func hint(err error) error {
-	var e *pgconn.PgError
-	if !errors.As(err, &e) {
-		return err
-	}
-	switch e.Code {
-	case "42P01", "3F000": // undefined_table, invalid_schema_name
-		return fmt.Errorf("%w; create the tables with postgres.CreateTables, or with the statements of postgres.SQL", err)
-	case insufficientPrivilege:
-		return fmt.Errorf("%w; run the statements of postgres.Grants as the owner of the tables", err)
-	}
-	return err
+	return denials, at.String(), hint(err)
 }
 
 // place is a position in the log: that of a denial, and its random ID. If the data was restored
@@ -252,6 +234,10 @@ func collect(rows pgx.Rows) (denials []gatehouse.Denial, last place, err error) 
 
 // Watch implements [gatehouse.RevocationStore].
 func (s *Store) Watch(ctx context.Context, position string, receive func([]gatehouse.Denial, string)) error {
+	return hint(s.watch(ctx, position, receive))
+}
+
+func (s *Store) watch(ctx context.Context, position string, receive func([]gatehouse.Denial, string)) error {
 	at, err := parsePlace(position)
 	if err != nil {
 		return err
@@ -262,12 +248,12 @@ func (s *Store) Watch(ctx context.Context, position string, receive func([]gateh
 	}
 	defer release(conn)
 	if err := s.listen(ctx, conn, at); err != nil {
-		return hint(err)
+		return err
 	}
 	for {
 		denials, last, err := s.read(ctx, conn, at)
 		if err != nil {
-			return hint(err)
+			return err
 		}
 		if len(denials) > 0 {
 			at = last

@@ -83,5 +83,5 @@ func CreateTables(ctx context.Context, db interface {
 		return err
 	}
 	_, err = db.Exec(ctx, statements)
-	return err
+	return hintCreating(err)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -21,30 +20,39 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// server is Debian's redis-server, or the program of REDIS_SERVER, for example valkey-server.
+// server is a server of Redis or Valkey.
 type server struct {
 	*teststore.Process
 	addr string
 }
 
-// start starts an empty server that saves each change.
+// start starts an empty Redis.
 func start(t testing.TB) *server {
 	t.Helper()
-	program := os.Getenv("REDIS_SERVER")
-	if program == "" {
-		program = "redis-server"
-	}
-	path, err := exec.LookPath(program)
-	if err != nil {
-		t.Fatalf("%v; install Debian's redis-server, or run .ci/run stores as root", err)
-	}
+	return startProgram(t, redisServer(t))
+}
+
+// startProgram starts an empty server that saves each change, with further settings.
+func startProgram(t testing.TB, program string, settings ...string) *server {
+	t.Helper()
 	addr, port := teststore.FreeAddr(t)
 	folder := t.TempDir()
 	s := &server{addr: addr}
-	s.Process = teststore.NewProcess(t, addr, folder, nil, path,
-		"--bind", "127.0.0.1", "--port", port, "--dir", folder, "--appendonly", "yes", "--appendfsync", "always", "--save", "")
+	s.Process = teststore.NewProcess(t, addr, folder, nil, program, append([]string{
+		"--bind", "127.0.0.1", "--port", port, "--dir", folder, "--appendonly", "yes", "--appendfsync", "always", "--save", "",
+	}, settings...)...)
 	s.Start(t)
 	return s
+}
+
+// programs are the servers with which most of the tests run.
+var programs = map[string]func(testing.TB) string{"Redis": redisServer, "Valkey": valkeyServer}
+
+// withEach runs a test with each of the servers.
+func withEach(t *testing.T, test func(t *testing.T, program string)) {
+	for name, program := range programs {
+		t.Run(name, func(t *testing.T) { test(t, program(t)) })
+	}
 }
 
 func (s *server) Addr() string { return s.addr }
@@ -73,19 +81,26 @@ func open(t testing.TB, client redis.UniversalClient, prefix string) *gatehouser
 }
 
 func TestStore(t *testing.T) {
-	s := start(t)
-	t.Log(s.client(t, s.addr).InfoMap(t.Context(), "server").Item("Server", "redis_version"))
-	var prefixes atomic.Int64
-	gatehousetest.CheckRevocationStore(t, func(t *testing.T) gatehouse.RevocationStore {
-		return open(t, s.client(t, s.addr), fmt.Sprint("test:", prefixes.Add(1)))
+	withEach(t, func(t *testing.T, program string) {
+		s := startProgram(t, program)
+		info := s.client(t, s.addr).InfoMap(t.Context(), "server")
+		t.Log(info.Item("Server", "redis_version"), info.Item("Server", "valkey_version"))
+		var prefixes atomic.Int64
+		gatehousetest.CheckRevocationStore(t, func(t *testing.T) gatehouse.RevocationStore {
+			return open(t, s.client(t, s.addr), fmt.Sprint("test:", prefixes.Add(1)))
+		})
 	})
 }
 
-func TestReplicas(t *testing.T) { teststore.RunReplicas(t, start(t)) }
+func TestReplicas(t *testing.T) {
+	withEach(t, func(t *testing.T, program string) { teststore.RunReplicas(t, startProgram(t, program)) })
+}
 
 // TestLeastPrivileges runs the checks as the user whose rights the documentation names.
-func TestLeastPrivileges(t *testing.T) {
-	s := start(t)
+func TestLeastPrivileges(t *testing.T) { withEach(t, testLeastPrivileges) }
+
+func testLeastPrivileges(t *testing.T, program string) {
+	s := startProgram(t, program)
 	source, err := os.ReadFile("redis.go")
 	if err != nil {
 		t.Fatal(err)
@@ -168,23 +183,63 @@ func TestTrimmedPosition(t *testing.T) {
 	}
 }
 
-// TestSentinel runs the checks through a Sentinel.
-func TestSentinel(t *testing.T) {
-	s := start(t)
+// sentinel is a Sentinel with a primary server, and a replica that takes its place if it fails.
+type sentinel struct {
+	*server // the primary
+	replica *server
+	addr    string
+}
+
+func startSentinel(t testing.TB, program string) *sentinel {
+	t.Helper()
+	s := &sentinel{server: startProgram(t, program)}
+	_, primaryPort, _ := net.SplitHostPort(s.server.addr)
+	s.replica = startProgram(t, program, "--replicaof", "127.0.0.1 "+primaryPort)
 	addr, port := teststore.FreeAddr(t)
-	_, masterPort, _ := net.SplitHostPort(s.addr)
+	s.addr = addr
 	folder := t.TempDir()
 	config := filepath.Join(folder, "sentinel.conf")
-	text := fmt.Sprintf("bind 127.0.0.1\nport %s\ndir %s\nsentinel monitor main 127.0.0.1 %s 1\n", port, folder, masterPort)
+	text := fmt.Sprintf("bind 127.0.0.1\nport %s\ndir %s\nsentinel monitor main 127.0.0.1 %s 1\n"+
+		"sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 10000\n", port, folder, primaryPort)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Fatal(err)
-	}
 	teststore.NewProcess(t, addr, folder, nil, program, config, "--sentinel").Start(t)
-	client := s.client(t, addr, func(o *redis.UniversalOptions) { o.MasterName = "main" })
+	admin := redis.NewSentinelClient(&redis.Options{Addr: addr})
+	defer admin.Close()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		replicas, err := admin.Replicas(t.Context(), "main").Result()
+		if err == nil && len(replicas) == 1 && replicas[0]["master-link-status"] == "ok" {
+			return s
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the Sentinel knows the replicas %v, %v", replicas, err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// Open ignores addr: the Sentinel says where the server is.
+func (s *sentinel) Open(t testing.TB, _ string) gatehouse.RevocationStore {
+	return open(t, s.client(t, s.addr, func(o *redis.UniversalOptions) { o.MasterName = "main" }), "")
+}
+
+// TestSentinelFailover kills the primary server while several guards use it through a Sentinel.
+func TestSentinelFailover(t *testing.T) {
+	withEach(t, func(t *testing.T, program string) {
+		s := startSentinel(t, program)
+		teststore.RunFailover(t, s, s.Kill)
+		if err := s.client(t, s.replica.addr).ZCard(t.Context(), "{gatehouse}:denials").Err(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSentinel runs the checks through a Sentinel.
+func TestSentinel(t *testing.T) {
+	s := startSentinel(t, redisServer(t))
+	client := s.client(t, s.addr, func(o *redis.UniversalOptions) { o.MasterName = "main" })
 	gatehousetest.CheckRevocationStore(t, func(t *testing.T) gatehouse.RevocationStore {
 		if err := client.FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
@@ -198,10 +253,7 @@ func TestSentinel(t *testing.T) {
 func TestCluster(t *testing.T) {
 	addr, port := teststore.FreeAddr(t)
 	folder := t.TempDir()
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := redisServer(t)
 	_, busPort := teststore.FreeAddr(t)
 	teststore.NewProcess(t, addr, folder, nil, program, "--bind", "127.0.0.1", "--port", port, "--dir", folder,
 		"--cluster-enabled", "yes", "--cluster-port", busPort, "--save", "").Start(t)

@@ -1,4 +1,4 @@
-// Package redis shares revocations between processes through Redis 7 or Valkey: its [Store] is
+// Package redis shares revocations between processes through Redis 6.2 or later, or Valkey: its [Store] is
 // the Revocations of a gatehouse.Config.
 //
 //	client := redis.NewClient(&redis.Options{Addr: "redis:6379", ContextTimeoutEnabled: true}) // go-redis
@@ -86,6 +86,7 @@ type Store struct {
 	client redis.UniversalClient
 	// denials is the sorted set, log the stream.
 	denials, log string
+	usesTLS      bool
 }
 
 var _ gatehouse.RevocationStore = (*Store)(nil)
@@ -108,7 +109,22 @@ func New(cfg Config) (*Store, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	return &Store{client: cfg.Client, denials: "{" + prefix + "}:denials", log: "{" + prefix + "}:log"}, nil
+	return &Store{
+		client:  cfg.Client,
+		denials: "{" + prefix + "}:denials",
+		log:     "{" + prefix + "}:log",
+		usesTLS: usesTLS(cfg.Client),
+	}, nil
+}
+
+func usesTLS(client redis.UniversalClient) bool {
+	switch c := client.(type) {
+	case *redis.Client:
+		return c.Options().TLSConfig != nil
+	case *redis.ClusterClient:
+		return c.Options().TLSConfig != nil
+	}
+	return false
 }
 
 const prefixCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-/"
@@ -192,7 +208,7 @@ func denial(text string, until int64) gatehouse.Denial {
 
 // Append implements [gatehouse.RevocationStore].
 func (s *Store) Append(ctx context.Context, denials []gatehouse.Denial) error {
-	_, err := s.client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
+	commands, err := s.client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
 		for i := range denials {
 			r := recordOf(&denials[i])
 			member, err := json.Marshal(r)
@@ -211,7 +227,7 @@ func (s *Store) Append(ctx context.Context, denials []gatehouse.Denial) error {
 		tx.ZRemRangeByScore(ctx, s.denials, "-inf", ended())
 		return nil
 	})
-	return err
+	return s.hint(cause(commands, err))
 }
 
 // ended returns the score up to which denials are removed.
@@ -221,34 +237,34 @@ func ended() string {
 
 // Snapshot implements [gatehouse.RevocationStore].
 func (s *Store) Snapshot(ctx context.Context) (denials []gatehouse.Denial, position string, err error) {
-	var last *redis.XMessageSliceCmd
-	var members *redis.ZSliceCmd
-	_, err = s.client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
-		last = tx.XRevRangeN(ctx, s.log, "+", "-", 1)
-		members = tx.ZRangeByScoreWithScores(ctx, s.denials, &redis.ZRangeBy{
-			Min:   "(" + strconv.FormatInt(time.Now().UnixMilli(), 10),
-			Max:   "+inf",
-			Count: maxSnapshot,
-		})
-		return nil
-	})
+	// The position is read first: the set then has all denials up to it. A transaction would not
+	// work while the server has no memory left, and a process could not start.
+	last, err := s.client.XRevRangeN(ctx, s.log, "+", "-", 1).Result()
 	if err != nil {
-		return nil, "", err
+		return nil, "", s.hint(err)
 	}
-	for _, z := range members.Val() {
+	members, err := s.client.ZRangeByScoreWithScores(ctx, s.denials, &redis.ZRangeBy{
+		Min:   "(" + strconv.FormatInt(time.Now().UnixMilli(), 10),
+		Max:   "+inf",
+		Count: maxSnapshot,
+	}).Result()
+	if err != nil {
+		return nil, "", s.hint(err)
+	}
+	for _, z := range members {
 		text, _ := z.Member.(string)
 		denials = append(denials, denial(text, int64(z.Score)))
 	}
 	position = emptyLog
-	if entries := last.Val(); len(entries) > 0 {
-		position = entries[0].ID
+	if len(last) > 0 {
+		position = last[0].ID
 	}
-	return denials, position, s.trim(ctx, position)
+	return denials, position, s.hint(s.trim(ctx, position))
 }
 
 // trim removes the denials that have ended, and the entries of the stream that are older than
 // logAge, except for the last one: a watch begins after it. A user of the client that may only
-// read leaves this to others.
+// read leaves this to others, and a server that has no memory left to later.
 func (s *Store) trim(ctx context.Context, last string) error {
 	_, err := s.client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
 		tx.ZRemRangeByScore(ctx, s.denials, "-inf", ended())
@@ -280,6 +296,14 @@ func earlier(ms, id string) string {
 
 // Watch implements [gatehouse.RevocationStore].
 func (s *Store) Watch(ctx context.Context, position string, receive func([]gatehouse.Denial, string)) error {
+	err := s.watch(ctx, position, receive)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return s.hint(err)
+}
+
+func (s *Store) watch(ctx context.Context, position string, receive func([]gatehouse.Denial, string)) error {
 	if err := s.checkPosition(ctx, position); err != nil {
 		return err
 	}
