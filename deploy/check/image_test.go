@@ -65,7 +65,7 @@ func TestImages(t *testing.T) {
 	modules := strings.TrimSpace(command{argv: []string{"go", "env", "GOMODCACHE"}}.run(t))
 	cache := strings.TrimSpace(command{argv: []string{"go", "env", "GOCACHE"}}.run(t))
 	build := func(name string, args ...string) image {
-		run(append([]string{"bud", "-q", "--format", "docker", "-t", name,
+		run(append([]string{"bud", "-q", "--layers", "--format", "docker", "-t", name,
 			"--build-arg", "GO_IMAGE=" + base, "--build-arg", "VERSION=1.2.3",
 			"-v", modules + ":/go/pkg/mod", "-v", cache + ":/root/.cache/go-build"}, append(args, ".")...)...)
 		var inspected struct{ Docker image }
