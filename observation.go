@@ -48,13 +48,13 @@ const (
 )
 
 // observedMethods are the methods of MCP in all revisions that a client may send.
-var observedMethods = append([]string{
+var observedMethods = setOf(slices.Concat(openMethods, clientNotifications, []string{
 	methodCallTool, methodGetPrompt, methodReadResource, "resources/subscribe",
 	"tasks/get", "tasks/result", "tasks/list", "tasks/cancel", "notifications/tasks/status", "notifications/elicitation/complete",
-}, slices.Concat(openMethods, clientNotifications)...)
+})...)
 
 // observedVersions are the revisions of MCP.
-var observedVersions = []string{"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"}
+var observedVersions = setOf("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28")
 
 // observedCodes are the error codes of JSON-RPC, of MCP, and of this package.
 var observedCodes = []int64{-32700, -32600, -32601, -32602, -32603, -32000, -32001, -32002, -32003, -32004, codeForbidden, codeURLElicitation}
@@ -112,8 +112,7 @@ func (o *observers) start(r *http.Request) *http.Request {
 	if o == nil {
 		return r
 	}
-	ctx := context.WithValue(r.Context(), observationKey{}, &observation{started: time.Now()})
-	r = r.WithContext(ctx)
+	r = r.WithContext(context.WithValue(r.Context(), observationKey{}, &observation{started: time.Now()}))
 	for i := range o.list {
 		if f := o.list[i].RequestStart; f != nil {
 			r = r.WithContext(o.observeContext("RequestStart", r.Context(), func() context.Context { return f(r) }))
@@ -139,7 +138,7 @@ func (o *observers) reject(r *http.Request, rejection *Rejection, from *issuer, 
 	case rejection.anonymous:
 		d.Kind = kindAnonymous
 	}
-	o.decide(r.Context(), d)
+	o.decide(r.Context(), &d)
 }
 
 // admit reports a request that was admitted, and returns it with the context for its handler.
@@ -148,15 +147,19 @@ func (o *observers) admit(r *http.Request, open *openRequest) *http.Request {
 		return r
 	}
 	seen := observationOf(r.Context())
-	d := o.newDecision(r, seen)
-	d.Outcome = AuditAllow
-	o.setCaller(&d, open.caller)
-	ctx := o.decide(r.Context(), d)
-	if seen != nil {
-		seen.end, seen.context = RequestEnd{Decision: d, Stream: open.stream}, ctx
-		open.observed = seen
+	if seen == nil {
+		return r
 	}
-	return r.WithContext(ctx)
+	seen.end = RequestEnd{Decision: o.newDecision(r, seen), Stream: open.stream}
+	d := &seen.end.Decision
+	d.Outcome = AuditAllow
+	o.setCaller(d, open.caller)
+	seen.context = o.decide(r.Context(), d)
+	open.observed = seen
+	if seen.context == r.Context() {
+		return r
+	}
+	return r.WithContext(seen.context)
 }
 
 // rejectMCP reports that operations were rejected inside the MCP server. c may be nil.
@@ -164,9 +167,9 @@ func (o *observers) rejectMCP(ctx context.Context, method string, ops []operatio
 	if o == nil {
 		return
 	}
-	d := Decision{Outcome: AuditDeny, Layer: AuditMCP, Reason: why, Resource: o.resource, Method: o.method(method)}
+	d := Decision{Outcome: AuditDeny, Layer: AuditMCP, Reason: why, Resource: o.resource, Method: oneOf(observedMethods, method)}
 	if len(ops) == 1 {
-		d.Method, d.Name = o.method(cmp.Or(method, ops[0].method)), o.name(ops[0])
+		d.Method, d.Name = oneOf(observedMethods, cmp.Or(method, ops[0].method)), o.name(ops[0])
 	}
 	if c != nil {
 		o.setCaller(&d, c)
@@ -176,13 +179,13 @@ func (o *observers) rejectMCP(ctx context.Context, method string, ops []operatio
 			d.HTTPMethod, d.ProtocolVersion = of.HTTPMethod, of.ProtocolVersion
 		}
 	}
-	o.decide(ctx, d)
+	o.decide(ctx, &d)
 }
 
-func (o *observers) decide(ctx context.Context, d Decision) context.Context {
+func (o *observers) decide(ctx context.Context, d *Decision) context.Context {
 	for i := range o.list {
 		if f := o.list[i].Decision; f != nil {
-			ctx = o.observeContext("Decision", ctx, func() context.Context { return f(ctx, d) })
+			ctx = o.observeContext("Decision", ctx, func() context.Context { return f(ctx, *d) })
 		}
 	}
 	return ctx
@@ -229,7 +232,7 @@ func (o *observers) newDecision(r *http.Request, seen *observation) Decision {
 	if seen != nil {
 		d.Started, d.Duration = seen.started, time.Since(seen.started)
 	}
-	d.ProtocolVersion = o.version(r.Header.Get("Mcp-Protocol-Version"))
+	d.ProtocolVersion = oneOf(observedVersions, r.Header.Get("Mcp-Protocol-Version"))
 	d.Header = traceContext(r, r.Header["Traceparent"], strings.Join(r.Header["Tracestate"], ","))
 	if body, ok := r.Body.(*bufferedBody); ok && r.Method == http.MethodPost {
 		o.setBody(&d, r, body.text)
@@ -260,46 +263,20 @@ func (o *observers) setBody(d *Decision, r *http.Request, body []byte) {
 		d.Method = observedBatch
 		return
 	}
-	m, err := membersOf(body)
+	m, err := readObserved(body)
 	if err != nil {
 		return
 	}
-	if m["method"] == nil {
+	if m.method == "" {
 		d.Method = observedResponse
 		return
 	}
-	op := operation{}
-	if m.text("method", &op.method) != nil {
-		return
+	d.Method, d.Name = oneOf(observedMethods, m.method), o.name(operation{m.method, m.name})
+	if m.method == methodInitialize {
+		d.ProtocolVersion = oneOf(observedVersions, m.protocolVersion)
 	}
-	d.Method = o.method(op.method)
-	if m.absent("params") {
-		return
-	}
-	params, err := m.object("params")
-	if err != nil {
-		return
-	}
-	switch op.method {
-	case methodCallTool, methodGetPrompt:
-		if params.text("name", &op.name) == nil {
-			d.Name = o.name(op)
-		}
-	case methodInitialize:
-		version := ""
-		if params.text("protocolVersion", &version) == nil {
-			d.ProtocolVersion = o.version(version)
-		}
-	}
-	if params.absent("_meta") {
-		return
-	}
-	if meta, err := params.object("_meta"); err == nil && !meta.absent("traceparent") {
-		var parent, state string
-		if meta.text("traceparent", &parent) != nil || !meta.absent("tracestate") && meta.text("tracestate", &state) != nil {
-			return
-		}
-		d.Meta = traceContext(r, []string{parent}, state)
+	if m.traceparent != "" {
+		d.Meta = traceContext(r, []string{m.traceparent}, m.tracestate)
 	}
 }
 
@@ -335,19 +312,21 @@ func (o *observers) subjectHash(id *Identity) string {
 	return o.hashOf(id.Issuer, id.Subject)
 }
 
-func (o *observers) method(method string) string { return oneOf(observedMethods, method) }
-
-func (o *observers) version(version string) string { return oneOf(observedVersions, version) }
-
 // oneOf returns text if it is one of the set, or empty, and otherwise "other".
-func oneOf(set []string, text string) string {
+func oneOf(set map[string]string, text string) string {
 	if text == "" {
 		return ""
 	}
-	if i := slices.Index(set, text); i >= 0 {
-		return set[i] // and not a part of the body
+	return cmp.Or(set[text], observedOther)
+}
+
+// setOf returns a set in which each text maps to itself, so that no part of a request is kept.
+func setOf(texts ...string) map[string]string {
+	set := make(map[string]string, len(texts))
+	for _, text := range texts {
+		set[text] = text
 	}
-	return observedOther
+	return set
 }
 
 // client returns what observers are given about the client of a verified token.

@@ -661,3 +661,28 @@ func TestObserverNextToAnAudit(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkObserver measures what an observer that does nothing costs.
+func BenchmarkObserver(b *testing.B) {
+	is := newIssuer(b)
+	rq := request{header: bearer(is.token(resource)), body: toolCall("read")}
+	for name, observers := range map[string][]gatehouse.Observer{
+		"none": nil,
+		"one": {{
+			Decision:     func(context.Context, gatehouse.Decision) context.Context { return nil },
+			RequestEnd:   func(context.Context, gatehouse.RequestEnd) {},
+			Verification: func(context.Context, gatehouse.Verification) {},
+		}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			handler := newGuard(b, is, func(cfg *gatehouse.Config) { cfg.Observers = observers }).Wrap(behind)
+			if resp := send(handler, rq); resp.StatusCode != http.StatusOK {
+				b.Fatalf("got status %d", resp.StatusCode)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				handler.ServeHTTP(discardWriter{make(http.Header)}, rq.make())
+			}
+		})
+	}
+}

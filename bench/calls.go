@@ -44,6 +44,8 @@ var measured = []server{
 	{role: "guard", name: guardName, seenLimit: 1.15, newLimit: 1.35},
 	{role: "guard+require", name: "the same with a requirement", base: guardName, seenLimit: 1.05},
 	{role: "guard+audit", name: "the same with an audit", base: guardName},
+	{role: "guard+metrics", name: "the same with metrics", base: guardName, seenLimit: 1.05},
+	{role: "guard+traces", name: "the same with metrics and traces of OpenTelemetry", base: guardName, seenLimit: 1.05},
 	{role: "serve", name: "serve", seenLimit: serveLimit},
 	{role: "go-sdk+keyfunc", name: "go-sdk + golang-jwt + keyfunc"},
 	{role: "go-sdk", name: tunedName, open: true, environment: tuned},

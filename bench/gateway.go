@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,7 +38,10 @@ const (
 	rulesName   = "with requirements on tools"
 	// unsignedName does not sign an assertion for each new token. Other gateways have none.
 	unsignedName = "the same without assertions"
-	nginxName    = "nginx and forward auth, both processes"
+	// usersName signs an assertion for each token.
+	usersName   = "the same, a new user each time"
+	exampleName = "examples/proxy, by hand"
+	nginxName   = "nginx and forward auth, both processes"
 )
 
 // Ratios of other gateways to the same reverse proxy, measured on 2026-11-25 with the same kind of
@@ -106,14 +110,25 @@ func (c *contestant) cpu() (total time.Duration, err error) {
 }
 
 // resident returns the memory of the contestant's processes in bytes.
-func (c *contestant) resident() (total int64, err error) {
+func (c *contestant) resident() (int64, error) { return c.memory("VmRSS:") }
+
+// idle returns it, and the part of it that is not the file of the program.
+func (c *contestant) idle() (resident, own int64, err error) {
+	if resident, err = c.resident(); err == nil {
+		own, err = c.memory("RssAnon:")
+	}
+	return resident, own, err
+}
+
+// memory returns the sum of a field of /proc/PID/status, in bytes.
+func (c *contestant) memory(field string) (total int64, err error) {
 	for _, pid := range c.processes {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 		if err != nil {
 			return 0, err
 		}
 		for line := range strings.Lines(string(text)) {
-			if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			if value, ok := strings.CutPrefix(line, field); ok {
 				kilobytes, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
 				total += kilobytes << 10
 			}
@@ -128,6 +143,8 @@ type gatewayBench struct {
 	folder  string
 	program string // gatehouse
 	backend *child
+
+	environment []string // of the programs, in addition
 }
 
 // newGatewayBench builds the program, and starts a backend.
@@ -137,17 +154,54 @@ func newGatewayBench(i *issuer) (*gatewayBench, error) {
 		return nil, err
 	}
 	b := &gatewayBench{issuer: i, folder: folder, program: filepath.Join(folder, "gatehouse")}
-	build := exec.Command("go", "build", "-o", b.program, ".")
-	build.Dir, build.Env = "../cmd/gatehouse", append(os.Environ(), "GOWORK=")
-	if out, err := build.CombinedOutput(); err != nil {
+	if err := buildProgram("../cmd/gatehouse", b.program); err != nil {
 		b.close()
-		return nil, fmt.Errorf("building gatehouse: %w\n%s", err, out)
+		return nil, err
 	}
 	if b.backend, err = startChild(server{role: "gateway backend"}, i); err != nil {
 		b.close()
 		return nil, err
 	}
+	pin(os.Getpid(), otherProcessors())
+	pin(b.backend.process.Process.Pid, otherProcessors())
 	return b, nil
+}
+
+// buildProgram builds the program in a directory of the repository as the container image does.
+func buildProgram(directory, file string) error {
+	build := exec.Command("go", "build", "-o", file, ".")
+	build.Dir, build.Env = directory, append(os.Environ(), "GOWORK=", "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s: %w\n%s", directory, err, out)
+	}
+	return nil
+}
+
+// ownProcessor is the processor on which the contestants run. Everything else runs on the others, so
+// that neither takes time from the other, and both stay where their data is cached. They are
+// lists for taskset, and empty if there is one processor.
+func ownProcessor() string {
+	if runtime.NumCPU() == 1 {
+		return ""
+	}
+	return strconv.Itoa(runtime.NumCPU() - 1)
+}
+
+func otherProcessors() string {
+	if runtime.NumCPU() == 1 {
+		return ""
+	}
+	return fmt.Sprintf("0-%d", runtime.NumCPU()-2)
+}
+
+// pin keeps all threads of a process on the processors, if the machine has taskset.
+func pin(pid int, processors string) {
+	if processors == "" {
+		return
+	}
+	if err := exec.Command("taskset", "-acp", processors, strconv.Itoa(pid)).Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: a process is not kept on its processor:", err)
+	}
 }
 
 func (b *gatewayBench) close() {
@@ -163,6 +217,7 @@ func (b *gatewayBench) startProxy(backend string) (*contestant, error) {
 	if err != nil {
 		return nil, err
 	}
+	pin(c.process.Process.Pid, ownProcessor())
 	return &contestant{proxyName, c.address, []int{c.process.Process.Pid}, c.stop, nil}, nil
 }
 
@@ -180,11 +235,12 @@ func freeAddress() (string, error) {
 func (b *gatewayBench) start(name, address string, argv ...string) (*contestant, error) {
 	var output bytes.Buffer
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Dir, cmd.Env = b.folder, []string{"GOMAXPROCS=1", "PATH=" + os.Getenv("PATH")}
+	cmd.Dir, cmd.Env = b.folder, append([]string{"GOMAXPROCS=1", "PATH=" + os.Getenv("PATH")}, b.environment...)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
+	pin(cmd.Process.Pid, ownProcessor())
 	c := &contestant{name, address, []int{cmd.Process.Pid}, func() {
 		cmd.Process.Signal(os.Interrupt)
 		timer := time.AfterFunc(gatewayStopTime, func() { cmd.Process.Kill() })

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -23,11 +24,14 @@ type gatewayTurn struct {
 	*contestant
 	what    string
 	fresh   bool
+	users   bool         // whether each new token is of another user
 	base    *gatewayTurn // nil for the first
 	limit   float64
 	cpu     []float64 // ns of one call, of each round
-	latency []float64 // ns of a call, one at a time
 	maximum float64   // of the latency that is added, as a ratio to that of base
+
+	timed bool      // whether calls are made one at a time, too
+	times []float64 // ns of each of these
 }
 
 // startContestants starts everything whose CPU is measured. nginx takes part if it is installed.
@@ -52,8 +56,8 @@ func (b *gatewayBench) startContestants() (turns []*gatewayTurn, direct *contest
 	}
 	const seen, fresh = "CPU for 1,000 tools/call, seen token", "CPU for 1,000 tools/call, new token each time"
 	proxy := start(b.startProxy(backend))
-	first := &gatewayTurn{contestant: proxy, what: seen}
-	plain := &gatewayTurn{contestant: start(b.startGateway(gatewayName, backend)), what: seen, base: first, limit: 1.10, maximum: 1.05}
+	first := &gatewayTurn{contestant: proxy, what: seen, timed: true}
+	plain := &gatewayTurn{contestant: start(b.startGateway(gatewayName, backend)), what: seen, base: first, limit: 1.10, maximum: 1.05, timed: true}
 	rules := &gatewayTurn{contestant: start(b.startGateway(rulesName, backend,
 		"requirements:", "  - {tool: whoami, scopes: [profile]}", "  - {tool: other, scopes: [other]}", "show_locked: true")), what: seen, base: plain, limit: 1.15}
 	turns = []*gatewayTurn{first, plain, rules}
@@ -64,9 +68,10 @@ func (b *gatewayBench) startContestants() (turns []*gatewayTurn, direct *contest
 	}
 	// New tokens go to a process of their own: the tokens that it keeps change how often its
 	// collector runs.
-	freshFirst := &gatewayTurn{contestant: start(b.startProxy(backend)), what: fresh, fresh: true}
+	freshFirst := &gatewayTurn{contestant: start(b.startProxy(backend)), what: fresh, fresh: true, timed: true}
 	turns = append(turns, freshFirst,
-		&gatewayTurn{contestant: start(b.startGateway(gatewayName, backend)), what: fresh, fresh: true, base: freshFirst, limit: 1.70, maximum: 1.30},
+		&gatewayTurn{contestant: start(b.startGateway(gatewayName, backend)), what: fresh, fresh: true, base: freshFirst, limit: 1.70, maximum: 1.30, timed: true},
+		&gatewayTurn{contestant: start(b.startGateway(usersName, backend)), what: fresh, fresh: true, users: true, base: freshFirst},
 		&gatewayTurn{contestant: start(b.startGateway(unsignedName, backend, `headers: {assertion: ""}`)), what: fresh, fresh: true, base: freshFirst})
 	return turns, direct, err
 }
@@ -113,6 +118,20 @@ func (b *gatewayBench) startNginx(backend string) (*contestant, error) {
 	}, nginx.log}, nil
 }
 
+// roundTokens are the tokens of one round.
+type roundTokens struct{ known, fresh, users []string }
+
+// of returns the tokens for u.
+func (t *roundTokens) of(u *gatewayTurn) []string {
+	switch {
+	case u.users:
+		return t.users
+	case u.fresh:
+		return t.fresh
+	}
+	return t.known
+}
+
 // measureCPU measures the CPU time for a call, and the latency that is added to it. All contestants
 // take turns.
 func (b *gatewayBench) measureCPU(ctx context.Context, t *table, rounds int) error {
@@ -125,64 +144,96 @@ func (b *gatewayBench) measureCPU(ctx context.Context, t *table, rounds int) err
 			u.stop()
 		}
 	}()
-	known, err := b.issuer.mint("RS256", 0, gatewayConnections)
-	if err != nil {
+	timed := []*gatewayTurn{{contestant: direct, what: "the MCP server itself"}}
+	for _, u := range turns {
+		if u.timed {
+			timed = append(timed, u)
+		}
+	}
+	var tokens roundTokens
+	if tokens.known, err = b.issuer.mint("RS256", 0, gatewayConnections); err != nil {
 		return err
 	}
-	var baseline []float64
 	number := gatewayConnections
 	for round := range rounds + 1 { // the first is a warm-up and does not count
-		fresh, err := b.issuer.mint("RS256", number, gatewayTurnCalls+latencyCalls)
-		if err != nil {
+		if tokens.fresh, err = b.issuer.mint("RS256", number, gatewayTurnCalls+latencyBatches*latencyBatch); err != nil {
 			return err
 		}
-		number += len(fresh)
-		straight, err := connectGateway(direct.address, 1)
-		if err != nil {
+		if tokens.users, err = b.issuer.mintUsers("RS256", number, gatewayTurnCalls); err != nil {
 			return err
 		}
-		times, err := oneAtATime(straight[0], known[:1])
-		straight[0].close()
-		if err != nil {
-			return err
-		}
-		if round > 0 {
-			baseline = append(baseline, times)
-		}
+		number += len(tokens.fresh)
 		for _, u := range turns {
-			if err := u.take(known, fresh, round > 0); err != nil {
+			if err := u.take(tokens.of(u), round > 0); err != nil {
 				u.stop() // so that its log is complete
 				return fmt.Errorf("%s, %s: %w\n%s", u.name, u.what, err, u.log)
 			}
 		}
+		if err := takeLatency(timed, &tokens, round > 0); err != nil {
+			return err
+		}
 	}
 	addGatewayCPU(t, turns)
-	addGatewayLatency(t, turns, baseline)
+	addGatewayLatency(t, turns, timed[0])
 	return nil
 }
 
-// latencyCalls is how many calls one turn makes one at a time.
-const latencyCalls = 100
+// The calls that are made one at a time, in each round.
+const (
+	latencyBatches = 8
+	latencyBatch   = 25
+)
 
-// oneAtATime returns the median time of calls, one at a time.
-func oneAtATime(c *client, tokens []string) (float64, error) {
+// takeLatency makes calls one at a time. The contestants take turns after a few calls, in another
+// order each time, so that other load on the machine slows all of them alike. The first call of a
+// turn does not count.
+func takeLatency(timed []*gatewayTurn, tokens *roundTokens, counts bool) error {
+	var clients []*client
+	for _, u := range timed {
+		connected, err := connectGateway(u.address, 1)
+		if err != nil {
+			return err
+		}
+		defer connected[0].close()
+		clients = append(clients, connected[0])
+	}
+	fresh := tokens.fresh[gatewayTurnCalls:]
+	for batch := range latencyBatches {
+		for _, k := range rand.Perm(len(timed)) {
+			u, batchTokens := timed[k], tokens.known[:1]
+			if u.fresh {
+				batchTokens = fresh[batch*latencyBatch:][:latencyBatch]
+			}
+			times, err := oneAtATime(clients[k], tokens.known[0], batchTokens)
+			if err != nil {
+				return fmt.Errorf("%s, %s: %w", u.name, u.what, err)
+			}
+			if counts {
+				u.times = append(u.times, times...)
+			}
+		}
+	}
+	return nil
+}
+
+// oneAtATime returns the times of calls, one at a time, after one with first.
+func oneAtATime(c *client, first string, tokens []string) ([]float64, error) {
+	if err := c.call(first, anonymous(nil)); err != nil {
+		return nil, err
+	}
 	var times []float64
-	for n := range latencyCalls {
+	for n := range latencyBatch {
 		began := time.Now()
 		if err := c.call(tokens[n%len(tokens)], anonymous(nil)); err != nil {
-			return 0, err
+			return nil, err
 		}
 		times = append(times, float64(time.Since(began)))
 	}
-	return median(times), nil
+	return times, nil
 }
 
 // take makes the calls of one round.
-func (u *gatewayTurn) take(known, fresh []string, counts bool) error {
-	tokens, single := known, known[:1]
-	if u.fresh {
-		tokens, single = fresh[:gatewayTurnCalls], fresh[gatewayTurnCalls:]
-	}
+func (u *gatewayTurn) take(tokens []string, counts bool) error {
 	clients, err := connectGateway(u.address, gatewayConnections) // servers close connections that are idle or old
 	if err != nil {
 		return err
@@ -200,15 +251,10 @@ func (u *gatewayTurn) take(known, fresh []string, counts bool) error {
 		return err
 	}
 	after, err := u.contestant.cpu()
-	if err != nil {
-		return err
-	}
-	times, err := oneAtATime(clients[0], single)
 	if err != nil || !counts {
 		return err
 	}
 	u.cpu = append(u.cpu, float64(after-before)/gatewayTurnCalls)
-	u.latency = append(u.latency, times)
 	return nil
 }
 
@@ -245,13 +291,14 @@ func addGatewayCPU(t *table, turns []*gatewayTurn) {
 }
 
 // addGatewayLatency adds the latency that each contestant adds to that of the backend.
-func addGatewayLatency(t *table, turns []*gatewayTurn, baseline []float64) {
+func addGatewayLatency(t *table, turns []*gatewayTurn, direct *gatewayTurn) {
 	what := map[bool]string{false: "added latency, one call at a time, p50, seen token", true: "the same, new token each time"}
-	direct := median(slices.Clone(baseline))
-	added := func(u *gatewayTurn) float64 { return median(slices.Clone(u.latency)) - direct }
+	added := func(u *gatewayTurn) float64 {
+		return median(slices.Clone(u.times)) - median(slices.Clone(direct.times))
+	}
 	for _, fresh := range []bool{false, true} {
 		for _, u := range turns {
-			if u.fresh != fresh || u.base != nil && u.maximum == 0 { // it has no limit
+			if u.fresh != fresh || !u.timed {
 				continue
 			}
 			r := row{what: what[fresh], who: u.name, figure: micros(added(u)), ratio: 1}

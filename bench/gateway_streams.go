@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -207,7 +208,7 @@ func (b *gatewayBench) measureIdle(ctx context.Context, t *table, gateway *conte
 	}
 	leave()
 	resp.Body.Close()
-	idle, err := gateway.resident()
+	idle, own, err := gateway.idle()
 	if err != nil {
 		return err
 	}
@@ -216,6 +217,38 @@ func (b *gatewayBench) measureIdle(ctx context.Context, t *table, gateway *conte
 		r.fault = r.figure
 	}
 	t.add(r)
+	t.add(row{what: "memory, idle", who: "of that, without the file of the program", figure: megabytes(float64(own))})
+	return b.measureExample(t)
+}
+
+// measureExample measures the memory of examples/proxy, a gateway that is made of the library alone.
+func (b *gatewayBench) measureExample(t *table) error {
+	program := filepath.Join(b.folder, "example")
+	if err := buildProgram("../examples/proxy", program); err != nil {
+		return err
+	}
+	address, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	_, port, _ := net.SplitHostPort(address)
+	b.environment = []string{"PORT=" + port, "MCP_USE_OAUTH_CLERK_FRONTEND_API_URL=" + b.issuer.url}
+	defer func() { b.environment = nil }()
+	example, err := b.start(exampleName, "localhost:"+port, program)
+	if err != nil {
+		return err
+	}
+	defer example.stop()
+	resp, err := http.Get("http://localhost:" + port + "/mcp")
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	idle, own, err := example.idle()
+	if err != nil {
+		return err
+	}
+	t.add(row{what: "memory, idle", who: exampleName, figure: fmt.Sprintf("%s, %s without the file", megabytes(float64(idle)), megabytes(float64(own)))})
 	return nil
 }
 

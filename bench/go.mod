@@ -2,7 +2,11 @@ module github.com/gatehouse-mcp/gatehouse/bench
 
 go 1.26.0
 
-replace github.com/gatehouse-mcp/gatehouse => ..
+replace (
+	github.com/gatehouse-mcp/gatehouse => ..
+	github.com/gatehouse-mcp/gatehouse/metrics/otel => ../metrics/otel
+	github.com/gatehouse-mcp/gatehouse/metrics/prometheus => ../metrics/prometheus
+)
 
 require (
 	github.com/MicahParks/keyfunc/v3 v3.9.1
@@ -14,7 +18,26 @@ require (
 )
 
 require (
+	github.com/beorn7/perks v1.0.1 // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/go-logr/logr v1.4.4 // indirect
+	github.com/go-logr/stdr v1.2.2 // indirect
+	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
+	github.com/prometheus/client_golang v1.24.1 // indirect
+	github.com/prometheus/client_model v0.6.2 // indirect
+	github.com/prometheus/common v0.70.1 // indirect
+	github.com/prometheus/procfs v0.21.1 // indirect
+	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
+	go.opentelemetry.io/otel v1.46.0 // indirect
+	go.opentelemetry.io/otel/metric v1.46.0 // indirect
+	go.opentelemetry.io/otel/trace v1.46.0 // indirect
+	google.golang.org/protobuf v1.36.11 // indirect
+)
+
+require (
 	github.com/MicahParks/jwkset v0.11.4 // indirect
+	github.com/gatehouse-mcp/gatehouse/metrics/otel v0.0.0-00010101000000-000000000000
+	github.com/gatehouse-mcp/gatehouse/metrics/prometheus v0.0.0-00010101000000-000000000000
 	github.com/go-jose/go-jose/v4 v4.1.4 // indirect
 	github.com/go-json-experiment/json v1.27.2 // indirect
 	github.com/google/jsonschema-go v0.4.3 // indirect
@@ -26,6 +49,8 @@ require (
 	github.com/segmentio/encoding v0.5.4 // indirect
 	github.com/spf13/cast v1.7.1 // indirect
 	github.com/yosida95/uritemplate/v3 v3.0.2 // indirect
+	go.opentelemetry.io/otel/sdk v1.46.0
+	go.opentelemetry.io/otel/sdk/metric v1.46.0
 	golang.org/x/crypto v0.54.0 // indirect
 	golang.org/x/oauth2 v0.36.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect

@@ -149,13 +149,27 @@ func (i *issuer) sign(d draft) (string, error) {
 
 // mint returns count valid tokens, starting with number from.
 func (i *issuer) mint(alg string, from, count int) ([]string, error) {
+	return i.signAll(count, func(n int) draft { return i.draft(alg, from+n) })
+}
+
+// mintUsers returns count valid tokens, each of another user.
+func (i *issuer) mintUsers(alg string, from, count int) ([]string, error) {
+	return i.signAll(count, func(n int) draft {
+		d := i.draft(alg, from+n)
+		d.claims["sub"] = fmt.Sprintf("%s%06d", userID[:len(userID)-6], from+n)
+		return d
+	})
+}
+
+// signAll returns the signed drafts 0 to count-1.
+func (i *issuer) signAll(count int, draftOf func(n int) draft) ([]string, error) {
 	tokens, faults := make([]string, count), make([]error, count)
 	var work sync.WaitGroup
 	const workers = 2
 	for w := range workers {
 		work.Go(func() {
 			for n := w; n < count; n += workers {
-				tokens[n], faults[n] = i.sign(i.draft(alg, from+n))
+				tokens[n], faults[n] = i.sign(draftOf(n))
 			}
 		})
 	}

@@ -25,6 +25,8 @@ var roles = map[string]func(l net.Listener, issuer string) error{
 	"guard":          serveGuard,
 	"guard+require":  serveGuardRequire,
 	"guard+audit":    serveGuardAudit,
+	"guard+metrics":  serveGuardMetrics,
+	"guard+traces":   serveGuardTraces,
 	"serve":          serveFramework,
 	"go-sdk+keyfunc": serveLibrary,
 	"mcp-go":         serveMCPGoOpen,

@@ -482,6 +482,9 @@ func TestWindowWithCommand(t *testing.T) {
 	if got := query[[]string](o, "runs", nil); len(got) == 0 {
 		t.Error("got no runs")
 	}
+	if got := query[windowCheck](o, "check", nil); !strings.HasPrefix(got.Summary, "No problem found; ") {
+		t.Errorf("got %+v, want no problem", got)
+	}
 }
 
 // TestWindowPicture makes the picture of the README: a sign-in with a call, of which one

@@ -2,10 +2,15 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"io"
+	"net/http/httptest"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/window"
 	"github.com/gatehouse-mcp/gatehouse/internal/testlog"
 )
 
@@ -41,5 +46,47 @@ func TestDevUpstream(t *testing.T) {
 	stop()
 	if code := <-ended; code != exitOK && code != exitInterrupted {
 		t.Errorf("gatehouse dev ended with status %d", code)
+	}
+}
+
+// TestDevUpstreamPath checks that the development window names the URL that clients connect to: with
+// the path of the upstream.
+func TestDevUpstreamPath(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, upstream, want string }{
+		{"control: no upstream", "", "/mcp"},
+		{"the usual path", "http://localhost:1/mcp", "/mcp"},
+		{"no path", "http://localhost:1", "/mcp"},
+		{"another path", "http://localhost:1/api/v2", "/api/v2"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			con := &console{stdout: io.Discard, stderr: io.Discard, getenv: func(string) string { return "" }}
+			port, err := freePort()
+			if err != nil {
+				t.Fatal(err)
+			}
+			clerkPort, err := strconv.Atoi(port)
+			if err != nil {
+				t.Fatal(err)
+			}
+			env, err := openDevEnvironment(con, devOptions{upstream: test.upstream, clerkPort: clerkPort, quiet: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer env.close()
+			defer env.serverListener.Close()
+			w := httptest.NewRecorder()
+			r := httptest.NewRequest("GET", window.Path+"api/state", nil)
+			r.Host = "localhost"
+			env.window.ServeHTTP(w, r)
+			var state window.State
+			if err := json.Unmarshal(w.Body.Bytes(), &state); err != nil {
+				t.Fatalf("%v: %s", err, w.Body)
+			}
+			if want := env.origin() + test.want; state.Endpoint != want {
+				t.Errorf("got endpoint %q, want %q", state.Endpoint, want)
+			}
+		})
 	}
 }

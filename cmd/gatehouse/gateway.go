@@ -32,6 +32,7 @@ type gatewayOptions struct {
 	logRequests, check, schema, printConfig             bool
 	forwardAuth                                         forwardAuthOptions
 	stop                                                gateway.Stop // of the file
+	telemetry                                           *telemetry
 }
 
 func newGatewayCommand(con *console) *cobra.Command {
@@ -125,22 +126,26 @@ func runGateway(ctx context.Context, con *console, options gatewayOptions) error
 		return runGatewayFile(ctx, con, options, settings, logger)
 	}
 	address, addressErr := options.address(settings, "")
-	var certificateErr, operatorErr error
+	var certificateErr, operatorErr, telemetryErr error
 	address.certificate, certificateErr = options.certificate(logger)
 	address.operator, operatorErr = options.operatorPort(gatewayfile.OperatorPort{}, address)
-	listenErr := errors.Join(addressErr, certificateErr, operatorErr)
+	options.telemetry, telemetryErr = newTelemetry(ctx, settings, address.operator.open, logger)
+	defer options.telemetry.close()
+	listenErr := errors.Join(addressErr, certificateErr, operatorErr, telemetryErr)
 	if options.forwardAuth.proxy != "" {
 		return runForwardAuthFlags(ctx, con, options, settings, address, listenErr, logger)
 	}
 	endpoint, endpointErr := options.endpoint(settings, address, logger)
-	gw, err := gateway.New(gateway.Config{Endpoints: []gateway.Endpoint{endpoint}, LogRequests: options.logRequests, Logger: logger})
+	cfg := gateway.Config{Endpoints: []gateway.Endpoint{endpoint}, LogRequests: options.logRequests, Logger: logger}
+	options.telemetry.observe(&cfg)
+	gw, err := gateway.New(cfg)
 	if faults := joinFaults(options.forwardAuth.check(options), endpointErr, explainGatewayFaults(err, options, settings), listenErr); faults != nil {
 		if err == nil {
 			gw.Close()
 		}
 		return faults
 	}
-	return serveGateway(ctx, con, gw, address, gateway.Stop{}, options.check)
+	return serveGateway(ctx, con, gw, address, gateway.Stop{}, options)
 }
 
 // runGatewayFile runs the gateway with a configuration file.
@@ -154,10 +159,15 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 	}
 	address, addressErr := options.address(settings, loaded.Listen)
 	address.certificate = loaded.Certificate
-	var operatorErr error
+	var operatorErr, telemetryErr error
 	address.operator, operatorErr = options.operatorPort(loaded.Operator, address)
+	options.telemetry, telemetryErr = newTelemetry(ctx, settings, address.operator.open, logger)
+	defer options.telemetry.close()
 	options.stop = loaded.Stop
-	faults := joinFaults(options.forwardAuth.check(options), flagErr, addressErr, operatorErr, err)
+	faults := joinFaults(options.forwardAuth.check(options), flagErr, addressErr, operatorErr, telemetryErr, err)
+	if faults == nil {
+		reportStore(con, loaded.Revocations, options.check)
+	}
 	if options.forwardAuth.proxy != "" {
 		return runForwardAuth(ctx, con, options, loaded.Gateway, forwardAuthRun{address: address, faults: faults, explain: explainForwardAuthFault,
 			watch: func(ctx context.Context, s *forwardAuthServer) { s.watch(ctx, loader, loaded, options.config) }})
@@ -166,6 +176,7 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 		return faults
 	}
 	loaded.Gateway.LogRequests = loaded.Gateway.LogRequests || options.logRequests
+	options.telemetry.observe(&loaded.Gateway)
 	gw, err := gateway.New(loaded.Gateway)
 	if err != nil {
 		return joinFaults(err)
@@ -175,7 +186,7 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 	if !options.check {
 		go watchGatewayFile(ctx, gw, loader, loaded, options, logger)
 	}
-	return serveGateway(ctx, con, gw, address, loaded.Stop, options.check)
+	return serveGateway(ctx, con, gw, address, loaded.Stop, options)
 }
 
 // watchGatewayFile applies the file whenever it has changed, until ctx ends.
@@ -191,6 +202,7 @@ func watchGatewayFile(
 			return err
 		}
 		next.Gateway.LogRequests = next.Gateway.LogRequests || options.logRequests
+		options.telemetry.observe(&next.Gateway)
 		if err := gw.Apply(next.Gateway); err != nil {
 			return err
 		}
@@ -208,12 +220,12 @@ func warnOfRestart(logger *slog.Logger, next, started *gatewayfile.Loaded, file 
 	}
 }
 
-// serveGateway serves until ctx ends. If check is true, it only says that the configuration is
+// serveGateway serves until ctx ends. With --check, it only says that the configuration is
 // valid.
 func serveGateway(
-	ctx context.Context, con *console, gw *gateway.Gateway, address listenAddress, stop gateway.Stop, check bool,
+	ctx context.Context, con *console, gw *gateway.Gateway, address listenAddress, stop gateway.Stop, options gatewayOptions,
 ) error {
-	if check {
+	if options.check {
 		defer gw.Close()
 		for _, warning := range append(gw.Warnings(), address.warnings(gw.Guards())...) {
 			con.Note("warning: %s", warning)
@@ -225,7 +237,11 @@ func serveGateway(
 		return err
 	}
 	con.Begin("serving")
-	defer address.operator.start(con, gw.Operator(), newLogger(con, false), operatorListeners)()
+	options.telemetry.watch(gw.Guards)
+	options.telemetry.note(con)
+	port := gw.Operator()
+	port.Metrics = options.telemetry.handler()
+	defer address.operator.start(con, port, newLogger(con, false), operatorListeners)()
 	gw.LogStart()
 	for _, warning := range address.warnings(gw.Guards()) {
 		con.Note("warning: %s", warning)

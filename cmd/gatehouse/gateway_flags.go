@@ -52,14 +52,15 @@ func (o gatewayOptions) endpoint(settings *env.Env, address listenAddress, logge
 		upstream.Path = pathOf(resource)
 	}
 	roots, rootsErr := o.upstreamRoots()
+	proxies, proxiesErr := o.forwardAuth.trustedProxies()
 	return gateway.Endpoint{
 		Guard: gatehouse.Config{
 			Resource: resource, Provider: provider, SessionKey: gatehouse.SessionKey(settings.Get("MCP_SESSION_KEY")),
-			AcceptedSessionKeys: acceptedSessionKeys(settings), Logger: logger,
+			AcceptedSessionKeys: acceptedSessionKeys(settings), TrustedProxies: proxies, Logger: logger,
 		},
 		Upstreams: []gateway.Upstream{{URL: upstream, RootCAs: roots}},
 		Headers:   forwarded.DefaultHeaders(),
-	}, errors.Join(upstreamErr, rootsErr, providerErr, resourceErr)
+	}, errors.Join(upstreamErr, rootsErr, providerErr, resourceErr, proxiesErr)
 }
 
 // parseUpstream returns the URL of --upstream. If it returns an error, the URL is a placeholder.
@@ -185,6 +186,8 @@ func (o gatewayOptions) nameOf(fault *gatehouse.ConfigError, settings *env.Env) 
 		return "--url"
 	case field == "Upstreams":
 		return "--upstream"
+	case strings.HasPrefix(field, "TrustedProxies"):
+		return "--trusted-proxy"
 	case field == "SessionKey", strings.HasPrefix(field, "AcceptedSessionKeys"):
 		return sessionKeyNames.Replace(field)
 	case o.issuer != "" && fault.Value != "" && strings.Contains(o.issuer, fault.Value):

@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gatewayfile"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/yamlfile"
+	"github.com/gatehouse-mcp/gatehouse/internal/clientaddr"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/operator"
@@ -40,7 +41,7 @@ func (o *forwardAuthOptions) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&o.proxy, "forward-auth", "", "forward nothing, and answer the reverse proxy `NAME`, which\nasks about each request at "+
 		forwardauth.AuthPath+": "+strings.Join(names[:3], ", ")+",\n"+strings.Join(names[3:], ", "))
 	flags.BoolVar(&o.bodies, "forward-auth-body", false, "expect that the proxy sends the bodies of requests, so that\nrequirements of single tools can be checked")
-	flags.StringArrayVar(&o.trusted, "trusted-proxy", nil, "accept the questions of the proxy from `ADDR`, like 10.0.0.7\nor 10.0.0.0/24; may be repeated (default: this machine)")
+	flags.StringArrayVar(&o.trusted, "trusted-proxy", nil, "believe the header X-Forwarded-For of a reverse proxy at `ADDR`,\nlike 10.0.0.7 or 10.0.0.0/24; may be repeated. With --forward-auth,\naccept its questions (default: this machine)")
 	cmd.RegisterFlagCompletionFunc("forward-auth", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("trusted-proxy", cobra.NoFileCompletions)
 }
@@ -60,8 +61,8 @@ func (o *forwardAuthOptions) check(options gatewayOptions) error {
 	if o.proxy == "" && o.bodies {
 		add("name the proxy, like --forward-auth envoy", "--forward-auth-body has no effect without --forward-auth")
 	}
-	if o.proxy == "" && len(o.trusted) > 0 {
-		add("name the proxy, like --forward-auth nginx", "--trusted-proxy has no effect without --forward-auth")
+	if o.proxy == "" && len(o.trusted) > 0 && options.config != "" {
+		add("write it in the file, as trusted_proxies in the section limits", "--trusted-proxy is set in addition to --config")
 	}
 	return errors.Join(faults...)
 }
@@ -69,21 +70,24 @@ func (o *forwardAuthOptions) check(options gatewayOptions) error {
 // config returns the configuration of the handler, and the faults of the flags, joined.
 func (o *forwardAuthOptions) config(logger *slog.Logger) (forwardauth.Config, error) {
 	cfg := forwardauth.Config{Proxy: forwardauth.Proxy(o.proxy), Bodies: o.bodies, Logger: logger}
+	var err error
+	cfg.TrustedProxies, err = o.trustedProxies()
+	return cfg, err
+}
+
+// trustedProxies returns the networks of --trusted-proxy, and the faults, joined.
+func (o *forwardAuthOptions) trustedProxies() ([]netip.Prefix, error) {
+	var out []netip.Prefix
 	var faults []error
 	for _, text := range o.trusted {
-		prefix, err := netip.ParsePrefix(text)
-		if err != nil {
-			var address netip.Addr
-			address, err = netip.ParseAddr(text)
-			prefix = netip.PrefixFrom(address, address.BitLen())
-		}
+		prefix, err := clientaddr.ParseNetwork(text)
 		if err != nil {
 			faults = append(faults, newUsageError("write it like 10.0.0.7, or 10.0.0.0/24 for a network", "--trusted-proxy %q is not an address", text))
 			continue
 		}
-		cfg.TrustedProxies = append(cfg.TrustedProxies, prefix.Masked())
+		out = append(out, prefix)
 	}
-	return cfg, errors.Join(faults...)
+	return out, errors.Join(faults...)
 }
 
 // forwardAuthServer answers a reverse proxy, and the requests that it routes here.
@@ -92,17 +96,19 @@ type forwardAuthServer struct {
 	keys    *forwarded.Keys
 	logger  *slog.Logger
 	explain func(*gatehouse.ConfigError) (name, fix string)
+	observe func(*gateway.Config) // adds observers
 	current atomic.Pointer[forwardauth.Handler]
 }
 
 // newForwardAuthServer returns the server of the endpoints of cfg, whose upstreams are not used.
 // explain names the settings in faults.
 func newForwardAuthServer(
-	options forwardAuthOptions, cfg gateway.Config, explain func(*gatehouse.ConfigError) (name, fix string),
+	options gatewayOptions, cfg gateway.Config, explain func(*gatehouse.ConfigError) (name, fix string),
 ) (*forwardAuthServer, error) {
-	s := &forwardAuthServer{keys: cfg.AssertionKeys, logger: cmp.Or(cfg.Logger, slog.Default()), explain: explain}
+	s := &forwardAuthServer{keys: cfg.AssertionKeys, logger: cmp.Or(cfg.Logger, slog.Default()), explain: explain,
+		observe: options.telemetry.observe}
 	var optionsErr, keysErr error
-	s.config, optionsErr = options.config(s.logger)
+	s.config, optionsErr = options.forwardAuth.config(s.logger)
 	if s.keys == nil {
 		s.keys, keysErr = forwarded.RandomKeys()
 	}
@@ -127,6 +133,7 @@ func (s *forwardAuthServer) close() {
 // apply replaces the endpoints. If it returns an error, nothing has changed.
 func (s *forwardAuthServer) apply(cfg gateway.Config) error {
 	next := s.config
+	s.observe(&cfg)
 	for _, e := range cfg.Endpoints {
 		endpoint, err := s.endpoint(&e)
 		if err != nil {
@@ -204,7 +211,7 @@ func (s *forwardAuthServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve serves until ctx ends.
-func (s *forwardAuthServer) serve(ctx context.Context, con *console, address listenAddress, stop gateway.Stop) error {
+func (s *forwardAuthServer) serve(ctx context.Context, con *console, address listenAddress, options gatewayOptions) error {
 	defer s.close()
 	listeners, operatorListeners, err := openBoth(address)
 	if err != nil {
@@ -212,7 +219,11 @@ func (s *forwardAuthServer) serve(ctx context.Context, con *console, address lis
 	}
 	con.Begin("serving")
 	guards := func() []*gatehouse.Guard { return s.current.Load().Guards() }
-	defer address.operator.start(con, operator.OfGuards(guards), s.logger, operatorListeners)()
+	options.telemetry.watch(guards)
+	options.telemetry.note(con)
+	port := operator.OfGuards(guards)
+	port.Metrics = options.telemetry.handler()
+	defer address.operator.start(con, port, s.logger, operatorListeners)()
 	for _, guard := range s.current.Load().Guards() {
 		go guard.Ready(ctx) // so that the first user does not wait for the keys
 		con.Note("answering %s about %s", s.config.Proxy, guard.Resource())
@@ -231,14 +242,15 @@ func (s *forwardAuthServer) serve(ctx context.Context, con *console, address lis
 				guard.Drain()
 			}
 		},
-		Delay: stop.Delay,
-		Grace: cmp.Or(stop.Timeout, gateway.DefaultShutdownTimeout),
+		Delay: options.stop.Delay,
+		Grace: cmp.Or(options.stop.Timeout, gateway.DefaultShutdownTimeout),
 	}, listeners...)
 }
 
 // forwardAuthNames are the names of flags and of settings in the file in place of the fields of the
 // configuration.
 var forwardAuthNames = strings.NewReplacer(
+	".Guard.RateLimits.FailedSignInsPerMinute", " limits.failed_sign_ins_per_minute", "ClientAddressHeader", "limits.client_address_header",
 	"TrustedProxies", "--trusted-proxy", "set Bodies", "add --forward-auth-body", "Bodies", "--forward-auth-body", "Proxy", "--forward-auth",
 	".Guard.Resource", " url", ".Guard.", " ", "Endpoints", "endpoint", "ChallengeInResult", "challenge_in_result",
 	"ShowLocked", "show_locked", "SecuritySchemes", "security_schemes",
@@ -288,7 +300,7 @@ func runForwardAuth(ctx context.Context, con *console, options gatewayOptions, c
 	if how.faults != nil && len(cfg.Endpoints) == 0 {
 		cfg.Endpoints = []gateway.Endpoint{{Guard: gatehouse.Config{Resource: placeholderResource, Provider: placeholderProvider}}}
 	}
-	s, err := newForwardAuthServer(options.forwardAuth, cfg, how.explain)
+	s, err := newForwardAuthServer(options, cfg, how.explain)
 	if faults := joinFaults(how.faults, err); faults != nil {
 		if err == nil {
 			s.close()
@@ -307,5 +319,5 @@ func runForwardAuth(ctx context.Context, con *console, options gatewayOptions, c
 	if how.watch != nil {
 		go how.watch(ctx, s)
 	}
-	return s.serve(ctx, con, how.address, options.stop)
+	return s.serve(ctx, con, how.address, options)
 }

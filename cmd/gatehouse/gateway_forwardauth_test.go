@@ -24,7 +24,7 @@ func newForwardAuth(t *testing.T) (*forwardAuthServer, gateway.Config, *testissu
 		Guard:   gatehouse.Config{Resource: forwardAuthResource, Provider: gatehouse.OIDC(issuer.URL()), Logger: log.Logger()},
 		Headers: forwarded.DefaultHeaders(),
 	}}}
-	s, err := newForwardAuthServer(forwardAuthOptions{proxy: "caddy"}, cfg, explainForwardAuthFault)
+	s, err := newForwardAuthServer(gatewayOptions{forwardAuth: forwardAuthOptions{proxy: "caddy"}}, cfg, explainForwardAuthFault)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gatewayfile"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/revocationstore"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/operator"
 )
@@ -85,4 +86,17 @@ func (p operatorPort) start(con *console, cfg operator.Config, logger *slog.Logg
 	}
 	con.Note("operator port at http://%s", net.JoinHostPort(host, strconv.Itoa(listen.Port(listeners[0]))))
 	return operator.Start(operator.New(cfg), logger, listeners...)
+}
+
+// reportStore says where the revocations are that gateways share, if the file says it.
+func reportStore(con *console, store *revocationstore.Store, check bool) {
+	if store == nil {
+		return
+	}
+	if !check {
+		con.Note("sharing revocations through %s", store)
+	}
+	for _, warning := range store.Warnings() {
+		con.Note("warning: %s", warning)
+	}
 }

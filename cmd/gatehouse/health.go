@@ -72,7 +72,8 @@ func checkHealth(ctx context.Context, con *console, target string, timeout time.
 	}
 	resp, err := client.Do(req)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return failure.New("look at the log of the server, or set a longer --timeout", "%s did not answer within %v", u.Redacted(), timeout)
+		return failure.New("look at the log of the server, or set a longer --timeout",
+			"%s did not answer within %v", u.Redacted(), timeout)
 	} else if err != nil {
 		return failure.New("check that the server runs and listens on this address", "requesting the health: %w", err)
 	}

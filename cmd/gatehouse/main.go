@@ -6,6 +6,7 @@
 //	gatehouse call URL TOOL    call a tool, signing in if the server asks for it
 //	gatehouse doctor TARGET    find out why clients cannot sign in, and what to change
 //	gatehouse explain          say what a token is and why a server rejects it
+//	gatehouse revoke           shut a user, a session or a client out of all gateways
 //	gatehouse health           ask a running gateway whether it is ready
 //	gatehouse version          print the versions of this program and its parts
 //	gatehouse completion       print a completion script for your shell
@@ -108,7 +109,7 @@ in any language; "gatehouse doctor" says why a client cannot sign in.`,
 	root.SetErr(con.stderr)
 	root.SetFlagErrorFunc(explainFlagError)
 	root.AddCommand(newDevCommand(con), newClerkCommand(con), newGatewayCommand(con), newCallCommand(con), newDoctorCommand(con),
-		newExplainCommand(con), newHealthCommand(con), newVersionCommand(con))
+		newExplainCommand(con), newRevokeCommand(con), newHealthCommand(con), newVersionCommand(con))
 	root.SetHelpCommand(newHelpCommand(root))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	apps "k8s.io/api/apps/v1"
@@ -22,6 +23,12 @@ func (s *seconds) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// newAssertionKey makes a key as docs/deploy.md says.
+func newAssertionKey(t testing.TB) string {
+	t.Helper()
+	return command{argv: []string{"openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"}}.run(t)
+}
+
 // container is the gateway of a rendered chart, with the files that Kubernetes would mount.
 type container struct {
 	folder string
@@ -36,8 +43,7 @@ func newContainer(t testing.TB, all map[string]any, change ...string) container 
 	c := container{folder: t.TempDir()}
 	deployment := all["Deployment mcp-gatehouse-gateway"].(*apps.Deployment)
 	file := all["ConfigMap mcp-gatehouse-gateway"].(*core.ConfigMap).Data["gateway.yaml"]
-	key := command{dir: c.folder, argv: []string{"openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"}}.run(t)
-	writeFile(t, c.folder, "assertion-key.pem", key, 0o600)
+	writeFile(t, c.folder, "assertion-key.pem", newAssertionKey(t), 0o600)
 	writeFile(t, c.folder, "session-key", strings.Repeat("k", 44), 0o600)
 	mounts := strings.NewReplacer(append(slices.Clone(change),
 		"/etc/gatehouse-keys", c.folder, "/etc/gatehouse", c.folder, "/var/lib/gatehouse", c.folder)...)
@@ -80,7 +86,7 @@ func TestChartFile(t *testing.T) {
 func TestChartRuns(t *testing.T) {
 	clerkPort, port, operatorPort := freePort(t), freePort(t), freePort(t)
 	clerk := start(t, t.TempDir(), nil, gatehouse(t), "clerk", "--port", clerkPort)
-	all := rendered(t, "one-replica", "--set", "operator.port="+operatorPort, "--set-json",
+	all := rendered(t, "one-replica", "--set", "drainSeconds=3,operator.port="+operatorPort, "--set-json",
 		`config.provider={"name":"clerk","frontend_api_url":"http://localhost:`+clerkPort+`"}`)
 	clerk.await(t, "http://localhost:"+clerkPort+"/.well-known/openid-configuration")
 	c := newContainer(t, all, ":3000", ":"+port)
@@ -101,4 +107,19 @@ func TestChartRuns(t *testing.T) {
 	if files, _ := filepath.Glob(filepath.Join(c.folder, "keys-*.json")); len(files) != 1 {
 		t.Errorf("got %d files with keys of the provider in key_folder, want 1", len(files))
 	}
+	checkDrain(t, gateway, "http://localhost:"+operatorPort+spec.ReadinessProbe.HTTPGet.Path, "http://localhost:"+port+"/mcp")
+}
+
+// checkDrain stops the gateway. It must say first that it is not ready, and still accept requests.
+func checkDrain(t *testing.T, gateway *program, readiness, endpoint string) {
+	syscall.Kill(gateway.cmd.Process.Pid, syscall.SIGTERM)
+	for range 100 {
+		if get(t, readiness, "") == http.StatusServiceUnavailable {
+			if status := get(t, endpoint, "mcp.example.com"); status != http.StatusUnauthorized {
+				t.Errorf("while it is not ready, the endpoint has status %d, want 401", status)
+			}
+			return
+		}
+	}
+	t.Error("the gateway stopped without saying that it is not ready")
 }

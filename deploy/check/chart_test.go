@@ -124,13 +124,13 @@ func TestChartFaults(t *testing.T) {
 		{"port of users", "operator.port=3000", "operator.port 3000 is the port of users"},
 		{"route without a Gateway", "httpRoute.enabled=true", "httpRoute.parentRefs is empty"},
 		{"route with a Gateway", "httpRoute.enabled=true,httpRoute.parentRefs[0].name=public", ""},
-		{"path that no route removes", "config.endpoints[0].local_path=/mcp", "local_path of the endpoint https://mcp.example.com/notes has no effect"},
+		{"path that no route removes", "config.endpoints[0].local_path=/mcp", "local_path of the endpoint https://mcp.example.com/notes"},
 		{"path that a route of your own removes", "config.endpoints[0].local_path=/mcp,ingress.enabled=false", ""},
 		{"memory", "resources.limits.memory=0.5Gi", `resources.limits.memory "0.5Gi" is not a whole number`},
 		{"no memory limit", "resources.limits=null", ""},
-		{"replicas", "autoscaling.enabled=true,autoscaling.minReplicas=20", "autoscaling.minReplicas 20 is more than autoscaling.maxReplicas 10"},
+		{"replicas", "autoscaling.enabled=true,autoscaling.minReplicas=20", "minReplicas 20 is more than autoscaling.maxReplicas 10"},
 		{"digest", "image.digest=sha256:abc", "'sha256:abc' does not match pattern"},
-		{"every pod as a backend", "networkPolicy.backends[0].name=x,networkPolicy.backends[0].port=80,networkPolicy.backends[0].podSelector=", "podSelector"},
+		{"every pod as a backend", "networkPolicy.backends[0].name=x,networkPolicy.backends[0].port=80", "missing property 'podSelector'"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -25,7 +25,7 @@ const (
 )
 
 // commandTime bounds one command. The first run compiles the tools.
-const commandTime = 20 * time.Minute
+const commandTime = 40 * time.Minute
 
 // deploy and repository are absolute paths.
 var (

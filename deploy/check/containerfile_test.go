@@ -19,7 +19,7 @@ import (
 )
 
 // containerfiles are the files of the images, from the repository.
-var containerfiles = []string{"deploy/Containerfile", "examples/container/Containerfile"}
+var containerfiles = []string{"deploy/Containerfile", "deploy/Containerfile.release", "examples/container/Containerfile"}
 
 func containerfile(t testing.TB, name string) []byte {
 	t.Helper()
@@ -130,7 +130,9 @@ func faults(t testing.TB, text []byte) (faults []string) {
 				faults = append(faults, stage.Name+": RUN in an image without a shell")
 			}
 		}
-		for _, want := range []string{"FROM scratch", "a user that is a number other than 0", "certificates", "GOGC", "an entry point without a shell"} {
+		for _, want := range []string{
+			"FROM scratch", "a user that is a number other than 0", "certificates", "GOGC", "an entry point without a shell",
+		} {
 			if !facts[want] {
 				faults = append(faults, stage.Name+": no "+want)
 			}

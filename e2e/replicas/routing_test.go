@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -108,9 +109,21 @@ func receives(t testing.TB, c *cluster, s *stream, err error) error {
 		return err
 	}
 	defer s.cancel()
-	time.Sleep(100 * time.Millisecond) // the handler registers the stream after it has sent its header
-	c.notify(t)
+	arrived := make(chan struct{})
+	var notifying sync.WaitGroup
+	notifying.Go(func() { // again and again, because the stream is registered after its header is sent
+		for {
+			c.notify(t)
+			select {
+			case <-arrived:
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	})
 	_, ended, err := s.next("notifications/tools/list_changed")
+	close(arrived)
+	notifying.Wait()
 	if ended {
 		err = &failure{"error", "the stream ended without the notification"}
 	}
@@ -148,7 +161,7 @@ func elicits(t testing.TB, _ *cluster, client *client) error {
 // cancels calls a tool that runs until it is canceled, and cancels it as the revision says: with a
 // notification, or by closing the answer.
 func cancels(t testing.TB, c *cluster, client *client) error {
-	before := c.canceled(t)
+	before := c.total(t)
 	ctx, cancel := context.WithTimeout(context.Background(), stepTime)
 	defer cancel()
 	answered := make(chan error, 1)
@@ -164,10 +177,12 @@ func cancels(t testing.TB, c *cluster, client *client) error {
 		}
 		answered <- err
 	}()
-	select {
-	case err := <-answered:
-		return err
-	case <-time.After(300 * time.Millisecond): // the tool runs
+	for c.total(t).Started == before.Started {
+		select {
+		case err := <-answered:
+			return err
+		case <-time.After(pause):
+		}
 	}
 	if isStateless(client.revision) {
 		cancel()
@@ -175,20 +190,25 @@ func cancels(t testing.TB, c *cluster, client *client) error {
 		client.message(0, "notifications/cancelled", `"requestId":7`)); err != nil {
 		return err
 	}
-	if c.isCanceled(t, before) {
+	wait := stepTime
+	if client.revision.stateless {
+		wait = time.Second // it has no effect, which takes as long to see each time
+	}
+	if c.isCanceled(t, before.Canceled, wait) {
 		return nil
 	}
 	cancel()
-	if c.isCanceled(t, before) {
+	if c.isCanceled(t, before.Canceled, wait) {
 		return &failure{"only by closing the request", "a notification has no effect"}
 	}
 	return &failure{"no effect", "the tool runs on"}
 }
 
-// isCanceled reports whether more calls are canceled within a second.
-func (c *cluster) isCanceled(t testing.TB, before int64) bool {
-	for range 100 {
-		if c.canceled(t) > before {
+// isCanceled reports whether more calls are canceled within a time.
+func (c *cluster) isCanceled(t testing.TB, before int64, within time.Duration) bool {
+	deadline := time.Now().Add(within)
+	for time.Now().Before(deadline) {
+		if c.total(t).Canceled > before {
 			return true
 		}
 		time.Sleep(2 * pause)
@@ -196,16 +216,17 @@ func (c *cluster) isCanceled(t testing.TB, before int64) bool {
 	return false
 }
 
-// canceled returns how many calls were canceled in all replicas.
-func (c *cluster) canceled(t testing.TB) (n int64) {
+// total returns the calls of the tool wait in all replicas.
+func (c *cluster) total(t testing.TB) (sum stats) {
 	for _, r := range c.replicas {
 		s, err := r.stats()
 		if err != nil {
 			t.Fatal(err)
 		}
-		n += s.Canceled
+		sum.Started += s.Started
+		sum.Canceled += s.Canceled
 	}
-	return n
+	return sum
 }
 
 // stepsUp calls a tool that needs another scope, and again with a token that has it.

@@ -67,7 +67,7 @@ func StateOf(ctx context.Context, g *gatehouse.Guard) GuardState {
 	return state
 }
 
-func seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
+func seconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }
 
 // StatesOf returns the states of the guards, which it asks at the same time.
 func StatesOf(ctx context.Context, guards []*gatehouse.Guard) []GuardState {

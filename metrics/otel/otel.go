@@ -61,6 +61,7 @@ type Telemetry struct {
 	tracer       trace.Tracer
 	instruments  instruments
 	registration metric.Registration
+	sets         sets
 
 	mu    sync.Mutex
 	lists []func() []*gatehouse.Guard
@@ -195,7 +196,7 @@ func attributes(pairs ...string) []attribute.KeyValue {
 }
 
 func with(pairs ...string) metric.MeasurementOption {
-	return metric.WithAttributes(attributes(pairs...)...)
+	return metric.WithAttributeSet(attribute.NewSet(attributes(pairs...)...))
 }
 
 // operationPairs are the attributes of the conventions for MCP.
@@ -215,14 +216,19 @@ func operationPairs(d *gatehouse.Decision) []string {
 }
 
 func (t *Telemetry) recordDecision(ctx context.Context, d *gatehouse.Decision) {
-	t.instruments.decisions.Add(ctx, 1, with(
-		"gatehouse.resource", d.Resource, "gatehouse.layer", d.Layer, "gatehouse.outcome", d.Outcome,
-		"gatehouse.reason", string(d.Reason), "gatehouse.issuer", d.Issuer, "gatehouse.client", d.Client,
-	))
+	key := setKey{"decision", d.Resource, d.Layer, d.Outcome, string(d.Reason), d.Issuer, d.Client}
+	t.instruments.decisions.Add(ctx, 1, t.sets.get(key, func() []string {
+		return []string{
+			"gatehouse.resource", d.Resource, "gatehouse.layer", d.Layer, "gatehouse.outcome", d.Outcome,
+			"gatehouse.reason", string(d.Reason), "gatehouse.issuer", d.Issuer, "gatehouse.client", d.Client,
+		}
+	}))
 	if d.Layer != gatehouse.AuditHTTP {
 		return
 	}
-	t.instruments.decision.Record(ctx, d.Duration.Seconds(), with("gatehouse.resource", d.Resource, "gatehouse.outcome", d.Outcome))
+	t.instruments.decision.Record(ctx, d.Duration.Seconds(), t.sets.get(setKey{"outcome", d.Resource, d.Outcome}, func() []string {
+		return []string{"gatehouse.resource", d.Resource, "gatehouse.outcome", d.Outcome}
+	}))
 	if d.Outcome == gatehouse.AuditDeny {
 		t.recordOperation(ctx, d, string(d.Reason), d.Duration)
 	}
@@ -233,7 +239,10 @@ func (t *Telemetry) recordOperation(ctx context.Context, d *gatehouse.Decision, 
 	if !d.HasOperation() {
 		return
 	}
-	t.instruments.operations.Record(ctx, took.Seconds(), with(append(operationPairs(d), "error.type", errorType)...))
+	key := setKey{"operation", d.Resource, d.Method, d.Name, d.ProtocolVersion, errorType}
+	t.instruments.operations.Record(ctx, took.Seconds(), t.sets.get(key, func() []string {
+		return append(operationPairs(d), "error.type", errorType)
+	}))
 }
 
 func (t *Telemetry) endSession(e gatehouse.SessionEnd) {
@@ -242,13 +251,16 @@ func (t *Telemetry) endSession(e gatehouse.SessionEnd) {
 }
 
 func (t *Telemetry) verify(ctx context.Context, v gatehouse.Verification) {
-	pairs := []string{
-		"gatehouse.resource", v.Resource, "gatehouse.issuer", v.Issuer, "gatehouse.token.kind", v.Kind,
-		"gatehouse.cache", v.Cache, "gatehouse.result", v.Result(),
+	pairs := func() []string {
+		return []string{
+			"gatehouse.resource", v.Resource, "gatehouse.issuer", v.Issuer, "gatehouse.token.kind", v.Kind,
+			"gatehouse.cache", v.Cache, "gatehouse.result", v.Result(),
+		}
 	}
-	t.instruments.verifications.Record(ctx, v.Duration.Seconds(), with(pairs...))
+	key := setKey{"verification", v.Resource, v.Issuer, v.Kind, v.Cache, v.Result()}
+	t.instruments.verifications.Record(ctx, v.Duration.Seconds(), t.sets.get(key, pairs))
 	if v.Cache == "miss" {
-		addStep(ctx, "verify token", v.Duration, append(pairs, "error.type", string(v.Reason)))
+		addStep(ctx, "verify token", v.Duration, append(pairs(), "error.type", string(v.Reason)))
 	}
 }
 

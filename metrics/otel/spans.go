@@ -81,21 +81,26 @@ func (t *Telemetry) decide(ctx context.Context, d gatehouse.Decision) context.Co
 
 // startSpan begins the span of a request, when it arrived.
 func (t *Telemetry) startSpan(ctx context.Context, d *gatehouse.Decision) (context.Context, trace.Span) {
-	pairs := append(operationPairs(d),
-		"http.request.method", d.HTTPMethod,
-		"network.protocol.name", "http",
-		"enduser.pseudo.id", d.SubjectHash,
-		"gatehouse.issuer", d.Issuer,
-		"gatehouse.client", d.Client,
-		"gatehouse.caller", d.Kind,
-		"gatehouse.outcome", d.Outcome,
-		"gatehouse.reason", string(d.Reason),
-	)
+	key := setKey{"span", d.Resource, d.Method, d.Name, d.ProtocolVersion, d.HTTPMethod, d.Issuer, d.Client, d.Kind, string(d.Reason)}
+	list := t.sets.find(key, func() []string {
+		return append(operationPairs(d),
+			"http.request.method", d.HTTPMethod,
+			"network.protocol.name", "http",
+			"gatehouse.issuer", d.Issuer,
+			"gatehouse.client", d.Client,
+			"gatehouse.caller", d.Kind,
+			"gatehouse.outcome", d.Outcome,
+			"gatehouse.reason", string(d.Reason),
+		)
+	}).attributes
+	if d.SubjectHash != "" {
+		list = append(list, attribute.String("enduser.pseudo.id", d.SubjectHash)) // a copy: its capacity is clipped
+	}
 	ctx, links := parentOf(ctx, d)
 	return t.tracer.Start(ctx, spanName(d), append(links,
 		trace.WithSpanKind(trace.SpanKindServer),
 		trace.WithTimestamp(d.Started),
-		trace.WithAttributes(attributes(pairs...)...),
+		trace.WithAttributes(list...),
 	)...)
 }
 

@@ -8,6 +8,7 @@ import (
 // metric describes one metric. The table in docs/operations.md is made of these.
 type metric struct {
 	name, help string
+	otel       string // name in the module metrics/otel, for the document
 	kind       string // counter, gauge or histogram
 	labels     []string
 }
@@ -16,42 +17,49 @@ type metric struct {
 var (
 	decisions = metric{
 		name:   "gatehouse_decisions_total",
+		otel:   "gatehouse.decisions",
 		kind:   "counter",
 		labels: []string{"resource", "layer", "outcome", "reason", "issuer", "client"},
 		help:   "Decisions about requests (layer http) and about operations inside the MCP server (layer mcp: rejections only).",
 	}
 	decisionDuration = metric{
 		name:   "gatehouse_decision_duration_seconds",
+		otel:   "gatehouse.decision.duration",
 		kind:   "histogram",
 		labels: []string{"resource", "outcome"},
 		help:   "Time from the arrival of a request to the decision about it, which includes reading its body.",
 	}
 	operationDuration = metric{
 		name:   "mcp_server_operation_duration_seconds",
+		otel:   "mcp.server.operation.duration",
 		kind:   "histogram",
 		labels: []string{"resource", "mcp_method_name", "gen_ai_tool_name", "gen_ai_prompt_name", "mcp_protocol_version", "error_type"},
 		help:   "Time from the arrival of an MCP request or notification to the end of its answer. error_type is empty on success.",
 	}
 	sessionDuration = metric{
 		name:   "mcp_server_session_duration_seconds",
+		otel:   "mcp.server.session.duration",
 		kind:   "histogram",
 		labels: []string{"resource", "end"},
 		help:   "Duration of sessions that were opened in this process and have ended: deleted, unknown to the handler, or idle (up to the last use).",
 	}
 	verificationDuration = metric{
 		name:   "gatehouse_verification_duration_seconds",
+		otel:   "gatehouse.verification.duration",
 		kind:   "histogram",
 		labels: []string{"resource", "issuer", "kind", "cache", "result"},
 		help:   "Duration of the verification of a token (kind jwt or opaque), with a cache hit or miss.",
 	}
 	introspectionDuration = metric{
 		name:   "gatehouse_introspection_duration_seconds",
+		otel:   "gatehouse.introspection.duration",
 		kind:   "histogram",
 		labels: []string{"resource", "issuer", "result"},
 		help:   "Duration of requests to the provider about opaque tokens.",
 	}
 	keyFetchDuration = metric{
 		name:   "gatehouse_key_fetch_duration_seconds",
+		otel:   "gatehouse.key_fetch.duration",
 		kind:   "histogram",
 		labels: []string{"resource", "issuer", "error"},
 		help:   "Duration of fetches of the provider's signing keys. error is the kind of the failure, or none.",
@@ -83,14 +91,14 @@ type state struct {
 	needs func(*gatehouse.Stats) bool
 }
 
-func newState(kind, name, help string, value func(*gatehouse.Stats) float64) state {
-	s := state{metric: metric{name: name, kind: kind, help: help, labels: []string{"resource"}}, value: value}
+func newState(kind, name, otel, help string, value func(*gatehouse.Stats) float64) state {
+	s := state{metric: metric{name: name, otel: otel, kind: kind, help: help, labels: []string{"resource"}}, value: value}
 	s.desc = prometheus.NewDesc(name, help, s.labels, nil)
 	return s
 }
 
-func newKeyState(kind, name, help string, keys func(gatehouse.KeyStats) float64) state {
-	s := state{metric: metric{name: name, kind: kind, help: help, labels: []string{"resource", "issuer"}}, keys: keys}
+func newKeyState(kind, name, otel, help string, keys func(gatehouse.KeyStats) float64) state {
+	s := state{metric: metric{name: name, otel: otel, kind: kind, help: help, labels: []string{"resource", "issuer"}}, keys: keys}
 	s.desc = prometheus.NewDesc(name, help, s.labels, nil)
 	return s
 }
@@ -128,44 +136,44 @@ func number(b bool) float64 {
 
 // states are the metrics of the state of each guard.
 var states = []state{
-	newKeyState("gauge", "gatehouse_keys", "Usable signing keys of the provider. With 0, no JWT can be verified.",
+	newKeyState("gauge", "gatehouse_keys", "gatehouse.keys", "Usable signing keys of the provider. With 0, no JWT can be verified.",
 		func(k gatehouse.KeyStats) float64 { return float64(k.Count) }),
-	newKeyState("gauge", "gatehouse_keys_age_seconds", "Time since the signing keys were last fetched. They are used for a day.",
+	newKeyState("gauge", "gatehouse_keys_age_seconds", "gatehouse.keys.age", "Time since the signing keys were last fetched. They are used for a day.",
 		func(k gatehouse.KeyStats) float64 { return k.Age.Seconds() }),
-	newState("gauge", "gatehouse_cached_tokens", "Verified tokens in the cache.",
+	newState("gauge", "gatehouse_cached_tokens", "gatehouse.cached_tokens", "Verified tokens in the cache.",
 		func(s *gatehouse.Stats) float64 { return float64(s.CachedTokens) }),
-	newState("gauge", "gatehouse_sessions", "Open sessions of the MCP revisions until 2025-11-25.",
+	newState("gauge", "gatehouse_sessions", "gatehouse.sessions", "Open sessions of the MCP revisions until 2025-11-25.",
 		func(s *gatehouse.Stats) float64 { return float64(s.Sessions) }),
-	newState("gauge", "gatehouse_streams", "Open streams without an end of their own.",
+	newState("gauge", "gatehouse_streams", "gatehouse.streams", "Open streams without an end of their own.",
 		func(s *gatehouse.Stats) float64 { return float64(s.Streams) }),
-	newState("gauge", "gatehouse_sessions_limit", "Largest number of open sessions, and of open streams: MaxSessions.",
+	newState("gauge", "gatehouse_sessions_limit", "gatehouse.sessions.limit", "Largest number of open sessions, and of open streams: MaxSessions.",
 		func(s *gatehouse.Stats) float64 { return float64(s.MaxSessions) }),
-	newState("counter", "gatehouse_unbound_accepted_total", "Requests that were admitted with a token without an audience.",
+	newState("counter", "gatehouse_unbound_accepted_total", "gatehouse.unbound_accepted", "Requests that were admitted with a token without an audience.",
 		func(s *gatehouse.Stats) float64 { return float64(s.Unbound) }),
-	newState("gauge", "gatehouse_unlisted_requirements", "Requirements whose name the server does not list. They protect nothing.",
+	newState("gauge", "gatehouse_unlisted_requirements", "gatehouse.unlisted_requirements", "Requirements whose name the server does not list. They protect nothing.",
 		func(s *gatehouse.Stats) float64 { return float64(s.UnlistedRequirements) }),
-	newState("gauge", "gatehouse_revocations", "Denials that have not ended.",
+	newState("gauge", "gatehouse_revocations", "gatehouse.revocations", "Denials that have not ended.",
 		func(s *gatehouse.Stats) float64 { return float64(s.Revocations.Count) }),
-	withStore(newState("gauge", "gatehouse_revocation_store_connected", "1 while the store of revocations is watched, otherwise 0.",
+	withStore(newState("gauge", "gatehouse_revocation_store_connected", "gatehouse.revocation_store.connected", "1 while the store of revocations is watched, otherwise 0.",
 		func(s *gatehouse.Stats) float64 { return number(s.Revocations.Connected) })),
-	withStore(newState("gauge", "gatehouse_revocations_loaded", "1 if revocations were loaded since the start. Until then, requests get 503.",
+	withStore(newState("gauge", "gatehouse_revocations_loaded", "gatehouse.revocations.loaded", "1 if revocations were loaded since the start. Until then, requests get 503.",
 		func(s *gatehouse.Stats) float64 { return number(s.Revocations.Loaded) })),
-	withStore(newState("gauge", "gatehouse_revocation_lag_seconds", "Time since the store of revocations last answered. Revocations of that time may be unknown.",
+	withStore(newState("gauge", "gatehouse_revocation_lag_seconds", "gatehouse.revocation.lag", "Time since the store of revocations last answered. Revocations of that time may be unknown.",
 		func(s *gatehouse.Stats) float64 { return s.Revocations.Lag.Seconds() })),
-	withStore(newState("gauge", "gatehouse_revocations_unshared", "Denials of this process that the store has not taken yet.",
+	withStore(newState("gauge", "gatehouse_revocations_unshared", "gatehouse.revocations.unshared", "Denials of this process that the store has not taken yet.",
 		func(s *gatehouse.Stats) float64 { return float64(s.Revocations.Unshared) })),
-	withStore(newState("counter", "gatehouse_revocations_received_total", "Denials that arrived from the store, those of snapshots excluded.",
+	withStore(newState("counter", "gatehouse_revocations_received_total", "gatehouse.revocations.received", "Denials that arrived from the store, those of snapshots excluded.",
 		func(s *gatehouse.Stats) float64 { return float64(s.Revocations.Received) })),
-	withStore(newState("counter", "gatehouse_revocations_dropped_total", "Denials of the store that did not fit into the table. Their tokens are accepted.",
+	withStore(newState("counter", "gatehouse_revocations_dropped_total", "gatehouse.revocations.dropped", "Denials of the store that did not fit into the table. Their tokens are accepted.",
 		func(s *gatehouse.Stats) float64 { return float64(s.Revocations.Dropped) })),
-	withStore(newState("counter", "gatehouse_revocations_invalid_total", "Denials of the store that were ignored because they are not valid.",
+	withStore(newState("counter", "gatehouse_revocations_invalid_total", "gatehouse.revocations.invalid", "Denials of the store that were ignored because they are not valid.",
 		func(s *gatehouse.Stats) float64 { return float64(s.Revocations.Invalid) })),
-	withStore(newState("counter", "gatehouse_revocation_store_failures_total", "Failed attempts to load revocations, to watch the store, or to append to it.",
+	withStore(newState("counter", "gatehouse_revocation_store_failures_total", "gatehouse.revocation_store.failures", "Failed attempts to load revocations, to watch the store, or to append to it.",
 		func(s *gatehouse.Stats) float64 { return float64(s.Revocations.Failures) })),
-	newState("counter", "gatehouse_audit_dropped_total", "Audit events that were dropped because there were too many of callers without a valid token.",
+	newState("counter", "gatehouse_audit_dropped_total", "gatehouse.audit.dropped", "Audit events that were dropped because there were too many of callers without a valid token.",
 		func(s *gatehouse.Stats) float64 { return float64(s.AuditDropped) }),
-	newState("counter", "gatehouse_audit_failed_total", "Audit events that were lost because Config.Audit or Config.AuditLogger failed.",
+	newState("counter", "gatehouse_audit_failed_total", "gatehouse.audit.failed", "Audit events that were lost because Config.Audit or Config.AuditLogger failed.",
 		func(s *gatehouse.Stats) float64 { return float64(s.AuditFailed) }),
-	newState("counter", "gatehouse_observer_failures_total", "Calls of an observer that panicked or returned another context.",
+	newState("counter", "gatehouse_observer_failures_total", "gatehouse.observer.failures", "Calls of an observer that panicked or returned another context.",
 		func(s *gatehouse.Stats) float64 { return float64(s.ObserverFailed) }),
 }

@@ -55,7 +55,7 @@ type membership struct {
 
 // members asks the Backend API of one instance about memberships.
 type members struct {
-	cache       *otter.Cache[string, membership] // by user and organization
+	cache       *otter.Cache[string, *membership] // by user and organization
 	flights     singleflight.Group
 	slots       chan struct{}
 	pausedUntil atomic.Int64 // in Unix nanoseconds
@@ -66,9 +66,9 @@ func newMembers() *members {
 		slots: make(chan struct{}, maxMembershipRequests),
 		// An entry weighs at least its share, so that the bound on bytes is the bound on
 		// entries too.
-		cache: otter.Must(&otter.Options[string, membership]{
+		cache: otter.Must(&otter.Options[string, *membership]{
 			MaximumWeight: membershipBytes,
-			Weigher: func(key string, m membership) uint32 {
+			Weigher: func(key string, m *membership) uint32 {
 				return uint32(max(len(key)+m.org.size(), membershipBytes/membershipEntries+1))
 			},
 		}),
@@ -127,7 +127,7 @@ func (b *backend) membership(ctx context.Context, id gatehouse.Identity) (Org, e
 		defer cancel()
 		m, err := b.askMembership(ctx, strings.Clone(id.Subject), strings.Clone(id.Organization.ID))
 		if err == nil {
-			b.members.cache.Set(strings.Clone(key), m)
+			b.members.cache.Set(strings.Clone(key), &m)
 		}
 		return m, err
 	})

@@ -45,7 +45,7 @@ const (
 
 // rejectedTokens has the tokens that Clerk's userinfo endpoint rejected: their fingerprint,
 // and when it is no longer needed.
-var rejectedTokens = otter.Must(&otter.Options[string, time.Time]{MaximumSize: maxRejectedTokens})
+var rejectedTokens = otter.Must(&otter.Options[string, *time.Time]{MaximumSize: maxRejectedTokens})
 
 // TokenRejected reports whether Clerk rejected the token of id when [Profile] used it.
 // Set it as the Revoked function of the guard:
@@ -60,10 +60,11 @@ var rejectedTokens = otter.Must(&otter.Options[string, time.Time]{MaximumSize: m
 // safe for concurrent use.
 func TokenRejected(id gatehouse.Identity) bool {
 	needed, ok := rejectedTokens.GetIfPresent(id.Fingerprint)
-	return ok && time.Now().Before(needed)
+	return ok && time.Now().Before(*needed)
 }
 
 // rejectToken adds the token of id to rejectedTokens.
 func rejectToken(id gatehouse.Identity) {
-	rejectedTokens.Set(strings.Clone(id.Fingerprint), id.Expiry.Add(rejectedTokenGrace))
+	needed := id.Expiry.Add(rejectedTokenGrace)
+	rejectedTokens.Set(strings.Clone(id.Fingerprint), &needed)
 }

@@ -94,7 +94,8 @@ func newServer(r *replica, store gatehouse.RevocationStore) (*serve.Server, erro
 type replica struct {
 	name     string
 	server   *mcp.Server
-	canceled atomic.Int64 // calls of the tool wait that ended because they were canceled
+	started  atomic.Int64 // calls of the tool wait
+	canceled atomic.Int64 // those that ended because they were canceled
 }
 
 func (r *replica) addTools(server *serve.Server) {
@@ -138,6 +139,7 @@ func (r *replica) ask(_ context.Context, req *mcp.CallToolRequest, _ struct{}) (
 
 // wait runs until the call is canceled, for a minute at most.
 func (r *replica) wait(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+	r.started.Add(1)
 	limit := time.NewTimer(time.Minute)
 	defer limit.Stop()
 	select {
@@ -166,7 +168,8 @@ func (r *replica) routes(mux *http.ServeMux, guard *gatehouse.Guard) {
 	mux.HandleFunc("GET /admin/stats", func(w http.ResponseWriter, _ *http.Request) {
 		stats := guard.Stats()
 		json.NewEncoder(w).Encode(map[string]any{
-			"replica": cmp.Or(r.name, "unnamed"), "canceled": r.canceled.Load(), "sessions": stats.Sessions, "revocations": stats.Revocations,
+			"replica": cmp.Or(r.name, "unnamed"), "started": r.started.Load(), "canceled": r.canceled.Load(),
+			"sessions": stats.Sessions, "revocations": stats.Revocations,
 		})
 	})
 }

@@ -65,7 +65,7 @@ type signedAssertion struct {
 
 // assertion returns the signed assertion about the caller. It may be one that was signed for
 // another access token that says the same.
-func (f *Forwarder) assertion(id gatehouse.Identity, p person, now time.Time) (signedAssertion, error) {
+func (f *Forwarder) assertion(id gatehouse.Identity, p person, now time.Time) (*signedAssertion, error) {
 	c := f.claimsOf(id, p)
 	if id.Expiry.Before(now.Add(lifetime)) {
 		// It is valid for as long as the token, and so is for this token alone.
@@ -74,11 +74,11 @@ func (f *Forwarder) assertion(id gatehouse.Identity, p person, now time.Time) (s
 			expiry = least
 		}
 		text, err := f.sign(c, now, expiry)
-		return signedAssertion{text, now.Add(leastLifetime / 2)}, err
+		return &signedAssertion{text, now.Add(leastLifetime / 2)}, err
 	}
 	said, err := json.Marshal(c)
 	if err != nil {
-		return signedAssertion{}, err
+		return nil, err
 	}
 	key := claimsHash(sha256.Sum256(said))
 	if known, ok := f.assertions.GetIfPresent(key); ok && now.Before(known.until) {
@@ -86,9 +86,9 @@ func (f *Forwarder) assertion(id gatehouse.Identity, p person, now time.Time) (s
 	}
 	text, err := f.sign(c, now, now.Add(lifetime))
 	if err != nil {
-		return signedAssertion{}, err
+		return nil, err
 	}
-	signed := signedAssertion{text, now.Add(reuse)}
+	signed := &signedAssertion{text, now.Add(reuse)}
 	f.assertions.Set(key, signed)
 	return signed, nil
 }

@@ -26,7 +26,7 @@ import (
 const resource = "https://mcp.example.com/mcp"
 
 // callerOf returns the identity that a guard makes of a token with the changes.
-func callerOf(t *testing.T, changes ...testissuer.Change) (id gatehouse.Identity) {
+func callerOf(t testing.TB, changes ...testissuer.Change) (id gatehouse.Identity) {
 	t.Helper()
 	is := testissuer.Start(t)
 	provider := gatehouse.OIDC(is.URL())
@@ -48,7 +48,7 @@ func callerOf(t *testing.T, changes ...testissuer.Change) (id gatehouse.Identity
 	return id
 }
 
-func newForwarder(t *testing.T, change ...func(*Config)) *Forwarder {
+func newForwarder(t testing.TB, change ...func(*Config)) *Forwarder {
 	t.Helper()
 	keys, err := RandomKeys()
 	if err != nil {

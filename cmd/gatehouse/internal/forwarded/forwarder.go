@@ -24,6 +24,9 @@ const (
 	// reuse is how long an assertion is used again, and the headers of a token with it. What is
 	// left of the lifetime of an assertion is for the backend.
 	reuse = lifetime / 2
+	// maxFields is how many headers there are at most: those of [Headers], and that a list is not
+	// complete.
+	maxFields = 6
 )
 
 // Config configures a [Forwarder].
@@ -51,10 +54,10 @@ type Config struct {
 // Forwarder sets the headers of one endpoint. It is safe for concurrent use.
 type Forwarder struct {
 	Config
-	tokens *otter.Cache[string, cachedFields] // by the fingerprint of the access token
+	tokens *otter.Cache[string, *cachedFields] // by the fingerprint of the access token
 	// assertions are kept by what they say, so that a user who gets a new access token does not cost
 	// another signature, which takes about as long as the verification of the token.
-	assertions *otter.Cache[claimsHash, signedAssertion]
+	assertions *otter.Cache[claimsHash, *signedAssertion]
 }
 
 // cachedFields are the headers for one access token, and until when they are used again.
@@ -84,9 +87,10 @@ func New(cfg Config) (*Forwarder, error) {
 }
 
 // newCache returns a cache of cacheEntries. It removes nothing by time, for which it would need a
-// goroutine that ends.
-func newCache[K comparable, V any]() (*otter.Cache[K, V], error) {
-	return otter.New(&otter.Options[K, V]{
+// goroutine that ends. Its values are pointers, like those of the caches of the library: they share
+// the code of otter, of which each other type would add 0.2 MB to the program.
+func newCache[K comparable, V any]() (*otter.Cache[K, *V], error) {
+	return otter.New(&otter.Options[K, *V]{
 		MaximumSize: cacheEntries,
 		// Maintenance runs in the goroutine that causes it: to start another one for each new entry
 		// delays the request by more.
@@ -119,13 +123,13 @@ func (f *Forwarder) Set(h http.Header, id gatehouse.Identity) error {
 }
 
 // fields returns the headers of the caller.
-func (f *Forwarder) fields(id gatehouse.Identity, now time.Time) (cachedFields, error) {
+func (f *Forwarder) fields(id gatehouse.Identity, now time.Time) (*cachedFields, error) {
 	user := f.user(id)
 	if user == "" || len(user) > maxValue {
-		return cachedFields{}, fmt.Errorf("the name of the user has %d bytes, want 1 to %d", len(user), maxValue)
+		return nil, fmt.Errorf("the name of the user has %d bytes, want 1 to %d", len(user), maxValue)
 	}
 	person := personOf(id)
-	var fields []field
+	fields := make([]field, 0, maxFields)
 	add := func(name, value string) {
 		if name != "" && value != "" {
 			fields = append(fields, field{http.CanonicalHeaderKey(name), []string{value}})
@@ -143,7 +147,7 @@ func (f *Forwarder) fields(id gatehouse.Identity, now time.Time) (cachedFields, 
 	if f.Headers.Assertion != "" {
 		assertion, err := f.assertion(id, person, now)
 		if err != nil {
-			return cachedFields{}, err
+			return nil, err
 		}
 		text := assertion.text
 		if sameName(f.Headers.Assertion, authorization) {
@@ -152,7 +156,7 @@ func (f *Forwarder) fields(id gatehouse.Identity, now time.Time) (cachedFields, 
 		add(f.Headers.Assertion, text)
 		until = assertion.until
 	}
-	return cachedFields{fields, until}, nil
+	return &cachedFields{fields, until}, nil
 }
 
 // user returns how the headers and the assertion name the user.

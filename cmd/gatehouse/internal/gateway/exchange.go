@@ -5,9 +5,9 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
-	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/mcpmessage"
 )
 
@@ -15,12 +15,10 @@ const sessionHeader = "Mcp-Session-Id"
 
 // exchange is what the gateway knows of one request and its answer.
 type exchange struct {
-	request  *http.Request // as the guard let it through
-	client   http.ResponseWriter
-	body     []byte // must not change: it is that of the guard
-	identity gatehouse.Identity
-	signedIn bool  // false for a caller without a token, of an operation that is public
-	unnamed  error // why the caller cannot be named to the backend; the request is not sent then
+	request *http.Request // as the guard let it through
+	client  http.ResponseWriter
+	body    []byte // must not change: it is that of the guard
+	unnamed error  // why the caller cannot be named to the backend; the request is not sent then
 
 	upstream   *upstream            // that opened the session; nil if the request is in none
 	answeredBy *upstream            // that got the request last; nil if none did
@@ -49,7 +47,6 @@ func (e *endpoint) newExchange(w http.ResponseWriter, r *http.Request) (*exchang
 		return x, &problem{status: http.StatusBadRequest, code: "invalid_request", reason: "body_unreadable",
 			text: "the body of the request could not be read", err: err}
 	}
-	x.identity, x.signedIn = gatehouse.IdentityOfHTTP(r)
 	if id := r.Header.Get(sessionHeader); id != "" {
 		if x.upstream, x.session = e.upstreams.ofSession(id); x.upstream == nil {
 			return x, unknownSession
@@ -60,6 +57,13 @@ func (e *endpoint) newExchange(w http.ResponseWriter, r *http.Request) (*exchang
 	}
 	x.lists = e.mayList(x, r)
 	return x, nil
+}
+
+// opensStream reports whether the answer is a stream without an end of its own, if the backend has
+// one: that of GET, or of subscriptions/listen (MCP 2026-07-28).
+func (x *exchange) opensStream() bool {
+	return x.request.Method == http.MethodGet || modern(x.request) &&
+		slices.ContainsFunc(x.parse(), func(m mcpmessage.Message) bool { return m.Method == methodListen })
 }
 
 // keepBody makes the body available for several reads. The guard has it in memory already.

@@ -7,6 +7,8 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/mcpmessage"
 )
 
+const methodListen = "subscriptions/listen"
+
 // parse reads the messages of the body. It returns none if the body is not JSON-RPC, which the
 // backend then rejects.
 func (x *exchange) parse() []mcpmessage.Message {

@@ -3,6 +3,9 @@ package gateway
 import (
 	"net"
 	"net/http/httputil"
+
+	"github.com/gatehouse-mcp/gatehouse"
+	"go.opentelemetry.io/otel/propagation"
 )
 
 // notForwarded are headers of the client that the backend does not get.
@@ -45,10 +48,14 @@ func (e *endpoint) rewrite(pr *httputil.ProxyRequest) {
 		delete(h, sessionHeader)
 	}
 	h["Accept-Encoding"] = []string{"identity"}
+	// If the request has a span, the backend's own spans are inside of it. Otherwise the client's
+	// trace context is forwarded as it is.
+	propagation.TraceContext{}.Inject(pr.In.Context(), propagation.HeaderCarrier(h))
 	if e.config.DangerouslyForwardAccessToken {
 		h["Authorization"], _ = pr.In.Context().Value(accessTokenKey{}).([]string)
 	}
-	if x.signedIn || !e.public {
-		x.unnamed = e.forwarder.Set(h, x.identity)
+	// A caller without a token, of an operation that is public, has no identity.
+	if identity, signedIn := gatehouse.IdentityOfHTTP(pr.In); signedIn || !e.public {
+		x.unnamed = e.forwarder.Set(h, identity)
 	}
 }

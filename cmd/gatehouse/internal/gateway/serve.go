@@ -32,7 +32,10 @@ func (g *Gateway) Serve(ctx context.Context, stop Stop, listeners ...net.Listene
 		stop.Timeout = DefaultShutdownTimeout
 	}
 	err := listen.Serve(ctx, server, listen.Shutdown{
-		Begin: g.Drain,
+		Begin: func() {
+			g.logger.Info("stopping", "delay", stop.Delay, "timeout", stop.Timeout)
+			g.Drain()
+		},
 		Delay: stop.Delay,
 		Grace: stop.Timeout,
 		Drain: g.Shutdown,

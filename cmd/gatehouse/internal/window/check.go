@@ -36,8 +36,8 @@ type CheckFinding struct {
 	Here string `json:"here,omitempty"`
 }
 
-// check makes the checks of "gatehouse doctor", one after another if several pages ask for them. They
-// end with the request and with the window.
+// check makes the checks of "gatehouse doctor", once at a time: a page that asks for them meanwhile
+// gets 409. They end with the request and with the window.
 func (w *Window) check(ctx context.Context, _ struct{}) (any, error) {
 	if !w.checking.TryLock() {
 		return nil, &statusError{http.StatusConflict, "a check is running; wait for its end"}

@@ -291,10 +291,11 @@ func TestProbeKeyStaysHere(t *testing.T) {
 		{"http://example.com:4001/mcp", false},
 	} {
 		var got http.Header
-		transport := &probeTransport{key: "the key", ports: []string{own}, base: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		base := roundTripFunc(func(r *http.Request) (*http.Response, error) {
 			got = r.Header
 			return httptest.NewRecorder().Result(), nil
-		})}
+		})
+		transport := &probeTransport{key: "the key", ports: []string{own}, base: base}
 		req := httptest.NewRequest("GET", test.url, nil)
 		if _, err := transport.RoundTrip(req); err != nil {
 			t.Fatal(err)
@@ -351,7 +352,8 @@ func blockedCheck(t *testing.T, ctx context.Context) (r *rig, status <-chan int,
 func TestCheckOneAtATime(t *testing.T) {
 	t.Parallel()
 	r, status, release := blockedCheck(t, t.Context())
-	if resp, body := postJSON(t, r.page.URL+Path+"api/check", "{}"); resp.StatusCode != http.StatusConflict || !strings.Contains(body, "is running") {
+	resp, body := postJSON(t, r.page.URL+Path+"api/check", "{}")
+	if resp.StatusCode != http.StatusConflict || !strings.Contains(body, "is running") {
 		t.Errorf("got %d %s, want 409", resp.StatusCode, body)
 	}
 	close(release)

@@ -172,7 +172,8 @@ func (w *Window) outcomeOfServerMetadata(x *roundTrip) (Outcome, explanation) {
 	case x.isHTML():
 		return Neutral, w.fromTable(diagnose.Explain("server.copy_html", "url", address), "")
 	case err == nil && !cut && metadata.Issuer != w.clerk.Issuer():
-		return Neutral, w.fromTable(diagnose.Explain("server.copy", "url", address), "its issuer is "+quote.String(redact(metadata.Issuer)))
+		seen := "its issuer is " + quote.String(redact(metadata.Issuer))
+		return Neutral, w.fromTable(diagnose.Explain("server.copy", "url", address), seen)
 	}
 	return Succeeded, explanation{}
 }
