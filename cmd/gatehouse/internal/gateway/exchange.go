@@ -62,7 +62,7 @@ func (e *endpoint) newExchange(w http.ResponseWriter, r *http.Request) (*exchang
 // opensStream reports whether the answer is a stream without an end of its own, if the backend has
 // one: that of GET, or of subscriptions/listen (MCP 2026-07-28).
 func (x *exchange) opensStream() bool {
-	return x.request.Method == http.MethodGet || modern(x.request) &&
+	return x.request.Method == http.MethodGet || mcpmessage.Modern(x.request) &&
 		slices.ContainsFunc(x.parse(), func(m mcpmessage.Message) bool { return m.Method == methodListen })
 }
 
