@@ -72,15 +72,15 @@ func (g *Guard) newAnonymous(now time.Time) *caller {
 
 // askedToSignIn returns the rejection as a caller without a token gets it. A body that is not
 // a message of MCP is not an operation that is Public, so it is answered like all requests
-// without a token. So is one session or stream too many: otherwise, those who open all of them
-// would keep others from the challenge, and so from signing in.
+// without a token. So is one session, stream or request too many: otherwise, those who open or send
+// all of them would keep others from the challenge, and so from signing in.
 func (c *caller) askedToSignIn(rejection *Rejection) *Rejection {
 	if !c.anonymous {
 		return rejection
 	}
 	rejection.anonymous = true
 	switch rejection.Reason {
-	case reason.BodyMalformed, reason.BodyTooLarge, reason.TooManySessions:
+	case reason.BodyMalformed, reason.BodyTooLarge, reason.TooManySessions, reason.RateLimited:
 		rejection.Reason = reason.NoCredentials
 	}
 	return rejection

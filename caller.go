@@ -54,14 +54,15 @@ func (g *Guard) authenticate(r *http.Request) (*caller, *Rejection) {
 	if why != "" {
 		return nil, &Rejection{Reason: why}
 	}
-	return g.verifyToken(r.Context(), raw)
+	return g.verifyToken(r.Context(), raw, r)
 }
 
 // verifyToken returns the caller that the token identifies. Revocation is checked every
-// time, also for a token whose verification is cached.
-func (g *Guard) verifyToken(ctx context.Context, raw string) (*caller, *Rejection) {
+// time, also for a token whose verification is cached. r is the request that has the token, for the
+// limit of failed sign-ins, or nil if it should not count.
+func (g *Guard) verifyToken(ctx context.Context, raw string, r *http.Request) (*caller, *Rejection) {
 	c := &caller{raw: raw, guard: g}
-	if rejection := g.verifier.verify(ctx, raw, &c.verified); rejection != nil {
+	if rejection := g.verifier.verify(ctx, raw, r, &c.verified); rejection != nil {
 		return nil, rejection
 	}
 	if err := g.revocations.wait(ctx); err != nil {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -195,6 +196,24 @@ type Config struct {
 	// [Require.Public] lets in, share half of MaxSessions. One more of them is asked to sign in.
 	MaxSessions, MaxSessionsPerUser int
 
+	// RateLimits limit how many invalid tokens an address, and how many requests a caller may send.
+	// The zero value limits invalid tokens.
+	RateLimits RateLimits
+
+	// TrustedProxies are the addresses of the reverse proxies in front of the server, whose header
+	// says where a request came from. Without them, all clients of a proxy count as one address in
+	// RateLimits. A client whose own address is among them can choose by which address it is
+	// limited, so name no more than the proxies. A connection over a Unix socket counts as one
+	// from 127.0.0.1.
+	TrustedProxies []netip.Prefix
+
+	// ClientAddressHeader is the header in which TrustedProxies write the address of the client.
+	// Empty means X-Forwarded-For, to which each proxy appends an address: the last one that is not
+	// a trusted proxy is used. Forwarded (RFC 7239) is read in the same way. Every other header,
+	// like X-Real-IP, must have one address. The proxy must set this header itself in each request;
+	// otherwise clients can.
+	ClientAddressHeader string
+
 	// MaxBodyBytes limits the body of a request. A larger one gets 413, unread if its length was
 	// announced. The guard keeps the body of a request in memory until it is answered. Zero
 	// means [DefaultMaxBodyBytes].
@@ -306,6 +325,7 @@ func (cfg Config) validate() (*settings, error) {
 	s := &settings{Config: cfg}
 	s.Default = cfg.Default.clone()
 	s.RequiredScopes = slices.Clone(cfg.RequiredScopes)
+	s.TrustedProxies = slices.Clone(cfg.TrustedProxies)
 
 	if cfg.Resource == "" {
 		f.add("Resource", "", "is missing", `set it to the public URL of the MCP endpoint, like "https://mcp.example.com/mcp"`)
@@ -350,6 +370,7 @@ func (cfg Config) validate() (*settings, error) {
 	s.validateKeyFile(&f)
 	s.validateSessions(&f)
 	s.validateBody(&f)
+	s.validateRateLimits(&f)
 	s.validateAudit(&f)
 	s.validateObservers(&f)
 	if s.Logger == nil {

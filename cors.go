@@ -49,7 +49,7 @@ func (s *settings) validateHeaders(f *faults) {
 			f.addEmpty("AllowedHeaders", "name")
 		case name == "*":
 			f.add("AllowedHeaders", name, "does not allow Authorization in any browser", "list the headers")
-		case !isToken68(name) || strings.ContainsAny(name, "=/"):
+		case !isHeaderName(name):
 			f.add("AllowedHeaders", name, "is not the name of a header", `write it like "X-Tenant"`)
 		case isForbiddenHeader(name):
 			f.add("AllowedHeaders", name, "is a header that web pages cannot set", "remove it")
@@ -58,6 +58,9 @@ func (s *settings) validateHeaders(f *faults) {
 		}
 	}
 }
+
+// isHeaderName reports whether name has the letters of the names of headers.
+func isHeaderName(name string) bool { return isToken68(name) && !strings.ContainsAny(name, "=/") }
 
 // isForbiddenHeader reports whether browsers do not let a page set the header (Fetch,
 // "forbidden request-header").

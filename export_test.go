@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
+	"github.com/gatehouse-mcp/gatehouse/internal/ratelimit"
 	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
@@ -171,4 +172,21 @@ func (g *Guard) OpenLate(r *http.Request, session, principal string) Reason {
 	}
 	g.requests.close(o)
 	return ""
+}
+
+// MaxBudgets is the limit of a table of budgets.
+const MaxBudgets = maxBudgets
+
+// CleanUpBudgets removes what exceeds the limit from the tables of budgets.
+func (g *Guard) CleanUpBudgets() {
+	g.limiter.byClient.rows.CleanUp()
+	g.limiter.byCaller.rows.CleanUp()
+}
+
+// Bucket is a budget without a guard.
+type Bucket struct{ bucket ratelimit.Bucket }
+
+// Take takes from the budget as a [RateLimiter] does.
+func (b *Bucket) Take(now time.Time, n int, rate Rate) time.Duration {
+	return b.bucket.Take(now, n, ratelimit.Rate(rate))
 }

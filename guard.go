@@ -31,10 +31,12 @@ import (
 //     loopback: 403.
 //  5. Malformed credentials, two Authorization headers, or a token in the query: 400
 //     invalid_request. The query is never read as a token.
-//  6. Invalid token: 401 invalid_token.
+//  6. Invalid token: 401 invalid_token. If the address of the client has sent too many of them:
+//     429 with Retry-After, and the token is not verified; see [Config.RateLimits].
 //  7. The provider's keys or its introspection endpoint are unavailable, or
 //     [Config.Revocations] was not loaded yet: 503 with Retry-After.
-//  8. The caller lacks a scope, a role, a permission or an organization for the
+//  8. The caller sends more requests than [Config.RateLimits] allows: 429 with Retry-After.
+//     The caller lacks a scope, a role, a permission or an organization for the
 //     operation: 403, with insufficient_scope if another scope would help. A body that is
 //     too large is answered with 413. One that cannot be read, or that is not JSON-RPC
 //     although requirements depend on it, is answered with 400.
@@ -57,6 +59,7 @@ type Guard struct {
 	endpoint      string    // path on which the server listens; empty for the root
 	issuers       []*issuer // at least one, in the order of the configuration
 	verifier      *verifier
+	limiter       *limiter
 	sessions      *sessions
 	requests      *openRequests
 	currentPolicy atomic.Pointer[policy]
@@ -116,6 +119,7 @@ func New(cfg Config) (*Guard, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
+	g.limiter = newLimiter(g)
 	g.verifier = newVerifier(g)
 	g.revocations = newRevocationFeed(g)
 	g.tokenInfoInstaller = g.newTokenInfoInstaller()
@@ -153,6 +157,7 @@ func (g *Guard) Warnings() []string {
 			out = append(out, "pages of every web origin may call the endpoint (AllowedOrigins)")
 		}
 	}
+	out = append(out, g.RateLimits.warnings()...)
 	return append(out, g.auditor.warnings()...)
 }
 
@@ -321,6 +326,9 @@ func (g *Guard) admitCaller(r *http.Request) (*openRequest, *http.Request, *Reje
 	// Check 8: requirements of the operation.
 	body, rejection := readBody(r, c)
 	if rejection == nil {
+		rejection = g.limitRequests(r, c, body)
+	}
+	if rejection == nil {
 		rejection = g.authorize(r, c)
 	}
 	if rejection != nil {
@@ -351,11 +359,12 @@ func (g *Guard) admitCaller(r *http.Request) (*openRequest, *http.Request, *Reje
 // The text of an error is a fixed phrase, since go-sdk sends it to the client.
 // errors.As finds the *[TokenError] with the details. r may be nil, except with
 // [Provider.DangerouslySkipVerification]: then its connection must have arrived on loopback.
+// Without r, the token does not count against the limit of failed sign-ins.
 func (g *Guard) Verify(ctx context.Context, token string, r *http.Request) (*auth.TokenInfo, error) {
 	if g.issuers[0].DangerouslySkipVerification && (r == nil || !arrivedOnLoopback(r)) {
 		return nil, &publicError{infoOf(reason.NotLoopback).Phrase, auth.ErrInvalidToken}
 	}
-	c, rejection := g.verifyToken(ctx, token)
+	c, rejection := g.verifyToken(ctx, token, r)
 	if rejection == nil {
 		return g.tokenInfo(c), nil
 	}

@@ -86,7 +86,7 @@ var (
 // checkOpaque sets out to the caller that raw identifies, from a cache or from the provider, and says
 // in how which of the two it was.
 func (v *verifier) checkOpaque(
-	ctx context.Context, from *issuer, raw string, key fingerprint, now time.Time, out *verified, how *Verification,
+	ctx context.Context, from *issuer, raw string, by sender, key fingerprint, now time.Time, out *verified, how *Verification,
 ) *Rejection {
 	in := from.introspector
 	last := in.accepted.last(key)
@@ -97,21 +97,21 @@ func (v *verifier) checkOpaque(
 	}
 	if e := in.rejected.get(key, now); e != nil {
 		how.Cache = cacheHit
-		return e.rejection
+		return v.limiter.rejectJunk(ctx, by, e.rejection)
 	}
 	if left := time.Unix(0, in.pausedUntil.Load()).Sub(now); left > 0 {
 		return &Rejection{Reason: reason.ProviderUnavailable, Err: &busyError{left, errPaused}, from: from}
 	}
-	slots := in.slots
+	ask := v.introspectUnknown
 	if last != nil {
-		slots = in.renewals
+		ask = v.introspectAgain
 	}
 	// The request does not end with its first caller, since others may wait for it too.
 	flight := in.flights.DoChan(string(key[:]), func() (_ any, err error) {
 		defer recoverPanic(&err)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), introspectionTimeout)
 		defer cancel()
-		return v.introspect(ctx, from, raw, key, slots), nil
+		return ask(ctx, from, raw, by, key), nil
 	})
 	select {
 	case result := <-flight:
@@ -124,6 +124,23 @@ func (v *verifier) checkOpaque(
 	case <-ctx.Done():
 		return &Rejection{Reason: reason.ProviderUnavailable, Err: context.Cause(ctx), from: from}
 	}
+}
+
+// introspectAgain asks the provider about a token that was accepted before.
+func (v *verifier) introspectAgain(ctx context.Context, from *issuer, raw string, _ sender, key fingerprint) *introspection {
+	return v.introspect(ctx, from, raw, key, from.introspector.renewals)
+}
+
+// introspectUnknown asks the provider about a token that it was not asked about before, unless its
+// sender has sent too many. Requests with one token that arrive together count as one.
+func (v *verifier) introspectUnknown(ctx context.Context, from *issuer, raw string, by sender, key fingerprint) *introspection {
+	counted, rejection := v.limiter.beginOpaque(ctx, by, from)
+	if rejection != nil {
+		return &introspection{rejection: rejection}
+	}
+	answer := v.introspect(ctx, from, raw, key, from.introspector.slots)
+	v.limiter.endOpaque(ctx, &counted, answer.rejection)
+	return answer
 }
 
 // recoverPanic turns a panic in Introspect into an error: singleflight would end the

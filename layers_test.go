@@ -17,9 +17,11 @@ const module = "github.com/gatehouse-mcp/gatehouse"
 var layers = map[string]int{
 	"internal/atomicfile": 0,
 	"internal/challenge":  0,
+	"internal/clientaddr": 0,
 	"internal/env":        0,
 	"internal/jose":       0,
 	"internal/quote":      0,
+	"internal/ratelimit":  0,
 	"internal/reason":     0,
 	"internal/record":     0,
 	"internal/strictjson": 0,

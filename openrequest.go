@@ -316,7 +316,7 @@ func (g *Guard) recheck(ctx context.Context, o *openRequest, validUntil *time.Ti
 	}
 	ctx, cancel := context.WithTimeout(ctx, introspectionTimeout)
 	defer cancel()
-	c, rejection := g.verifyToken(ctx, o.caller.token())
+	c, rejection := g.verifyToken(ctx, o.caller.token(), nil)
 	switch {
 	case rejection == nil:
 		*validUntil = c.identity.Expiry

@@ -94,7 +94,7 @@ func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejecti
 	case http.StatusServiceUnavailable:
 		setRetryAfter(w.Header(), rejection.Err)
 	case http.StatusTooManyRequests:
-		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfterTooMany.Seconds())))
+		setRetryAfter(w.Header(), tooManyOf(rejection.Err))
 	}
 	if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
 		// The client waits for a permission to send the body, which it does not get. Otherwise
@@ -102,7 +102,7 @@ func (g *Guard) reject(w http.ResponseWriter, r *http.Request, rejection Rejecti
 		w.Header().Set("Connection", "close")
 	}
 	body := newErrorBody(info)
-	forOperation := info.Status == http.StatusForbidden || info.Status == http.StatusBadRequest
+	forOperation := info.Status == http.StatusForbidden || info.Status == http.StatusBadRequest || info.Reason == reason.RateLimited
 	if !forOperation || !writeErrorResponse(w, r, info.Status, codeForbidden, body.Description, body) {
 		writeError(w, r, info.Status, body)
 	}
@@ -164,8 +164,11 @@ func (g *Guard) challengeScopes(i *issuer, e *scopeError) []string {
 
 func (g *Guard) logRejection(r *http.Request, rejection Rejection) {
 	level := slog.LevelInfo
-	if rejection.Status == http.StatusServiceUnavailable {
+	switch {
+	case rejection.Status == http.StatusServiceUnavailable:
 		level = slog.LevelWarn
+	case rejection.Reason == reason.TooManyFailedSignIns || rejection.Reason == reason.RateLimited:
+		level = slog.LevelDebug // the limiter logs one line a minute; a flood must not fill the log
 	}
 	g.Logger.LogAttrs(r.Context(), level, "request rejected",
 		slog.String("method", quote.Clip(r.Method, maxLoggedText)),
@@ -229,6 +232,14 @@ func typeHint(got string) string {
 func setRetryAfter(h http.Header, err error) {
 	seconds := (retryAfter(err) + time.Second - 1) / time.Second
 	h.Set("Retry-After", strconv.Itoa(int(seconds)))
+}
+
+// tooManyOf returns err if it says how long to wait, and otherwise an error that does.
+func tooManyOf(err error) error {
+	if over := (*overLimitError)(nil); errors.As(err, &over) {
+		return err
+	}
+	return &busyError{retryAfterTooMany, err}
 }
 
 // errorBody is the JSON body of an error. Error and Description have the names of RFC 6750

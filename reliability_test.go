@@ -172,7 +172,7 @@ func closeAt(count *atomic.Int32, n int32, c chan struct{}) {
 }
 
 // flood sends n tokens over the time d, from 100 concurrent callers, and returns the group
-// of the callers.
+// of the callers. Each token is from another address, so that no limit of an address applies.
 func flood(t *testing.T, handler http.Handler, n int, d time.Duration, junk func(k int) string) *sync.WaitGroup {
 	const callers = 100
 	var wg sync.WaitGroup
@@ -180,7 +180,8 @@ func flood(t *testing.T, handler http.Handler, n int, d time.Duration, junk func
 		wg.Go(func() {
 			r := request{}.make() // once: making a request costs more than rejecting it
 			for k := range n / callers {
-				r.Header = bearer(junk(c*n/callers + k))
+				i := c*n/callers + k
+				r.Header, r.RemoteAddr = bearer(junk(i)), fmt.Sprintf("10.%d.%d.%d:4711", byte(i>>16), byte(i>>8), byte(i))
 				if got := sendRaw(handler, r).StatusCode; got == http.StatusOK {
 					t.Error("an invalid token is accepted")
 					return

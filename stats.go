@@ -44,6 +44,8 @@ type Stats struct {
 	ObserverFailed uint64
 	// Revocations is the state of the deny list and of [Config.Revocations].
 	Revocations RevocationStats
+	// RateLimits is the state of [Config.RateLimits].
+	RateLimits RateLimitStats
 	// IssuerKeys are the states by issuer. A provider without public keys is absent.
 	IssuerKeys map[string]KeyStats
 }
@@ -75,6 +77,7 @@ func (g *Guard) Stats() Stats {
 		}
 	}
 	out.Revocations = g.readRevocationStats()
+	out.RateLimits = g.limiter.stats()
 	out.UnlistedRequirements = len(g.UnlistedRequirements())
 	out.AuditDropped, out.AuditFailed = g.auditor.stats()
 	out.ObserverFailed = g.observers.failures()

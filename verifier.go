@@ -49,6 +49,7 @@ type verifier struct {
 	toIssuer http.RoundTripper      // of IssuerClient
 	hash     func(*Identity) string // of the subject, or ""
 	observed *observers             // nil if there are none
+	limiter  *limiter
 
 	hits          atomic.Uint64
 	mu            sync.Mutex
@@ -71,6 +72,7 @@ func newVerifier(g *Guard) *verifier {
 		toIssuer:      newIssuerTransport(g.HTTPClient),
 		hash:          g.subjectHash,
 		observed:      g.observers,
+		limiter:       g.limiter,
 		warnedClients: make(map[warnedClient]bool),
 	}
 	var members []token.Member
@@ -85,19 +87,20 @@ func newVerifier(g *Guard) *verifier {
 }
 
 // verify sets out to the caller that raw identifies, or returns why it is rejected. A token that was
-// verified before costs one hash and one look-up until it expires or the keys change.
-func (v *verifier) verify(ctx context.Context, raw string, out *verified) *Rejection {
+// verified before costs one hash and one look-up until it expires or the keys change. Any other
+// one counts against the limit of the client of r, if it is rejected; r may be nil.
+func (v *verifier) verify(ctx context.Context, raw string, r *http.Request, out *verified) *Rejection {
 	began, how := v.observed.now(), Verification{Kind: kindJWT, Cache: cacheMiss}
-	rejection := v.check(ctx, raw, out, &how)
+	rejection := v.check(ctx, raw, r, out, &how)
 	v.observed.verified(ctx, began, how, out, rejection)
 	return rejection
 }
 
 // check is verify, and sets how to how the token was verified.
-func (v *verifier) check(ctx context.Context, raw string, out *verified, how *Verification) *Rejection {
+func (v *verifier) check(ctx context.Context, raw string, r *http.Request, out *verified, how *Verification) *Rejection {
 	opaque := v.opaqueIssuer(raw)
 	if err := v.checkSize(raw, opaque); err != nil {
-		return rejectionOf(err, opaque)
+		return v.limiter.rejectJunk(ctx, v.limiter.senderOf(r), rejectionOf(err, opaque))
 	}
 	if opaque != nil {
 		how.Kind = kindOpaque
@@ -109,29 +112,19 @@ func (v *verifier) check(ctx context.Context, raw string, out *verified, how *Ve
 		how.Cache = cacheHit
 		return nil
 	}
+	by := v.limiter.senderOf(r)
 	// A JWT that is accepted has only these characters, so its text is not read twice.
 	isJWT := opaque == nil && !v.issuers[0].DangerouslySkipVerification
 	if !isJWT && !isToken68(raw) {
-		return &Rejection{Reason: reason.MalformedCredentials, Err: errNotToken68}
+		return v.limiter.rejectJunk(ctx, by, &Rejection{Reason: reason.MalformedCredentials, Err: errNotToken68})
 	}
 	if v.issuers[0].DangerouslySkipVerification {
 		return v.readUnverified(raw, key, now, out)
 	}
 	if opaque != nil {
-		return v.checkOpaque(ctx, opaque, raw, key, now, out, how)
+		return v.checkOpaque(ctx, opaque, raw, by, key, now, out, how)
 	}
-	t, from, err := v.checkJWT(ctx, raw, now)
-	if err != nil && !isToken68(raw) {
-		return &Rejection{Reason: reason.MalformedCredentials, Err: errNotToken68}
-	}
-	if err != nil {
-		return rejectionOf(err, from)
-	}
-	if rejection := v.identify(t, key, from, out); rejection != nil {
-		return rejection
-	}
-	v.tokens.put(key, out, t.Generation, t.Expiry.Add(v.leeway))
-	return nil
+	return v.checkJWT(ctx, raw, by, key, now, out)
 }
 
 // checkSize rejects a token that is longer than its provider allows. opaque is the provider
@@ -157,19 +150,50 @@ func (v *verifier) recall(key fingerprint, now time.Time, out *verified) bool {
 	return !now.Add(v.leeway).Before(out.notBefore)
 }
 
-// checkJWT verifies a JWT, and returns the provider that it is from. With an error, the
-// provider is nil if it is not known.
-func (v *verifier) checkJWT(ctx context.Context, raw string, now time.Time) (*token.Token, *issuer, error) {
-	t, member, err := v.jwts.Verify(ctx, raw, now)
-	if member < 0 {
-		return nil, nil, err
+// checkJWT sets out to the caller that a JWT identifies.
+func (v *verifier) checkJWT(ctx context.Context, raw string, by sender, key fingerprint, now time.Time, out *verified) *Rejection {
+	var p token.Parsed
+	member, err := v.jwts.Parse(raw, &p)
+	var from *issuer // nil if it is not known
+	if member >= 0 {
+		from = v.members[member]
 	}
-	from := v.members[member]
+	if err != nil && !isToken68(raw) {
+		return v.limiter.rejectJunk(ctx, by, &Rejection{Reason: reason.MalformedCredentials, Err: errNotToken68})
+	}
+	if err != nil {
+		return v.limiter.rejectJunk(ctx, by, rejectionOf(err, from))
+	}
+	counted, rejection := v.limiter.beginJWT(ctx, by, &p)
+	if rejection != nil {
+		rejection.from = from
+		return rejection
+	}
+	rejection = v.verifyJWT(ctx, raw, &p, from, key, now, out)
+	v.limiter.endJWT(ctx, &counted, &p, from, rejection)
+	return rejection
+}
+
+// verifyJWT sets out to the caller that a JWT of the provider from identifies.
+func (v *verifier) verifyJWT(
+	ctx context.Context, raw string, p *token.Parsed, from *issuer, key fingerprint, now time.Time, out *verified,
+) *Rejection {
+	t, err := p.Verify(ctx, now)
 	var unavailable *token.KeyError
 	if errors.As(err, &unavailable) && errors.Is(err, remote.ErrTooSoon) && v.isOlderThanKeys(from, unavailable.IssuedAt, now) {
 		err = &token.Error{Reason: reason.UnknownKey, Err: err}
 	}
-	return t, from, err
+	if err != nil && !isToken68(raw) {
+		return &Rejection{Reason: reason.MalformedCredentials, Err: errNotToken68}
+	}
+	if err != nil {
+		return rejectionOf(err, from)
+	}
+	if rejection := v.identify(t, key, from, out); rejection != nil {
+		return rejection
+	}
+	v.tokens.put(key, out, t.Generation, t.Expiry.Add(v.leeway))
+	return nil
 }
 
 // isOlderThanKeys reports whether a token says that it was issued before the current keys

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"strconv"
@@ -93,6 +94,12 @@ type Config struct {
 	// SessionTimeout.
 	MaxSessions, MaxSessionsPerUser int
 	SessionTimeout                  time.Duration
+
+	// These limit invalid tokens and requests, and say which proxies name the address of a client;
+	// see [gatehouse.Config] and docs/reliability.md.
+	RateLimits          gatehouse.RateLimits
+	TrustedProxies      []netip.Prefix
+	ClientAddressHeader string
 
 	// Stateless serves the revisions until 2025-11-25 without sessions too, so that any
 	// replica can answer any request. The server then cannot ask its clients anything
@@ -361,6 +368,9 @@ func (cfg Config) checkGuardAlone() error {
 		{"MaxSessions", cfg.MaxSessions != 0},
 		{"MaxSessionsPerUser", cfg.MaxSessionsPerUser != 0},
 		{"SessionTimeout", cfg.SessionTimeout != 0},
+		{"RateLimits", !reflect.ValueOf(cfg.RateLimits).IsZero()},
+		{"TrustedProxies", len(cfg.TrustedProxies) > 0},
+		{"ClientAddressHeader", cfg.ClientAddressHeader != ""},
 	} {
 		if setting.isSet {
 			ignored = append(ignored, setting.field)
@@ -415,6 +425,10 @@ func (s *Server) newGuard(resource string) (*gatehouse.Guard, error) {
 		MaxSessions:         cfg.MaxSessions,
 		MaxSessionsPerUser:  cfg.MaxSessionsPerUser,
 		SessionTimeout:      cfg.SessionTimeout,
+
+		RateLimits:          cfg.RateLimits,
+		TrustedProxies:      cfg.TrustedProxies,
+		ClientAddressHeader: cfg.ClientAddressHeader,
 
 		Logger:   cfg.Logger,
 		OnReject: recordRejection,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
+	"github.com/gatehouse-mcp/gatehouse/internal/reason"
 )
 
 // maxLogged bounds, in bytes, one attribute of a log line whose text a client chooses.
@@ -84,10 +85,16 @@ func (o *outcome) level(r *http.Request) slog.Level {
 	switch {
 	case o.status >= http.StatusInternalServerError:
 		return slog.LevelWarn
-	case r.URL.Path == "/healthz" || r.URL.Path == "/readyz":
+	case r.URL.Path == "/healthz" || r.URL.Path == "/readyz", o.isFlood():
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo
+}
+
+// isFlood reports whether the request was over a limit of RateLimits. The guard logs one line a
+// minute about those, so that a flood does not fill the log.
+func (o *outcome) isFlood() bool {
+	return o.rejection != nil && (o.rejection.Reason == reason.TooManyFailedSignIns || o.rejection.Reason == reason.RateLimited)
 }
 
 func (o *outcome) attrs(r *http.Request, took time.Duration) []slog.Attr {

@@ -52,14 +52,15 @@ func (o gatewayOptions) endpoint(settings *env.Env, address listenAddress, logge
 		upstream.Path = pathOf(resource)
 	}
 	roots, rootsErr := o.upstreamRoots()
+	proxies, proxiesErr := o.forwardAuth.trustedProxies()
 	return gateway.Endpoint{
 		Guard: gatehouse.Config{
 			Resource: resource, Provider: provider, SessionKey: gatehouse.SessionKey(settings.Get("MCP_SESSION_KEY")),
-			AcceptedSessionKeys: acceptedSessionKeys(settings), Logger: logger,
+			AcceptedSessionKeys: acceptedSessionKeys(settings), TrustedProxies: proxies, Logger: logger,
 		},
 		Upstreams: []gateway.Upstream{{URL: upstream, RootCAs: roots}},
 		Headers:   forwarded.DefaultHeaders(),
-	}, errors.Join(upstreamErr, rootsErr, providerErr, resourceErr)
+	}, errors.Join(upstreamErr, rootsErr, providerErr, resourceErr, proxiesErr)
 }
 
 // parseUpstream returns the URL of --upstream. If it returns an error, the URL is a placeholder.

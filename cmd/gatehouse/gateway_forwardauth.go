@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gatewayfile"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/yamlfile"
+	"github.com/gatehouse-mcp/gatehouse/internal/clientaddr"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/operator"
@@ -40,7 +41,7 @@ func (o *forwardAuthOptions) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&o.proxy, "forward-auth", "", "forward nothing, and answer the reverse proxy `NAME`, which\nasks about each request at "+
 		forwardauth.AuthPath+": "+strings.Join(names[:3], ", ")+",\n"+strings.Join(names[3:], ", "))
 	flags.BoolVar(&o.bodies, "forward-auth-body", false, "expect that the proxy sends the bodies of requests, so that\nrequirements of single tools can be checked")
-	flags.StringArrayVar(&o.trusted, "trusted-proxy", nil, "accept the questions of the proxy from `ADDR`, like 10.0.0.7\nor 10.0.0.0/24; may be repeated (default: this machine)")
+	flags.StringArrayVar(&o.trusted, "trusted-proxy", nil, "believe the header X-Forwarded-For of a reverse proxy at `ADDR`,\nlike 10.0.0.7 or 10.0.0.0/24; may be repeated. With --forward-auth,\naccept its questions (default: this machine)")
 	cmd.RegisterFlagCompletionFunc("forward-auth", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("trusted-proxy", cobra.NoFileCompletions)
 }
@@ -60,8 +61,8 @@ func (o *forwardAuthOptions) check(options gatewayOptions) error {
 	if o.proxy == "" && o.bodies {
 		add("name the proxy, like --forward-auth envoy", "--forward-auth-body has no effect without --forward-auth")
 	}
-	if o.proxy == "" && len(o.trusted) > 0 {
-		add("name the proxy, like --forward-auth nginx", "--trusted-proxy has no effect without --forward-auth")
+	if o.proxy == "" && len(o.trusted) > 0 && options.config != "" {
+		add("write it in the file, as trusted_proxies in the section limits", "--trusted-proxy is set in addition to --config")
 	}
 	return errors.Join(faults...)
 }
@@ -69,21 +70,24 @@ func (o *forwardAuthOptions) check(options gatewayOptions) error {
 // config returns the configuration of the handler, and the faults of the flags, joined.
 func (o *forwardAuthOptions) config(logger *slog.Logger) (forwardauth.Config, error) {
 	cfg := forwardauth.Config{Proxy: forwardauth.Proxy(o.proxy), Bodies: o.bodies, Logger: logger}
+	var err error
+	cfg.TrustedProxies, err = o.trustedProxies()
+	return cfg, err
+}
+
+// trustedProxies returns the networks of --trusted-proxy, and the faults, joined.
+func (o *forwardAuthOptions) trustedProxies() ([]netip.Prefix, error) {
+	var out []netip.Prefix
 	var faults []error
 	for _, text := range o.trusted {
-		prefix, err := netip.ParsePrefix(text)
-		if err != nil {
-			var address netip.Addr
-			address, err = netip.ParseAddr(text)
-			prefix = netip.PrefixFrom(address, address.BitLen())
-		}
+		prefix, err := clientaddr.ParseNetwork(text)
 		if err != nil {
 			faults = append(faults, newUsageError("write it like 10.0.0.7, or 10.0.0.0/24 for a network", "--trusted-proxy %q is not an address", text))
 			continue
 		}
-		cfg.TrustedProxies = append(cfg.TrustedProxies, prefix.Masked())
+		out = append(out, prefix)
 	}
-	return cfg, errors.Join(faults...)
+	return out, errors.Join(faults...)
 }
 
 // forwardAuthServer answers a reverse proxy, and the requests that it routes here.
@@ -246,6 +250,7 @@ func (s *forwardAuthServer) serve(ctx context.Context, con *console, address lis
 // forwardAuthNames are the names of flags and of settings in the file in place of the fields of the
 // configuration.
 var forwardAuthNames = strings.NewReplacer(
+	".Guard.RateLimits.FailedSignInsPerMinute", " limits.failed_sign_ins_per_minute", "ClientAddressHeader", "limits.client_address_header",
 	"TrustedProxies", "--trusted-proxy", "set Bodies", "add --forward-auth-body", "Bodies", "--forward-auth-body", "Proxy", "--forward-auth",
 	".Guard.Resource", " url", ".Guard.", " ", "Endpoints", "endpoint", "ChallengeInResult", "challenge_in_result",
 	"ShowLocked", "show_locked", "SecuritySchemes", "security_schemes",

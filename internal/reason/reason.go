@@ -22,6 +22,7 @@ const (
 	WrongScheme            Reason = "wrong_scheme"
 	MalformedCredentials   Reason = "malformed_credentials"
 	TokenInQuery           Reason = "token_in_query"
+	TooManyFailedSignIns   Reason = "too_many_failed_sign_ins"
 	Opaque                 Reason = "opaque"
 	Encrypted              Reason = "encrypted"
 	TooLarge               Reason = "too_large"
@@ -47,6 +48,7 @@ const (
 	Revoked                Reason = "revoked"
 	ProviderUnavailable    Reason = "provider_unavailable"
 	RevocationsUnavailable Reason = "revocations_unavailable"
+	RateLimited            Reason = "rate_limited"
 	InsufficientScope      Reason = "insufficient_scope"
 	InsufficientPermission Reason = "insufficient_permission"
 	NoOrganization         Reason = "no_organization"
@@ -143,6 +145,15 @@ var infos = []Info{
 		Phrase: "a token in the query is not accepted",
 		When:   "the query has the parameter access_token",
 		Do:     "have the client use the Authorization header; the token is now in logs, so revoke it",
+	},
+	{
+		Reason: TooManyFailedSignIns,
+		Status: http.StatusTooManyRequests,
+		Code:   CodeTooManyRequests,
+		Phrase: "too many invalid tokens were sent from this address, try again later",
+		When:   "the address of the client has sent more invalid tokens than RateLimits allows, so this one was not verified",
+		Do: "nothing, if someone tries tokens or a client repeats an invalid one; " +
+			"if it is the address of a proxy, add it to TrustedProxies, so that each client has a limit of its own",
 	},
 	{
 		Reason: Opaque,
@@ -344,6 +355,14 @@ var infos = []Info{
 		Phrase: "revocations cannot be checked right now, try again",
 		When:   "the token is valid, but the snapshot of Config.Revocations was not loaded since the process started",
 		Do:     "check that the store of Config.Revocations can be reached; tokens are accepted again as soon as its snapshot is loaded",
+	},
+	{
+		Reason: RateLimited,
+		Status: http.StatusTooManyRequests,
+		Code:   CodeTooManyRequests,
+		Phrase: "too many requests, try again later",
+		When:   "the caller sends more requests than RateLimits.RequestsPerMinute and RequestsBurst allow",
+		Do:     "find out which client sends them; raise the limit if they are legitimate",
 	},
 	{
 		Reason: InsufficientScope,

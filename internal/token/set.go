@@ -51,46 +51,73 @@ func (s *Set) CheckSize(raw string) error { return CheckSize(raw, s.maxBytes) }
 // members. With an error, the index is that of the provider that rejects the token, or -1 if
 // it is not known. The errors are those of [Verifier.Verify].
 func (s *Set) Verify(ctx context.Context, raw string, now time.Time) (t *Token, member int, err error) {
-	const unknown = -1
-	jws, err := split(raw, s.maxBytes)
-	if err != nil {
-		return nil, unknown, err
+	var p Parsed
+	if member, err = s.Parse(raw, &p); err != nil {
+		return nil, member, err
 	}
-	h, err := readHeader(jws.header, s.names.header)
-	if err != nil {
-		return nil, unknown, malformed("header", err)
+	t, err = p.Verify(ctx, now)
+	return t, member, err
+}
+
+// Parsed is a token that passed the checks that need no key: its form, header and issuer. Nothing
+// in it is verified before [Parsed.Verify].
+type Parsed struct {
+	member *Member
+	jws    compact
+	header header
+	claims claims
+	signed bool
+}
+
+// Issuer returns the claim iss, which is one of the member's issuers.
+func (p *Parsed) Issuer() string { return p.claims.issuer }
+
+// Subject returns the claim sub. It may be empty.
+func (p *Parsed) Subject() string { return p.claims.subject }
+
+// Signed reports whether Verify found that a key of the issuer made the signature. It may be true
+// although Verify returned an error, as for a token that has expired.
+func (p *Parsed) Signed() bool { return p.signed }
+
+// Parse sets p to the token that raw is, and checks everything that is checked before the
+// signature. member and the errors are those of [Set.Verify].
+func (s *Set) Parse(raw string, p *Parsed) (member int, err error) {
+	const unknown = -1
+	if p.jws, err = split(raw, s.maxBytes); err != nil {
+		return unknown, err
+	}
+	if p.header, err = readHeader(p.jws.header, s.names.header); err != nil {
+		return unknown, malformed("header", err)
 	}
 	only := len(s.members) == 1
 	if only { // the header can be checked first, which costs less than reading the claims
-		if err := s.checkHeader(0, &h); err != nil {
-			return nil, 0, err
+		if err := s.checkHeader(0, &p.header); err != nil {
+			return 0, err
 		}
 	}
-	c, err := readClaims(jws.payload, s.names.claims)
-	if err != nil {
-		return nil, unknown, err
+	if p.claims, err = readClaims(p.jws.payload, s.names.claims); err != nil {
+		return unknown, err
 	}
-	if c.issuer == "" {
-		return nil, unknown, &Error{Reason: reason.MissingClaim, Claim: "iss"}
+	if p.claims.issuer == "" {
+		return unknown, &Error{Reason: reason.MissingClaim, Claim: "iss"}
 	}
-	i, ok := s.byIssuer[c.issuer]
+	i, ok := s.byIssuer[p.claims.issuer]
 	if !ok {
-		return nil, unknown, wrongIssuer(c.issuer, s.issuers)
+		return unknown, wrongIssuer(p.claims.issuer, s.issuers)
 	}
-	m := &s.members[i]
+	p.member = &s.members[i]
 	if !only {
-		if err := m.CheckSize(raw); err != nil {
-			return nil, i, err
+		if err := p.member.CheckSize(raw); err != nil {
+			return i, err
 		}
-		if err := s.checkHeader(i, &h); err != nil {
-			return nil, i, err
+		if err := s.checkHeader(i, &p.header); err != nil {
+			return i, err
 		}
 	}
-	if err := c.checkSpelling(s.own[i].claims); err != nil {
-		return nil, i, err
+	if err := p.claims.checkSpelling(s.own[i].claims); err != nil {
+		return i, err
 	}
-	t, err = m.verify(ctx, &jws, &h, &c, now)
-	return t, i, err
+	return i, p.claims.readOptional(p.member.clientClaims(), p.member.scopeClaims())
 }
 
 // checkHeader checks a header by the rules of the member i.
@@ -101,25 +128,24 @@ func (s *Set) checkHeader(i int, h *header) error {
 	return s.members[i].checkHeader(h)
 }
 
-// verify checks a token whose issuer is one of m's, and whose header m accepts.
-func (m *Member) verify(ctx context.Context, jws *compact, h *header, c *claims, now time.Time) (*Token, error) {
-	if err := c.readOptional(m.clientClaims(), m.scopeClaims()); err != nil {
-		return nil, err
-	}
+// Verify checks the signature and the claims of a token that [Set.Parse] accepted.
+func (p *Parsed) Verify(ctx context.Context, now time.Time) (*Token, error) {
+	m := p.member
 	var generation uint64
 	var err error
 	if m.Secret != nil {
-		generation, err = secretGeneration, jws.checkMAC(m.Secret)
+		generation, err = secretGeneration, p.jws.checkMAC(m.Secret)
 	} else {
-		generation, err = jws.checkSignature(ctx, h, c.issued, m.Keys)
+		generation, err = p.jws.checkSignature(ctx, &p.header, p.claims.issued, m.Keys)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := m.checkClaims(c, now); err != nil {
+	p.signed = true
+	if err := m.checkClaims(&p.claims, now); err != nil {
 		return nil, err
 	}
-	t := m.token(c, jws.payload)
-	t.Type, t.Algorithm, t.KeyID, t.Generation = h.typ, h.algorithm, h.keyID, generation
+	t := m.token(&p.claims, p.jws.payload)
+	t.Type, t.Algorithm, t.KeyID, t.Generation = p.header.typ, p.header.algorithm, p.header.keyID, generation
 	return t, nil
 }

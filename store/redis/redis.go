@@ -1,5 +1,6 @@
-// Package redis shares revocations between processes through Redis 6.2 or later, or Valkey: its [Store] is
-// the Revocations of a gatehouse.Config.
+// Package redis shares revocations and rate limits between processes through Redis 6.2 or later, or
+// Valkey: its [Store] is the Revocations of a gatehouse.Config, and its [Limiter] the Shared of its
+// RateLimits.
 //
 //	client := redis.NewClient(&redis.Options{Addr: "redis:6379", ContextTimeoutEnabled: true}) // go-redis
 //	store, err := gatehouseredis.New(gatehouseredis.Config{Client: client})
@@ -11,7 +12,7 @@
 //
 // # What is stored
 //
-// Two keys, which one transaction of Append changes together, and which are in one slot of a
+// A Store has two keys, which one transaction of Append changes together, and which are in one slot of a
 // cluster. {prefix}:denials is a sorted set: the denials, by the time of their end. A snapshot is
 // read from it. {prefix}:log is a stream of the same denials in the order in which they were
 // appended, which each process watches with XREAD. Denials that have ended are removed from the
@@ -27,6 +28,10 @@
 // The user of the client needs these, for the prefix "gatehouse":
 //
 //	ACL SETUSER gatehouse on >PASSWORD ~{gatehouse}:* +multi +exec +discard +zadd +zremrangebyscore +zrangebyscore +xadd +xread +xrange +xrevrange +xtrim +hello +ping
+//
+// and for a [Limiter] these in addition:
+//
+//	ACL SETUSER gatehouse ~gatehouse:limit:* +evalsha +eval +time +get +set +del
 package redis
 
 import (
@@ -94,19 +99,10 @@ var _ gatehouse.RevocationStore = (*Store)(nil)
 // New validates cfg and returns its store. It opens no connection. Each fault is a
 // *[gatehouse.ConfigError].
 func New(cfg Config) (*Store, error) {
-	var faults []error
-	fault := func(name, value, problem, fix string) {
-		faults = append(faults, &gatehouse.ConfigError{Field: name, Value: value, Problem: problem, Fix: fix})
-	}
-	checkClient(cfg.Client, fault)
-	prefix := cfg.Prefix
-	if prefix == "" {
-		prefix = DefaultPrefix
-	}
-	if len(prefix) > maxPrefix || strings.Trim(prefix, prefixCharacters) != "" || strings.ContainsAny(prefix, "{}") {
-		fault("Prefix", prefix, "is not a prefix of keys", `use letters, digits and ._:-/, like "gatehouse"`)
-	}
-	if err := errors.Join(faults...); err != nil {
+	var f faults
+	checkClient(cfg.Client, f.add)
+	prefix := f.prefix(cfg.Prefix)
+	if err := errors.Join(f...); err != nil {
 		return nil, err
 	}
 	return &Store{

@@ -64,7 +64,9 @@ type Config struct {
 
 // Endpoint is one MCP endpoint.
 type Endpoint struct {
-	// Guard configures the checks. Its Resource and LocalPath are those that the proxy sees.
+	// Guard configures the checks. Its Resource and LocalPath are those that the proxy sees. Its
+	// TrustedProxies are those of Config. Proxies pass headers of the client on, so failed sign-ins
+	// are limited only if ClientAddressHeader names the one that the proxy sets.
 	Guard gatehouse.Config
 
 	// Identify writes the identity. Nil means the subject in X-Forwarded-User.
@@ -138,7 +140,7 @@ func (cfg *Config) faults() (faults []error) {
 
 // newEndpoint returns the endpoint that cfg, the field of that name, describes.
 func (h *Handler) newEndpoint(field string, cfg *Endpoint) (*endpoint, error) {
-	guard, err := gatehouse.New(cfg.Guard)
+	guard, err := gatehouse.New(h.withAddresses(cfg.Guard))
 	if err != nil {
 		return nil, err // it names the fields
 	}
@@ -153,11 +155,34 @@ func (h *Handler) newEndpoint(field string, cfg *Endpoint) (*endpoint, error) {
 	if err != nil {
 		return e, err // never: the guard has parsed it
 	}
+	e.warnings = guard.Warnings()
+	if cfg.Guard.ClientAddressHeader == "" && !cfg.Guard.RateLimits.InsecureUnlimitedFailedSignIns {
+		e.warnings = slices.DeleteFunc(e.warnings, func(w string) bool { return strings.Contains(w, "InsecureUnlimitedFailedSignIns") })
+		e.warnings = append(e.warnings, "failed sign-ins are not limited, because the address of the client is not known; "+
+			"have the proxy set a header to it, and name that as client_address_header in the section limits of the file")
+	}
 	e.hosts, e.path = newHosts(u, cfg.Guard.AllowedHosts), strings.TrimSuffix(cmp.Or(cfg.Guard.LocalPath, u.EscapedPath()), "/")
 	e.undecided, e.requirements = undecidedBody(&cfg.Guard)
 	e.public = hasPublic(&cfg.Guard)
 	e.handler = guard.Wrap(http.HandlerFunc(e.allow))
 	return e, errors.Join(h.endpointFaults(field, &cfg.Guard, e)...)
+}
+
+// withAddresses returns cfg with the settings by which the guard finds the address of the client.
+func (h *Handler) withAddresses(cfg gatehouse.Config) gatehouse.Config {
+	if cfg.ClientAddressHeader != "" {
+		cfg.TrustedProxies = h.trusted
+		return cfg
+	}
+	cfg.TrustedProxies = nil // they would have no effect
+	limits := &cfg.RateLimits
+	if limits.FailedSignInsPerMinute == 0 && limits.FailedSignInsBurst == 0 {
+		limits.InsecureUnlimitedFailedSignIns = true
+		if limits.RequestsPerMinute == 0 {
+			limits.Shared = nil
+		}
+	}
+	return cfg
 }
 
 // endpointFaults returns what the guard accepts and forward auth does not.
@@ -181,6 +206,10 @@ func (h *Handler) endpointFaults(field string, cfg *gatehouse.Config, e *endpoin
 	}
 	if cfg.Provider.DangerouslySkipVerification {
 		add("Provider.DangerouslySkipVerification", "true", "is for connections on loopback, and those of a proxy come from anywhere", "remove it")
+	}
+	if l := &cfg.RateLimits; (l.FailedSignInsPerMinute != 0 || l.FailedSignInsBurst != 0) && cfg.ClientAddressHeader == "" {
+		add("RateLimits.FailedSignInsPerMinute", strconv.Itoa(l.FailedSignInsPerMinute), "would limit all clients together, because the address of each one is not known",
+			"set ClientAddressHeader to the header in which the proxy writes it")
 	}
 	if cfg.DenyUndeclared && !h.bodies {
 		add("DenyUndeclared", "true", "rejects every request, because the proxy sends no bodies, so that no tool is known to be a declared one",
@@ -208,7 +237,7 @@ func (h *Handler) Warnings() []string {
 		if n := e.requirements; n > 0 && !h.bodies {
 			out = append(out, unknownBodiesWarning(h.name, e.guard.Resource(), n))
 		}
-		out = append(out, e.guard.Warnings()...)
+		out = append(out, e.warnings...)
 	}
 	return out
 }

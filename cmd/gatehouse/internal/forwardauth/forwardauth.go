@@ -29,13 +29,14 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/mcpmessage"
+	"github.com/gatehouse-mcp/gatehouse/internal/clientaddr"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
+	"github.com/gatehouse-mcp/gatehouse/internal/ratelimit"
 )
 
 // AuthPath is the path to which proxies send their questions. Envoy appends the path of the
@@ -50,7 +51,7 @@ type Handler struct {
 	proxy     proxy
 	name      Proxy
 	bodies    bool
-	trusted   []netip.Prefix
+	trusted   clientaddr.Proxies
 	endpoints []*endpoint
 	logger    *slog.Logger
 	mux       *http.ServeMux
@@ -67,6 +68,7 @@ type endpoint struct {
 	identify  Identify
 	logger    *slog.Logger
 
+	warnings     []string
 	requirements int  // in undecided
 	public       bool // whether callers without a token may use something
 }
@@ -139,16 +141,13 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
 // checkSender returns an error unless r is from a trusted proxy. Anyone else could describe a
 // request that was never made, and try tokens.
 func (h *Handler) checkSender(r *http.Request) error {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
+	address, ok := clientaddr.Peer(r)
+	if !ok {
 		return &questionError{"the connection is not from an IP address",
 			"the proxy must connect over TCP"}
 	}
-	address := from.Addr().Unmap().WithZone("")
-	for _, prefix := range h.trusted {
-		if prefix.Contains(address) {
-			return nil
-		}
+	if h.trusted.Contains(address) {
+		return nil
 	}
 	return &questionError{fmt.Sprintf("%s is not the address of a trusted proxy, want one of %s", address, h.trusted),
 		"if it is that of your proxy, name it in " + fieldTrusted}
@@ -195,7 +194,7 @@ func (h *Handler) original(r *http.Request, o *original, e *endpoint, q *questio
 		return asked
 	}
 	setBody(asked, e.undecided)
-	return asked
+	return asked.WithContext(ratelimit.AsOne(asked.Context()))
 }
 
 // hasBody reports whether r has the body of the original request. GET and DELETE have none, and

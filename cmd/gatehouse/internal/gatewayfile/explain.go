@@ -85,6 +85,9 @@ func (b *builder) place(e *Endpoint, field string) (line int, name string) {
 	if other := renamed[top]; other != "" {
 		member = other
 	}
+	if line, name, ok := b.limitsPlace(top, rest); ok {
+		return line, name
+	}
 	switch {
 	case top == "Requirements" && index != "":
 		n, _ := strconv.Atoi(index)
@@ -179,6 +182,7 @@ func translate(text string) string {
 	text = strings.ReplaceAll(text, "set ResourceTemplate instead of Resource", "write resource_template instead of resource")
 	text = strings.ReplaceAll(text, "set Resource instead of ResourceTemplate", "write resource instead of resource_template")
 	text = strings.ReplaceAll(text, "set one of Tool, Prompt, Resource and ResourceTemplate", "add one of tool, prompt, resource and resource_template")
+	text = limitNames.Replace(text)
 	return goFields.ReplaceAllStringFunc(text, func(name string) string {
 		return memberName(name[strings.LastIndexByte(name, '.')+1:])
 	})

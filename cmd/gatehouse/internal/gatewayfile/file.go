@@ -31,6 +31,7 @@ type File struct {
 	LogRequests     bool          `doc:"Log each request, not only rejections and failures."`
 	Audit           *Audit        `doc:"Write an audit event for each decision about a request."`
 	Operator        *Operator     `doc:"A port for those who run the gateway, which users do not reach."`
+	Limits          *Limits       `doc:"Limits of invalid tokens and of requests, and the proxies that say where these come from."`
 	Revocations     *Revocations  `doc:"Where the revocations are that gateways share: \"gatehouse revoke\" shuts a user out of all of them within a second."`
 	DrainDelay      time.Duration `doc:"How long requests are still accepted when the gateway stops, while /readyz answers 503."`
 	ShutdownTimeout time.Duration `doc:"How long running calls may then take to finish; 10s if it is missing."`

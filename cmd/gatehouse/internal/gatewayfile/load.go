@@ -203,6 +203,7 @@ func (b *builder) build(top *yaml.Node) *Loaded {
 		if loaded.Revocations != nil {
 			config.Guard.Revocations = loaded.Revocations
 		}
+		b.setLimits(&config.Guard, loaded.Revocations)
 		if f.Audit != nil {
 			config.Guard.AuditKey = f.Audit.Key
 			if len(f.Audit.Key) == 0 {

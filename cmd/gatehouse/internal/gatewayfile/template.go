@@ -31,6 +31,13 @@ provider:
 # Where gateways share revocations: "gatehouse revoke" shuts a user out of all of them.
 # revocations: {redis_url_file: redis-url}
 
+# Invalid tokens of one address, and requests of one caller; more get 429. Behind a proxy, name its
+# address, so that each of its clients has a limit of its own.
+# limits:
+#   failed_sign_ins_per_minute: 600
+#   requests_per_minute: 300
+#   trusted_proxies: [10.0.0.7]
+
 endpoints:
   - url: http://localhost:3000/mcp      # as users type it into their client
     upstream: http://localhost:8000/mcp # the MCP server

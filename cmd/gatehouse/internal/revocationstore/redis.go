@@ -44,6 +44,9 @@ func openRedis(cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{RevocationStore: shared, name: "Redis at " + u.Host + u.Path, close: func() { client.Close() }}
+	s.limiter = func(key gatehouse.Secret) (gatehouse.RateLimiter, error) {
+		return redis.NewLimiter(redis.LimiterConfig{Client: client, Prefix: cfg.Prefix, Key: redis.LimiterKey(key)})
+	}
 	if !hasTLS && u.Scheme != "unix" && !wellknown.IsLoopback(u.Host) {
 		s.unencrypted("use rediss://")
 	}

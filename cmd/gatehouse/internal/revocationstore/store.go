@@ -44,7 +44,8 @@ type Store struct {
 
 	name     string
 	warnings []string
-	create   func(context.Context) error // creates what the store needs; nil if it needs nothing
+	limiter  func(gatehouse.Secret) (gatehouse.RateLimiter, error) // nil if the store has none
+	create   func(context.Context) error                           // creates what the store needs; nil if it needs nothing
 	close    func()
 }
 
@@ -84,6 +85,15 @@ func (s *Store) String() string { return s.name }
 
 // Warnings returns one sentence for each setting that is risky.
 func (s *Store) Warnings() []string { return s.warnings }
+
+// Limiter returns the rate limiter that is shared through the store, which must be Redis. key hashes
+// what it counts by. s may be nil.
+func (s *Store) Limiter(key gatehouse.Secret) (gatehouse.RateLimiter, error) {
+	if s == nil || s.limiter == nil {
+		return nil, &gatehouse.ConfigError{Field: "Key", Problem: "has no effect without Redis", Fix: "add redis_url to the section revocations, or remove it"}
+	}
+	return s.limiter(key)
+}
 
 // Close closes the connections.
 func (s *Store) Close() { s.close() }

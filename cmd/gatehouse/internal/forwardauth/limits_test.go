@@ -1,0 +1,82 @@
+package forwardauth
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
+)
+
+// Failed sign-ins are limited for each client if the proxy names it, and otherwise not at all: all
+// clients come from the address of the proxy.
+func TestFailedSignIns(t *testing.T) {
+	for _, test := range []struct {
+		name, header string
+		want         []int // answers to a flood of one client, its next token, and a token of another client
+	}{
+		{"the proxy names the client", "X-Real-Ip", []int{401, 429, 401}},
+		{"the client is not known", "", []int{401, 401, 401}},
+	} {
+		f := newFixture(t, Nginx, func(cfg *Config) {
+			guard := &cfg.Endpoints[0].Guard
+			if guard.ClientAddressHeader = test.header; test.header != "" {
+				guard.RateLimits = gatehouse.RateLimits{FailedSignInsPerMinute: 1, FailedSignInsBurst: 3}
+			}
+		})
+		send := func(address string) int {
+			return f.ask(client{header: bearer("junk", "X-Real-Ip", address)}).StatusCode
+		}
+		first := send("192.0.2.1")
+		for range 10 {
+			send("192.0.2.1")
+		}
+		if got := []int{first, send("192.0.2.1"), send("192.0.2.2")}; fmt.Sprint(got) != fmt.Sprint(test.want) {
+			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
+		}
+		warned := strings.Contains(strings.Join(f.Warnings(), "\n"), "failed sign-ins are not limited, because the address of the client is not known")
+		if warned != (test.header == "") {
+			t.Errorf("%s: the warning about it: %v", test.name, warned)
+		}
+	}
+}
+
+// A number without a header would limit all clients together.
+func TestLimitWithoutAddress(t *testing.T) {
+	cfg := Config{Proxy: Nginx, Endpoints: []Endpoint{{Guard: gatehouse.Config{
+		Resource: resource, Provider: gatehouse.OIDC("https://issuer.example.com"), RateLimits: gatehouse.RateLimits{FailedSignInsPerMinute: 5},
+	}}}}
+	if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "RateLimits.FailedSignInsPerMinute \"5\" would limit all clients together") {
+		t.Errorf("got %v", err)
+	}
+	cfg.Endpoints[0].Guard.ClientAddressHeader = "X-Real-IP"
+	h, err := New(cfg)
+	if err != nil {
+		t.Fatalf("control: %v", err)
+	}
+	h.Close()
+}
+
+// A request of a caller counts once, although the guard is asked about every operation that has a
+// requirement.
+func TestRequestsPerMinute(t *testing.T) {
+	f := newFixture(t, Nginx, func(cfg *Config) {
+		guard := &cfg.Endpoints[0].Guard
+		guard.RateLimits = gatehouse.RateLimits{RequestsPerMinute: 1, RequestsBurst: 3}
+		for i := range 10 {
+			guard.Requirements = append(guard.Requirements, gatehouse.Requirement{
+				Tool: fmt.Sprint("tool_", i), Require: gatehouse.Require{Scopes: []string{"notes:write"}},
+			})
+		}
+	})
+	token := f.issuer.Token(resource, testissuer.Claim("scope", "notes:write"))
+	var got []int
+	for range 4 {
+		got = append(got, f.ask(client{header: bearer(token)}).StatusCode)
+	}
+	if want := []int{http.StatusOK, http.StatusOK, http.StatusOK, http.StatusTooManyRequests}; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
