@@ -128,7 +128,7 @@ func (f *fixture) server(t *testing.T) sdktrace.ReadOnlySpan {
 func attributesOf(s sdktrace.ReadOnlySpan) map[string]string {
 	out := make(map[string]string)
 	for _, a := range s.Attributes() {
-		out[string(a.Key)] = a.Value.Emit()
+		out[string(a.Key)] = a.Value.String()
 	}
 	return out
 }
@@ -280,7 +280,7 @@ func TestNoSecrets(t *testing.T) {
 	for _, s := range f.spans.Ended() {
 		all.WriteString(s.Name() + s.SpanContext().TraceState().String() + s.Parent().TraceState().String())
 		for _, a := range s.Attributes() {
-			all.WriteString(a.Value.Emit() + "\n")
+			all.WriteString(a.Value.String() + "\n")
 		}
 		for _, l := range s.Links() {
 			all.WriteString(l.SpanContext.TraceState().String())
@@ -347,7 +347,7 @@ func (c collected) sum(pairs ...string) (total float64) {
 next:
 	for i, set := range c.sets {
 		for p := 0; p+1 < len(pairs); p += 2 {
-			if v, _ := set.Value(attribute.Key(pairs[p])); v.Emit() != pairs[p+1] && (v.Emit() != "" || pairs[p+1] != "") {
+			if v, _ := set.Value(attribute.Key(pairs[p])); v.String() != pairs[p+1] && (v.String() != "" || pairs[p+1] != "") {
 				continue next
 			}
 		}
