@@ -110,9 +110,9 @@ func (f *revocationFeed) wait(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrRevocationsNotLoaded, errOverflow)
 	}
 	if f.err != nil {
-		return fmt.Errorf("%w: %s", ErrRevocationsNotLoaded, withFix(f.err, "check that the store of Config.Revocations can be reached"))
+		return fmt.Errorf("%w: %s", ErrRevocationsNotLoaded, withFix(f.err, "check that the store of shared revocations can be reached"))
 	}
-	return fmt.Errorf("%w: the store of Config.Revocations has not answered yet", ErrRevocationsNotLoaded)
+	return fmt.Errorf("%w: the store of shared revocations has not answered yet", ErrRevocationsNotLoaded)
 }
 
 // withFix returns the text of an error of a store. If it does not say what to do, it ends with fix.

@@ -353,8 +353,8 @@ var infos = []Info{
 		Status: http.StatusServiceUnavailable,
 		Code:   CodeUnavailable,
 		Phrase: "revocations cannot be checked right now, try again",
-		When:   "the token is valid, but the snapshot of Config.Revocations was not loaded since the process started",
-		Do:     "check that the store of Config.Revocations can be reached; tokens are accepted again as soon as its snapshot is loaded",
+		When:   "the token is valid, but the snapshot of the shared revocations was not loaded since the process started",
+		Do:     "check that the store of shared revocations can be reached; tokens are accepted again as soon as its snapshot is loaded",
 	},
 	{
 		Reason: RateLimited,

@@ -21,7 +21,7 @@ const maxStores = 32
 type Revocations struct {
 	At
 
-	RedisURL    gatehouse.Secret `doc:"URL of Redis 7 or Valkey, like rediss://user:password@redis:6379/0. With the parameter master_name, it is that of a Sentinel, and with addr, that of a node of a cluster. A password must come from the environment or from redis_url_file."`
+	RedisURL    gatehouse.Secret `doc:"URL of Redis or Valkey, like rediss://user:password@redis:6379/0. With the parameter master_name, it is that of a Sentinel, and with addr, that of a node of a cluster. A password must come from the environment or from redis_url_file."`
 	RedisCAFile string           `doc:"PEM file with the certificates by which that of Redis is verified. Those of the system if it is missing."`
 	Prefix      string           `doc:"Prefix of the keys in Redis; gatehouse if it is missing. Gateways and servers with the same prefix share their revocations."`
 
