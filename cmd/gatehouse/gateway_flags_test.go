@@ -111,12 +111,10 @@ func TestGatewayFlagFaults(t *testing.T) {
 			hint: remove it, or use the gateway itself`},
 		{"flags of forward auth alone", append([]string{"--forward-auth-body", "--trusted-proxy", "10.0.0.7"}, valid...), `
 			error: --forward-auth-body has no effect without --forward-auth
-			hint: name the proxy, like --forward-auth envoy
-			error: --trusted-proxy has no effect without --forward-auth
-			hint: name the proxy, like --forward-auth nginx`},
+			hint: name the proxy, like --forward-auth envoy`},
 		{"a file and flags", []string{"--config", "gateway.yaml", "--url", "x", "--tls-key", "y", "--listen", "3", "--trusted-proxy", "z"}, `
-			error: --trusted-proxy has no effect without --forward-auth
-			hint: name the proxy, like --forward-auth nginx
+			error: --trusted-proxy is set in addition to --config
+			hint: write it in the file, as trusted_proxies in the section limits
 			error: --url is set in addition to --config
 			error: --tls-key is set in addition to --config
 			hint: write it in the file, or remove --config
