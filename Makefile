@@ -37,6 +37,7 @@ providers-sources: ## the same and servers that are built from a Git clone: Hydr
 stores: ## several replicas, with real Redis, Valkey, PostgreSQL, nginx and HAProxy; needs Python 3.11, installs the rest if it runs as root
 	@set -e; for module in store/redis store/postgres examples/webhook e2e/replicas; do (cd $$module && export GOWORK=off && \
 		$(GO) vet -tags stores ./... && $(GO) test -tags stores -count=1 -timeout 20m -v ./...); done
+	$(GO) vet -tags stores ./cmd/gatehouse && $(GO) test -tags stores -count=1 -run Revoke ./cmd/gatehouse
 metrics: ## the dashboard and the alert rules with a real Prometheus; needs prometheus and promtool
 	cd metrics/prometheus && GOWORK=off $(GO) test -count=1 ./...
 	cd metrics/otel && GOWORK=off $(GO) test -count=1 ./...
