@@ -4,6 +4,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/mcpmessage"
 )
 
 // The answers that stay open hold a small buffer.
@@ -14,14 +16,14 @@ func TestOpensStream(t *testing.T) {
 		want                  bool
 	}{
 		"GET":              {"GET", "", "", true},
-		"a call":           {"POST", "2026-07-28", strings.Replace(listen, "subscriptions/listen", "tools/call", 1), false},
-		"listen":           {"POST", "2026-07-28", listen, true},
+		"a call":           {"POST", mcpmessage.ModernVersion, strings.Replace(listen, "subscriptions/listen", "tools/call", 1), false},
+		"listen":           {"POST", mcpmessage.ModernVersion, listen, true},
 		"listen, before":   {"POST", "2025-11-25", listen, false},
-		"what is not JSON": {"POST", "2026-07-28", "subscriptions/listen", false},
+		"what is not JSON": {"POST", mcpmessage.ModernVersion, "subscriptions/listen", false},
 		"DELETE":           {"DELETE", "", "", false},
 	} {
 		r := httptest.NewRequest(test.method, "/mcp", nil)
-		r.Header.Set("Mcp-Protocol-Version", test.version)
+		r.Header.Set(mcpmessage.VersionHeader, test.version)
 		x := &exchange{request: r, body: []byte(test.body)}
 		if got := x.opensStream(); got != test.want {
 			t.Errorf("%s: opensStream is %v, want %v", name, got, test.want)

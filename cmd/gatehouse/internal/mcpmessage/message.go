@@ -18,7 +18,7 @@ import (
 const (
 	MethodHeader  = "Mcp-Method"
 	NameHeader    = "Mcp-Name"
-	versionHeader = "Mcp-Protocol-Version"
+	VersionHeader = "Mcp-Protocol-Version"
 )
 
 const (
@@ -28,9 +28,9 @@ const (
 	ReasonHeaderMismatch = "header_mismatch"
 	TextHeaderMismatch   = "the headers Mcp-Method and Mcp-Name must be equal to the method and the name in the body"
 
-	// modernVersion is the first revision of MCP without sessions, whose headers name the method
+	// ModernVersion is the first revision of MCP without sessions, whose headers name the method
 	// and its subject.
-	modernVersion = "2026-07-28"
+	ModernVersion = "2026-07-28"
 	// MaxMessages bounds the messages of a batch. The guard has the same bound.
 	MaxMessages = 256
 )
@@ -125,7 +125,7 @@ func ErrorResponse(id json.RawMessage, code int, message, reason string) []byte 
 }
 
 // Modern reports whether the request is of a revision without sessions.
-func Modern(r *http.Request) bool { return r.Header.Get(versionHeader) >= modernVersion }
+func Modern(r *http.Request) bool { return r.Header.Get(VersionHeader) >= ModernVersion }
 
 // CheckHeaders compares the headers that repeat the method and its subject with the body, whose
 // messages parse returns (MCP 2026-07-28, basic/transports, server validation). The error says how
