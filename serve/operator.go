@@ -13,7 +13,7 @@ import (
 )
 
 // Operator configures the operator port: a listener for those who run the server, which is not
-// the one that users reach. Whoever can connect to it can read what it serves, so let only probes
+// the one that users reach. Anyone who can connect to it can read what it serves, so let only probes
 // and monitoring reach it. It serves:
 //
 //   - /healthz: 200 while the process lives.

@@ -19,7 +19,7 @@ const (
 )
 
 // servePProf serves the profiles of this process, as "go tool pprof" and "go tool trace" read
-// them. Package net/http/pprof is not used: whoever imports it serves profiles on
+// them. Package net/http/pprof is not used: a program that imports it serves profiles on
 // [http.DefaultServeMux], which may be that of a public server. It also serves the command line,
 // which may contain secrets.
 func servePProf(w http.ResponseWriter, r *http.Request) {

@@ -34,7 +34,7 @@ const (
 	scrapeTimeout = 10 * time.Second
 )
 
-// none is the label of what is not known or does not apply. Prometheus does not tell an empty
+// none is the label of what is not known or does not apply. Prometheus does not distinguish an empty
 // label from a missing one.
 const none = "none"
 
