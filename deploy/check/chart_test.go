@@ -173,7 +173,7 @@ func objects(t testing.TB, rendered string) map[string]any {
 		}
 		name := document["metadata"].(map[string]any)["name"].(string)
 		if key := fmt.Sprint(document["kind"], " ", name); all[key] != nil {
-			t.Errorf("%s is there twice", key)
+			t.Errorf("%s appears twice", key)
 		} else {
 			all[key] = object
 		}

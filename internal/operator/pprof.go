@@ -34,7 +34,7 @@ func servePProf(w http.ResponseWriter, r *http.Request) {
 	default:
 		p := pprof.Lookup(name)
 		if p == nil {
-			reject(w, http.StatusNotFound, "there is no such profile; "+PProfPath+" lists them")
+			reject(w, http.StatusNotFound, "the profile is not known; "+PProfPath+" lists them")
 			return
 		}
 		serveProfile(w, r, p)
