@@ -33,11 +33,12 @@ func openPostgres(cfg Config) (*Store, error) {
 	c := &o.ConnConfig.Config
 	s := &Store{RevocationStore: shared, close: pool.Close, name: fmt.Sprintf("PostgreSQL at %s:%d/%s", c.Host, c.Port, c.Database)}
 	s.create = func(ctx context.Context) error { return postgres.CreateTables(ctx, pool, cfg.Table) }
-	local := wellknown.IsLoopback(c.Host) || strings.HasPrefix(c.Host, "/")
-	unverified := func(t *tls.Config) bool {
-		return t == nil || t.InsecureSkipVerify && t.VerifyPeerCertificate == nil && t.VerifyConnection == nil
+	unverified := func(host string, t *tls.Config) bool {
+		local := wellknown.IsLoopback(host) || strings.HasPrefix(host, "/")
+		return !local && (t == nil || t.InsecureSkipVerify && t.VerifyPeerCertificate == nil && t.VerifyConnection == nil)
 	}
-	if !local && (unverified(c.TLSConfig) || slices.ContainsFunc(c.Fallbacks, func(f *pgconn.FallbackConfig) bool { return unverified(f.TLSConfig) })) {
+	if unverified(c.Host, c.TLSConfig) ||
+		slices.ContainsFunc(c.Fallbacks, func(f *pgconn.FallbackConfig) bool { return unverified(f.Host, f.TLSConfig) }) {
 		s.unencrypted("add sslmode=verify-full to the URL")
 	}
 	return s, nil

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"net/url"
 	"runtime"
+	"slices"
+	"strconv"
+	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -30,9 +33,9 @@ func openRedis(cfg Config) (*Store, error) {
 	switch {
 	case err != nil || u.Host == "" && u.Scheme != "unix":
 		return nil, urlFault("RedisURL", cfg.RedisURL, errors.New("it cannot be read"), redisExample)
-	case u.Query().Has("skip_verify"):
-		return nil, &gatehouse.ConfigError{Field: "RedisURL", Problem: "has the parameter skip_verify, with which anyone in the network can pose as Redis",
-			Fix: "remove it, and set RedisCA to the certificates of your authority"}
+	}
+	if err := checkRedisParameters(u); err != nil {
+		return nil, err
 	}
 	client, hasTLS, err := newRedisClient(cfg, u)
 	if err != nil {
@@ -47,10 +50,37 @@ func openRedis(cfg Config) (*Store, error) {
 	s.limiter = func(key gatehouse.Secret) (gatehouse.RateLimiter, error) {
 		return redis.NewLimiter(redis.LimiterConfig{Client: client, Prefix: cfg.Prefix, Key: redis.LimiterKey(key)})
 	}
-	if !hasTLS && u.Scheme != "unix" && !wellknown.IsLoopback(u.Host) {
+	isRemote := func(addr string) bool { return !wellknown.IsLoopback(addr) }
+	if !hasTLS && u.Scheme != "unix" && (isRemote(u.Host) || slices.ContainsFunc(u.Query()["addr"], isRemote)) {
 		s.unencrypted("use rediss://")
 	}
 	return s, nil
+}
+
+// checkRedisParameters returns the fault of each parameter of the URL that does not fit to the store. go-redis
+// panics at some of them.
+func checkRedisParameters(u *url.URL) error {
+	query := u.Query()
+	var faults []error
+	fault := func(problem, fix string) {
+		faults = append(faults, &gatehouse.ConfigError{Field: "RedisURL", Problem: problem, Fix: fix})
+	}
+	if query.Has("skip_verify") {
+		fault("has the parameter skip_verify, with which anyone in the network can pose as Redis",
+			"remove it, and set RedisCA to the certificates of your authority")
+	}
+	for _, name := range []string{"replica_only", "read_only", "route_by_latency", "route_randomly"} {
+		if on, err := strconv.ParseBool(query.Get(name)); on || err != nil && query.Get(name) != "" {
+			fault("has the parameter "+name+", with which replicas are read, which lag behind", "remove it")
+		}
+	}
+	if query.Has("master_name") && query.Get("master_name") == "" {
+		fault("has an empty parameter master_name", `set it to the name that the Sentinel has for the servers, like "mymaster", or remove it`)
+	}
+	if database := strings.Trim(u.Path, "/"); database != "" && database != "0" && query.Has("addr") && !query.Has("master_name") {
+		fault("has a database, which a cluster does not have", "remove it from the path of the URL, or the parameter addr if the server is not part of a cluster")
+	}
+	return errors.Join(faults...)
 }
 
 // newRedisClient returns the client of a server, a Sentinel or a cluster.
@@ -67,13 +97,13 @@ func newRedisClient(cfg Config, u *url.URL) (client goredis.UniversalClient, has
 	case query.Has("master_name"):
 		o, parseErr := goredis.ParseFailoverURL(text)
 		if err = parseErr; err == nil {
-			err = set(o.TLSConfig, &o.ContextTimeoutEnabled, &o.PoolSize)
+			err = set(anyServer(o.TLSConfig), &o.ContextTimeoutEnabled, &o.PoolSize)
 			client = goredis.NewFailoverClient(o)
 		}
 	case query.Has("addr"):
 		o, parseErr := goredis.ParseClusterURL(text)
 		if err = parseErr; err == nil {
-			err = set(o.TLSConfig, &o.ContextTimeoutEnabled, &o.PoolSize)
+			err = set(anyServer(o.TLSConfig), &o.ContextTimeoutEnabled, &o.PoolSize)
 			client = goredis.NewClusterClient(o)
 		}
 	default:
@@ -92,6 +122,16 @@ func newRedisClient(cfg Config, u *url.URL) (client goredis.UniversalClient, has
 		return nil, false, urlFault("RedisURL", cfg.RedisURL, err, redisExample)
 	}
 	return client, settings != nil, nil
+}
+
+// anyServer makes config verify the certificate of each server by the name with which it is connected, and
+// not by that of the URL: a Sentinel and the nodes of a cluster name other servers. It returns config,
+// which may be nil.
+func anyServer(config *tls.Config) *tls.Config {
+	if config != nil {
+		config.ServerName = ""
+	}
+	return config
 }
 
 // setCA makes config trust the certificates in PEM alone, if there are any.

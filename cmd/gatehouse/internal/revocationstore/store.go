@@ -19,7 +19,8 @@ const spareConnections = 8
 type Config struct {
 	// RedisURL is the URL of Redis or Valkey, like "rediss://user:password@redis:6379/0". With the
 	// parameter master_name, it is that of a Sentinel, and with addr, that of a node of a cluster,
-	// as go-redis reads them.
+	// as go-redis reads them. The user and the password before the host are those of the Sentinel
+	// then; the parameters username and password are those of Redis.
 	RedisURL gatehouse.Secret
 	// RedisCA are the certificates in PEM by which the certificate of Redis is verified, in place
 	// of those of the system. Empty means those of the system.
@@ -110,6 +111,9 @@ func (s *Store) Create(ctx context.Context) error {
 // urlFault returns the fault of a URL that a driver rejects. The error of the driver may contain the URL.
 func urlFault(field string, secret gatehouse.Secret, err error, example string) error {
 	text := err.Error()
+	if i := strings.LastIndex(text, "`: "); i >= 0 { // pgx quotes the URL, whose password it does not always recognize
+		text = text[i+len("`: "):]
+	}
 	if strings.Contains(text, string(secret)) || strings.Contains(text, "parse \"") {
 		text = "it cannot be read"
 	}

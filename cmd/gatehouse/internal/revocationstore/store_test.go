@@ -41,9 +41,18 @@ func TestOpen(t *testing.T) {
 		{"database", Config{RedisURL: "redis://app:hunter2@redis.internal/x"}, "", []string{`invalid database number: "x"`}},
 		{"unknown parameter", Config{RedisURL: redisURL + "?colour=red"}, "", []string{"unexpected option: colour"}},
 		{"certificate is not verified", Config{RedisURL: redisURL + "?skip_verify=true"}, "", []string{"RedisURL has the parameter skip_verify, with which"}},
+		{"replicas of a Sentinel", Config{RedisURL: redisURL + "?master_name=primary&replica_only=true"}, "", []string{"RedisURL has the parameter replica_only, with which replicas are read, which lag behind; remove it"}},
+		{"latency of a Sentinel", Config{RedisURL: redisURL + "?master_name=primary&route_by_latency=true"}, "", []string{"RedisURL has the parameter route_by_latency"}},
+		{"any server of a Sentinel", Config{RedisURL: redisURL + "?master_name=primary&route_randomly=1"}, "", []string{"RedisURL has the parameter route_randomly"}},
+		{"replicas of a cluster", Config{RedisURL: "rediss://redis.internal?addr=redis2.internal:6379&read_only=true"}, "", []string{"RedisURL has the parameter read_only"}},
+		{"no replicas of a cluster", Config{RedisURL: "rediss://redis.internal?addr=redis2.internal:6379&read_only=false"}, "Redis at redis.internal", nil},
+		{"empty name of a Sentinel", Config{RedisURL: redisURL + "?master_name="}, "", []string{"RedisURL has an empty parameter master_name; set it to the name"}},
+		{"database of a cluster", Config{RedisURL: redisURL + "?addr=redis2.internal:6379"}, "", []string{"RedisURL has a database, which a cluster does not have; remove it"}},
 		{"certificates without TLS", Config{RedisURL: "redis://redis.internal", RedisCA: []byte("x")}, "", []string{"RedisCA has no effect without TLS; write the URL with rediss://"}},
 		{"no certificate", Config{RedisURL: redisURL, RedisCA: []byte("x")}, "", []string{"RedisCA has no certificate; use a file that begins with"}},
 		{"PostgreSQL port", Config{PostgresURL: "postgres://app:hunter2@db.internal:port/app"}, "", []string{"PostgresURL is not a URL of the store"}},
+		{"PostgreSQL mode", Config{PostgresURL: postgresURL + "&default_query_exec_mode=fast"}, "", []string{"PostgresURL is not a URL of the store", "default_query_exec_mode"}},
+		{"PostgreSQL password that is not quoted", Config{PostgresURL: "host=db.internal password='x hunter2"}, "", []string{"unterminated quoted string"}},
 		{"PostgreSQL certificate file", Config{PostgresURL: postgresURL + "&sslrootcert=/does/not/exist"}, "", []string{"PostgresURL is not a URL of the store", "no such file"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -85,6 +94,10 @@ func TestWarnings(t *testing.T) {
 		{Config{PostgresURL: "postgres://app:hunter2@db.internal/app"}, "the connection to PostgreSQL at db.internal:5432/app is not encrypted"},
 		{Config{PostgresURL: "postgres://app:hunter2@db.internal/app?sslmode=require"}, "its certificate is not verified"},
 		{Config{PostgresURL: "postgres://app:hunter2@localhost/app"}, ""},
+		{Config{PostgresURL: "postgres://app:hunter2@localhost,db.internal/app"}, "is not encrypted"},
+		{Config{PostgresURL: "postgres://app:hunter2@localhost,127.0.0.1/app"}, ""},
+		{Config{RedisURL: "redis://localhost"}, ""},
+		{Config{RedisURL: "redis://localhost?addr=redis2.internal:6379"}, "is not encrypted"},
 	} {
 		s, err := Open(tt.config)
 		if err != nil {
