@@ -81,6 +81,7 @@ var layers = map[string]int{
 	"cmd/gatehouse/internal/forwardauth":     8,
 	"cmd/gatehouse/internal/forwarded":       8,
 	"cmd/gatehouse/internal/revocationstore": 8,
+	"cmd/gatehouse/internal/revocationport":  9,
 	"cmd/gatehouse/internal/window":          8,
 	"cmd/gatehouse/internal/gateway":         9,
 	"cmd/gatehouse/internal/providername":    9,

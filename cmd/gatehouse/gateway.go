@@ -33,6 +33,7 @@ type gatewayOptions struct {
 	forwardAuth                                         forwardAuthOptions
 	stop                                                gateway.Stop // of the file
 	telemetry                                           *telemetry
+	revocations                                         *sharedStore // of the file
 }
 
 func newGatewayCommand(con *console) *cobra.Command {
@@ -151,6 +152,7 @@ func runGateway(ctx context.Context, con *console, options gatewayOptions) error
 // runGatewayFile runs the gateway with a configuration file.
 func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, settings *env.Env, logger *slog.Logger) error {
 	flagErr := errors.Join(options.inAdditionToFile()...)
+	options.revocations = new(sharedStore)
 	loader := gatewayfile.NewLoader(options.config, settings, logger)
 	defer loader.Close()
 	loaded, err := loader.Load()
@@ -161,6 +163,8 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 	address.certificate = loaded.Certificate
 	var operatorErr, telemetryErr error
 	address.operator, operatorErr = options.operatorPort(loaded.Operator, address)
+	address.operator.revocations = options.revocations
+	options.revocations.Store(loaded.Revocations)
 	options.telemetry, telemetryErr = newTelemetry(ctx, settings, address.operator.open, logger)
 	defer options.telemetry.close()
 	options.stop = loaded.Stop
@@ -170,7 +174,7 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 	}
 	if options.forwardAuth.proxy != "" {
 		return runForwardAuth(ctx, con, options, loaded.Gateway, forwardAuthRun{address: address, faults: faults, explain: explainForwardAuthFault,
-			watch: func(ctx context.Context, s *forwardAuthServer) { s.watch(ctx, loader, loaded, options.config) }})
+			watch: func(ctx context.Context, s *forwardAuthServer) { s.watch(ctx, loader, loaded, options) }})
 	}
 	if faults != nil {
 		return faults
@@ -206,6 +210,7 @@ func watchGatewayFile(
 		if err := gw.Apply(next.Gateway); err != nil {
 			return err
 		}
+		options.revocations.Store(next.Revocations)
 		warnOfRestart(logger, next, started, options.config)
 		loaded = next
 		gw.LogStart()
@@ -241,7 +246,7 @@ func serveGateway(
 	options.telemetry.note(con)
 	port := gw.Operator()
 	port.Metrics = options.telemetry.handler()
-	defer address.operator.start(con, port, newLogger(con, false), operatorListeners)()
+	defer address.operator.start(con, port, gw.Guards, newLogger(con, false), operatorListeners)()
 	gw.LogStart()
 	for _, warning := range address.warnings(gw.Guards()) {
 		con.Note("warning: %s", warning)

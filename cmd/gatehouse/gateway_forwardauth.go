@@ -179,10 +179,10 @@ func (s *forwardAuthServer) endpoint(e *gateway.Endpoint) (forwardauth.Endpoint,
 }
 
 // watch applies the file whenever it has changed, until ctx ends.
-func (s *forwardAuthServer) watch(ctx context.Context, loader *gatewayfile.Loader, loaded *gatewayfile.Loaded, path string) {
+func (s *forwardAuthServer) watch(ctx context.Context, loader *gatewayfile.Loader, loaded *gatewayfile.Loaded, options gatewayOptions) {
 	applied, _ := loaded.Read()
 	started := loaded
-	yamlfile.Watch(ctx, path, applied, func() ([]byte, error) { return loaded.Read() }, func([]byte) error {
+	yamlfile.Watch(ctx, options.config, applied, func() ([]byte, error) { return loaded.Read() }, func([]byte) error {
 		next, err := loader.Load()
 		if err != nil {
 			return err
@@ -190,7 +190,8 @@ func (s *forwardAuthServer) watch(ctx context.Context, loader *gatewayfile.Loade
 		if err := s.apply(next.Gateway); err != nil {
 			return err
 		}
-		warnOfRestart(s.logger, next, started, path)
+		options.revocations.Store(next.Revocations)
+		warnOfRestart(s.logger, next, started, options.config)
 		loaded = next
 		return nil
 	}, s.logger)
@@ -223,7 +224,7 @@ func (s *forwardAuthServer) serve(ctx context.Context, con *console, address lis
 	options.telemetry.note(con)
 	port := operator.OfGuards(guards)
 	port.Metrics = options.telemetry.handler()
-	defer address.operator.start(con, port, s.logger, operatorListeners)()
+	defer address.operator.start(con, port, guards, s.logger, operatorListeners)()
 	for _, guard := range s.current.Load().Guards() {
 		go guard.Ready(ctx) // so that the first user does not wait for the keys
 		con.Note("answering %s about %s", s.config.Proxy, guard.Resource())

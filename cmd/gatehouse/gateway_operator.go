@@ -5,10 +5,13 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 
+	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gatewayfile"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/revocationport"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/revocationstore"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
 	"github.com/gatehouse-mcp/gatehouse/internal/operator"
@@ -21,6 +24,14 @@ type operatorPort struct {
 	port  int
 	name  string // of the setting
 	pprof bool
+
+	revokeKey   gatehouse.Secret // empty if the port takes no revocations
+	revocations *sharedStore
+}
+
+// sharedStore is the store of the guards. It changes when the file of the gateway changes.
+type sharedStore struct {
+	atomic.Pointer[revocationstore.Store]
 }
 
 // operatorPort returns the operator port of --operator-listen, or else that of the file. public is
@@ -40,7 +51,7 @@ func (o gatewayOptions) operatorPort(file gatewayfile.OperatorPort, public liste
 	if problem != "" {
 		return operatorPort{}, newUsageError(fix, "%s %q %s", name, text, problem)
 	}
-	return operatorPort{open: true, host: host, port: port, name: name, pprof: file.PProf}, nil
+	return operatorPort{open: true, host: host, port: port, name: name, pprof: file.PProf, revokeKey: file.RevokeKey}, nil
 }
 
 // String returns host and port.
@@ -73,13 +84,18 @@ func openBoth(address listenAddress) (public, private []net.Listener, err error)
 	return public, private, nil
 }
 
-// start serves the operator port on the listeners, if there is one. The function that it returns
-// closes the port.
-func (p operatorPort) start(con *console, cfg operator.Config, logger *slog.Logger, listeners []net.Listener) (stop func()) {
+// start serves the operator port of the guards on the listeners, if there is one. The function that it
+// returns closes the port.
+func (p operatorPort) start(
+	con *console, cfg operator.Config, guards func() []*gatehouse.Guard, logger *slog.Logger, listeners []net.Listener,
+) (stop func()) {
 	if !p.open {
 		return func() {}
 	}
 	cfg.PProf = p.pprof
+	if p.revokeKey != "" {
+		cfg.Revocations = revocationport.New(revocationport.Config{Key: p.revokeKey, Store: p.revocations.Load, Guards: guards, Logger: logger})
+	}
 	host := p.host
 	if host == "" {
 		host = listen.Localhost
@@ -93,7 +109,11 @@ func reportStore(con *console, store *revocationstore.Store, check bool) {
 	if store == nil {
 		return
 	}
-	if !check {
+	switch {
+	case check:
+	case store.InMemory():
+		con.Note("keeping revocations in memory: no other gateway knows them, and a restart forgets them")
+	default:
 		con.Note("sharing revocations through %s", store)
 	}
 	for _, warning := range store.Warnings() {

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -15,19 +17,17 @@ import (
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gatewayfile"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/revocationport"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/revocationstore"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
+	"github.com/gatehouse-mcp/gatehouse/internal/listen"
+	"github.com/gatehouse-mcp/gatehouse/internal/operator"
+	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
 
 const (
-	// defaultRevocation is how long a revocation lasts. Few access tokens live longer than a day.
-	defaultRevocation = 24 * time.Hour
-	// maxRevocation bounds it: each gateway keeps all revocations that have not ended.
-	maxRevocation = 90 * 24 * time.Hour
 	// clockDifference is how much the clock of the identity provider may be ahead of this one.
 	clockDifference = 30 * time.Second
-	// maxRevocationText bounds each value, as gatehouse.Denial does.
-	maxRevocationText = 1024
 	// storeTimeout bounds one operation of the store.
 	storeTimeout = 10 * time.Second
 )
@@ -35,6 +35,7 @@ const (
 // revokeOptions is the command line of "gatehouse revoke".
 type revokeOptions struct {
 	config, redisURLFile, redisCAFile, prefix, postgresURLFile, table string
+	operator, operatorKeyFile                                         string
 
 	denial gatehouse.Denial
 	length time.Duration
@@ -52,11 +53,16 @@ func newRevokeCommand(con *console) *cobra.Command {
 rejects them within a second, and ends their open streams and calls. What is given must all
 match: --subject and --client together reject the tokens that this client got for this user.
 
+A gateway without a store, on one machine, takes revocations on its operator port if its file
+has operator: {listen: localhost:9090, revoke_key_file: FILE}. It keeps them in memory: no
+other gateway knows them, and a restart forgets them.
+
 Shut the user out at the identity provider as well, or the user signs in again when the
 revocation ends. A revocation cannot be taken back before it ends.`,
 		Example: `  gatehouse revoke --config gateway.yaml --subject user_2abc
   gatehouse revoke --config gateway.yaml --client https://client.example.com/cimd.json --for 1h
-  gatehouse revoke --redis-url-file /run/secrets/redis-url --list`,
+  gatehouse revoke --redis-url-file /run/secrets/redis-url --list
+  gatehouse revoke --operator http://localhost:9090 --operator-key-file key --subject user_2abc`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := noArguments(cmd, args); err != nil {
@@ -73,22 +79,24 @@ revocation ends. A revocation cannot be taken back before it ends.`,
 	flags.StringVar(&o.denial.TokenID, "token-id", "", "reject the token `JTI` (claim jti)")
 	flags.StringVar(&o.denial.Organization, "organization", "", "of these, only tokens for the organization `ID`")
 	flags.StringVar(&o.denial.Issuer, "issuer", "", "of these, only tokens of the issuer `URL`\n(default: that of the file)")
-	flags.DurationVar(&o.length, "for", defaultRevocation, "how long: at least as long as your access tokens live\n")
+	flags.DurationVar(&o.length, "for", revocationport.DefaultLength, "how long: at least as long as your access tokens live\n")
 	flags.BoolVar(&o.signIn, "allow-sign-in", false, "accept tokens that are issued from now on")
-	flags.StringVar(&o.config, "config", "", "use the store of the gateway's YAML `FILE`, its section revocations")
+	flags.StringVar(&o.config, "config", "", "use the store of the gateway's YAML `FILE`, its section revocations,\nor else its operator port")
 	flags.StringVar(&o.redisURLFile, "redis-url-file", "", "use Redis or Valkey, whose URL is in `FILE`")
 	flags.StringVar(&o.redisCAFile, "redis-ca-file", "", "accept a certificate of Redis that an authority in `FILE` has signed")
 	flags.StringVar(&o.prefix, "prefix", "", "`PREFIX` of the keys in Redis (default: gatehouse)")
 	flags.StringVar(&o.postgresURLFile, "postgres-url-file", "", "use PostgreSQL, whose URL is in `FILE`")
 	flags.StringVar(&o.table, "table", "", "`NAME` of the table in PostgreSQL (default: gatehouse_revocations)")
+	flags.StringVar(&o.operator, "operator", "", "use the gateway on this machine with the operator port at `URL`,\nlike http://localhost:9090")
+	flags.StringVar(&o.operatorKeyFile, "operator-key-file", "", "key of that port, revoke_key in the gateway's file, in `FILE`")
 	flags.BoolVar(&o.list, "list", false, "list the revocations that have not ended, and exit")
 	flags.BoolVar(&o.createTables, "create-tables", false, "create the tables in PostgreSQL, and exit")
 	flags.BoolVar(&o.asJSON, "json", false, "print JSON")
 	cmd.MarkFlagFilename("config", "yaml", "yml")
-	for _, name := range []string{"redis-url-file", "redis-ca-file", "postgres-url-file"} {
+	for _, name := range []string{"redis-url-file", "redis-ca-file", "postgres-url-file", "operator-key-file"} {
 		cmd.MarkFlagFilename(name)
 	}
-	for _, name := range []string{"subject", "session", "client", "token-id", "organization", "issuer", "for", "prefix", "table"} {
+	for _, name := range []string{"subject", "session", "client", "token-id", "organization", "issuer", "for", "prefix", "table", "operator"} {
 		cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
 	}
 	return cmd
@@ -104,15 +112,15 @@ func (o *revokeOptions) run(ctx context.Context, con *console) error {
 		return err
 	}
 	defer closeStore()
-	for _, warning := range store.Warnings() {
+	for _, warning := range store.warnings() {
 		con.Note("warning: %s", warning)
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	switch {
 	case o.createTables:
-		if err := store.Create(ctx); err != nil {
-			return o.storeFailure(store, "creating the tables", err)
+		if err := store.create(ctx); err != nil {
+			return err
 		}
 		return con.print("the tables exist\n")
 	case o.list:
@@ -139,12 +147,12 @@ func (o *revokeOptions) check() error {
 		{"--subject", d.Subject}, {"--session", d.SessionID}, {"--client", d.ClientID}, {"--token-id", d.TokenID},
 		{"--organization", d.Organization}, {"--issuer", d.Issuer},
 	} {
-		if len(flag.value) > maxRevocationText || !utf8.ValidString(flag.value) {
-			fault("copy the value from the identity provider or from the token", "%s is not UTF-8 or longer than %d bytes", flag.name, maxRevocationText)
+		if len(flag.value) > revocationport.MaxText || !utf8.ValidString(flag.value) {
+			fault("copy the value from the identity provider or from the token", "%s is not UTF-8 or longer than %d bytes", flag.name, revocationport.MaxText)
 		}
 	}
-	if o.length <= 0 || o.length > maxRevocation {
-		fault("use a duration like 24h", "--for %s is not between 1s and %s", o.length, maxRevocation)
+	if o.length <= 0 || o.length > revocationport.MaxLength {
+		fault("use a duration like 24h", "--for %s is not between 1s and %s", o.length, revocationport.MaxLength)
 	}
 	return errors.Join(append(faults, o.checkStore())...)
 }
@@ -153,30 +161,48 @@ func (o *revokeOptions) check() error {
 func (o *revokeOptions) checkStore() error {
 	var faults []error
 	named := 0
-	for _, value := range []string{o.config, o.redisURLFile, o.postgresURLFile} {
+	for _, value := range []string{o.config, o.redisURLFile, o.postgresURLFile, o.operator} {
 		if value != "" {
 			named++
 		}
 	}
 	if named != 1 {
-		faults = append(faults, newUsageError("add --config FILE with the file of the gateway, or --redis-url-file FILE, or --postgres-url-file FILE",
+		faults = append(faults, newUsageError("add --config FILE with the file of the gateway, or --redis-url-file FILE, or --postgres-url-file FILE, or --operator URL",
 			"the command line names %d stores, want one", named))
 	}
 	for _, flag := range []struct{ name, value, of, with string }{
 		{"--redis-ca-file", o.redisCAFile, o.redisURLFile, "--redis-url-file"}, {"--prefix", o.prefix, o.redisURLFile, "--redis-url-file"},
-		{"--table", o.table, o.postgresURLFile, "--postgres-url-file"},
+		{"--table", o.table, o.postgresURLFile, "--postgres-url-file"}, {"--operator-key-file", o.operatorKeyFile, o.operator, "--operator"},
 	} {
 		if flag.value != "" && flag.of == "" {
 			faults = append(faults, newUsageError("remove it; with --config, the file says it", "%s has no effect without %s", flag.name, flag.with))
 		}
 	}
+	if o.operator != "" && o.operatorKeyFile == "" {
+		faults = append(faults, newUsageError("add --operator-key-file FILE with the key of operator.revoke_key in the file of the gateway",
+			"--operator is set without --operator-key-file"))
+	}
+	if o.operator != "" && o.createTables {
+		faults = append(faults, newUsageError("leave it out", "--create-tables has no effect with --operator"))
+	}
 	return errors.Join(faults...)
 }
 
-// open returns the store, and what closes it.
-func (o *revokeOptions) open(con *console) (*revocationstore.Store, func(), error) {
-	if o.config != "" {
+// open returns where the revocations go, and what closes it.
+func (o *revokeOptions) open(con *console) (revoker, func(), error) {
+	switch {
+	case o.config != "":
 		return o.openFromFile(con)
+	case o.operator != "":
+		key, err := readSecretFile(o.operatorKeyFile, "the key of the operator port")
+		if err != nil {
+			return nil, nil, err
+		}
+		client, problem, fix := revocationport.NewClient(o.operator, gatehouse.Secret(key))
+		if problem != "" {
+			return nil, nil, newUsageError(fix, "--operator %q %s", wellknown.Redacted(o.operator), problem)
+		}
+		return gatewayRevoker{client}, func() {}, nil
 	}
 	cfg := revocationstore.Config{Prefix: o.prefix, Table: o.table, Watchers: 1}
 	for _, secret := range []struct {
@@ -205,7 +231,7 @@ func (o *revokeOptions) open(con *console) (*revocationstore.Store, func(), erro
 	if err != nil {
 		return nil, nil, o.explain(err)
 	}
-	return store, store.Close, nil
+	return storeRevoker{store: store}, store.Close, nil
 }
 
 // explain names the flags in place of the fields of [revocationstore.Config].
@@ -222,8 +248,9 @@ func (o *revokeOptions) explain(err error) error {
 	return errors.Join(faults...)
 }
 
-// openFromFile returns the store of the gateway's file, and sets the issuer if it has only one.
-func (o *revokeOptions) openFromFile(con *console) (*revocationstore.Store, func(), error) {
+// openFromFile returns the store of the gateway's file, or its operator port if the store is in the memory of the
+// gateway.
+func (o *revokeOptions) openFromFile(con *console) (revoker, func(), error) {
 	settings, err := env.Load(".")
 	if err != nil {
 		return nil, nil, err
@@ -231,130 +258,110 @@ func (o *revokeOptions) openFromFile(con *console) (*revocationstore.Store, func
 	loader := gatewayfile.NewLoader(o.config, settings, newLogger(con, true))
 	loaded, err := loader.Load()
 	if err == nil && loaded.Revocations == nil {
-		err = failure.New(`add "revocations: {redis_url_file: FILE}" or "revocations: {postgres_url_file: FILE}" to it and restart the gateway; `+
-			"without a store, gateways know of no revocation", "%s has no section revocations", o.config)
+		err = failure.New(`add "revocations: {redis_url_file: FILE}" or "revocations: {postgres_url_file: FILE}" to it and restart the gateway, `+
+			`or for one gateway without a store "operator: {listen: localhost:9090, revoke_key_file: FILE}"; without them, gateways know of no revocation`,
+			"%s has no section revocations", o.config)
 	}
-	if err == nil && !o.list && !o.createTables {
-		err = o.setIssuer(issuersOf(loaded))
+	if err == nil && loaded.Revocations.InMemory() {
+		return o.openOperatorPort(loaded.Operator, loader.Close)
+	}
+	store := storeRevoker{}
+	if err == nil {
+		store.store = loaded.Revocations
+		for _, e := range loaded.Gateway.Endpoints {
+			for _, p := range append(slices.Clone(e.Guard.Providers), e.Guard.Provider) {
+				if p.Issuer != "" {
+					store.providers = append(store.providers, p)
+				}
+			}
+		}
+		if !o.list && !o.createTables {
+			_, err = store.denials(o.denial)
+		}
 	}
 	if err != nil {
 		loader.Close()
 		return nil, nil, err
 	}
-	return loaded.Revocations, loader.Close, nil
+	return store, loader.Close, nil
 }
 
-// issuersOf returns the issuers of the file. exact is false if one of them is a template, so that
-// others are possible.
-func issuersOf(loaded *gatewayfile.Loaded) (issuers []string, exact bool) {
-	exact = true
-	for _, e := range loaded.Gateway.Endpoints {
-		for _, p := range append(slices.Clone(e.Guard.Providers), e.Guard.Provider) {
-			if p.Issuer != "" && !slices.Contains(issuers, p.Issuer) {
-				issuers = append(issuers, p.Issuer)
-			}
-			exact = exact && len(p.Tenants) == 0
-		}
+// openOperatorPort returns the operator port that the gateway's file configures.
+func (o *revokeOptions) openOperatorPort(port gatewayfile.OperatorPort, done func()) (revoker, func(), error) {
+	defer done()
+	host, number, _, _ := operator.ParseAddr(port.Listen) // the loader has checked it
+	if o.createTables {
+		return nil, nil, newUsageError("leave it out", "--create-tables has no effect without postgres_url: %s keeps revocations in memory", o.config)
 	}
-	return issuers, exact
-}
-
-// setIssuer checks the issuer. A wrong one would match no token.
-func (o *revokeOptions) setIssuer(issuers []string, exact bool) error {
-	switch {
-	case !exact:
-		return nil
-	case o.denial.Issuer == "" && len(issuers) == 1:
-		o.denial.Issuer = issuers[0]
-	case o.denial.Issuer == "" && len(issuers) > 1:
-		return newUsageError("add --issuer with one of "+strings.Join(issuers, ", "),
-			"%s has several issuers, at which the same value may be of different users", o.config)
-	case !slices.Contains(issuers, o.denial.Issuer):
-		return newUsageError("use one of "+strings.Join(issuers, ", "), "--issuer %q is not an issuer of %s", o.denial.Issuer, o.config)
+	if number == 0 {
+		return nil, nil, newUsageError("use --operator URL with the address that the gateway logs, and --operator-key-file, or choose a port in the file",
+			"operator.listen of %s has no fixed port", o.config)
 	}
-	return nil
-}
-
-// revocation is a revocation as it is printed.
-type revocation struct {
-	Issuer       string     `json:"issuer,omitempty"`
-	Subject      string     `json:"subject,omitempty"`
-	SessionID    string     `json:"session,omitempty"`
-	ClientID     string     `json:"client,omitempty"`
-	TokenID      string     `json:"tokenId,omitempty"`
-	Organization string     `json:"organization,omitempty"`
-	IssuedBefore *time.Time `json:"issuedBefore,omitempty"`
-	Until        time.Time  `json:"until"`
-}
-
-func revocationOf(d gatehouse.Denial) revocation {
-	r := revocation{d.Issuer, d.Subject, d.SessionID, d.ClientID, d.TokenID, d.Organization, nil, d.Until}
-	if !d.IssuedBefore.IsZero() {
-		r.IssuedBefore = &d.IssuedBefore
+	if addr, err := netip.ParseAddr(host); host == "" || err == nil && addr.IsUnspecified() {
+		host = listen.Localhost
 	}
-	return r
+	address := "http://" + net.JoinHostPort(host, strconv.Itoa(number))
+	client, problem, fix := revocationport.NewClient(address, port.RevokeKey)
+	if problem != "" {
+		return nil, nil, failure.New(fix, "operator.listen %q of %s %s", port.Listen, o.config, problem)
+	}
+	return gatewayRevoker{client}, func() {}, nil
 }
 
-// String returns what the revocation matches, and its end.
-func (r revocation) String() string {
-	text := ""
-	for _, part := range []struct{ name, value string }{
-		{"subject", r.Subject}, {"session", r.SessionID}, {"client", r.ClientID}, {"token-id", r.TokenID},
-		{"organization", r.Organization}, {"issuer", r.Issuer},
-	} {
-		if part.value != "" {
-			text += part.name + "=" + quoteValue(part.value) + " "
-		}
-	}
-	if r.IssuedBefore != nil {
-		text += "issued-before=" + r.IssuedBefore.Format(time.RFC3339) + " "
-	}
-	return text + "until=" + r.Until.Format(time.RFC3339)
-}
-
-func (o *revokeOptions) revoke(ctx context.Context, con *console, store *revocationstore.Store) error {
+func (o *revokeOptions) revoke(ctx context.Context, con *console, to revoker) error {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	d := o.denial
 	d.Until = now.Add(o.length)
 	if o.signIn {
 		d.IssuedBefore = now.Add(clockDifference)
 	}
-	if err := store.Append(ctx, []gatehouse.Denial{d}); err != nil {
-		return o.storeFailure(store, "appending the revocation", err)
+	revoked, inMemory, err := to.revoke(ctx, d)
+	if err != nil {
+		return err
 	}
-	if o.asJSON {
-		return con.printJSON(revocationOf(d))
+	if inMemory {
+		con.Note("the revocation is in the memory of this gateway: no other gateway knows it, and a restart forgets it")
 	}
 	if o.signIn {
 		con.Note("tokens that are issued more than %s from now are accepted", clockDifference)
 	}
-	return con.print("revoked: " + revocationOf(d).String() + "\n")
+	for _, r := range revoked {
+		if o.asJSON {
+			err = errors.Join(err, con.printJSON(r))
+		} else {
+			err = errors.Join(err, con.print("revoked: "+describeRevocation(r)+"\n"))
+		}
+	}
+	return err
 }
 
-func (o *revokeOptions) printList(ctx context.Context, con *console, store *revocationstore.Store) error {
-	denials, _, err := store.Snapshot(ctx)
+func (o *revokeOptions) printList(ctx context.Context, con *console, from revoker) error {
+	list, where, err := from.list(ctx)
 	if err != nil {
-		return o.storeFailure(store, "reading the revocations", err)
+		return err
 	}
-	slices.SortFunc(denials, func(a, b gatehouse.Denial) int { return a.Until.Compare(b.Until) })
-	list := make([]revocation, len(denials))
-	var lines strings.Builder
-	for i, d := range denials {
-		list[i] = revocationOf(d)
-		lines.WriteString(list[i].String() + "\n")
-	}
+	slices.SortFunc(list, func(a, b revocationport.Revocation) int { return a.Until.Compare(b.Until) })
 	if o.asJSON {
 		return con.printJSON(list)
 	}
-	con.Note("revocations in %s that have not ended: %d", store, len(list))
+	var lines strings.Builder
+	for _, r := range list {
+		lines.WriteString(describeRevocation(r) + "\n")
+	}
+	con.Note("revocations in %s that have not ended: %d", where, len(list))
 	return con.print(lines.String())
 }
 
-// storeFailure returns the failure of an operation of the store.
-func (o *revokeOptions) storeFailure(store *revocationstore.Store, what string, err error) error {
-	hint := "check that the store runs and can be reached from this machine, and its user and password"
-	if strings.Contains(err.Error(), "42P01") { // undefined_table
-		hint = fmt.Sprintf("run \"gatehouse revoke --create-tables\" with the same store, as a role that may create tables (%s)", store)
+// describeRevocation returns what a revocation matches, and its end.
+func describeRevocation(r revocationport.Revocation) string {
+	text := ""
+	for _, part := range r.Texts() {
+		if part.Value != "" {
+			text += part.Name + "=" + quoteValue(part.Value) + " "
+		}
 	}
-	return failure.New(hint, "%s: %s: %w", store, what, err)
+	if r.IssuedBefore != nil {
+		text += "issued-before=" + r.IssuedBefore.Format(time.RFC3339) + " "
+	}
+	return text + "until=" + r.Until.Format(time.RFC3339)
 }

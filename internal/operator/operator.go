@@ -20,11 +20,12 @@ import (
 
 // Paths of the operator port.
 const (
-	HealthPath  = "/healthz"
-	ReadyPath   = "/readyz"
-	MetricsPath = "/metrics"
-	StatsPath   = "/stats"
-	PProfPath   = "/debug/pprof/"
+	HealthPath      = "/healthz"
+	ReadyPath       = "/readyz"
+	MetricsPath     = "/metrics"
+	StatsPath       = "/stats"
+	RevocationsPath = "/revocations"
+	PProfPath       = "/debug/pprof/"
 )
 
 const (
@@ -50,6 +51,9 @@ type Config struct {
 	Metrics http.Handler
 	// Stats returns what /stats answers, as JSON.
 	Stats func() any
+	// Revocations answers GET and POST of /revocations to requests that arrive on loopback. It must
+	// authorize each of them.
+	Revocations http.Handler
 	// PProf serves profiles under /debug/pprof/ to requests that arrive on loopback.
 	PProf bool
 }
@@ -71,8 +75,11 @@ func New(cfg Config) http.Handler {
 	if cfg.Stats != nil {
 		handle(StatsPath, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, cfg.Stats()) }))
 	}
+	if cfg.Revocations != nil {
+		handle(RevocationsPath, onLoopback("revocations are", cfg.Revocations))
+	}
 	if cfg.PProf {
-		handle(PProfPath, onLoopback(http.HandlerFunc(servePProf)))
+		handle(PProfPath, onLoopback("profiles are", http.HandlerFunc(servePProf)))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		status := http.StatusOK
@@ -83,7 +90,7 @@ func New(cfg Config) http.Handler {
 		w.WriteHeader(status)
 		fmt.Fprintf(w, "The paths of the operator port are:\n%s\n", strings.Join(paths, "\n"))
 	})
-	return guarded(mux)
+	return guarded(cfg.Revocations != nil, mux)
 }
 
 func (cfg *Config) serveReady(w http.ResponseWriter, r *http.Request) {
@@ -115,14 +122,15 @@ func bounded(running chan struct{}, next http.Handler) http.Handler {
 	})
 }
 
-// guarded returns a handler that answers GET and HEAD, and keeps web pages out: those that reach
-// a server on loopback by DNS rebinding, and those that make a browser send requests whose
-// answers they cannot read.
-func guarded(next http.Handler) http.Handler {
+// guarded returns a handler that answers GET and HEAD, and POST of the revocations if they exist. It
+// keeps web pages out: those that reach a server on loopback by DNS rebinding, and those that make a
+// browser send requests whose answers they cannot read.
+func guarded(revocations bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		site := r.Header.Get("Sec-Fetch-Site")
+		posts := revocations && r.URL.Path == RevocationsPath && r.Method == http.MethodPost
 		switch {
-		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		case !posts && r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")
 			reject(w, http.StatusMethodNotAllowed, "use GET")
 		case arrivedOnLoopback(r) && !wellknown.IsLoopback(r.Host):
@@ -141,11 +149,11 @@ func guarded(next http.Handler) http.Handler {
 }
 
 // onLoopback returns a handler for requests that arrive on loopback, through a port forwarding
-// for example. It rejects others, wherever the port listens.
-func onLoopback(next http.Handler) http.Handler {
+// for example. It rejects others, wherever the port listens. what begins the reason.
+func onLoopback(what string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !arrivedOnLoopback(r) {
-			reject(w, http.StatusForbidden, "profiles are served on loopback only; "+
+			reject(w, http.StatusForbidden, what+" served on loopback only; "+
 				"forward the port, like \"kubectl port-forward POD 9090\" or \"ssh -L 9090:localhost:9090 HOST\", and use localhost")
 			return
 		}

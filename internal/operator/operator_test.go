@@ -54,6 +54,8 @@ var complete = Config{
 	Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "metric 1\n") }),
 	Stats:   func() any { return map[string]int{"accepted": 1} },
 	PProf:   true,
+
+	Revocations: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Method+" revocations") }),
 }
 
 // Each path exists if it is configured, and only then.
@@ -69,6 +71,7 @@ func TestPaths(t *testing.T) {
 		{"/readyz", `{"status":"ready"}`, 200},
 		{"/metrics", "metric 1", 404},
 		{"/stats", `{"accepted":1}`, 404},
+		{"/revocations", "GET revocations", 404},
 		{"/debug/pprof/", "goroutine\t", 404},
 		{"/debug/pprof/goroutine?debug=1", "goroutine profile:", 404},
 		{"/debug/pprof/heap", "\x1f\x8b", 404}, // gzip
@@ -242,4 +245,38 @@ func TestFailureOfTheListenerIsLogged(t *testing.T) {
 		t.Error(err)
 	}
 	stop()
+}
+
+// Revocations alone are changed by POST, by requests that arrive on loopback and are not from a web page. Each row changes
+// one thing of a request that is answered.
+func TestPostOfRevocations(t *testing.T) {
+	post := func(r *http.Request) { r.Method = http.MethodPost }
+	without := complete
+	without.Revocations = nil
+	for _, tt := range []struct {
+		name       string
+		config     Config
+		path       string
+		change     []func(*http.Request)
+		wantStatus int
+		want       string
+	}{
+		{"control", complete, "/revocations", nil, 200, "POST revocations"},
+		{"control, GET", complete, "/revocations", []func(*http.Request){func(r *http.Request) { r.Method = http.MethodGet }}, 200, "GET revocations"},
+		{"no revocations", without, "/revocations", nil, 405, "use GET"},
+		{"another path", complete, "/stats", nil, 405, "use GET"},
+		{"a path below", complete, "/revocations/x", nil, 405, "use GET"},
+		{"two slashes", complete, "//revocations", nil, 405, "use GET"},
+		{"PUT", complete, "/revocations", []func(*http.Request){func(r *http.Request) { r.Method = http.MethodPut }}, 405, "use GET"},
+		{"OPTIONS, a preflight", complete, "/revocations", []func(*http.Request){func(r *http.Request) { r.Method = http.MethodOptions }}, 405, "use GET"},
+		{"not on loopback", complete, "/revocations", []func(*http.Request){from(net.IPv4(10, 0, 0, 7)), host("gateway.internal")}, 403, "revocations are served on loopback only"},
+		{"rebound name", complete, "/revocations", []func(*http.Request){host("attacker.example")}, 403, "got Host"},
+		{"web page", complete, "/revocations", []func(*http.Request){header("Origin", "null")}, 403, "from a web page"},
+		{"page of this machine", complete, "/revocations", []func(*http.Request){header("Sec-Fetch-Site", "same-site")}, 403, "from a web page"},
+	} {
+		got := get(t, New(tt.config), tt.path, append([]func(*http.Request){post}, tt.change...)...)
+		if got.status != tt.wantStatus || !strings.Contains(unquote(got.body), tt.want) {
+			t.Errorf("%s: got %d %s, want %d and %q", tt.name, got.status, got.body, tt.wantStatus, tt.want)
+		}
+	}
 }

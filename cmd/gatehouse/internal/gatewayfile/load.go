@@ -50,6 +50,7 @@ type Loader struct {
 	auditFiles []*os.File
 	stores     map[[sha256.Size]byte]openedStore
 	opened     []*revocationstore.Store
+	inMemory   *revocationstore.Store // nil until a file needs it
 }
 
 // NewLoader returns a loader of the file at path. settings are the environment.
@@ -96,7 +97,7 @@ type Loaded struct {
 	// is loaded, unless other files are named.
 	Certificate *certfile.Certificate
 	Operator    OperatorPort
-	Revocations *revocationstore.Store // nil if the file has none
+	Revocations *revocationstore.Store // nil if the file has none; in memory if only the operator port takes revocations
 
 	files []string // that the file refers to
 	path  string

@@ -26,7 +26,7 @@ var redisVariable = map[string]string{"REDIS_URL": "rediss://app:hunter2@redis.i
 
 func TestOperations(t *testing.T) {
 	loaded := load(t, withOperations, redisVariable)
-	if want := (OperatorPort{"localhost:9090", true}); loaded.Operator != want {
+	if want := (OperatorPort{Listen: "localhost:9090", PProf: true}); loaded.Operator != want {
 		t.Errorf("got the operator port %+v, want %+v", loaded.Operator, want)
 	}
 	if got := loaded.Revocations.String(); got != "Redis at redis.internal:6379/0" {

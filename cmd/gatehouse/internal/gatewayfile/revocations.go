@@ -29,9 +29,13 @@ type Revocations struct {
 	Table       string           `doc:"Table in PostgreSQL; gatehouse_revocations if it is missing. \"gatehouse revoke --create-tables\" creates it."`
 }
 
-// revocations returns the store, or nil if the file has none or a mistake in it.
+// revocations returns the store, or nil if the file has none or a mistake in it. Without the section, it is
+// the one in memory if the operator port takes revocations.
 func (b *builder) revocations(top *yaml.Node) *revocationstore.Store {
 	r := b.file.Revocations
+	if r == nil && b.file.Operator != nil && b.file.Operator.RevokeKey != "" {
+		return b.memory()
+	}
 	if r == nil {
 		return nil
 	}
@@ -81,6 +85,15 @@ func (b *builder) hasMistake(r *Revocations) bool {
 		return slices.ContainsFunc(names, func(name string) bool { return r.lines[name] > 0 })
 	}
 	return r.RedisURL == "" && written("redis_url", "redis_url_file") || r.PostgresURL == "" && written("postgres_url", "postgres_url_file")
+}
+
+// memory returns the store in memory. It is the same for all configurations of a process, so that a changed
+// file forgets no revocation.
+func (l *Loader) memory() *revocationstore.Store {
+	if l.inMemory == nil {
+		l.inMemory = revocationstore.OpenMemory()
+	}
+	return l.inMemory
 }
 
 // openStore returns the store of cfg, which it opens once.

@@ -44,6 +44,7 @@ type Store struct {
 	gatehouse.RevocationStore
 
 	name     string
+	inMemory bool
 	warnings []string
 	limiter  func(gatehouse.Secret) (gatehouse.RateLimiter, error) // nil if the store has none
 	create   func(context.Context) error                           // creates what the store needs; nil if it needs nothing
@@ -83,6 +84,9 @@ func Open(cfg Config) (*Store, error) {
 
 // String returns the kind of the store and its address, without user and password.
 func (s *Store) String() string { return s.name }
+
+// InMemory reports whether the store is that of [OpenMemory].
+func (s *Store) InMemory() bool { return s.inMemory }
 
 // Warnings returns one sentence for each setting that is risky.
 func (s *Store) Warnings() []string { return s.warnings }
