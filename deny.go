@@ -46,7 +46,7 @@ type Denial struct {
 	IssuedBefore time.Time
 
 	// Until is when the denial is removed. Set it to when the last token that it
-	// matches expires. It is required.
+	// matches expires. It is required. The end of the year 9999 takes the place of a later time.
 	Until time.Time
 }
 
@@ -135,9 +135,16 @@ func (d Denial) normalized() Denial {
 	return d
 }
 
+// lastTime is the last time that every store can keep. Far later ones would overflow to times that have
+// passed.
+var lastTime = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+
 func ceilMillisecond(t time.Time) time.Time {
-	if t.IsZero() {
+	switch {
+	case t.IsZero():
 		return time.Time{}
+	case t.After(lastTime):
+		return lastTime
 	}
 	return time.UnixMilli(t.Add(time.Millisecond - time.Nanosecond).UnixMilli()).UTC()
 }

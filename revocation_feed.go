@@ -24,8 +24,9 @@ const (
 	snapshotTimeout = 10 * time.Second
 	appendTimeout   = 5 * time.Second
 	// silenceTimeout ends a watch that has not called back for so long: a connection can fail
-	// without an error.
-	silenceTimeout = 5 * time.Second
+	// without an error. It is longer than the commands between two calls may take together: a store
+	// that answers slowly would otherwise be left before it has delivered anything.
+	silenceTimeout = 10 * time.Second
 	// The wait between two attempts doubles from the first to the second.
 	minRetry, maxRetry = 100 * time.Millisecond, 5 * time.Second
 	// reloadInterval is how often the snapshot is loaded again while all is well. That
@@ -438,24 +439,44 @@ func (f *revocationFeed) appendUnshared() {
 			return
 		case <-f.pending:
 		}
-		wait := minRetry
-		for batch := f.nextBatch(); len(batch) > 0; batch = f.nextBatch() {
-			if err := f.append(batch); err == nil {
-				f.shared(len(batch))
-				wait = minRetry
-				f.logger.Info("denials were appended to the revocation store, which did not have them", "count", len(batch))
-				continue
-			}
-			if !sleep(f.ctx, wait/2+rand.N(wait/2)) {
-				return
-			}
-			wait = min(2*wait, maxRetry)
-		}
+		f.appendAll()
 	}
 }
 
-// nextBatch returns the first denials to append, without those that have ended.
-func (f *revocationFeed) nextBatch() []Denial {
+// appendAll appends what the store has not taken, until there is nothing left or close. After a failure it
+// tries fewer at once, and one that fails alone again after all others: the store may reject a single
+// one for good, like a database whose encoding lacks a character.
+func (f *revocationFeed) appendAll() {
+	wait, size := minRetry, appendBatch
+	for batch := f.nextBatch(size); len(batch) > 0; batch = f.nextBatch(size) {
+		if err := f.append(batch); err == nil {
+			f.shared(len(batch))
+			wait, size = minRetry, min(2*size, appendBatch)
+			f.logger.Info("denials were appended to the revocation store, which did not have them", "count", len(batch))
+			continue
+		}
+		size = max(size/2, 1)
+		if len(batch) == 1 {
+			f.moveToEnd()
+		}
+		if !sleep(f.ctx, wait/2+rand.N(wait/2)) {
+			return
+		}
+		wait = min(2*wait, maxRetry)
+	}
+}
+
+// moveToEnd makes the first denial to append the last one.
+func (f *revocationFeed) moveToEnd() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.unshared) > 1 {
+		f.unshared = append(f.unshared[1:], f.unshared[0])
+	}
+}
+
+// nextBatch returns the first denials to append, at most size, without those that have ended.
+func (f *revocationFeed) nextBatch(size int) []Denial {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
@@ -466,7 +487,7 @@ func (f *revocationFeed) nextBatch() []Denial {
 		}
 	}
 	f.unshared = left
-	return left[:min(len(left), appendBatch):min(len(left), appendBatch)]
+	return left[:min(len(left), size):min(len(left), size)]
 }
 
 // shared removes the first n denials, which the store has taken.

@@ -409,3 +409,65 @@ func TestDenialsCoverEachOther(t *testing.T) {
 		}
 	}
 }
+
+// pickyStore rejects each batch with a denial of the user rejected.
+type pickyStore struct {
+	*gatehousetest.Revocations
+	rejected string
+}
+
+func (s pickyStore) Append(ctx context.Context, list []gatehouse.Denial) error {
+	if slices.ContainsFunc(list, func(d gatehouse.Denial) bool { return d.Subject == s.rejected }) {
+		return errors.New("the encoding of the database does not have the character")
+	}
+	return s.Revocations.Append(ctx, list)
+}
+
+// A denial that the store rejects for good does not keep others from it, which were made while it was down.
+func TestOneDenialIsRejectedByTheStore(t *testing.T) {
+	for rejected, want := range map[string][]string{"": {"user_1", "user_2", "user_3"}, "user_1": {"user_2", "user_3"}, "user_3": {"user_1", "user_2"}} {
+		inReplicas(t, func(t *testing.T, is *issuer, store *gatehousetest.Revocations, token string) {
+			guard := newReplica(t, is, pickyStore{store, rejected})
+			guard.mustBeReady(t)
+			store.SetDown(true)
+			for i := range 3 {
+				if err := guard.Deny(denyUser(fmt.Sprint("user_", i+1))); !errors.Is(err, gatehouse.ErrDenialNotShared) {
+					t.Fatalf("Deny = %v, want ErrDenialNotShared", err)
+				}
+			}
+			store.SetDown(false)
+			time.Sleep(time.Minute)
+			var got []string
+			for _, d := range store.Denials() {
+				got = append(got, d.Subject)
+			}
+			slices.Sort(got)
+			if !slices.Equal(slices.Compact(got), want) {
+				t.Errorf("with %q rejected, the store has %q, want %q", rejected, got, want)
+			}
+			if n := guard.Stats().Revocations.Unshared; n != 3-len(want) {
+				t.Errorf("with %q rejected, %d denials are not shared, want %d", rejected, n, 3-len(want))
+			}
+		})
+	}
+}
+
+// An end that is far away counts as the end of the year 9999: in milliseconds it would overflow.
+func TestDenyForEver(t *testing.T) {
+	inReplicas(t, func(t *testing.T, is *issuer, store *gatehousetest.Revocations, token string) {
+		guard := newReplica(t, is, store)
+		guard.mustBeReady(t)
+		if got := guard.status(token); got != 200 {
+			t.Fatalf("before Deny: status %d, want 200", got)
+		}
+		if err := guard.Deny(gatehouse.Denial{Subject: "user_1", Until: time.Unix(1<<60, 0)}); err != nil {
+			t.Fatal(err)
+		}
+		if got := guard.status(token); got != 401 {
+			t.Errorf("after Deny: status %d, want 401", got)
+		}
+		if got := store.Denials(); len(got) != 1 || got[0].Until.Year() != 9999 {
+			t.Errorf("the store has %v, want one until the year 9999", got)
+		}
+	})
+}

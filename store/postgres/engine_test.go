@@ -327,3 +327,54 @@ func TestTransactionThatStaysOpen(t *testing.T) {
 		t.Errorf("%q arrived, Append = %v; want first and second", got, err)
 	}
 }
+
+// TestTablesAreCreatedAgain checks that a watch notices that the tables are other ones, while its connection stays open:
+// their positions begin again, and it would miss denials.
+func TestTablesAreCreatedAgain(t *testing.T) {
+	s := start(t)
+	pool := s.pool(t, s.addr, superuser)
+	store := open(t, pool, "")
+	for i := range 3 {
+		if err := store.Append(t.Context(), []gatehouse.Denial{{Subject: fmt.Sprint("user_", i), Until: time.Now().Add(time.Hour)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, position, err := store.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, again := range []bool{false, true} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		calls := 0
+		err := store.Watch(ctx, position, func([]gatehouse.Denial, string) {
+			if calls++; calls == 1 && again {
+				execute(t, pool, "DROP TABLE gatehouse_revocations, gatehouse_revocations_position")
+				if err := postgres.CreateTables(t.Context(), pool, ""); err != nil {
+					t.Error(err)
+				}
+			} else if calls == 3 {
+				cancel()
+			}
+		})
+		cancel()
+		if got := errors.Is(err, gatehouse.ErrPositionLost); got != again {
+			t.Errorf("Watch = %v after %d calls, want ErrPositionLost: %v", err, calls, again)
+		}
+	}
+}
+
+// TestEncodingOfTheDatabase checks that a denial with a character that the database cannot keep is reported with its fix.
+func TestEncodingOfTheDatabase(t *testing.T) {
+	s := start(t)
+	execute(t, s.pool(t, s.addr, superuser), "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+	pool := connect(t, fmt.Sprintf("postgres://%s@%s/latin?sslmode=disable", superuser, s.addr))
+	if err := postgres.CreateTables(t.Context(), pool, ""); err != nil {
+		t.Fatal(err)
+	}
+	for subject, want := range map[string]string{"user_é": "", "user_日": "use a database with the encoding UTF8"} {
+		err := open(t, pool, "").Append(t.Context(), []gatehouse.Denial{{Subject: subject, Until: time.Now().Add(time.Hour)}})
+		if got := fmt.Sprint(err); (err == nil) != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("Append of %s = %v, want %q", subject, err, want)
+		}
+	}
+}

@@ -32,6 +32,7 @@ var fixes = map[string]string{
 	"28000":               "correct the user and sslmode in the connection string, or allow the connection in pg_hba.conf of the server",   // invalid_authorization_specification
 	"3D000":               "correct the database in the connection string, or create it",                                                   // invalid_catalog_name
 	"53300":               "raise the limit of connections of the server or of the role, or lower pool_max_conns in the connection string", // too_many_connections
+	"22P05":               "the encoding of the database does not have the character; use a database with the encoding UTF8",               // untranslatable_character
 	"26000":               "a pooler shares the connection; set default_query_exec_mode=exec in the connection string",                     // invalid_sql_statement_name
 	"42P05":               "a pooler shares the connection; set default_query_exec_mode=exec in the connection string",                     // duplicate_prepared_statement
 }

@@ -247,11 +247,14 @@ func (s *Store) watch(ctx context.Context, position string, receive func([]gateh
 		return err
 	}
 	defer release(conn)
-	if err := s.listen(ctx, conn, at); err != nil {
+	if err := s.listen(ctx, conn); err != nil {
 		return err
 	}
 	for {
 		denials, last, err := s.read(ctx, conn, at)
+		if err == nil {
+			err = s.checkPlace(ctx, conn, at)
+		}
 		if err != nil {
 			return err
 		}
@@ -275,15 +278,20 @@ func release(conn *pgxpool.Conn) {
 	conn.Hijack().Close(ctx)
 }
 
-// listen starts to listen, and returns [gatehouse.ErrPositionLost] unless the place is the last
-// one, or that of a denial which exists, or the one before such a denial. All later denials then
-// exist, or have ended.
-func (s *Store) listen(ctx context.Context, conn *pgxpool.Conn, at place) error {
+// listen starts to listen for notifications.
+func (s *Store) listen(ctx context.Context, conn *pgxpool.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	if _, err := conn.Exec(ctx, `LISTEN `+pgx.Identifier{s.table}.Sanitize()); err != nil {
-		return err
-	}
+	_, err := conn.Exec(ctx, `LISTEN `+pgx.Identifier{s.table}.Sanitize())
+	return err
+}
+
+// checkPlace returns [gatehouse.ErrPositionLost] unless the place is the last one, or that of a denial
+// which exists, or the one before such a denial. All later denials then exist, or have ended. It is
+// called after each read: the tables may be created again while the connection is open.
+func (s *Store) checkPlace(ctx context.Context, conn *pgxpool.Conn, at place) error {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
 	var known bool
 	err := conn.QueryRow(ctx, s.sql(`SELECT EXISTS (SELECT FROM {position} WHERE position = $1 AND id::text = $2)
 		OR EXISTS (SELECT FROM {table} WHERE position = $1 AND id::text = $2)

@@ -4,10 +4,13 @@ package redis_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -276,4 +279,90 @@ func TestCluster(t *testing.T) {
 		}
 		return open(t, client, "")
 	})
+}
+
+// TestEntriesOfOtherPrograms checks that an entry that cannot be used neither stops a watch nor is lost in silence: it
+// arrives as a denial without a field, which the guard counts and logs. Entries with an end that never comes count.
+func TestEntriesOfOtherPrograms(t *testing.T) {
+	s := start(t)
+	client := s.client(t, s.addr)
+	store := open(t, client, "")
+	forever := redis.Z{Score: math.Inf(1), Member: `{"sub":"forever"}`}
+	if err := client.ZAdd(t.Context(), "{gatehouse}:denials", forever, redis.Z{Score: 1e300, Member: `{"sub":"far away"}`},
+		redis.Z{Score: 9e15, Member: "not JSON"}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	snapshot, position, err := store.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, d := range snapshot {
+		if d.Subject != "" && d.Until.Year() != 9999 {
+			t.Errorf("%q ends at %s, want the year 9999", d.Subject, d.Until)
+		}
+		got = append(got, d.Subject)
+	}
+	slices.Sort(got)
+	if want := []string{"", "far away", "forever"}; !slices.Equal(got, want) {
+		t.Errorf("the snapshot has %q, want %q", got, want)
+	}
+	until := time.Now().Add(time.Hour).UnixMilli()
+	values := []string{
+		"", "not JSON", "null", `[]`, `{"sub":1}`, `{"sub":"no end"}`, `{"sub":"a fraction","until":1.5}`, "{\"sub\":\"\xff\",\"until\":9e15}",
+		fmt.Sprintf("{\"sub\":\"\xff\",\"until\":%d}", until), fmt.Sprintf(`{"sub":"valid","until":%d}`, until),
+	}
+	for _, value := range values {
+		if err := client.XAdd(t.Context(), &redis.XAddArgs{Stream: "{gatehouse}:log", Values: []any{"denial", value}}).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := client.XAdd(t.Context(), &redis.XAddArgs{Stream: "{gatehouse}:log", Values: []any{"other", "x"}}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var received []gatehouse.Denial
+	store.Watch(ctx, position, func(denials []gatehouse.Denial, _ string) {
+		received = append(received, denials...)
+		cancel()
+	})
+	if len(received) != len(values)+1 {
+		t.Fatalf("%d entries arrived with the first call, want %d", len(received), len(values)+1)
+	}
+	for i, d := range received {
+		if valid := i == len(values)-1; valid && d.Subject != "valid" || !valid && d != (gatehouse.Denial{}) {
+			t.Errorf("entry %d arrived as %+v, want a denial only of the valid one", i, d)
+		}
+	}
+}
+
+// TestDataIsLostWhileConnected checks that a watch notices that the server has lost its data, while the connection stays
+// open and nothing is appended.
+func TestDataIsLostWhileConnected(t *testing.T) {
+	s := start(t)
+	client := s.client(t, s.addr)
+	store := open(t, client, "")
+	if err := store.Append(t.Context(), []gatehouse.Denial{{Subject: "user_1", Until: time.Now().Add(time.Hour)}}); err != nil {
+		t.Fatal(err)
+	}
+	_, position, err := store.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, lose := range []bool{false, true} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		calls := 0
+		err := store.Watch(ctx, position, func([]gatehouse.Denial, string) {
+			if calls++; calls == 1 && lose {
+				client.FlushAll(ctx)
+			} else if calls == 3 {
+				cancel()
+			}
+		})
+		cancel()
+		if got := errors.Is(err, gatehouse.ErrPositionLost); got != lose {
+			t.Errorf("Watch = %v after %d calls, want ErrPositionLost: %v", err, calls, lose)
+		}
+	}
 }

@@ -42,6 +42,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/redis/go-redis/v9"
@@ -65,6 +66,9 @@ const (
 	commandTimeout = 3 * time.Second
 	// keptAfterEnd is how long a denial is kept after its end, because clocks differ.
 	keptAfterEnd = time.Minute
+
+	// lastUntil is the last end of a denial, in milliseconds: that of the year 9999.
+	lastUntil = 253402300799_000
 
 	// emptyLog is the position before the first entry of the stream.
 	emptyLog = "0-0"
@@ -177,15 +181,19 @@ func recordOf(d *gatehouse.Denial) record {
 	return r
 }
 
-// denial returns the denial that text is. One that cannot be read is empty, which the guard
-// counts as invalid.
+// denial returns the denial that text is. One that cannot be read or has no end is empty, which the
+// guard counts as invalid and logs. json would replace invalid UTF-8 by a character, and the denial
+// would then match nothing.
 func denial(text string, until int64) gatehouse.Denial {
 	var r record
-	if err := json.Unmarshal([]byte(text), &r); err != nil {
+	if err := json.Unmarshal([]byte(text), &r); err != nil || !utf8.ValidString(text) {
 		return gatehouse.Denial{}
 	}
 	if until == 0 {
 		until = r.Until
+	}
+	if until == 0 {
+		return gatehouse.Denial{}
 	}
 	d := gatehouse.Denial{
 		Issuer:       r.Issuer,
@@ -194,7 +202,7 @@ func denial(text string, until int64) gatehouse.Denial {
 		Subject:      r.Subject,
 		ClientID:     r.ClientID,
 		Organization: r.Organization,
-		Until:        time.UnixMilli(until).UTC(),
+		Until:        time.UnixMilli(min(until, lastUntil)).UTC(),
 	}
 	if r.IssuedBefore != nil {
 		d.IssuedBefore = time.UnixMilli(*r.IssuedBefore).UTC()
@@ -249,7 +257,8 @@ func (s *Store) Snapshot(ctx context.Context) (denials []gatehouse.Denial, posit
 	}
 	for _, z := range members {
 		text, _ := z.Member.(string)
-		denials = append(denials, denial(text, int64(z.Score)))
+		// Another program may have set the score to +inf, which an integer cannot have.
+		denials = append(denials, denial(text, int64(min(z.Score, lastUntil))))
 	}
 	position = emptyLog
 	if len(last) > 0 {
@@ -300,21 +309,15 @@ func (s *Store) Watch(ctx context.Context, position string, receive func([]gateh
 }
 
 func (s *Store) watch(ctx context.Context, position string, receive func([]gatehouse.Denial, string)) error {
-	if err := s.checkPosition(ctx, position); err != nil {
-		return err
-	}
-	receive(nil, position)
+	// The first read does not wait: what was appended meanwhile is known with the first call of receive.
+	block := time.Duration(-1)
 	for {
-		entries, err := s.read(ctx, position)
+		entries, err := s.read(ctx, position, block)
 		if err != nil {
 			return err
 		}
-		if len(entries) == 0 {
-			receive(nil, position)
-			continue
-		}
-		// The entries are all that were added after the position if the one at the position
-		// was not trimmed meanwhile.
+		// The entries are all that were added after the position if the one at the position exists
+		// now. It does not if the stream was trimmed, or if the server has lost data while connected.
 		if position != emptyLog || len(entries) == readCount {
 			if exists, err := s.exists(ctx, position); err != nil {
 				return err
@@ -327,20 +330,25 @@ func (s *Store) watch(ctx context.Context, position string, receive func([]gateh
 			text, _ := entry.Values[field].(string)
 			denials[i] = denial(text, 0)
 		}
-		position = entries[len(entries)-1].ID
+		if len(entries) > 0 {
+			position = entries[len(entries)-1].ID
+		}
 		receive(denials, position)
+		block = readBlock
 	}
 }
 
-// read returns the entries after the position. It waits for them, and returns none if there are
-// none after readBlock.
-func (s *Store) read(ctx context.Context, position string) ([]redis.XMessage, error) {
-	within, cancel := context.WithTimeout(ctx, readBlock+commandTimeout)
+// read returns the entries after the position. It waits for them for block, and not at all if that is negative.
+func (s *Store) read(ctx context.Context, position string, block time.Duration) ([]redis.XMessage, error) {
+	if !isEntryID(position) {
+		return nil, fmt.Errorf("%w: %.40q is not a position", gatehouse.ErrPositionLost, position)
+	}
+	within, cancel := context.WithTimeout(ctx, max(block, 0)+commandTimeout)
 	defer cancel()
 	streams, err := s.client.XRead(within, &redis.XReadArgs{
 		Streams: []string{s.log, position},
 		Count:   readCount,
-		Block:   readBlock,
+		Block:   block,
 	}).Result()
 	switch {
 	case ctx.Err() != nil:
@@ -353,24 +361,9 @@ func (s *Store) read(ctx context.Context, position string) ([]redis.XMessage, er
 	return streams[0].Messages, nil
 }
 
-// checkPosition returns [gatehouse.ErrPositionLost] unless the entry at the position exists: a
-// stream loses entries only at its beginning, so all later ones exist too.
-func (s *Store) checkPosition(ctx context.Context, position string) error {
-	if position == emptyLog {
-		ctx, cancel := context.WithTimeout(ctx, commandTimeout)
-		defer cancel()
-		return s.client.XRevRangeN(ctx, s.log, "+", "-", 1).Err() // to know that the server answers
-	}
-	if exists, err := s.exists(ctx, position); err != nil || exists {
-		return err
-	}
-	return gatehouse.ErrPositionLost
-}
-
+// exists reports whether the stream has the entry at the position. A stream loses entries only at its
+// beginning, so all later ones exist too.
 func (s *Store) exists(ctx context.Context, position string) (bool, error) {
-	if !isEntryID(position) {
-		return false, fmt.Errorf("%w: %.40q is not a position", gatehouse.ErrPositionLost, position)
-	}
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	entries, err := s.client.XRange(ctx, s.log, position, position).Result()

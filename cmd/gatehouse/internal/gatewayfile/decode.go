@@ -282,6 +282,10 @@ func (d *decoder) secret(n *yaml.Node, name string, v reflect.Value) {
 		d.report(n.Line, name+" is not a text", fmt.Sprintf("write it like %s: \"${NAME}\", or use %s_file", name, name))
 		return
 	}
+	if n.Value == "" {
+		d.report(n.Line, name+" is empty", fmt.Sprintf("write it like %s: \"${NAME}\", use %s_file, or remove it", name, name))
+		return
+	}
 	setSecret(v, d.expand(n, name))
 }
 

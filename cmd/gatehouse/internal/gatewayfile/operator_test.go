@@ -22,6 +22,47 @@ revocations:
   prefix: notes
 ` + minimal
 
+// withRevokeKey is a file with an operator port that takes revocations, without a store.
+const withRevokeKey = `operator:
+  listen: localhost:9090
+  revoke_key: "${REVOKE_KEY}"
+` + minimal
+
+func TestRevokeKey(t *testing.T) {
+	key := strings.Repeat("k", 32)
+	variables := map[string]string{"REVOKE_KEY": key}
+	l := newTestLoader(t, withRevokeKey, variables)
+	first, err := l.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(first.Operator.RevokeKey) != key || !first.Revocations.InMemory() || first.Gateway.Endpoints[0].Guard.Revocations != first.Revocations {
+		t.Errorf("got %+v and the store %v, want the key, and the store in memory at the guard", first.Operator, first.Revocations)
+	}
+	variables["REVOKE_KEY"] = strings.Repeat("l", 32)
+	second, err := l.Load()
+	if err != nil || second.Revocations != first.Revocations {
+		t.Errorf("got %v, %v after the key has changed; want the same store", second.Revocations, err)
+	}
+	if got := second.NeedsRestart(first); !slices.Equal(got, []string{"operator"}) {
+		t.Errorf("the settings that need a restart are %q, want operator", got)
+	}
+	// Each change is a mistake that is reported with its line, without the key.
+	for name, test := range map[string]struct{ old, new, want string }{
+		"short":         {"${REVOKE_KEY}", "${SHORT}", `3: revoke_key has 31 bytes, want at least 32; use random bytes, like those of "openssl rand -base64 32"`},
+		"empty":         {"${REVOKE_KEY}", "${EMPTY}", "3: revoke_key needs the environment variable EMPTY, which is not set"},
+		"not set":       {"${REVOKE_KEY}", "${NOT_SET}", "3: revoke_key needs the environment variable NOT_SET, which is not set"},
+		"empty text":    {"${REVOKE_KEY}", "", `3: revoke_key is empty; write it like revoke_key: "${NAME}", use revoke_key_file, or remove it`},
+		"no file":       {"revoke_key: \"${REVOKE_KEY}\"", "revoke_key_file: nothing", `3: revoke_key_file "`},
+		"no address":    {"  listen: localhost:9090\n", "", "2: an operator has no listen"},
+	} {
+		got := faultsWith(t, strings.Replace(withRevokeKey, test.old, test.new, 1), map[string]string{"REVOKE_KEY": key, "SHORT": key[1:], "EMPTY": ""})
+		if len(got) != 1 || !strings.HasPrefix(got[0], test.want) || strings.Contains(got[0], key[1:]) {
+			t.Errorf("%s: got %q, want one mistake: %s", name, got, test.want)
+		}
+	}
+}
+
 var redisVariable = map[string]string{"REDIS_URL": "rediss://app:hunter2@redis.internal:6379/0"}
 
 func TestOperations(t *testing.T) {

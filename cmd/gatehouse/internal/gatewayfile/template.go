@@ -26,7 +26,8 @@ provider:
 # assertion_key_file: assertion.pem
 
 # A port for those who run the gateway: /metrics, /readyz with the state of each endpoint.
-# operator: {listen: localhost:9090}
+# With a key, "gatehouse revoke" on this machine shuts users out of this gateway.
+# operator: {listen: localhost:9090, revoke_key_file: revoke-key}
 
 # Where gateways share revocations: "gatehouse revoke" shuts a user out of all of them.
 # revocations: {redis_url_file: redis-url}
