@@ -49,12 +49,12 @@ func TestRevokeKey(t *testing.T) {
 	}
 	// Each change is a mistake that is reported with its line, without the key.
 	for name, test := range map[string]struct{ old, new, want string }{
-		"short":         {"${REVOKE_KEY}", "${SHORT}", `3: revoke_key has 31 bytes, want at least 32; use random bytes, like those of "openssl rand -base64 32"`},
-		"empty":         {"${REVOKE_KEY}", "${EMPTY}", "3: revoke_key needs the environment variable EMPTY, which is not set"},
-		"not set":       {"${REVOKE_KEY}", "${NOT_SET}", "3: revoke_key needs the environment variable NOT_SET, which is not set"},
-		"empty text":    {"${REVOKE_KEY}", "", `3: revoke_key is empty; write it like revoke_key: "${NAME}", use revoke_key_file, or remove it`},
-		"no file":       {"revoke_key: \"${REVOKE_KEY}\"", "revoke_key_file: nothing", `3: revoke_key_file "`},
-		"no address":    {"  listen: localhost:9090\n", "", "2: an operator has no listen"},
+		"short":      {"${REVOKE_KEY}", "${SHORT}", `3: revoke_key has 31 bytes, want at least 32; use random bytes, like those of "openssl rand -base64 32"`},
+		"empty":      {"${REVOKE_KEY}", "${EMPTY}", "3: revoke_key needs the environment variable EMPTY, which is not set"},
+		"not set":    {"${REVOKE_KEY}", "${NOT_SET}", "3: revoke_key needs the environment variable NOT_SET, which is not set"},
+		"empty text": {"${REVOKE_KEY}", "", `3: revoke_key is empty; write it like revoke_key: "${NAME}", use revoke_key_file, or remove it`},
+		"no file":    {"revoke_key: \"${REVOKE_KEY}\"", "revoke_key_file: nothing", `3: revoke_key_file "`},
+		"no address": {"  listen: localhost:9090\n", "", "2: an operator has no listen"},
 	} {
 		got := faultsWith(t, strings.Replace(withRevokeKey, test.old, test.new, 1), map[string]string{"REVOKE_KEY": key, "SHORT": key[1:], "EMPTY": ""})
 		if len(got) != 1 || !strings.HasPrefix(got[0], test.want) || strings.Contains(got[0], key[1:]) {

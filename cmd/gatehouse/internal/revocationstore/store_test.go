@@ -1,9 +1,13 @@
 package revocationstore
 
 import (
+	"crypto/tls"
 	"errors"
+	"net/url"
 	"strings"
 	"testing"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/gatehouse-mcp/gatehouse"
 )
@@ -106,6 +110,32 @@ func TestWarnings(t *testing.T) {
 		defer s.Close()
 		if got := strings.Join(s.Warnings(), "\n"); !strings.Contains(got, tt.want) || (got == "") != (tt.want == "") || strings.Contains(got, password) {
 			t.Errorf("%s: got the warnings %q, want %q", s, got, tt.want)
+		}
+	}
+}
+
+// The certificate of a server is verified by the name with which it is connected. Behind a Sentinel and in a cluster, that
+// is not the host of the URL.
+func TestServerNameOfTLS(t *testing.T) {
+	for query, want := range map[string]string{"": "redis.internal", "?master_name=main": "", "?addr=redis2.internal:6379": ""} {
+		u, err := url.Parse("rediss://redis.internal:6379" + query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, _, err := newRedisClient(Config{RedisURL: gatehouse.Secret(u.String())}, u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		var settings *tls.Config
+		switch c := client.(type) {
+		case *goredis.Client:
+			settings = c.Options().TLSConfig
+		case *goredis.ClusterClient:
+			settings = c.Options().TLSConfig
+		}
+		if settings == nil || settings.ServerName != want || settings.InsecureSkipVerify {
+			t.Errorf("%s: got %+v, want verification by the name %q; empty means that of the connection", u, settings, want)
 		}
 	}
 }
