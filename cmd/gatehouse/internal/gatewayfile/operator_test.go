@@ -87,6 +87,12 @@ func TestOperationFaults(t *testing.T) {
 	if got := faultsWith(t, withOperations, redisVariable); got != nil {
 		t.Fatalf("the control has the mistakes %q", got)
 	}
+	for _, url := range []string{"rediss://sentinel:26379?master_name=main&password=${PASSWORD}", "rediss://:${PASSWORD}@redis:6379"} {
+		variables := map[string]string{"PASSWORD": "hunter2"}
+		if got := faultsWith(t, strings.Replace(withOperations, "${REDIS_URL}", url, 1), variables); got != nil {
+			t.Errorf("%s has the mistakes %q, want none", url, got)
+		}
+	}
 	for name, test := range map[string]struct{ old, new, want string }{
 		"no address":           {"  listen: localhost:9090\n", "", "3: an operator has no listen; add it: Address of the operator port"},
 		"no host":              {"localhost:9090", `"9090"`, `3: listen "9090" has no host; write "localhost:9090", or ":9090"`},
@@ -97,6 +103,9 @@ func TestOperationFaults(t *testing.T) {
 		"two stores":           {"  prefix: notes", "  postgres_url: postgres://db/app", "7: postgres_url is set in addition to redis_url; remove one of them"},
 		"variable":             {"${REDIS_URL}", "${NOT_SET}", "6: redis_url needs the environment variable NOT_SET, which is not set"},
 		"password in the file": {"${REDIS_URL}", "rediss://app:hunter2@redis.internal", `6: redis_url has a password in the file; write redis_url: "${NAME}"`},
+		"password of Redis":    {"${REDIS_URL}", "redis://sentinel:26379?master_name=main&password=hunter2", "6: redis_url has a password in the file"},
+		"keywords":             {"redis_url: \"${REDIS_URL}\"\n  prefix: notes", "postgres_url: \"host=db user=app password=hunter2\"", "6: postgres_url has a password in the file"},
+		"quoted keyword":       {"redis_url: \"${REDIS_URL}\"\n  prefix: notes", "postgres_url: \"host=db password = 'hunter2'\"", "6: postgres_url has a password in the file"},
 		"not a URL":            {"${REDIS_URL}", "redis.internal:6379", "6: redis_url is not a URL of the store: it cannot be read; write it like"},
 		"no file":              {"redis_url: \"${REDIS_URL}\"", "redis_url_file: nothing", "6: redis_url_file \""},
 		"prefix":               {"prefix: notes", "prefix: \"{notes}\"", `7: prefix "{notes}" is not a prefix of keys; use letters`},

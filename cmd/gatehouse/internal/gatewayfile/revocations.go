@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -153,14 +154,26 @@ func (b *builder) checkPassword(n *yaml.Node, name string) {
 	if n == nil || n.Kind != yaml.ScalarNode {
 		return
 	}
-	u, err := url.Parse(n.Value)
-	if err != nil || u.User == nil {
-		return
-	}
-	if password, ok := u.User.Password(); ok && password != "" && !strings.Contains(password, "${") {
+	if hasPassword(n.Value) {
 		b.report(n.Line, name+" has a password in the file",
 			fmt.Sprintf("write %s: \"${NAME}\" with a variable of the environment, or %s_file: FILE", name, name))
 	}
+}
+
+// passwordParameter is a parameter of a URL, or a keyword of a connection string of PostgreSQL, with a password
+// that is not a variable.
+var passwordParameter = regexp.MustCompile(`(?i)(^|[?&\s])(ssl)?password\s*=\s*'?[^\s'$&]`)
+
+func hasPassword(text string) bool {
+	if passwordParameter.MatchString(text) {
+		return true
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.User == nil {
+		return false
+	}
+	password, ok := u.User.Password()
+	return ok && password != "" && !strings.Contains(password, "${")
 }
 
 // memberNode returns the value of a member of a mapping, or nil.
