@@ -63,10 +63,11 @@ func New(cfg Config) http.Handler {
 	running := make(chan struct{}, maxRunning)
 	mux := http.NewServeMux()
 	paths := []string{HealthPath, ReadyPath}
-	handle := func(path string, h http.Handler) {
+	handleWithin := func(running chan struct{}, path string, h http.Handler) {
 		paths = append(paths, path)
 		mux.Handle(path, bounded(running, h))
 	}
+	handle := func(path string, h http.Handler) { handleWithin(running, path, h) }
 	mux.HandleFunc(HealthPath, ServeHealth)
 	mux.HandleFunc(ReadyPath, cfg.serveReady)
 	if cfg.Metrics != nil {
@@ -76,7 +77,8 @@ func New(cfg Config) http.Handler {
 		handle(StatsPath, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, cfg.Stats()) }))
 	}
 	if cfg.Revocations != nil {
-		handle(RevocationsPath, onLoopback("revocations are", cfg.Revocations))
+		// Clients that read metrics slowly must not keep a user from being shut out.
+		handleWithin(make(chan struct{}, maxRunning), RevocationsPath, onLoopback("revocations are", cfg.Revocations))
 	}
 	if cfg.PProf {
 		handle(PProfPath, onLoopback("profiles are", http.HandlerFunc(servePProf)))
@@ -131,8 +133,12 @@ func guarded(revocations bool, next http.Handler) http.Handler {
 		posts := revocations && r.URL.Path == RevocationsPath && r.Method == http.MethodPost
 		switch {
 		case !posts && r.Method != http.MethodGet && r.Method != http.MethodHead:
-			w.Header().Set("Allow", "GET, HEAD")
-			reject(w, http.StatusMethodNotAllowed, "use GET")
+			allow, use := "GET, HEAD", "use GET"
+			if revocations && r.URL.Path == RevocationsPath {
+				allow, use = allow+", POST", use+" or POST"
+			}
+			w.Header().Set("Allow", allow)
+			reject(w, http.StatusMethodNotAllowed, use)
 		case arrivedOnLoopback(r) && !wellknown.IsLoopback(r.Host):
 			reject(w, http.StatusForbidden, fmt.Sprintf("got Host %s on a loopback address, want the name of this machine; use localhost in the URL",
 				quote.String(r.Host)))

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -267,7 +268,7 @@ func TestPostOfRevocations(t *testing.T) {
 		{"another path", complete, "/stats", nil, 405, "use GET"},
 		{"a path below", complete, "/revocations/x", nil, 405, "use GET"},
 		{"two slashes", complete, "//revocations", nil, 405, "use GET"},
-		{"PUT", complete, "/revocations", []func(*http.Request){func(r *http.Request) { r.Method = http.MethodPut }}, 405, "use GET"},
+		{"PUT", complete, "/revocations", []func(*http.Request){func(r *http.Request) { r.Method = http.MethodPut }}, 405, "use GET or POST"},
 		{"OPTIONS, a preflight", complete, "/revocations", []func(*http.Request){func(r *http.Request) { r.Method = http.MethodOptions }}, 405, "use GET"},
 		{"not on loopback", complete, "/revocations", []func(*http.Request){from(net.IPv4(10, 0, 0, 7)), host("gateway.internal")}, 403, "revocations are served on loopback only"},
 		{"rebound name", complete, "/revocations", []func(*http.Request){host("attacker.example")}, 403, "got Host"},
@@ -279,4 +280,28 @@ func TestPostOfRevocations(t *testing.T) {
 			t.Errorf("%s: got %d %s, want %d and %q", tt.name, got.status, got.body, tt.wantStatus, tt.want)
 		}
 	}
+}
+
+// Requests for metrics that are answered slowly keep no one from the revocations.
+func TestRevocationsHaveTheirOwnLimit(t *testing.T) {
+	release := make(chan struct{})
+	started := make(chan struct{}, maxRunning)
+	cfg := complete
+	cfg.Metrics = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { started <- struct{}{}; <-release })
+	h := New(cfg)
+	var running sync.WaitGroup
+	for range maxRunning {
+		running.Go(func() { get(t, h, "/metrics") })
+	}
+	for range maxRunning {
+		<-started
+	}
+	if got := get(t, h, "/stats"); got.status != 503 {
+		t.Errorf("GET /stats = %d, want 503, or the test shows nothing", got.status)
+	}
+	if got := get(t, h, "/revocations"); got.status != 200 {
+		t.Errorf("GET /revocations = %d %s, want 200", got.status, got.body)
+	}
+	close(release)
+	running.Wait()
 }
