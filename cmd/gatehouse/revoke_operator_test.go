@@ -75,14 +75,7 @@ func TestRevokeThroughTheOperatorPort(t *testing.T) {
 // Each command line changes one thing of one that reaches no gateway.
 func TestRevokeOperatorFaults(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir()
-	file := func(name, text string) string {
-		path := filepath.Join(folder, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	_, file := filesOfTest(t)
 	key, short := file("key", strings.Repeat("k", 32)), file("short", strings.Repeat("k", 31))
 	const rest = "provider: {name: oidc, issuer: \"https://issuer.example.com\"}\nendpoints: [{url: \"https://mcp.example.com/mcp\", upstream: \"http://localhost:8000\"}]\n"
 	config := func(name, listen string) string {
@@ -123,6 +116,19 @@ func TestRevokeOperatorFaults(t *testing.T) {
 				t.Errorf("the key is shown:\n%s", out)
 			}
 		})
+	}
+}
+
+// filesOfTest returns a new folder, and a function that writes a file into it and returns the path.
+func filesOfTest(t *testing.T) (folder string, file func(name, text string) string) {
+	folder = t.TempDir()
+	return folder, func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
 }
 

@@ -2,8 +2,6 @@ package main
 
 import (
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,14 +11,7 @@ import (
 // Each command line changes one thing of a valid one, which fails because no store runs.
 func TestRevokeFaults(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir()
-	file := func(name, text string) string {
-		path := filepath.Join(folder, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	folder, file := filesOfTest(t)
 	const endpoint = "endpoints: [{url: \"https://mcp.example.com/mcp\", upstream: \"http://localhost:8000\"}]\n"
 	const store = "revocations: {postgres_url: \"postgres://127.0.0.1:1/app\"}\n"
 	const provider = "provider: {name: oidc, issuer: \"https://issuer.example.com\"}\n"
