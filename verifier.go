@@ -92,6 +92,9 @@ func newVerifier(g *Guard) *verifier {
 func (v *verifier) verify(ctx context.Context, raw string, r *http.Request, out *verified) *Rejection {
 	began, how := v.observed.now(), Verification{Kind: kindJWT, Cache: cacheMiss}
 	rejection := v.check(ctx, raw, r, out, &how)
+	if rejection != nil && rejection.Reason == reason.TooManyFailedSignIns {
+		v.limiter.limitedSignIns.Add(1)
+	}
 	v.observed.verified(ctx, began, how, out, rejection)
 	return rejection
 }
