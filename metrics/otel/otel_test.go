@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
@@ -386,6 +387,55 @@ func TestMetrics(t *testing.T) {
 	}
 	if _, ok := metrics["gatehouse.revocation.lag"]; ok {
 		t.Error("there is a lag of revocations, and there is no store")
+	}
+}
+
+// failingLimiter is a shared rate limiter that is down.
+type failingLimiter struct{}
+
+func (failingLimiter) Take(context.Context, string, int, gatehouse.Rate) (time.Duration, error) {
+	return 0, errors.New("connection refused")
+}
+
+// Rate limits and the shared limiter are seen. The one that says whether it is available begins with the first
+// call of the limiter.
+func TestRateLimits(t *testing.T) {
+	f := newFixture(t, func(cfg *gatehouse.Config) {
+		cfg.RateLimits = gatehouse.RateLimits{FailedSignInsPerMinute: 1, FailedSignInsBurst: 2, RequestsPerMinute: 1, RequestsBurst: 3, Shared: failingLimiter{}}
+	})
+	if _, ok := f.collect(t)["gatehouse.rate_limiter.available"]; ok {
+		t.Error("before the first call, the limiter is said to be unavailable")
+	}
+	for range 3 {
+		f.send(t, t.Context(), "junk", call("hello", ""))
+	}
+	token := f.clerk.Token(t, resource, gatehousetest.Person{})
+	for range 5 {
+		f.send(t, t.Context(), token, call("hello", ""))
+	}
+	metrics := f.collect(t)
+	for _, test := range []struct {
+		name  string
+		pairs []string
+		want  float64
+	}{
+		{"gatehouse.rate_limited", []string{"gatehouse.limit", "failed_sign_ins", "gatehouse.resource", resource}, 1},
+		{"gatehouse.rate_limited", []string{"gatehouse.limit", "requests"}, 2},
+		{"gatehouse.rate_limited", []string{"gatehouse.limit", "anonymous"}, 0},
+		{"gatehouse.rate_limiter.available", nil, 0},
+		{"gatehouse.rate_limiter.failures", nil, 1},
+		{"gatehouse.rate_limiter.fallbacks", nil, 6},
+		{"gatehouse.verification.duration", []string{"gatehouse.result", "limited"}, 1},
+	} {
+		if got := metrics[test.name].sum(test.pairs...); got != test.want || len(metrics[test.name].sets) == 0 {
+			t.Errorf("%s %v: got %v in %d series, want %v", test.name, test.pairs, got, len(metrics[test.name].sets), test.want)
+		}
+	}
+	alone := newFixture(t, nil).collect(t)
+	for _, name := range []string{"gatehouse.rate_limiter.available", "gatehouse.rate_limiter.failures", "gatehouse.rate_limiter.fallbacks"} {
+		if _, ok := alone[name]; ok {
+			t.Errorf("a guard without a shared limiter has %s", name)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -204,6 +205,73 @@ func TestLint(t *testing.T) {
 		if got := value(t, text, name); got != want {
 			t.Errorf("%s: got %v, want %v", name, got, want)
 		}
+	}
+}
+
+// switchedLimiter is a shared rate limiter that works or fails.
+type switchedLimiter struct{ fails atomic.Bool }
+
+func (l *switchedLimiter) Take(context.Context, string, int, gatehouse.Rate) (time.Duration, error) {
+	if l.fails.Load() {
+		return 0, errors.New("connection refused")
+	}
+	return 0, nil
+}
+
+// Rate limits and the shared limiter are seen. A guard that has no shared limiter has no metric of it, and
+// the one that says whether it is available begins with the first call.
+func TestRateLimits(t *testing.T) {
+	clerk := gatehousetest.Clerk(t)
+	const ping = `{"jsonrpc":"2.0","id":1,"method":"ping"}`
+	m := prometheus.New()
+	var limiter switchedLimiter
+	server := newServer(t, clerk, m, func(cfg *serve.Config) {
+		cfg.RateLimits = gatehouse.RateLimits{FailedSignInsPerMinute: 1, FailedSignInsBurst: 2, RequestsPerMinute: 1, RequestsBurst: 3, Shared: &limiter}
+	})
+	if text := scrape(t, m.Handler()); strings.Contains(text, "gatehouse_rate_limiter_available{") || value(t, text, "gatehouse_rate_limiter_failures_total") != 0 {
+		t.Errorf("before the first call: %s", text)
+	}
+	for _, want := range []int{401, 401, 429} {
+		if got := post(t, server, "junk", ping); got != want {
+			t.Fatalf("got status %d, want %d", got, want)
+		}
+	}
+	check := func(wants map[string]float64) {
+		t.Helper()
+		text := scrape(t, m.Handler())
+		for name, want := range wants {
+			if got := value(t, text, name); got != want {
+				t.Errorf("%s: got %v, want %v", name, got, want)
+			}
+		}
+	}
+	check(map[string]float64{"gatehouse_rate_limiter_available": 1, "gatehouse_rate_limiter_fallbacks_total": 0})
+	limiter.fails.Store(true)
+	caller := clerk.Token(t, server.URL(), gatehousetest.Person{})
+	for _, want := range []int{200, 200, 200, 429, 429} {
+		if got := post(t, server, caller, ping); got != want {
+			t.Fatalf("got status %d, want %d", got, want)
+		}
+	}
+	check(map[string]float64{
+		"gatehouse_rate_limiter_available": 0, "gatehouse_rate_limiter_failures_total": 1, "gatehouse_rate_limiter_fallbacks_total": 4,
+	})
+	text := scrape(t, m.Handler())
+	for limit, want := range map[string]float64{"failed_sign_ins": 1, "requests": 2, "anonymous": 0} {
+		if got := value(t, text, "gatehouse_rate_limited_total", `limit="`+limit+`"`); got != want {
+			t.Errorf("limit %s: got %v, want %v", limit, got, want)
+		}
+	}
+	if got := value(t, text, "gatehouse_verification_duration_seconds_count", `result="limited"`); got != 1 {
+		t.Errorf("got %v tokens that were not verified, want 1", got)
+	}
+	if got := value(t, text, "gatehouse_rate_limit_budgets"); got < 3 {
+		t.Errorf("got %v budgets, want at least those of an address for two kinds of tokens, and of a caller", got)
+	}
+	alone := prometheus.New()
+	newServer(t, clerk, alone, nil)
+	if text := scrape(t, alone.Handler()); strings.Contains(text, "gatehouse_rate_limiter_") || !strings.Contains(text, "gatehouse_rate_limited_total") {
+		t.Errorf("a guard without a shared limiter: %s", text)
 	}
 }
 

@@ -3,6 +3,7 @@ package forwardauth
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -57,6 +58,47 @@ func TestLimitWithoutAddress(t *testing.T) {
 		t.Fatalf("control: %v", err)
 	}
 	h.Close()
+}
+
+// The proxies that may ask are those of the handler, so an endpoint with others is a mistake.
+func TestTrustedProxiesOfAnEndpoint(t *testing.T) {
+	cfg := Config{Proxy: Nginx, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}, Endpoints: []Endpoint{{Guard: gatehouse.Config{
+		Resource: resource, Provider: gatehouse.OIDC("https://issuer.example.com"), ClientAddressHeader: "X-Real-IP",
+	}}}}
+	h, err := New(cfg)
+	if err != nil {
+		t.Fatalf("control: %v", err)
+	}
+	h.Close()
+	cfg.Endpoints[0].Guard.TrustedProxies = cfg.TrustedProxies
+	want := `Endpoints[0].Guard.TrustedProxies "10.0.0.1/32" has no effect, because those who may ask are the trusted proxies`
+	if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// Callers without a token share one limit if the proxy does not name them, and a warning says so.
+func TestPublicLimitWithoutAddress(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		change   func(*gatehouse.Config)
+		wantWarn bool
+	}{
+		{"control", func(*gatehouse.Config) {}, true},
+		{"the proxy names the client", func(cfg *gatehouse.Config) { cfg.ClientAddressHeader = "X-Real-Ip" }, false},
+		{"no limit", func(cfg *gatehouse.Config) { cfg.RateLimits = gatehouse.RateLimits{} }, false},
+		{"nothing is public", func(cfg *gatehouse.Config) { cfg.Requirements = nil }, false},
+	} {
+		f := newFixture(t, Envoy, func(cfg *Config) {
+			guard := &cfg.Endpoints[0].Guard
+			guard.RateLimits = gatehouse.RateLimits{RequestsPerMinute: 10}
+			guard.Requirements = []gatehouse.Requirement{{Tool: "open", Require: gatehouse.Require{Public: true}}}
+			test.change(guard)
+		})
+		if got := strings.Contains(strings.Join(f.Warnings(), "\n"), "share one limit of requests"); got != test.wantWarn {
+			t.Errorf("%s: the warning: %v, want %v", test.name, got, test.wantWarn)
+		}
+	}
 }
 
 // A request of a caller counts once, although the guard is asked about every operation that has a
