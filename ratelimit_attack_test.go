@@ -360,3 +360,28 @@ func TestLimitedIsCounted(t *testing.T) {
 		}
 	})
 }
+
+// TestAnonymousFloodOfAnIPv6Site checks that callers without a token in one IPv6 site are limited together.
+func TestAnonymousFloodOfAnIPv6Site(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handler := newWire().guard(t, callsPerMinute, func(cfg *gatehouse.Config) {
+			cfg.Requirements = []gatehouse.Requirement{{Tool: "open", Require: gatehouse.Require{Public: true}}}
+		})
+		call := func(from string) int {
+			r := request{body: toolCall("open")}.make()
+			r.RemoteAddr = from
+			return sendRaw(handler, r).StatusCode
+		}
+		const burst = 16 * 2
+		count := map[int]int{}
+		for i := range 2 * burst {
+			count[call(inSite(1, i))]++
+		}
+		if count[200] != burst || count[401] != burst {
+			t.Errorf("calls from %d networks of one site are answered with %v, want %d times 200", 2*burst, count, burst)
+		}
+		if got := call(inSite(2, 1)); got != 200 {
+			t.Errorf("another site is answered with status %d, want 200", got)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package prometheus_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"io"
 	"log/slog"
@@ -54,7 +55,7 @@ func newServer(t *testing.T, clerk *gatehousetest.ClerkServer, m *prometheus.Met
 }
 
 // post sends one request to the server and returns the status.
-func post(t *testing.T, server *serve.Server, token, body string) int {
+func post(t *testing.T, server *serve.Server, token, body string, header ...string) int {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL(), strings.NewReader(body))
 	if err != nil {
@@ -65,6 +66,9 @@ func post(t *testing.T, server *serve.Server, token, body string) int {
 	}
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
 	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
@@ -205,6 +209,58 @@ func TestLint(t *testing.T) {
 		if got := value(t, text, name); got != want {
 			t.Errorf("%s: got %v, want %v", name, got, want)
 		}
+	}
+}
+
+// seriesOf returns the series of a scrape without their values.
+func seriesOf(text string) map[string]bool {
+	out := make(map[string]bool)
+	for line := range strings.Lines(text) {
+		if name, _, found := strings.Cut(line, "} "); found {
+			out[name] = true
+		}
+	}
+	return out
+}
+
+// Texts that a client chooses make no series, with or without a valid token: requests that differ in such
+// texts only are counted in the same ones.
+func TestClientsMakeNoSeries(t *testing.T) {
+	clerk := gatehousetest.Clerk(t)
+	m := prometheus.New()
+	server := newServer(t, clerk, m, func(cfg *serve.Config) {
+		cfg.Requirements = []gatehouse.Requirement{{Tool: "hello", Require: gatehouse.Require{Public: true}}}
+	})
+	valid := clerk.Token(t, server.URL(), gatehousetest.Person{})
+	wave := func(text string) {
+		unsigned := base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"https://` + text + `.example","sub":"` + text + `"}`))
+		for _, token := range []string{"", valid, text, "oat_" + text, "e30." + unsigned + ".e30", valid[:len(valid)-8] + text} {
+			for _, body := range []string{
+				`{"jsonrpc":"2.0","id":1,"method":"` + text + `"}`, `[{"jsonrpc":"2.0","id":1,"method":"` + text + `"}]`, text,
+				`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + text + `"}}`,
+				`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"hello","arguments":{},"_meta":{"traceparent":"` + text + `"}}}`,
+				`{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"` + text + `"}}`,
+				`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"` + text + `:x"}}`,
+				`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"` + text + `","capabilities":{},` +
+					`"clientInfo":{"name":"` + text + `","version":"` + text + `"}}}`,
+			} {
+				post(t, server, token, body, "Mcp-Protocol-Version", text, "Mcp-Session-Id", text, "Traceparent", text, "Mcp-Name", text,
+					"User-Agent", text, "X-Forwarded-For", text)
+			}
+		}
+	}
+	wave("first-txt")
+	before := seriesOf(scrape(t, m.Handler()))
+	wave("other-txt")
+	wave("third-txt")
+	after := scrape(t, m.Handler())
+	for series := range seriesOf(after) {
+		if !before[series] {
+			t.Errorf("there is a new series: %s", series)
+		}
+	}
+	if strings.Contains(after, "-txt") || len(before) < 100 {
+		t.Errorf("got %d series with a text of a client: %v", len(before), strings.Contains(after, "-txt"))
 	}
 }
 
