@@ -41,7 +41,7 @@ func withHint(err error, rights string, usesTLS bool) error {
 	switch {
 	case err == nil:
 		return nil
-	case redis.HasErrorPrefix(err, "NOPERM"):
+	case isNoPermission(err):
 		return fmt.Errorf("%w; give the user the rights for this prefix that the package documentation has: ACL SETUSER … %s", err, rights)
 	case errors.As(err, &server):
 		for _, h := range hints {
@@ -57,6 +57,13 @@ func withHint(err error, rights string, usesTLS bool) error {
 		return fmt.Errorf("the server did not answer: %w; if its port is not for TLS, use redis:// or leave TLSConfig unset", err)
 	}
 	return err
+}
+
+// isNoPermission reports whether the user may not do something. The errors about a command inside of a
+// script have other texts: the first one is of Redis 7.0, the second one of later versions.
+func isNoPermission(err error) bool {
+	return redis.HasErrorPrefix(err, "NOPERM") || redis.HasErrorPrefix(err, "The user executing the script can't") ||
+		redis.HasErrorPrefix(err, "ACL failure in script")
 }
 
 // cause returns the error of a transaction. If a command was rejected before the server began, that
