@@ -208,8 +208,10 @@ func (h *Handler) endpointFaults(field string, cfg *gatehouse.Config, e *endpoin
 	if cfg.LandingPage != nil {
 		add("LandingPage", "", "answers with status 200, with which proxies let a request through", "serve the page with the proxy")
 	}
-	if len(cfg.TrustedProxies) > 0 {
-		add("TrustedProxies", cfg.TrustedProxies[0].String(), "has no effect, because those who may ask are the trusted proxies", "name it in TrustedProxies of Config")
+	for _, proxy := range cfg.TrustedProxies {
+		if !slices.ContainsFunc(h.trusted, func(p netip.Prefix) bool { return p.Bits() <= proxy.Bits() && p.Contains(proxy.Addr()) }) {
+			add("TrustedProxies", proxy.String(), "has no effect, because it may not ask", "name it in TrustedProxies of Config too, or remove it")
+		}
 	}
 	if cfg.Provider.DangerouslySkipVerification {
 		add("Provider.DangerouslySkipVerification", "true", "is for connections on loopback, and those of a proxy come from anywhere", "remove it")

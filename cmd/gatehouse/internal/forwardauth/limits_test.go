@@ -60,20 +60,27 @@ func TestLimitWithoutAddress(t *testing.T) {
 	h.Close()
 }
 
-// The proxies that may ask are those of the handler, so an endpoint with others is a mistake.
+// An address in whose header an endpoint believes, and that may not ask, is a mistake.
 func TestTrustedProxiesOfAnEndpoint(t *testing.T) {
-	cfg := Config{Proxy: Nginx, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}, Endpoints: []Endpoint{{Guard: gatehouse.Config{
-		Resource: resource, Provider: gatehouse.OIDC("https://issuer.example.com"), ClientAddressHeader: "X-Real-IP",
-	}}}}
-	h, err := New(cfg)
-	if err != nil {
-		t.Fatalf("control: %v", err)
-	}
-	h.Close()
-	cfg.Endpoints[0].Guard.TrustedProxies = cfg.TrustedProxies
-	want := `Endpoints[0].Guard.TrustedProxies "10.0.0.1/32" has no effect, because those who may ask are the trusted proxies`
-	if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("got %v, want %s", err, want)
+	prefix := netip.MustParsePrefix
+	for _, test := range []struct{ handler, endpoint, fault string }{
+		{"10.0.0.0/24", "10.0.0.1/32", ""},
+		{"10.0.0.0/24", "10.0.0.0/24", ""},
+		{"10.0.0.0/24", "10.0.1.1/32", "10.0.1.1/32"},
+		{"10.0.0.0/24", "10.0.0.0/16", "10.0.0.0/16"},
+	} {
+		cfg := Config{Proxy: Nginx, TrustedProxies: []netip.Prefix{prefix(test.handler)}, Endpoints: []Endpoint{{Guard: gatehouse.Config{
+			Resource: resource, Provider: gatehouse.OIDC("https://issuer.example.com"), ClientAddressHeader: "X-Real-IP",
+			TrustedProxies: []netip.Prefix{prefix(test.endpoint)},
+		}}}}
+		h, err := New(cfg)
+		if err == nil {
+			h.Close()
+		}
+		want := `Endpoints[0].Guard.TrustedProxies "` + test.fault + `" has no effect, because it may not ask`
+		if (err == nil) != (test.fault == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s may ask, and the endpoint trusts %s: got %v, want %q", test.handler, test.endpoint, err, test.fault)
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ type Limits struct {
 
 	InsecureUnlimitedFailedSignIns bool `doc:"Do not limit failed sign-ins. Anyone can then make the gateway verify tokens, and ask the provider about them, as often as the network allows."`
 
-	TrustedProxies      []string `doc:"Addresses of the reverse proxies in front of the gateway, like 10.0.0.7 or 10.0.0.0/24, whose header says where a request came from. Without them, all clients of a proxy count as one address. With --forward-auth, --trusted-proxy names them."`
+	TrustedProxies      []string `doc:"Addresses of the reverse proxies in front of the gateway, like 10.0.0.7 or 10.0.0.0/24, whose header says where a request came from. Without them, all clients of a proxy count as one address. With --forward-auth, --trusted-proxy names those who may ask, and so must name these too."`
 	ClientAddressHeader string   `doc:"Header in which these proxies write the address of the client; X-Forwarded-For if it is missing. The proxies must set it in each request."`
 
 	SharedKey gatehouse.Secret `doc:"Count together with the other gateways that have the same key, in the Redis of revocations: at least 32 bytes, which hash the addresses and users there."`
