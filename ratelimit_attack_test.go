@@ -91,21 +91,9 @@ func TestSiteBudgetIsGivenBack(t *testing.T) {
 // TestIssuersDoNotShareABudget checks that the same subject of two issuers is two callers.
 func TestIssuersDoNotShareABudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		second := &wire{&issuer{testissuer.New("https://second.example")}, testissuer.NewTransport()}
-		second.publish(currentKey)
-		both := []*wire{newWire(), second}
-		guard, err := gatehouse.New(gatehouse.Config{
-			Resource:   resource,
-			Providers:  []gatehouse.Provider{both[0].provider(), both[1].provider()},
-			HTTPClient: &http.Client{Transport: wires{"issuer.example": both[0], "second.example": both[1]}},
-			Logger:     quiet(),
-			RateLimits: gatehouse.RateLimits{RequestsPerMinute: 1, RequestsBurst: 2, FailedSignInsPerMinute: 1, FailedSignInsBurst: 1},
+		both, handler := newTwoIssuers(t, func(cfg *gatehouse.Config) {
+			cfg.RateLimits = gatehouse.RateLimits{RequestsPerMinute: 1, RequestsBurst: 2, FailedSignInsPerMinute: 1, FailedSignInsBurst: 1}
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer guard.Close()
-		handler := guard.Wrap(behind)
 		expired := testissuer.Claim("exp", time.Now().Add(-time.Hour).Unix())
 		for _, steps := range []struct {
 			name   string
