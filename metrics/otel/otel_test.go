@@ -44,10 +44,10 @@ type fixture struct {
 	inTool  trace.SpanContext // of the last call
 }
 
-func newFixture(t *testing.T, change func(*gatehouse.Config)) *fixture {
+func newFixture(t *testing.T, change func(*gatehouse.Config), options ...sdktrace.TracerProviderOption) *fixture {
 	t.Helper()
 	f := &fixture{clerk: gatehousetest.Clerk(t), spans: tracetest.NewSpanRecorder(), reader: sdkmetric.NewManualReader()}
-	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(f.spans))
+	provider := sdktrace.NewTracerProvider(append(options, sdktrace.WithSpanProcessor(f.spans))...)
 	f.tracer = provider
 	telemetry, err := otel.New(otel.Config{
 		TracerProvider: provider,
@@ -238,6 +238,43 @@ func parentText(c trace.SpanContext) string {
 		return ""
 	}
 	return "00-" + c.TraceID().String() + "-" + c.SpanID().String() + "-" + c.TraceFlags().String()
+}
+
+// A caller with a valid token decides that a trace is recorded, and no one else does: with a sampler that
+// records what the parent records, their trace context does not count.
+func TestOutsidersRecordNoTraces(t *testing.T) {
+	const (
+		header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+		inMeta = `"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"`
+	)
+	f := newFixture(t, func(cfg *gatehouse.Config) {
+		cfg.Requirements = append(cfg.Requirements, gatehouse.Requirement{Tool: "hello", Require: gatehouse.Require{Public: true}})
+		cfg.RateLimits = gatehouse.RateLimits{FailedSignInsPerMinute: 1, FailedSignInsBurst: 2}
+	}, sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.NeverSample())))
+	valid := f.clerk.Token(t, resource, gatehousetest.Person{})
+	expired := f.clerk.Token(t, resource, gatehousetest.Person{}, gatehousetest.Expired)
+	for _, test := range []struct {
+		name, token, body string
+		status            int
+		wantRecorded      bool
+	}{
+		{"a valid token", valid, call("hello", inMeta), 200, true},
+		{"a valid token without a scope", valid, call("closed", inMeta), 403, true},
+		{"something public", "", call("hello", inMeta), 200, false},
+		{"no token", "", call("fail", inMeta), 401, false},
+		{"an expired token", expired, call("hello", inMeta), 401, false},
+		{"not a token", "junk", call("hello", inMeta), 401, false},
+		{"not a token, again", "junk", call("hello", inMeta), 401, false},
+		{"over the limit", "junk", call("hello", inMeta), 429, false},
+	} {
+		before := len(f.spans.Ended())
+		if status := f.send(t, t.Context(), test.token, test.body, "Traceparent", header); status != test.status {
+			t.Errorf("%s: got status %d, want %d", test.name, status, test.status)
+		}
+		if recorded := len(f.spans.Ended()) > before; recorded != test.wantRecorded {
+			t.Errorf("%s: the trace was recorded: %v, want %v", test.name, recorded, test.wantRecorded)
+		}
+	}
 }
 
 func TestErrors(t *testing.T) {
