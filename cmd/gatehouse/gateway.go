@@ -139,7 +139,8 @@ func runGateway(ctx context.Context, con *console, options gatewayOptions) error
 	cfg := gateway.Config{Endpoints: []gateway.Endpoint{endpoint}, LogRequests: options.logRequests, Logger: logger}
 	options.telemetry.observe(&cfg)
 	gw, err := gateway.New(cfg)
-	if faults := joinFaults(options.forwardAuth.check(options), endpointErr, explainGatewayFaults(err, options, settings), listenErr); faults != nil {
+	if faults := joinFaults(options.forwardAuth.check(options), endpointErr, explainGatewayFaults(err, options, settings),
+		address.checkUpstreams(cfg.Endpoints), listenErr); faults != nil {
 		if err == nil {
 			gw.Close()
 		}
@@ -172,7 +173,7 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 		return runForwardAuth(ctx, con, options, loaded.Gateway, forwardAuthRun{address: address, faults: faults, explain: explainForwardAuthFault,
 			watch: func(ctx context.Context, s *forwardAuthServer) { s.watch(ctx, loader, loaded, options.config) }})
 	}
-	if faults != nil {
+	if faults = joinFaults(faults, address.checkUpstreams(loaded.Gateway.Endpoints)); faults != nil {
 		return faults
 	}
 	loaded.Gateway.LogRequests = loaded.Gateway.LogRequests || options.logRequests

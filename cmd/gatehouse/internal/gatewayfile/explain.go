@@ -40,6 +40,11 @@ func (b *builder) explainProvider(p *Provider, err error) {
 		}
 		name := fault.Field
 		fix := fault.Fix
+		if p.Name == "oidc" && fault.Value == "" && name == "issuer of OIDC" {
+			b.report(p.line, "the provider oidc has no issuer", "write it like provider: {name: oidc, issuer: https://issuer.example.com}")
+			continue
+		}
+		name = strings.TrimPrefix(name, "introspection.Config.")
 		if !isEnvironment(name) {
 			name = memberName(name)
 		} else if fault.Value == "" {
@@ -182,6 +187,7 @@ func translate(text string) string {
 	text = strings.ReplaceAll(text, "set ResourceTemplate instead of Resource", "write resource_template instead of resource")
 	text = strings.ReplaceAll(text, "set Resource instead of ResourceTemplate", "write resource instead of resource_template")
 	text = strings.ReplaceAll(text, "set one of Tool, Prompt, Resource and ResourceTemplate", "add one of tool, prompt, resource and resource_template")
+	text = strings.ReplaceAll(text, "or set PrivateKey, or Unauthenticated for", "or set unauthenticated: true for")
 	text = limitNames.Replace(text)
 	return goFields.ReplaceAllStringFunc(text, func(name string) string {
 		return memberName(name[strings.LastIndexByte(name, '.')+1:])

@@ -106,7 +106,7 @@ func TestFaults(t *testing.T) {
 		"unknown member":       {"endpoints:", "endpont: 1\nendpoints:", "2: the file has no member \"endpont\"; did you mean endpoints?"},
 		"unknown in endpoint":  {"    upstream:", "    colour: red\n    upstream:", "4: an endpoint has no member \"colour\"; use one of url,"},
 		"appears twice":        {"    upstream:", "    url: https://x.example.com/mcp\n    upstream:", `4: "url" appears twice; remove one`},
-		"no url":               {"- url: https://mcp.example.com/mcp", "- name: x", "3: an endpoint has no url; add it"},
+		"no url":               {"- url: https://mcp.example.com/mcp", "- name: x", "3: an endpoint has no url; add url (public URL of the endpoint"},
 		"http":                 {"https://mcp.", "http://mcp.", "3: url \"http://mcp.example.com/mcp\" is not https; use https"},
 		"no upstream":          {"    upstream: http://localhost:8000\n", "", "3: the endpoint has no upstream; add"},
 		"invalid upstream":     {"http://localhost:8000", "localhost:8000", `4: upstream "localhost:8000" is not an http or https URL; write it like`},
@@ -152,6 +152,13 @@ func TestFaults(t *testing.T) {
 		"path of the gateway":  {"example.com/mcp", "example.com/healthz", `3: url "https://mcp.example.com/healthz" has a path that the gateway uses already; use a path`},
 		"not a mapping":        {minimal, "- a\n", "1: the file is a list, want a mapping; write it as names and values"},
 		"not YAML":             {"endpoints:", "endpoints: [", "0: parsing YAML: line"},
+		"tab":                  {"    upstream:", "\tupstream:", "4: the line is indented with a tab; indent with spaces"},
+		"second document":      {minimal, minimal + "---\nlisten: localhost:3001\n", "5: the file has a second YAML document"},
+		"section as a value":   {"endpoints:", "revocations: redis://u:secret@localhost\nendpoints:", "2: the section revocations is a single value, want a mapping; write it as names and values, like revocations: {redis_url: …}"},
+		"no issuer":            {"{name: oidc, issuer: \"https://issuer.example.com\"}", "oidc", "1: the provider oidc has no issuer; write it like provider: {name: oidc,"},
+		"no secret":            {"name: oidc", "name: introspection, client_id: c", "1: provider introspection: client_secret is missing; set it to the secret of a client that may introspect tokens, or set unauthenticated: true"},
+		"no endpoints":         {minimal, "provider: {name: oidc, issuer: https://issuer.example.com}\n", "1: the file has no endpoints; add endpoints (the endpoints, each with"},
+		"every tenant":         {"{name: oidc, issuer: \"https://issuer.example.com\"}", "{name: entra, tenant_id: common, client_id: 8eaef023-2b34-4da1-9baa-8bc8c9d6a490, scopes_supported: [x]}", `1: provider entra: tenant_id "common" accepts everyone with a Microsoft account; list the IDs of the tenants whose users may sign in as tenants`},
 	}
 	for name, test := range tests {
 		text := strings.Replace(minimal, test.old, test.new, 1)
@@ -162,6 +169,13 @@ func TestFaults(t *testing.T) {
 		if len(got) != 1 || !strings.HasPrefix(got[0], test.want) {
 			t.Errorf("%s: got %q, want %q\n%s", name, got, test.want, text)
 		}
+	}
+}
+
+// An empty second document is not a mistake: it has no settings that could have no effect.
+func TestEmptySecondDocument(t *testing.T) {
+	if got := faultsOf(t, minimal+"---\n"); len(got) > 0 {
+		t.Errorf("got %q", got)
 	}
 }
 
