@@ -302,6 +302,34 @@ func TestChartSelectors(t *testing.T) {
 	}
 }
 
+// TestChartPolicyAdmitsTest checks that the pod of "helm test" reaches the port of users, also when
+// networkPolicy.from names who may.
+func TestChartPolicyAdmitsTest(t *testing.T) {
+	const from = "networkPolicy.from[0].namespaceSelector.matchLabels.app=router"
+	for _, test := range []struct {
+		name, set string
+		wantPeers int // 0 admits everyone
+	}{
+		{"everyone", "networkPolicy.enabled=true", 0},
+		{"peers", "networkPolicy.enabled=true," + from, 2},
+		{"peers, and another name", "nameOverride=" + strings.Repeat("n", 63) + ",fullnameOverride=mcp-gatehouse-gateway,networkPolicy.enabled=true," + from, 2},
+	} {
+		all := rendered(t, "one-replica", "--set", test.set)
+		labels := all["Pod mcp-gatehouse-gateway-test"].(*core.Pod).Labels
+		peers := all["NetworkPolicy mcp-gatehouse-gateway"].(*networking.NetworkPolicy).Spec.Ingress[0].From
+		admitted := len(peers) == 0
+		for _, peer := range peers {
+			admitted = admitted || peer.NamespaceSelector == nil && matches(peer.PodSelector.MatchLabels, labels)
+		}
+		if len(peers) != test.wantPeers || !admitted {
+			t.Errorf("%s: got peers %v, want %d, one of which is the pod with the labels %v", test.name, peers, test.wantPeers, labels)
+		}
+		if name := labels["app.kubernetes.io/name"]; len(name) > 63 {
+			t.Errorf("%s: the label %q is longer than 63 characters", test.name, name)
+		}
+	}
+}
+
 func matches(selector, labels map[string]string) bool {
 	for name, value := range selector {
 		if labels[name] != value {

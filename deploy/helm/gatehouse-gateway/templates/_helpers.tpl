@@ -17,6 +17,12 @@ app.kubernetes.io/name: {{ include "gatehouse.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{- /* The pod of "helm test". Its name differs, so that the Service of the gateway does not select it. */ -}}
+{{- define "gatehouse.testSelector" -}}
+app.kubernetes.io/name: {{ include "gatehouse.name" . | trunc 58 | trimSuffix "-" }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "gatehouse.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "gatehouse.selector" . }}
