@@ -78,6 +78,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if .local_path -}}
 {{- fail (printf "local_path of the endpoint %s has no effect: the chart's routes do not change the path; remove it, or write a route of your own" .url) -}}
 {{- end -}}
+{{- if not (regexMatch "^https://[^/$]" .url) -}}
+{{- fail (printf "the url %q of an endpoint does not begin with https:// and a host, which the routes need; write it like https://mcp.example.com/mcp" .url) -}}
+{{- end -}}
 {{- $url := urlParse .url -}}
 {{- $_ := set $hosts $url.hostname (append (get $hosts $url.hostname | default list) ($url.path | default "/")) -}}
 {{- end -}}
