@@ -154,6 +154,7 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 	flagErr := errors.Join(options.inAdditionToFile()...)
 	loader := gatewayfile.NewLoader(options.config, settings, logger)
 	defer loader.Close()
+	loader.CheckOnly = options.check
 	loaded, err := loader.Load()
 	if err != nil {
 		loaded = &gatewayfile.Loaded{Gateway: gateway.Config{Logger: logger}}

@@ -2,6 +2,7 @@ package gatewayfile
 
 import (
 	"errors"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -26,6 +27,10 @@ func (b *builder) explain(e *Endpoint, err error) {
 		line, name := b.place(e, fault.Field)
 		if fault.Value == "" && fault.Problem == "is missing" {
 			continue // the member is missing or has a mistake, which is reported
+		}
+		if fault.Field == "KeyFile" {
+			fault.Value = filepath.Dir(fault.Value) // the file has the name of the endpoint's hash
+			fault.Problem = strings.Replace(fault.Problem, "is in a folder that ", "", 1)
 		}
 		b.report(line, describeFault(name, fault), translate(fault.Fix))
 	}

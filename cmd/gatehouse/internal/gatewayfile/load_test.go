@@ -139,6 +139,8 @@ func TestFaults(t *testing.T) {
 		"template":             {"    upstream:", "    requirements:\n      - {resource: \"n://{x}\", scopes: [x]}\n    upstream:", `5: requirements[0].resource "n://{x}" is a URI template; write resource_template instead of resource`},
 		"roles":                {"    upstream:", "    requirements:\n      - {tool: a, roles: [x]}\n    upstream:", "5: requirements[0].roles requires roles, which the access tokens of https://issuer.example.com never contain"},
 		"default and deny":     {"    upstream:", "    deny_undeclared: true\n    default: {scopes: [x]}\n    upstream:", "5: default has no effect, because deny_undeclared rejects what it is for"},
+		"missing folder":       {"endpoints:", "key_folder: /nonexistent\nendpoints:", `2: key_folder "/nonexistent" cannot be used; create the folder "/nonexistent"`},
+		"audit in no folder":   {"endpoints:", "audit: {file: /nonexistent/a}\nendpoints:", `2: file "/nonexistent/a" cannot be opened: no such file or directory; check`},
 		"short session key":    {"endpoints:", "session_key: abc\nendpoints:", "2: session_key has 3 bytes, want at least 32; set it to random bytes"},
 		"missing secret file":  {"endpoints:", "session_key_file: nope\nendpoints:", `2: session_key_file "nope" cannot be read: no such file or directory; check`},
 		"both keys":            {"endpoints:", "session_key: k0123456789012345678901234567890123456789\nsession_key_file: gateway.yaml\nendpoints:", "3: session_key_file is set in addition to session_key; remove one of them"},
@@ -176,6 +178,30 @@ func TestFaults(t *testing.T) {
 func TestEmptySecondDocument(t *testing.T) {
 	if got := faultsOf(t, minimal+"---\n"); len(got) > 0 {
 		t.Errorf("got %q", got)
+	}
+}
+
+// A check makes no audit log: as root, it would make one to which the gateway cannot write.
+func TestCheckMakesNoAuditLog(t *testing.T) {
+	folder := t.TempDir()
+	audit := filepath.Join(folder, "audit.jsonl")
+	text := strings.Replace(minimal, "endpoints:", "audit: {file: "+audit+"}\nendpoints:", 1)
+	for _, test := range []struct {
+		checkOnly, makesFile bool
+	}{{true, false}, {false, true}, {true, true}} {
+		path := filepath.Join(folder, "gateway.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l := NewLoader(path, &env.Env{}, slog.New(slog.DiscardHandler))
+		l.CheckOnly = test.checkOnly
+		if _, err := l.Load(); err != nil {
+			t.Error(err)
+		}
+		l.Close()
+		if _, err := os.Stat(audit); (err == nil) != test.makesFile {
+			t.Errorf("CheckOnly %v: got %v, want a file: %v", test.checkOnly, err, test.makesFile)
+		}
 	}
 }
 
