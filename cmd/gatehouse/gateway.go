@@ -121,7 +121,7 @@ func runGateway(ctx context.Context, con *console, options gatewayOptions) error
 	if err != nil {
 		return err
 	}
-	logger := newLogger(con, false)
+	logger := slog.New(fileNames{newLogger(con, false).Handler()})
 	if options.config != "" {
 		return runGatewayFile(ctx, con, options, settings, logger)
 	}

@@ -181,6 +181,20 @@ var goFields = regexp.MustCompile(`\b(?:Provider\.|TokenRules\.)?(AllowedOrigins
 	`Scopes|Roles|Permissions|RequireAudience|ScopesSupported|FrontendAPIURL|Audiences|RequiredClaims|Types|DangerouslyForwardAccessToken|` +
 	`PublishableKey|AllowMachines|ClientIDs|ResourceServer|Tenants|JWKSURL)\b`)
 
+// hintNames replaces what hints of the library's log say about its fields.
+var hintNames = strings.NewReplacer(
+	"Provider.Issuer", "issuer",
+	"put Resource into aud", "put the URL of the endpoint into aud",
+	"compare Resource with", "compare url with",
+	"set TokenRules.Audience if the provider cannot", "set insecure_accept_missing_audience of the provider, whose risk is in its description, if it cannot",
+	"set Provider.Introspect to ask the provider about opaque ones", "use the provider introspection, which asks about opaque ones",
+	"set Provider.AllowMachines and Requirement.Person", "set allow_machines of the provider, and person in requirements,",
+	"add it to TrustedProxies", "add it to trusted_proxies in limits",
+)
+
+// Hint writes the names of the file in place of those of the library, in a message or a hint of its log.
+func Hint(text string) string { return translate(hintNames.Replace(text)) }
+
 // translate writes the names of the file in place of those of the library.
 func translate(text string) string {
 	if strings.Contains(text, "Provider.Complete") {
