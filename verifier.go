@@ -184,7 +184,11 @@ func (v *verifier) verifyJWT(
 	t, err := p.Verify(ctx, now)
 	var unavailable *token.KeyError
 	if errors.As(err, &unavailable) && errors.Is(err, remote.ErrTooSoon) && v.isOlderThanKeys(from, unavailable.IssuedAt, now) {
-		err = &token.Error{Reason: reason.UnknownKey, Err: err}
+		unknown := &token.Error{Reason: reason.UnknownKey, Claim: "kid", Err: err}
+		if unavailable.KeyID != "" {
+			unknown.Got = quote.String(unavailable.KeyID)
+		}
+		err = unknown
 	}
 	if err != nil && !isToken68(raw) {
 		return &Rejection{Reason: reason.MalformedCredentials, Err: errNotToken68}
