@@ -161,6 +161,10 @@ func (h *Handler) newEndpoint(field string, cfg *Endpoint) (*endpoint, error) {
 		e.warnings = append(e.warnings, "failed sign-ins are not limited, because the address of the client is not known; "+
 			"have the proxy set a header to it, and name that as client_address_header in the section limits of the file")
 	}
+	if cfg.Guard.ClientAddressHeader == "" && cfg.Guard.RateLimits.RequestsPerMinute > 0 && hasPublic(&cfg.Guard) {
+		e.warnings = append(e.warnings, "all callers without a token share one limit of requests, because the address of the client is not known; "+
+			"have the proxy set a header to it, and name that as client_address_header in the section limits of the file")
+	}
 	e.hosts, e.path = newHosts(u, cfg.Guard.AllowedHosts), strings.TrimSuffix(cmp.Or(cfg.Guard.LocalPath, u.EscapedPath()), "/")
 	e.undecided, e.requirements = undecidedBody(&cfg.Guard)
 	e.public = hasPublic(&cfg.Guard)
@@ -203,6 +207,11 @@ func (h *Handler) endpointFaults(field string, cfg *gatehouse.Config, e *endpoin
 	}
 	if cfg.LandingPage != nil {
 		add("LandingPage", "", "answers with status 200, with which proxies let a request through", "serve the page with the proxy")
+	}
+	for _, proxy := range cfg.TrustedProxies {
+		if !slices.ContainsFunc(h.trusted, func(p netip.Prefix) bool { return p.Bits() <= proxy.Bits() && p.Contains(proxy.Addr()) }) {
+			add("TrustedProxies", proxy.String(), "has no effect, because it may not ask", "name it in TrustedProxies of Config too, or remove it")
+		}
 	}
 	if cfg.Provider.DangerouslySkipVerification {
 		add("Provider.DangerouslySkipVerification", "true", "is for connections on loopback, and those of a proxy come from anywhere", "remove it")
