@@ -54,7 +54,7 @@ func TestRevokeKey(t *testing.T) {
 		"not set":    {"${REVOKE_KEY}", "${NOT_SET}", "3: revoke_key needs the environment variable NOT_SET, which is not set"},
 		"empty text": {"${REVOKE_KEY}", "", `3: revoke_key is empty; write it like revoke_key: "${NAME}", use revoke_key_file, or remove it`},
 		"no file":    {"revoke_key: \"${REVOKE_KEY}\"", "revoke_key_file: nothing", `3: revoke_key_file "`},
-		"no address": {"  listen: localhost:9090\n", "", "2: an operator has no listen"},
+		"no address": {"  listen: localhost:9090\n", "", "2: the section operator has no listen"},
 	} {
 		got := faultsWith(t, strings.Replace(withRevokeKey, test.old, test.new, 1), map[string]string{"REVOKE_KEY": key, "SHORT": key[1:], "EMPTY": ""})
 		if len(got) != 1 || !strings.HasPrefix(got[0], test.want) || strings.Contains(got[0], key[1:]) {
