@@ -13,9 +13,10 @@ import (
 // The guard has checked Origin and the token. A backend on localhost would reject the origin of
 // a web page, whose host is not its own, or add CORS headers of its own. Compressed answers
 // could not be filtered, and compressing what a process on the same machine sends costs more
-// than it saves.
+// than it saves. CGI makes HTTP_PROXY of Proxy, which is the name of the variable with which programs
+// find their proxy (CVE-2016-5385).
 var notForwarded = []string{
-	"Authorization", "Proxy-Authorization", "Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User",
+	"Authorization", "Proxy-Authorization", "Proxy", "Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User",
 	"Access-Control-Request-Method", "Access-Control-Request-Headers", "Access-Control-Request-Private-Network",
 	"Upgrade", "Connection", "Te", "Expect", "Trailer", "Via", "Dpop", "Max-Forwards", "Host", "Accept-Encoding",
 }
@@ -31,6 +32,7 @@ func (e *endpoint) rewrite(pr *httputil.ProxyRequest) {
 	}
 	if !e.config.ForwardCookies {
 		delete(h, "Cookie")
+		delete(h, "Cookie2")
 	}
 	e.forwarder.Strip(h)
 	// Servers that merge trailers into the headers would take an identity from them.

@@ -58,7 +58,8 @@ var spoofed = []string{
 	"X-Auth-Request-Email", "X-Auth-Request-Groups", "X-Auth-Request-Access-Token", "X_Auth_Request_User", "Remote-User", "Remote_User",
 	"X-User-Id", "X-Jwt-Sub", "X-Gatehouse-Assertion", "X_Gatehouse_Assertion", "X-Real-Ip", "Forwarded", "X-Forwarded-For",
 	"X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix", "X-Remote-User", "X-Webauth-User", "X-HTTP-Method-Override", "X-Original-Url",
-	"Cf-Access-Jwt-Assertion", "X-Ms-Client-Principal-Name",
+	"Cf-Access-Jwt-Assertion", "X-Ms-Client-Principal-Name", "X.Forwarded.User", "X+Forwarded~User", "X-Auth-User", "OIDC_CLAIM_sub",
+	"Sm_User", "Iv-User", "X-Appengine-User-Email", "Proxy", "Cookie2",
 }
 
 func TestClientHeadersCannotNameTheCaller(t *testing.T) {
@@ -272,6 +273,30 @@ func TestLongSubject(t *testing.T) {
 	}
 }
 
+// A client cannot replace a parameter of the upstream: many servers read the last one of a name.
+func TestQueryOfTheUpstreamStays(t *testing.T) {
+	f := newFixture(t, func(f *fixture, e *gateway.Endpoint) {
+		e.Upstreams = []gateway.Upstream{{URL: &url.URL{
+			Scheme: "http", Host: strings.TrimPrefix(f.backend.URL, "http://"), Path: "/x", RawQuery: "profile=readonly&key",
+		}}}
+	})
+	token, public := f.token(), f.resource
+	for query, want := range map[string]string{
+		"profile=admin":                "",
+		"Profile=admin":                "",
+		"%70rofile=admin&key=1":        "",
+		"profile%5Bx%5D=admin":         "",
+		"+profile=admin":               "",
+		"b=2&profile=admin&profiles=3": "&b=2&profiles=3",
+	} {
+		f.resource = public + "?" + query
+		wantOK(t, f.do(t, http.MethodPost, call, "Authorization", "Bearer "+token))
+		if got := f.backend.last(t).URL.RawQuery; got != "profile=readonly&key"+want {
+			t.Errorf("%s: the backend got the query %s, want profile=readonly&key%s", query, got, want)
+		}
+	}
+}
+
 // A query of the upstream is kept, and that of the client is added.
 func TestQuery(t *testing.T) {
 	f := newFixture(t, func(f *fixture, e *gateway.Endpoint) {
@@ -288,7 +313,10 @@ func TestQuery(t *testing.T) {
 // An answer to TRACE has the request as the backend got it.
 func TestTraceIsNotForwarded(t *testing.T) {
 	f := newFixture(t)
-	for method, forwarded := range map[string]bool{http.MethodTrace: false, http.MethodDelete: true, http.MethodPut: true} {
+	for method, forwarded := range map[string]bool{
+		http.MethodTrace: false, "get": false, "Post": false, "PROPFIND": false,
+		http.MethodGet: true, http.MethodPost: true, http.MethodDelete: true, http.MethodPut: true,
+	} {
 		before := len(f.backend.requests())
 		got := f.do(t, method, "", "Authorization", "Bearer "+f.token())
 		if reached := len(f.backend.requests()) > before; reached != forwarded {
