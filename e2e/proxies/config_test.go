@@ -17,7 +17,6 @@ func writeConfig(t testing.TB, issuer, scope string) string {
 provider: {name: oidc, issuer: %q}
 endpoints:
   - url: %s
-    upstream: http://localhost:8000/mcp # not used
     requirements:
       - {tool: purge, scopes: [%q]}
 `, issuer, resource, scope)

@@ -62,6 +62,12 @@ func faultsOf(t *testing.T, text string) []string { t.Helper(); return faultsWit
 func faultsWith(t *testing.T, text string, variables map[string]string) []string {
 	t.Helper()
 	_, err := newTestLoader(t, text, variables).Load()
+	return faultTexts(t, err)
+}
+
+// faultTexts returns the mistakes that err joins.
+func faultTexts(t *testing.T, err error) []string {
+	t.Helper()
 	var out []string
 	var add func(error)
 	add = func(err error) {
