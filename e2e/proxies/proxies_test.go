@@ -34,7 +34,7 @@ var spoofed = []string{
 	"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Preferred-Username", "X-Forwarded-Groups", "X-Forwarded-Groups-Truncated",
 	"X-Forwarded-Access-Token", "X-Gatehouse-Assertion", "X-Auth-Request-User", "X-Auth-Request-Email", "X-Auth-Request-Groups",
 	"X-Auth-Request-Access-Token", "Remote-User", "X-Remote-User", "X-User-Id", "X-Jwt-Sub", "X_Forwarded_User", "X_Forwarded_Email",
-	"X_Forwarded_Groups", "X_Auth_Request_User", "Remote_User", "X_Gatehouse_Assertion",
+	"X_Forwarded_Groups", "X_Auth_Request_User", "Remote_User", "X_Gatehouse_Assertion", "X-Forwarded-For", "X-Real-IP", "Forwarded",
 }
 
 // TestProxy checks one setup of each proxy in many ways.
@@ -73,6 +73,9 @@ func testIdentity(t *testing.T, s *setup, token string) {
 				if slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, "mallory") }) {
 					t.Errorf("the backend got %s %q of the client", name, values)
 				}
+			}
+			if address := h.Values("X-Forwarded-For"); !slices.Equal(address, []string{"127.0.0.1"}) {
+				t.Errorf("the backend got X-Forwarded-For %q, want the address of the client alone", address)
 			}
 			if h.Get("Authorization") != "" {
 				t.Error("the backend got the token")

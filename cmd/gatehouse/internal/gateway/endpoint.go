@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/forwarded"
+	"github.com/gatehouse-mcp/gatehouse/internal/clientaddr"
 )
 
 const (
@@ -37,7 +38,8 @@ type endpoint struct {
 	streams   *httputil.ReverseProxy // the same, for streams without an end of their own
 	lists     listPolicy
 
-	identityHeaders []string // all names that the forwarder may set
+	identityHeaders []string          // all names that the forwarder may set
+	clients         clientaddr.Finder // finds the address of a client behind trusted proxies
 	logger          *slog.Logger
 	scheme          string // of the public URL
 	host            string // of the public URL
@@ -86,6 +88,9 @@ func (g *Gateway) newEndpoint(config *Endpoint) (*endpoint, error) {
 		return nil, err
 	}
 	e.identityHeaders = e.config.Headers.Names()
+	e.clients = clientaddr.Finder{
+		Trusted: e.config.Guard.TrustedProxies, Header: http.CanonicalHeaderKey(e.config.Guard.ClientAddressHeader),
+	}
 	e.lists.init(&e.config.Guard)
 	e.public = slices.ContainsFunc(e.config.Guard.Requirements, func(r gatehouse.Requirement) bool { return r.Public })
 	// Without a FlushInterval, the events of a stream and parts of unknown length are sent at once,

@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"net"
+	"net/http"
 	"net/http/httputil"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/clientaddr"
 	"go.opentelemetry.io/otel/propagation"
 )
 
@@ -41,8 +43,8 @@ func (e *endpoint) rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.Host = ""
 	h["X-Forwarded-Host"] = []string{e.host}
 	h["X-Forwarded-Proto"] = []string{e.scheme}
-	if address, _, err := net.SplitHostPort(pr.In.RemoteAddr); err == nil {
-		h["X-Forwarded-For"] = []string{address}
+	if address := e.clientAddress(pr.In); address != "" {
+		h[clientaddr.XForwardedFor] = []string{address}
 	}
 	if x.session != "" {
 		h[sessionHeader] = []string{x.session}
@@ -60,4 +62,19 @@ func (e *endpoint) rewrite(pr *httputil.ProxyRequest) {
 	if identity, signedIn := gatehouse.IdentityOfHTTP(pr.In); signedIn || !e.public {
 		x.unnamed = e.forwarder.Set(h, identity)
 	}
+}
+
+// clientAddress returns the address of the client, or "" if it is not known: that of the connection,
+// or the one that the trusted proxies in front of the gateway have written. The backend gets it alone,
+// without those of the proxies and without what the client has written before them: whether a backend
+// reads the first address, the last one, or that before its proxy, it is always this one.
+func (e *endpoint) clientAddress(in *http.Request) string {
+	if len(e.clients.Trusted) > 0 {
+		return e.clients.Find(in).String()
+	}
+	address, _, err := net.SplitHostPort(in.RemoteAddr)
+	if err != nil {
+		return "" // as for a Unix socket
+	}
+	return address
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -77,6 +78,42 @@ func TestClientHeadersCannotNameTheCaller(t *testing.T) {
 		}
 		if got := r.Header.Values("X-Forwarded-User"); len(got) != 1 || got[0] != "user_ada" {
 			t.Errorf("X-Forwarded-User is %q after the client sent %s, want user_ada", got, name)
+		}
+	}
+}
+
+// The backend gets the address of the client, and none that the client has made up.
+func TestAddressOfTheClient(t *testing.T) {
+	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	behind := append(loopback[:1:1], netip.MustParsePrefix("10.0.0.0/24"))
+	const real, invented = "203.0.113.9", "198.51.100.1"
+	for name, test := range map[string]struct {
+		trusted      []netip.Prefix
+		header, sent string // the name for client_address_header, and X-Forwarded-For of the request
+		want         string
+	}{
+		"no proxy":                    {nil, "", real, "127.0.0.1"},
+		"one proxy":                   {loopback, "", real, real},
+		"an address that is invented": {loopback, "", invented + ", " + real, real},
+		"two proxies":                 {behind, "", invented + ", " + real + ", 10.0.0.7", real},
+		"the first one is unknown":    {loopback, "", real + ", 10.0.0.7", "10.0.0.7"},
+		"IPv6 with a port":            {loopback, "", "[2001:db8::1]:443", "2001:db8::1"},
+		"no address":                  {loopback, "", "unknown", "127.0.0.1"},
+		"no header":                   {loopback, "", "", "127.0.0.1"},
+		"another header":              {loopback, "x-real-ip", invented, real},
+	} {
+		f := newFixture(t, func(_ *fixture, e *gateway.Endpoint) {
+			e.Guard.TrustedProxies, e.Guard.ClientAddressHeader = test.trusted, test.header
+		})
+		var header []string
+		if test.sent != "" {
+			header = append(header, "X-Forwarded-For", test.sent)
+		}
+		// A client cannot remove the header by naming it in Connection.
+		wantOK(t, f.post(t, call, append(header, "X-Real-IP", real, "Connection", "X-Forwarded-For")...))
+		r := f.backend.last(t)
+		if got := r.Header.Values("X-Forwarded-For"); len(got) != 1 || got[0] != test.want || r.Header.Get("X-Real-Ip") != "" {
+			t.Errorf("%s: the backend got X-Forwarded-For %q and X-Real-IP %q, want %s alone", name, got, r.Header.Get("X-Real-Ip"), test.want)
 		}
 	}
 }
