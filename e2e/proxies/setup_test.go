@@ -147,6 +147,8 @@ type request struct {
 	headers []string
 	token   string
 	body    string
+
+	unknownLength bool // whether the length of the body is not announced
 }
 
 // answer is a response that was read.
@@ -171,6 +173,9 @@ func (r request) newRequest(t testing.TB, ctx context.Context) *http.Request {
 	req, err := http.NewRequestWithContext(ctx, r.method, r.url, body)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if r.unknownLength {
+		req.ContentLength = -1
 	}
 	if r.host != "" {
 		req.Host = r.host
