@@ -368,6 +368,33 @@ func TestScopes(t *testing.T) {
 	}
 }
 
+// Failed sign-ins are limited by the address of the client, which it cannot invent.
+func TestFailedSignIns(t *testing.T) {
+	for _, r := range recipes {
+		t.Run(r.name, func(t *testing.T) {
+			s := newSetup(t, r, func(s *setup) { s.scope, s.limits = "notes:admin", true })
+			var got []int
+			for i := range 6 {
+				address := fmt.Sprintf("198.51.100.%d", i+1)
+				a := s.send(t, request{token: "junk", body: ping, headers: []string{
+					"X-Real-IP: " + address, "X-Forwarded-For: " + address, "Forwarded: for=" + address,
+				}})
+				got = append(got, a.StatusCode)
+			}
+			if got[0] != 401 || got[5] != 429 {
+				t.Errorf("got the statuses %d, want 401 and, after some, 429", got)
+			}
+			if s.name == "envoy" {
+				return // every client on loopback has the address of this machine
+			}
+			s.client = s.newClientFrom(t, "127.0.0.2")
+			if a := s.send(t, request{token: "junk", body: ping}); a.StatusCode != 401 {
+				t.Errorf("got status %d for another client, want 401", a.StatusCode)
+			}
+		})
+	}
+}
+
 // While the provider is unavailable the answer is 503, and never 401, at which clients discard
 // their tokens.
 func TestProviderUnavailable(t *testing.T) {
