@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/certfile"
@@ -28,6 +29,9 @@ import (
 
 // acceptedKeysVariable has the session keys that are accepted in addition to MCP_SESSION_KEY.
 const acceptedKeysVariable = "MCP_ACCEPTED_SESSION_KEYS"
+
+// minHealthInterval is the shortest time between two checks of a server, which each cost it a request.
+const minHealthInterval = time.Second
 
 // maxEndpoints bounds the endpoints of a file.
 const maxEndpoints = 256
@@ -443,6 +447,9 @@ func (b *builder) upstreams(e *Endpoint) []gateway.Upstream {
 		if u.HealthPath == "" && u.HealthInterval != 0 {
 			b.report(u.lineOf("health_interval"), "health_interval has no effect without health_path",
 				"add health_path, or remove it")
+		}
+		if u.HealthInterval != 0 && u.HealthInterval < minHealthInterval {
+			b.report(u.lineOf("health_interval"), fmt.Sprintf("health_interval %q is too short", u.HealthInterval), "use at least 1s")
 		}
 		out = append(out, gateway.Upstream{URL: target, H2C: u.H2C, HealthPath: u.HealthPath, HealthInterval: u.HealthInterval, RootCAs: b.roots(&u)})
 	}
