@@ -92,10 +92,12 @@ func (b *builder) reportWithoutEffect(e *Endpoint) {
 		{"upstream", "remove it; the proxy has the address of the MCP server", e.Upstream != nil},
 		{"upstreams", "remove it; the proxy has the addresses of the MCP servers", len(e.Upstreams) > 0},
 		{"header_timeout", "remove it, and set the timeout of the proxy", e.HeaderTimeout != 0},
-		{"keep_alive", "remove it, and let the proxy keep silent streams open, as the configurations in examples/forwardauth do", e.KeepAlive != 0},
+		{"keep_alive", "remove it, and let the proxy keep silent streams open, as the configurations in examples/forwardauth do",
+			e.KeepAlive != 0},
 		{"max_list_bytes", "remove it; lists are not filtered", e.MaxListBytes != 0},
 		{"forward_cookies", "remove it; the proxy decides which headers the MCP server gets", e.ForwardCookies},
-		{"dangerously_forward_access_token", "remove it; the proxy decides whether the MCP server gets Authorization", e.DangerouslyForwardAccessToken},
+		{"dangerously_forward_access_token", "remove it; the proxy decides whether the MCP server gets Authorization",
+			e.DangerouslyForwardAccessToken},
 	} {
 		if setting.isSet {
 			b.report(e.lineOf(setting.name), setting.name+problem, setting.fix)
