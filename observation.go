@@ -449,6 +449,9 @@ func (o *observers) noteResult(req mcp.Request, result mcp.Result, err error) {
 		o.noteNames(methodGetPrompt, namesOf(list.Prompts, func(p *mcp.Prompt) string { return p.Name })...)
 		return
 	}
+	if call, ok := result.(*mcp.CallToolResult); ok && call != nil && call.IsError {
+		return // with such a result, some servers answer a call of a tool that does not exist
+	}
 	switch params := req.GetParams().(type) {
 	case *mcp.CallToolParamsRaw:
 		o.noteName(operation{methodCallTool, params.Name})

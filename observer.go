@@ -168,14 +168,17 @@ type Verification struct {
 	Duration time.Duration // of the verification
 }
 
-// Result returns "valid", "invalid", or "unavailable" if the provider could not be asked, or its keys
-// could not be fetched.
+// Result returns "valid", "invalid", "limited" if the token was not verified because too many
+// invalid ones came from its address, or "unavailable" if the provider could not be asked, or its
+// keys could not be fetched.
 func (v *Verification) Result() string {
 	switch v.Reason {
 	case "":
 		return "valid"
 	case reason.ProviderUnavailable:
 		return "unavailable"
+	case reason.TooManyFailedSignIns:
+		return "limited"
 	}
 	return "invalid"
 }

@@ -402,6 +402,17 @@ func TestObserverFailures(t *testing.T) {
 	}
 }
 
+// answerUnknownTools answers calls of the tool "answered", which does not exist, with a result that is an
+// error, as some servers do.
+func answerUnknownTools(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		if params, ok := req.GetParams().(*mcp.CallToolParamsRaw); ok && params.Name == "answered" {
+			return &mcp.CallToolResult{IsError: true}, nil
+		}
+		return next(ctx, method, req)
+	}
+}
+
 // What the middleware sees says how an operation ended, and which names exist.
 func TestObserverOfOperations(t *testing.T) {
 	is := newIssuer(t)
@@ -413,6 +424,7 @@ func TestObserverOfOperations(t *testing.T) {
 			return &mcp.CallToolResult{}, nil, err
 		})
 	}
+	server.AddReceivingMiddleware(answerUnknownTools)
 	mcp.AddTool(server, guard.ProtectTool(&mcp.Tool{Name: "closed"}, gatehouse.Require{Scopes: []string{"closed"}}),
 		func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
 			return nil, nil, nil
@@ -439,17 +451,22 @@ func TestObserverOfOperations(t *testing.T) {
 	call(toolCall2("failing"))
 	call(toolCall2("invented"))
 	call(toolCall2("closed"))
+	call(toolCall2("failing"))
+	call(toolCall2("answered"))
+	call(toolCall2("answered"))
 	call(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
 	call(toolCall2("failing"))
 	call(toolCall2("invented"))
-	if diff := cmp.Diff([]string{"other", "fine", "other", "other", "closed", "", "failing", "other"}, names()); diff != "" {
+	want := []string{"other", "fine", "other", "other", "closed", "other", "other", "other", "", "failing", "other"}
+	if diff := cmp.Diff(want, names()); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 	var types []string
 	for _, e := range o.ends {
 		types = append(types, e.ErrorType)
 	}
-	if diff := cmp.Diff([]string{"", "", "tool_error", "-32602", "", "tool_error", "-32602"}, types); diff != "" {
+	wantTypes := []string{"", "", "tool_error", "-32602", "tool_error", "tool_error", "tool_error", "", "tool_error", "-32602"}
+	if diff := cmp.Diff(wantTypes, types); diff != "" {
 		t.Errorf("error types (-want +got):\n%s", diff)
 	}
 }

@@ -20,25 +20,35 @@ type wires map[string]*wire
 
 func (w wires) RoundTrip(r *http.Request) (*http.Response, error) { return w[r.URL.Host].RoundTrip(r) }
 
+// newTwoIssuers returns two issuers, and the handler of a guard for both.
+func newTwoIssuers(t *testing.T, configure ...func(*gatehouse.Config)) ([]*wire, http.Handler) {
+	t.Helper()
+	second := &wire{&issuer{testissuer.New("https://second.example")}, testissuer.NewTransport()}
+	second.publish(currentKey)
+	both := []*wire{newWire(), second}
+	cfg := gatehouse.Config{
+		Resource:   resource,
+		Providers:  []gatehouse.Provider{both[0].provider(), both[1].provider()},
+		HTTPClient: &http.Client{Transport: wires{"issuer.example": both[0], "second.example": both[1]}},
+		Logger:     quiet(),
+	}
+	for _, f := range configure {
+		f(&cfg)
+	}
+	guard, err := gatehouse.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(guard.Close)
+	return both, guard.Wrap(behind)
+}
+
 // TestKeysOfOneProviderChange checks that a cached token of a provider survives a change of
 // another one's keys, and not a change of its own.
 func TestKeysOfOneProviderChange(t *testing.T) {
 	for _, changed := range []int{0, 1} {
 		synctest.Test(t, func(t *testing.T) {
-			second := &wire{&issuer{testissuer.New("https://second.example")}, testissuer.NewTransport()}
-			second.publish(currentKey)
-			both := []*wire{newWire(), second}
-			guard, err := gatehouse.New(gatehouse.Config{
-				Resource:   resource,
-				Providers:  []gatehouse.Provider{both[0].provider(), both[1].provider()},
-				HTTPClient: &http.Client{Transport: wires{"issuer.example": both[0], "second.example": both[1]}},
-				Logger:     quiet(),
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer guard.Close()
-			handler := guard.Wrap(behind)
+			both, handler := newTwoIssuers(t)
 			tokens := []string{both[0].signed(currentKey), both[1].signed(currentKey)}
 			for _, token := range tokens {
 				wantStatus(t, handler, token, 200)

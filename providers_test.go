@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/internal/testissuer"
@@ -441,6 +442,31 @@ func TestStaticKeys(t *testing.T) {
 	is.Publish(testissuer.NewKey("key-2"))
 	if _, why := identityFor(t, cfg, is.token(resource)); why != "unknown_key" {
 		t.Errorf("another key: got reason %q", why)
+	}
+}
+
+// TestUnknownKeyIsNamed sends a token with an unknown key right after the keys were fetched, so that
+// they are not fetched again. The rejection names the key.
+func TestUnknownKeyIsNamed(t *testing.T) {
+	is := newIssuer(t)
+	removed := is.token(resource, testissuer.Claim("iat", time.Now().Add(-time.Hour).Unix()))
+	is.Publish(testissuer.NewKey("key-2"))
+	var got []gatehouse.Rejection
+	guard := newGuard(t, is, func(cfg *gatehouse.Config) {
+		cfg.OnReject = func(_ *http.Request, r gatehouse.Rejection) { got = append(got, r) }
+	})
+	handler := guard.Wrap(http.NotFoundHandler())
+	send(handler, request{header: bearer(is.token(resource)), body: call("write")}) // the control, which fetches the keys
+	for range 2 {
+		send(handler, request{header: bearer(removed), body: call("write")})
+	}
+	if len(got) != 2 {
+		t.Fatalf("got %d rejections, want 2: %v", len(got), got)
+	}
+	for _, r := range got {
+		if want := `token key "key-1" is not one of the issuer's`; r.Reason != "unknown_key" || !strings.HasPrefix(r.Err.Error(), want) {
+			t.Errorf("got %s, %v, want unknown_key, %s", r.Reason, r.Err, want)
+		}
 	}
 }
 

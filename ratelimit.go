@@ -33,7 +33,9 @@ type RateLimits struct {
 	// FailedSignInsPerMinute is how many invalid tokens one client address may send: an IPv4
 	// address, or an IPv6 network of 64 bits. Further tokens from there are answered with 429 before
 	// they are verified or introspected, so that the work for callers who have no valid token is
-	// bounded. Zero means [DefaultFailedSignInsPerMinute].
+	// bounded. All IPv6 networks that have their first 48 bits in common may send 16 times the
+	// number in each process, because anyone can have that many networks. Zero means
+	// [DefaultFailedSignInsPerMinute].
 	//
 	// Users who share the address with such a caller are affected as little as possible. A token
 	// that was accepted before, and is still in a cache, is never counted and never rejected by
@@ -55,7 +57,7 @@ type RateLimits struct {
 	// RequestsPerMinute is how many requests each caller with a valid token may send, identified by
 	// issuer and subject. Each message of a batch counts. Zero means no limit. If something is
 	// [Require.Public], all callers without a token at one address count as one caller, and one over
-	// the limit is asked to sign in.
+	// the limit is asked to sign in. An address is the same as for failed sign-ins.
 	RequestsPerMinute int
 
 	// RequestsBurst is how many may follow each other at once. Zero means RequestsPerMinute.
@@ -88,11 +90,22 @@ type RateLimiter interface {
 	Take(ctx context.Context, key string, n int, rate Rate) (wait time.Duration, err error)
 }
 
-// RateLimitStats is the state of [RateLimits]. [Stats.Rejected] has how many requests were rejected.
+// RateLimitStats is the state of [RateLimits].
 type RateLimitStats struct {
+	// LimitedSignIns counts the tokens that were not verified, because too many invalid ones came
+	// from their address.
+	LimitedSignIns uint64
+	// LimitedRequests counts the requests that were rejected because their caller sent too many.
+	LimitedRequests uint64
+	// LimitedAnonymous counts the requests without a token that were rejected because too many came
+	// from their address. [Stats.Rejected] has them under no_credentials, because that is what such
+	// a caller gets.
+	LimitedAnonymous uint64
 	// Budgets is the number of budgets in memory: of addresses and of callers that sent something
 	// recently. It is bounded.
 	Budgets int
+	// Shared reports whether [RateLimits.Shared] is set.
+	Shared bool
 	// SharedAvailable reports whether the last call of [RateLimits.Shared] succeeded. It is false
 	// without one, and before the first call.
 	SharedAvailable bool

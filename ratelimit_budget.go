@@ -94,20 +94,31 @@ func (b *budgets) take(ctx context.Context, id *budgetID, n int, rate Rate) (wai
 		return 0
 	}
 	wait, ok := b.shared.take(ctx, b.name(id), n, rate)
-	if !ok || wait == 0 {
+	if !ok {
+		b.shared.countFallback()
 		return 0
 	}
-	row.block(wait, rate)
+	if wait > 0 {
+		row.block(n, wait, rate)
+	}
 	return wait
 }
 
 // giveBack gives back what take has taken.
 func (b *budgets) giveBack(ctx context.Context, id *budgetID, n int, rate Rate) {
-	b.row(id).take(-n, rate)
+	b.giveBackHere(id, n, rate)
 	if b.shared != nil {
 		b.shared.take(ctx, b.name(id), -n, rate)
 	}
 }
+
+// takeHere is take for a budget that other processes do not share.
+func (b *budgets) takeHere(id *budgetID, n int, rate Rate) (wait time.Duration) {
+	return b.row(id).take(min(n, rate.Burst), rate)
+}
+
+// giveBackHere gives back what takeHere has taken.
+func (b *budgets) giveBackHere(id *budgetID, n int, rate Rate) { b.row(id).take(-n, rate) }
 
 // name returns the name of the budget for [RateLimiter].
 func (b *budgets) name(id *budgetID) string {
@@ -124,10 +135,10 @@ func (r *budgetRow) take(n int, rate Rate) time.Duration {
 	return r.bucket.Take(time.Now(), n, ratelimit.Rate(rate))
 }
 
-func (r *budgetRow) block(wait time.Duration, rate Rate) {
+func (r *budgetRow) block(n int, wait time.Duration, rate Rate) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.bucket.Block(time.Now(), wait, ratelimit.Rate(rate))
+	r.bucket.Block(time.Now(), n, wait, ratelimit.Rate(rate))
 }
 
 // sharedBudgets calls a [RateLimiter], and stops calling it for a while when it fails. All tables of
@@ -136,18 +147,21 @@ type sharedBudgets struct {
 	limiter RateLimiter
 	logger  *slog.Logger
 
-	mu       sync.Mutex
-	failing  bool
-	failedAt time.Time
-	retryAt  time.Time
-	stats    RateLimitStats
+	mu         sync.Mutex
+	failing    bool
+	failedAt   time.Time // of the first failure since the last success
+	lastFailed time.Time
+	retryAt    time.Time
+	logged     bool // whether the log has a line about the present outage
+	log        sometimes
+	stats      RateLimitStats
 }
 
 func newSharedBudgets(s *settings) *sharedBudgets {
 	if s.RateLimits.Shared == nil {
 		return nil
 	}
-	return &sharedBudgets{limiter: s.RateLimits.Shared, logger: s.Logger}
+	return &sharedBudgets{limiter: s.RateLimits.Shared, logger: s.Logger, stats: RateLimitStats{Shared: true}}
 }
 
 // take calls the limiter. ok is false if it failed or has just failed, and so nothing is known.
@@ -155,12 +169,13 @@ func (s *sharedBudgets) take(ctx context.Context, key string, n int, rate Rate) 
 	if !s.mayCall() {
 		return 0, false
 	}
+	began := time.Now()
 	wait, err := s.call(ctx, key, n, rate)
 	if err != nil {
 		s.failed(err)
 		return 0, false
 	}
-	s.succeeded()
+	s.succeeded(began)
 	return min(max(wait, 0), rate.Every*time.Duration(rate.Burst)), true
 }
 
@@ -170,7 +185,6 @@ func (s *sharedBudgets) mayCall() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now := time.Now(); s.failing && now.Before(s.retryAt) {
-		s.stats.Fallbacks++
 		return false
 	} else if s.failing {
 		s.retryAt = now.Add(sharedPause)
@@ -191,33 +205,50 @@ func (s *sharedBudgets) call(ctx context.Context, key string, n int, rate Rate) 
 	return s.limiter.Take(ctx, key, n, rate)
 }
 
+// countFallback counts a decision that this process makes alone.
+func (s *sharedBudgets) countFallback() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Fallbacks++
+}
+
+// failed records a failure. It is logged once for each outage, and at most once in each
+// limitLogInterval: the answers of a limiter that is about as slow as sharedTimeout are failures
+// and successes in turn.
 func (s *sharedBudgets) failed(err error) {
 	s.mu.Lock()
-	first := !s.failing
 	now := time.Now()
-	if first {
+	if !s.failing {
 		s.failing, s.failedAt = true, now
 	}
-	s.retryAt = now.Add(sharedPause)
+	s.lastFailed, s.retryAt = now, now.Add(sharedPause)
 	s.stats.SharedFailures++
-	s.stats.Fallbacks++
 	s.stats.SharedAvailable = false
+	due := !s.logged && s.log.isDue(now)
+	s.logged = s.logged || due
 	s.mu.Unlock()
 	text := quote.Clip(err.Error(), maxLoggedDetail)
-	if first {
+	if due {
 		s.logger.Warn("the shared rate limiter is unavailable; this process counts alone until it is available again", "error", text)
 	} else {
 		s.logger.Debug("the shared rate limiter is still unavailable", "error", text)
 	}
 }
 
-func (s *sharedBudgets) succeeded() {
+// succeeded records the success of a call that began at the time. Calls that ran when another one
+// failed do not end the outage: otherwise a limiter that is slow would be called, and waited for,
+// by each request.
+func (s *sharedBudgets) succeeded(began time.Time) {
 	s.mu.Lock()
-	wasFailing, outage := s.failing, time.Since(s.failedAt)
-	s.failing = false
+	if s.failing && !began.After(s.lastFailed) {
+		s.mu.Unlock()
+		return
+	}
+	logged, outage := s.logged, time.Since(s.failedAt)
+	s.failing, s.logged = false, false
 	s.stats.SharedAvailable = true
 	s.mu.Unlock()
-	if wasFailing {
+	if logged {
 		s.logger.Info("the shared rate limiter is available again", "after", outage.Round(time.Millisecond).String())
 	}
 }
@@ -231,6 +262,7 @@ func (l *limiter) stats() RateLimitStats {
 		l.shared.mu.Unlock()
 	}
 	out.Budgets = l.byClient.rows.EstimatedSize() + l.byCaller.rows.EstimatedSize()
+	out.LimitedSignIns, out.LimitedRequests, out.LimitedAnonymous = l.limitedSignIns.Load(), l.limitedRequests.Load(), l.limitedAnonymous.Load()
 	return out
 }
 

@@ -1,6 +1,7 @@
 package gatehouse
 
 import (
+	"cmp"
 	"context"
 	"hash/maphash"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/clientaddr"
@@ -22,6 +24,10 @@ const (
 	// valid. Such a token may be the first one of a user who shares the address with an attacker,
 	// and to find out costs less than 0.1 ms and no request to the provider.
 	jwtFactor = 20
+	// siteFactor is how many times the budget of one IPv6 network all networks of its site have. Many
+	// providers give a network of 48 bits to anyone, which is 65,536 networks of 64 bits, but the
+	// networks of a site may also belong to many users.
+	siteFactor = 16
 	// maxKnownCallers bounds the callers that are known to have sent a signed token.
 	maxKnownCallers = 32_768
 	// limitLogInterval is the least time between two lines of the log that say that a limit is in
@@ -42,6 +48,8 @@ type limiter struct {
 	known *otter.Cache[uint64, struct{}]
 
 	signInLog, requestLog sometimes
+
+	limitedSignIns, limitedRequests, limitedAnonymous atomic.Uint64
 }
 
 func newLimiter(g *Guard) *limiter {
@@ -61,10 +69,10 @@ func newLimiter(g *Guard) *limiter {
 	}
 }
 
-// sender is where a token came from.
+// sender is where a request came from.
 type sender struct {
 	network netip.Prefix // not valid if tokens from there are not limited
-	proxied bool         // whether a proxy that is not trusted may have sent it
+	hint    string       // for the operator, if many clients may have this address
 }
 
 // senderOf returns the sender of a token of r. r is nil if there is no request, as when the token of
@@ -73,14 +81,31 @@ func (l *limiter) senderOf(r *http.Request) sender {
 	if r == nil || l.signIn.Every == 0 {
 		return sender{}
 	}
-	peer, ok := clientaddr.Peer(r)
-	trusted := ok && l.client.Trusted.Contains(peer)
-	return sender{l.networkOf(r), !trusted && (r.Header["X-Forwarded-For"] != nil || r.Header["Forwarded"] != nil)}
+	return l.locate(r)
 }
 
-// networkOf returns the network of the client of r.
-func (l *limiter) networkOf(r *http.Request) netip.Prefix {
-	return clientaddr.Network(l.client.Find(r))
+// locate returns the sender of r.
+func (l *limiter) locate(r *http.Request) sender {
+	source := l.client.Locate(r)
+	by := sender{network: clientaddr.Network(source.Address)}
+	switch {
+	case source.Proxied:
+		by.hint = "a request from there names the client of a proxy; if it is a proxy of yours, add its address to TrustedProxies, " +
+			"so that each of its clients has a limit of its own"
+	case source.Unnamed:
+		by.hint = "that is an address of TrustedProxies; have the proxy write the address of the client into " +
+			cmp.Or(l.client.Header, clientaddr.XForwardedFor) + " in each request, or name the header that it writes in ClientAddressHeader"
+	}
+	return by
+}
+
+// logAttrs returns the attributes for the log about an address over a limit.
+func (by *sender) logAttrs(network netip.Prefix) []any {
+	attrs := []any{"address", network.String()}
+	if by.hint != "" {
+		attrs = append(attrs, "hint", by.hint)
+	}
+	return attrs
 }
 
 // charge is one token that was counted before it was verified.
@@ -89,27 +114,54 @@ type charge struct {
 	rate Rate // zero if nothing was counted
 }
 
-// take takes one from the budget of the charge, or rejects the token.
-func (l *limiter) take(ctx context.Context, by sender, c *charge) *Rejection {
-	wait := l.byClient.take(ctx, &c.id, 1, c.rate)
+// ofSite returns the charge for the site of an IPv6 network. ok is false for an IPv4 address.
+func (c *charge) ofSite() (site charge, ok bool) {
+	network, ok := clientaddr.Site(c.id.network)
+	site = charge{budgetID{c.id.kind, network, c.id.principal}, Rate{c.rate.Every / siteFactor, c.rate.Burst * siteFactor}}
+	return site, ok
+}
+
+// takeFrom takes n from the budget of the charge and from that of its site, and returns nil. If one
+// of them has less left, it takes nothing and returns that. The budget of a site is not shared: it
+// bounds the work of this process, and the calls of the shared limiter.
+func (l *limiter) takeFrom(ctx context.Context, c *charge, n int) *overLimitError {
+	n = min(n, c.rate.Burst)
+	site, isIPv6 := c.ofSite()
+	if isIPv6 {
+		if wait := l.byClient.takeHere(&site.id, n, site.rate); wait > 0 {
+			return &overLimitError{site.id, site.rate, wait}
+		}
+	}
+	wait := l.byClient.take(ctx, &c.id, n, c.rate)
 	if wait == 0 {
 		return nil
 	}
-	if l.signInLog.isDue(time.Now()) {
-		attrs := []any{"address", by.network.String()}
-		if by.proxied {
-			attrs = append(attrs, "hint", "a request from there names the client of a proxy; if it is a proxy of yours, add its address to "+
-				"TrustedProxies, so that each of its clients has a limit of its own")
-		}
-		l.logger.Warn("too many invalid tokens come from one address; further ones are answered with 429", attrs...)
+	if isIPv6 {
+		l.byClient.giveBackHere(&site.id, n, site.rate)
 	}
-	return &Rejection{Reason: reason.TooManyFailedSignIns, Err: &overLimitError{c.id, c.rate, wait}}
+	return &overLimitError{c.id, c.rate, wait}
+}
+
+// take takes one from the budget of the charge, or rejects the token.
+func (l *limiter) take(ctx context.Context, by sender, c *charge) *Rejection {
+	over := l.takeFrom(ctx, c, 1)
+	if over == nil {
+		return nil
+	}
+	if l.signInLog.isDue(time.Now()) {
+		l.logger.Warn("too many invalid tokens come from one address; further ones are answered with 429", by.logAttrs(over.id.network)...)
+	}
+	return &Rejection{Reason: reason.TooManyFailedSignIns, Err: over}
 }
 
 // giveBack undoes take.
 func (l *limiter) giveBack(ctx context.Context, c *charge) {
-	if c.rate.Every > 0 {
-		l.byClient.giveBack(ctx, &c.id, 1, c.rate)
+	if c.rate.Every == 0 {
+		return
+	}
+	l.byClient.giveBack(ctx, &c.id, 1, c.rate)
+	if site, isIPv6 := c.ofSite(); isIPv6 {
+		l.byClient.giveBackHere(&site.id, 1, site.rate)
 	}
 }
 
@@ -232,16 +284,41 @@ func (g *Guard) limitRequests(r *http.Request, c *caller, body []byte) *Rejectio
 		messages, _ := messagesOf(body) // a batch that is too long is rejected by the next check
 		n = max(n, len(messages))
 	}
-	table, id := l.byCaller, budgetID{kind: budgetRequests, principal: c.principal}
-	if c.anonymous {
-		table, id = l.byClient, budgetID{kind: budgetAnonymous, network: l.networkOf(r)}
+	over := l.takeRequests(r, c, n)
+	if over == nil {
+		return nil
 	}
-	wait := table.take(r.Context(), &id, n, l.request)
+	return &Rejection{Reason: reason.RateLimited, Err: over, Identity: c.identity, from: c.from}
+}
+
+// takeRequests takes n from the budget of a caller, or of the address of one without a token. It
+// returns nil, or which budget has less left.
+func (l *limiter) takeRequests(r *http.Request, c *caller, n int) *overLimitError {
+	if c.anonymous {
+		return l.takeAnonymous(r, n)
+	}
+	id := budgetID{kind: budgetRequests, principal: c.principal}
+	wait := l.byCaller.take(r.Context(), &id, n, l.request)
 	if wait == 0 {
 		return nil
 	}
+	l.limitedRequests.Add(1)
 	if l.requestLog.isDue(time.Now()) {
 		l.logger.Info("a caller sends more requests than RateLimits allows; further ones are answered with 429", "caller", c.identity)
 	}
-	return &Rejection{Reason: reason.RateLimited, Err: &overLimitError{id, l.request, wait}, Identity: c.identity, from: c.from}
+	return &overLimitError{id, l.request, wait}
+}
+
+func (l *limiter) takeAnonymous(r *http.Request, n int) *overLimitError {
+	by := l.locate(r)
+	over := l.takeFrom(r.Context(), &charge{budgetID{kind: budgetAnonymous, network: by.network}, l.request}, n)
+	if over == nil {
+		return nil
+	}
+	l.limitedAnonymous.Add(1)
+	if l.requestLog.isDue(time.Now()) {
+		l.logger.Info("callers without a token at one address send more requests than RateLimits allows; further ones are asked to sign in",
+			by.logAttrs(over.id.network)...)
+	}
+	return over
 }

@@ -325,7 +325,7 @@ func TestManyAddresses(t *testing.T) {
 	const addresses = 3 * gatehouse.MaxBudgets
 	r := request{header: bearer("junk")}.make()
 	for i := range addresses {
-		r.RemoteAddr = fmt.Sprintf("[2001:db8:%x:%x::1]:1", i>>16, i&0xffff)
+		r.RemoteAddr = fmt.Sprintf("[2001:%x:%x::1]:1", i>>8, i&0xff) // each one in a site of its own
 		if got := sendRaw(handler, r).StatusCode; got != 401 {
 			t.Fatalf("address %d: status %d, want 401", i, got)
 		}

@@ -92,6 +92,9 @@ func newVerifier(g *Guard) *verifier {
 func (v *verifier) verify(ctx context.Context, raw string, r *http.Request, out *verified) *Rejection {
 	began, how := v.observed.now(), Verification{Kind: kindJWT, Cache: cacheMiss}
 	rejection := v.check(ctx, raw, r, out, &how)
+	if rejection != nil && rejection.Reason == reason.TooManyFailedSignIns {
+		v.limiter.limitedSignIns.Add(1)
+	}
 	v.observed.verified(ctx, began, how, out, rejection)
 	return rejection
 }
@@ -181,7 +184,11 @@ func (v *verifier) verifyJWT(
 	t, err := p.Verify(ctx, now)
 	var unavailable *token.KeyError
 	if errors.As(err, &unavailable) && errors.Is(err, remote.ErrTooSoon) && v.isOlderThanKeys(from, unavailable.IssuedAt, now) {
-		err = &token.Error{Reason: reason.UnknownKey, Err: err}
+		unknown := &token.Error{Reason: reason.UnknownKey, Claim: "kid", Err: err}
+		if unavailable.KeyID != "" {
+			unknown.Got = quote.String(unavailable.KeyID)
+		}
+		err = unknown
 	}
 	if err != nil && !isToken68(raw) {
 		return &Rejection{Reason: reason.MalformedCredentials, Err: errNotToken68}

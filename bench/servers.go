@@ -22,11 +22,13 @@ import (
 // roles are the servers that are measured, each with the one tool "whoami".
 var roles = map[string]func(l net.Listener, issuer string) error{
 	"go-sdk":         serveOpen,
+	"go-sdk+traces":  serveOpenTraces,
 	"guard":          serveGuard,
 	"guard+require":  serveGuardRequire,
 	"guard+audit":    serveGuardAudit,
 	"guard+metrics":  serveGuardMetrics,
-	"guard+traces":   serveGuardTraces,
+	"guard+traces":   serveGuardTraces(1),
+	"guard+sampled":  serveGuardTraces(0.1),
 	"serve":          serveFramework,
 	"go-sdk+keyfunc": serveLibrary,
 	"mcp-go":         serveMCPGoOpen,

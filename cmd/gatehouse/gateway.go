@@ -122,7 +122,7 @@ func runGateway(ctx context.Context, con *console, options gatewayOptions) error
 	if err != nil {
 		return err
 	}
-	logger := newLogger(con, false)
+	logger := slog.New(fileNames{newLogger(con, false).Handler()})
 	if options.config != "" {
 		return runGatewayFile(ctx, con, options, settings, logger)
 	}
@@ -140,7 +140,8 @@ func runGateway(ctx context.Context, con *console, options gatewayOptions) error
 	cfg := gateway.Config{Endpoints: []gateway.Endpoint{endpoint}, LogRequests: options.logRequests, Logger: logger}
 	options.telemetry.observe(&cfg)
 	gw, err := gateway.New(cfg)
-	if faults := joinFaults(options.forwardAuth.check(options), endpointErr, explainGatewayFaults(err, options, settings), listenErr); faults != nil {
+	if faults := joinFaults(options.forwardAuth.check(options), endpointErr, explainGatewayFaults(err, options, settings),
+		address.checkUpstreams(cfg.Endpoints), listenErr); faults != nil {
 		if err == nil {
 			gw.Close()
 		}
@@ -157,6 +158,7 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 	if o := &options.forwardAuth; o.proxy != "" {
 		loader.ForwardAuth(forwardauth.Proxy(o.proxy), o.bodies)
 	}
+	loader.CheckOnly = options.check
 	loaded, err := loader.Load()
 	if err != nil {
 		loaded = &gatewayfile.Loaded{Gateway: gateway.Config{Logger: logger}}
@@ -176,7 +178,7 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 		return runForwardAuth(ctx, con, options, loaded.Gateway, forwardAuthRun{address: address, faults: faults, explain: explainForwardAuthFault,
 			watch: func(ctx context.Context, s *forwardAuthServer) { s.watch(ctx, loader, loaded, options.config) }})
 	}
-	if faults != nil {
+	if faults = joinFaults(faults, address.checkUpstreams(loaded.Gateway.Endpoints)); faults != nil {
 		return faults
 	}
 	loaded.Gateway.LogRequests = loaded.Gateway.LogRequests || options.logRequests

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -15,8 +16,10 @@ import (
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/certfile"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/internal/env"
 	"github.com/gatehouse-mcp/gatehouse/internal/listen"
+	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 )
 
 // listenAddress is where the gateway listens, and how.
@@ -105,6 +108,38 @@ func (o gatewayOptions) usesTLS() bool { return o.tlsCert != "" || o.tlsKey != "
 
 // String returns host and port.
 func (a listenAddress) String() string { return net.JoinHostPort(a.host, strconv.Itoa(a.port)) }
+
+// checkUpstreams returns an error for each upstream that is the gateway itself, which would then send
+// each request to itself, without the token.
+func (a listenAddress) checkUpstreams(endpoints []gateway.Endpoint) error {
+	var faults []error
+	for _, endpoint := range endpoints {
+		for _, upstream := range endpoint.Upstreams {
+			if upstream.URL != nil && a.accepts(upstream.URL) {
+				faults = append(faults, newUsageError("write the address of the MCP server, which must listen on another port",
+					"the upstream %q is the address on which the gateway listens", upstream.URL.Redacted()))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// accepts reports whether a connection to the host of u, on this machine, is one to the gateway.
+func (a listenAddress) accepts(u *url.URL) bool {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	if port != strconv.Itoa(a.port) || !wellknown.IsLoopback(u.Hostname()) {
+		return false
+	}
+	listening, err := netip.ParseAddr(a.host)
+	if err != nil || listening.IsUnspecified() { // localhost, or all addresses
+		return a.host == "" || err == nil || wellknown.IsLoopback(a.host)
+	}
+	target, err := netip.ParseAddr(u.Hostname())
+	return listening.IsLoopback() && (err != nil || target == listening)
+}
 
 // open opens the listeners.
 func (a listenAddress) open() ([]net.Listener, error) {

@@ -73,7 +73,9 @@ func (o gatewayOptions) parseUpstream() (*url.URL, error) {
 	upstream, err := url.Parse(o.upstream)
 	if err != nil || upstream.Host == "" || upstream.Scheme != "http" && upstream.Scheme != "https" {
 		hint := "write it like --upstream http://localhost:8000/mcp"
-		if !strings.Contains(o.upstream, "://") {
+		if _, isPort := parsePort(strings.TrimPrefix(o.upstream, ":")); isPort {
+			hint = "write --upstream http://localhost:" + strings.TrimPrefix(o.upstream, ":") + defaultGatewayPath
+		} else if !strings.Contains(o.upstream, "://") {
 			hint = "write --upstream http://" + o.upstream
 		}
 		return &placeholder, newUsageError(hint, "--upstream %q is not an http or https URL", wellknown.Redacted(o.upstream))

@@ -89,6 +89,31 @@ func TestGatewayFlagFaults(t *testing.T) {
 		{"TLS with another key", append([]string{"--tls-cert", certFile, "--tls-key", otherKey}, valid...), `
 			error: --tls-key
 			hint: use the private key from which the certificate was made`},
+		{"a port as the upstream", append([]string{"--upstream", "8000"}, valid[2:]...), `
+			error: --upstream "8000" is not an http or https URL
+			hint: write --upstream http://localhost:8000/mcp`},
+		{"the gateway itself", append([]string{"--upstream", "http://127.0.0.1:3000/mcp"}, valid[2:]...), `
+			error: the upstream "http://127.0.0.1:3000/mcp" is the address on which the gateway listens
+			hint: write the address of the MCP server, which must listen on another port`},
+		{"the gateway itself, on all addresses", append([]string{"--upstream", "http://localhost/mcp", "--listen", ":80",
+			"--url", "https://mcp.example.com/mcp"}, valid[2:]...), `
+			error: the upstream "http://localhost/mcp" is the address on which the gateway listens
+			hint: write the address of the MCP server`},
+		{"another loopback address", append([]string{"--upstream", "http://[::1]:3000/mcp", "--listen", "127.0.0.1:3000"}, valid[2:]...), ""},
+		{"another machine", append([]string{"--upstream", "https://10.0.0.7:3000/mcp"}, valid[2:]...), ""},
+		{"no realm", append([]string{"--provider", "keycloak", "--issuer", "https://sso.example.com/"}, valid[:2]...), `
+			error: --issuer "https://sso.example.com/" does not name a realm
+			hint: add the name of the realm, like --issuer https://sso.example.com/realms/demo`},
+		{"realm with a slash", append([]string{"--provider", "keycloak", "--issuer", "https://sso.example.com/realms/demo/"}, valid[:2]...), `
+			error: --issuer "https://sso.example.com/realms/demo/" has a trailing slash
+			hint: write --issuer https://sso.example.com/realms/demo`},
+		{"realm", append([]string{"--provider", "keycloak", "--issuer", "https://sso.example.com/realms/demo"}, valid[:2]...), ""},
+		{"every tenant", append([]string{"--provider", "entra", "--issuer", "https://login.microsoftonline.com/common/v2.0"}, valid[:2]...), `
+			error: --issuer "https://login.microsoftonline.com/common/v2.0" accepts everyone with a Microsoft account
+			hint: write the ID of your tenant in place of common`},
+		{"introspection", append([]string{"--provider", "introspection"}, valid[:2]...), `
+			error: --provider introspection needs a client and its secret
+			hint: write it in a file for --config`},
 		{"forward auth", append([]string{"--listen", "localhost:3000", "--trusted-proxy", "10.0.0.7"}, asks...), ""},
 		{"faults of forward auth", append([]string{"--forward-auth", "apache", "--trusted-proxy", "x", "--trusted-proxy", "0.0.0.0/0", "--upstream-ca", "x",
 			"--log-requests", "--url", "http://y.example.com/mcp"}, asks[2:]...), `

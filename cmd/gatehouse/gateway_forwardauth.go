@@ -250,6 +250,7 @@ func (s *forwardAuthServer) serve(ctx context.Context, con *console, address lis
 // forwardAuthNames are the names of flags and of settings in the file in place of the fields of the
 // configuration.
 var forwardAuthNames = strings.NewReplacer(
+	".Guard.TrustedProxies", " limits.trusted_proxies", "name it in TrustedProxies of Config too", "name it with --trusted-proxy too",
 	".Guard.RateLimits.FailedSignInsPerMinute", " limits.failed_sign_ins_per_minute", "ClientAddressHeader", "limits.client_address_header",
 	"TrustedProxies", "--trusted-proxy", "set Bodies", "add --forward-auth-body", "Bodies", "--forward-auth-body", "Proxy", "--forward-auth",
 	".Guard.Resource", " url", ".Guard.", " ", "Endpoints", "endpoint", "ChallengeInResult", "challenge_in_result",

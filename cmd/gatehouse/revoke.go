@@ -230,6 +230,7 @@ func (o *revokeOptions) openFromFile(con *console) (*revocationstore.Store, func
 	}
 	loader := gatewayfile.NewLoader(o.config, settings, newLogger(con, true))
 	loader.WithoutUpstreams() // the file may be one for forward auth
+	loader.CheckOnly = true
 	loaded, err := loader.Load()
 	if err == nil && loaded.Revocations == nil {
 		err = failure.New(`add "revocations: {redis_url_file: FILE}" or "revocations: {postgres_url_file: FILE}" to it and restart the gateway; `+

@@ -126,6 +126,11 @@ func TestChartFaults(t *testing.T) {
 		{"route with a Gateway", "httpRoute.enabled=true,httpRoute.parentRefs[0].name=public", ""},
 		{"path that no route removes", "config.endpoints[0].local_path=/mcp", "local_path of the endpoint https://mcp.example.com/notes"},
 		{"path that a route of your own removes", "config.endpoints[0].local_path=/mcp,ingress.enabled=false", ""},
+		{"misspelt setting of the provider", "config.provider.isuer=x", "at '/config/provider': additional properties 'isuer' not allowed"},
+		{"misspelt provider", "config.provider.name=auth1", "at '/config/provider/name': value must be one of 'auth0',"},
+		{"URL without https", "config.endpoints[0].url=mcp.example.com/notes", "the url \"mcp.example.com/notes\" of an endpoint does not begin with https://"},
+		{"plain http", "config.endpoints[0].url=http://mcp.example.com/notes", "does not begin with https://"},
+		{"plain http without a route", "config.endpoints[0].url=http://localhost:3000/mcp,ingress.enabled=false", ""},
 		{"memory", "resources.limits.memory=0.5Gi", `resources.limits.memory "0.5Gi" is not a whole number`},
 		{"no memory limit", "resources.limits=null", ""},
 		{"replicas", "autoscaling.enabled=true,autoscaling.minReplicas=20", "minReplicas 20 is more than autoscaling.maxReplicas 10"},
@@ -136,6 +141,9 @@ func TestChartFaults(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := template(t, "ingress", "--set", test.set)
+			if lines := strings.Count(fmt.Sprint(err), "\n"); lines > 8 {
+				t.Errorf("--set %s: the error has %d lines:\n%v", test.set, lines, err)
+			}
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("--set %s: got %v, want an error with %q", test.set, err, test.want)
 			}
@@ -298,6 +306,34 @@ func TestChartSelectors(t *testing.T) {
 			if !matches(selector, labels) || matches(selector, test.Labels) {
 				t.Errorf("%s: the selector %v of %s does not find exactly the gateway", name, selector, key)
 			}
+		}
+	}
+}
+
+// TestChartPolicyAdmitsTest checks that the pod of "helm test" reaches the port of users, also when
+// networkPolicy.from names who may.
+func TestChartPolicyAdmitsTest(t *testing.T) {
+	const from = "networkPolicy.from[0].namespaceSelector.matchLabels.app=router"
+	for _, test := range []struct {
+		name, set string
+		wantPeers int // 0 admits everyone
+	}{
+		{"everyone", "networkPolicy.enabled=true", 0},
+		{"peers", "networkPolicy.enabled=true," + from, 2},
+		{"peers, and another name", "nameOverride=" + strings.Repeat("n", 63) + ",fullnameOverride=mcp-gatehouse-gateway,networkPolicy.enabled=true," + from, 2},
+	} {
+		all := rendered(t, "one-replica", "--set", test.set)
+		labels := all["Pod mcp-gatehouse-gateway-test"].(*core.Pod).Labels
+		peers := all["NetworkPolicy mcp-gatehouse-gateway"].(*networking.NetworkPolicy).Spec.Ingress[0].From
+		admitted := len(peers) == 0
+		for _, peer := range peers {
+			admitted = admitted || peer.NamespaceSelector == nil && matches(peer.PodSelector.MatchLabels, labels)
+		}
+		if len(peers) != test.wantPeers || !admitted {
+			t.Errorf("%s: got peers %v, want %d, one of which is the pod with the labels %v", test.name, peers, test.wantPeers, labels)
+		}
+		if name := labels["app.kubernetes.io/name"]; len(name) > 63 {
+			t.Errorf("%s: the label %q is longer than 63 characters", test.name, name)
 		}
 	}
 }

@@ -135,7 +135,7 @@ func TestBackends(t *testing.T) {
 			direct := "http://127.0.0.1:" + freePort(t)
 			proxy, upstream := newRecordingProxy(t, direct)
 			origin := startGateway(t, issuer.URL(), upstream)
-			backend := b.start(t, []string{"PORT=" + strings.TrimPrefix(direct, "http://127.0.0.1:"), "GATEWAY=" + origin})
+			backend := b.start(t, []string{"PORT=" + strings.TrimPrefix(direct, "http://127.0.0.1:"), "MCP_URL=" + origin + "/mcp"})
 			backend.await(t, func(ctx context.Context) error {
 				resp, err := http.DefaultClient.Do(request{method: "GET", url: direct}.newRequest(t, ctx))
 				if err == nil {

@@ -1,20 +1,25 @@
 """Verifies the assertion of the gateway, which says who calls."""
 
 import os
+from urllib.parse import urljoin
 
 import jwt  # pip install "pyjwt[crypto]"
 
-gateway = os.environ.get("GATEWAY", "http://localhost:3000")
+endpoint = os.environ.get("MCP_URL", "http://localhost:3000/mcp")  # the public URL, as users type it into their client
+gateway = urljoin(endpoint, "/").rstrip("/")
 keys = jwt.PyJWKClient(gateway + "/.well-known/gatehouse-jwks.json")
 
 
-def caller(assertion: str) -> dict:
-    """Returns the claims of an assertion, and raises jwt.InvalidTokenError if it is not valid."""
+def caller(headers: dict[str, str]) -> dict:
+    """Returns the claims of the assertion in the headers, and raises an error if it is missing or not valid."""
+    assertion = headers.get("x-gatehouse-assertion")
+    if not assertion:
+        raise PermissionError("the request has no assertion; call the server through the gateway")
     return jwt.decode(
         assertion,
         keys.get_signing_key_from_jwt(assertion),
         algorithms=["ES256"],
         issuer=gateway,
-        audience=gateway + "/mcp",  # the public URL of the endpoint
+        audience=endpoint,
         options={"require": ["exp", "iss", "aud", "sub"]},
     )

@@ -1,8 +1,7 @@
 // An MCP server of go-sdk behind the gateway. A server in Go that can import package gatehouse needs
 // no gateway; this is how one verifies who calls that cannot.
 //
-//	gatehouse gateway --provider clerk --upstream http://localhost:8000/mcp
-//	GOWORK=off go run .
+//	GOWORK=off gatehouse dev --upstream http://localhost:8000/mcp -- go run .
 package main
 
 import (
@@ -10,23 +9,30 @@ import (
 	"context"
 	"log"
 	"net/http"
+	"net/url"
 	"os"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// newVerifier returns what verifies the assertions of a gateway, given its origin.
-func newVerifier(ctx context.Context, gateway string) *oidc.IDTokenVerifier {
+// newVerifier returns what verifies the assertions of a gateway. endpoint is the public URL of the
+// endpoint, as users type it into their client.
+func newVerifier(ctx context.Context, endpoint *url.URL) *oidc.IDTokenVerifier {
+	gateway := endpoint.Scheme + "://" + endpoint.Host
 	keys := oidc.NewRemoteKeySet(ctx, gateway+"/.well-known/gatehouse-jwks.json")
 	return oidc.NewVerifier(gateway, keys, &oidc.Config{
-		ClientID:             gateway + "/mcp", // the audience: the public URL of the endpoint
+		ClientID:             endpoint.String(), // the audience
 		SupportedSigningAlgs: []string{oidc.ES256},
 	})
 }
 
 func main() {
-	verifier := newVerifier(context.Background(), cmp.Or(os.Getenv("GATEWAY"), "http://localhost:3000"))
+	endpoint, err := url.Parse(cmp.Or(os.Getenv("MCP_URL"), "http://localhost:3000/mcp"))
+	if err != nil {
+		log.Fatal("MCP_URL is not a URL: ", err)
+	}
+	verifier := newVerifier(context.Background(), endpoint)
 	server := mcp.NewServer(&mcp.Implementation{Name: "notes", Version: "1.0.0"}, nil)
 	mcp.AddTool(server, &mcp.Tool{Name: "whoami", Description: "Says who calls"},
 		func(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {

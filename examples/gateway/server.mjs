@@ -1,7 +1,7 @@
 // An MCP server of the TypeScript SDK behind the gateway. It knows nothing of OAuth.
 //
-//   gatehouse gateway --provider clerk --upstream http://localhost:8000/mcp
-//   npm install && node server.mjs
+//   npm install
+//   gatehouse dev --upstream http://localhost:8000/mcp -- node server.mjs
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import express from 'express';
@@ -11,7 +11,7 @@ import { caller } from './assertion.mjs';
 function newServer() {
   const server = new McpServer({ name: 'notes', version: '1.0.0' });
   server.registerTool('whoami', { description: 'Says who calls' }, async ({ requestInfo }) => {
-    const { sub } = await caller(requestInfo.headers['x-gatehouse-assertion']);
+    const { sub } = await caller(requestInfo.headers);
     return { content: [{ type: 'text', text: sub }] };
   });
   return server;

@@ -1,7 +1,7 @@
 """An MCP server of FastMCP behind the gateway. It knows nothing of OAuth.
 
-gatehouse gateway --provider clerk --upstream http://localhost:8000/mcp
-pip install fastmcp "pyjwt[crypto]" && python server.py
+pip install fastmcp "pyjwt[crypto]"
+gatehouse dev --upstream http://localhost:8000/mcp -- python server.py
 """
 
 import os
@@ -17,7 +17,7 @@ mcp = FastMCP("notes")
 @mcp.tool
 def whoami() -> str:
     """Says who calls."""
-    return caller(get_http_headers()["x-gatehouse-assertion"])["sub"]
+    return caller(get_http_headers())["sub"]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -19,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
 	"github.com/gatehouse-mcp/gatehouse/serve"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -189,10 +191,20 @@ func dashboardQueries(t *testing.T) map[string][]string {
 	return queries
 }
 
+// failingLimiter is a shared rate limiter that is down.
+type failingLimiter struct{}
+
+func (failingLimiter) Take(context.Context, string, int, gatehouse.Rate) (time.Duration, error) {
+	return 0, errors.New("connection refused")
+}
+
 // Every query of the dashboard returns data from a real Prometheus that scrapes a server under load.
 func TestPrometheus(t *testing.T) {
 	revocations := gatehousetest.NewRevocations()
-	e := start(t, func(cfg *serve.Config) { cfg.Revocations = revocations })
+	e := start(t, func(cfg *serve.Config) {
+		cfg.Revocations = revocations
+		cfg.RateLimits = gatehouse.RateLimits{RequestsPerMinute: 1000, Shared: failingLimiter{}}
+	})
 	p := startPrometheus(t, e.operator)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})

@@ -69,29 +69,64 @@ type Finder struct {
 // loopback stands for a connection that has no IP address: the other end is on this machine.
 var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
+// Source is where a request came from.
+type Source struct {
+	// Address is that of the client; see [Finder.Find].
+	Address netip.Addr
+	// Proxied reports whether a header says that the request passed through Address, which is not
+	// trusted, and came from elsewhere. A proxy writes such a header, and so can any client.
+	Proxied bool
+	// Unnamed reports whether Address is that of a trusted proxy, because the proxy named no other.
+	Unnamed bool
+}
+
+// Locate returns the address of the client of r, as Find does, and what may be wrong with it.
+func (f *Finder) Locate(r *http.Request) Source {
+	address, unread := f.find(r)
+	trusted := f.Trusted.Contains(address)
+	return Source{
+		Address: address,
+		Proxied: !trusted && (unread || f.isDirect(r) && (r.Header[XForwardedFor] != nil || r.Header[Forwarded] != nil)),
+		Unnamed: trusted,
+	}
+}
+
+// isDirect reports whether the connection of r is not from a trusted proxy.
+func (f *Finder) isDirect(r *http.Request) bool { return !f.Trusted.Contains(peerOrLoopback(r)) }
+
 // Find returns the address of the client of r: that of the connection, or, if that is a trusted
 // proxy, the last one in the header that is not a trusted proxy. If an address in the header cannot
 // be read, it returns the one of the proxy that wrote it. A connection without an IP address
 // counts as one from 127.0.0.1. The result is always valid.
 func (f *Finder) Find(r *http.Request) netip.Addr {
-	address, ok := Peer(r)
-	if !ok {
-		address = loopback
-	}
+	address, _ := f.find(r)
+	return address
+}
+
+// find returns the address, and whether the list of addresses has further ones before it.
+func (f *Finder) find(r *http.Request) (address netip.Addr, unread bool) {
+	address = peerOrLoopback(r)
 	if !f.Trusted.Contains(address) {
-		return address
+		return address, false
 	}
 	hops := f.hops(r.Header)
 	for i := len(hops) - 1; i >= 0; i-- {
 		hop, ok := parse(hops[i])
 		if !ok {
-			return address
+			return address, true
 		}
 		if address = hop; !f.Trusted.Contains(address) {
-			return address
+			return address, i > 0
 		}
 	}
-	return address
+	return address, false
+}
+
+func peerOrLoopback(r *http.Request) netip.Addr {
+	if address, ok := Peer(r); ok {
+		return address
+	}
+	return loopback
 }
 
 // hops returns the last addresses of the header, as they are written.
@@ -176,6 +211,20 @@ func Network(address netip.Addr) netip.Prefix {
 	}
 	network, _ := address.Prefix(bits) // the length is always valid
 	return network
+}
+
+// siteBits is the length of the prefix of an IPv6 site: the most that providers give to one
+// customer (RFC 6177 §2).
+const siteBits = 48
+
+// Site returns the network of the site that an IPv6 network of [Network] belongs to. ok is false for
+// an IPv4 address.
+func Site(network netip.Prefix) (site netip.Prefix, ok bool) {
+	if !network.Addr().Is6() {
+		return netip.Prefix{}, false
+	}
+	site, err := network.Addr().Prefix(siteBits)
+	return site, err == nil
 }
 
 // plain returns an IPv4 address in an IPv6 address as IPv4, and removes the zone.

@@ -109,6 +109,47 @@ func TestNetwork(t *testing.T) {
 	}
 }
 
+// Each case changes one thing of the first one, in which a trusted proxy names the client.
+func TestLocate(t *testing.T) {
+	const proxy, client, cdn = "10.0.0.1:4711", "203.0.113.7", "198.51.100.1"
+	values := func(name string, values ...string) http.Header { return http.Header{name: values} }
+	for _, test := range []struct {
+		name, from       string
+		header           http.Header
+		read             string
+		address          string
+		proxied, unnamed bool
+	}{
+		{"control", proxy, values("X-Forwarded-For", client), "", client, false, false},
+		{"a client that is not a proxy", "198.51.100.9:1", nil, "", "198.51.100.9", false, false},
+		{"a proxy that is not trusted", "198.51.100.9:1", values("X-Forwarded-For", client), "", "198.51.100.9", true, false},
+		{"with the other header", "198.51.100.9:1", values("Forwarded", "for="+client), "", "198.51.100.9", true, false},
+		{"a second proxy that is not trusted", proxy, values("X-Forwarded-For", client+", "+cdn), "", cdn, true, false},
+		{"a second proxy that is trusted", proxy, values("X-Forwarded-For", client+", 10.0.0.2"), "", client, false, false},
+		{"no header", proxy, nil, "", "10.0.0.1", false, true},
+		{"not an address", proxy, values("X-Forwarded-For", "unknown"), "", "10.0.0.1", false, true},
+		{"another header", proxy, values("X-Forwarded-For", client), "X-Real-Ip", "10.0.0.1", false, true},
+		{"one address", proxy, values("X-Real-Ip", client), "X-Real-Ip", client, false, false},
+	} {
+		f := clientaddr.Finder{Trusted: trusted("10.0.0.0/8"), Header: test.read}
+		got := f.Locate(&http.Request{RemoteAddr: test.from, Header: test.header})
+		if got.Address.String() != test.address || got.Proxied != test.proxied || got.Unnamed != test.unnamed {
+			t.Errorf("%s: got %+v, want %s, proxied %v, unnamed %v", test.name, got, test.address, test.proxied, test.unnamed)
+		}
+	}
+}
+
+func TestSite(t *testing.T) {
+	for address, want := range map[string]string{
+		"2001:db8:1:2::3": "2001:db8:1::/48", "2001:db8:1:ffff::3": "2001:db8:1::/48", "203.0.113.7": "", "::ffff:203.0.113.7": "",
+	} {
+		site, ok := clientaddr.Site(clientaddr.Network(netip.MustParseAddr(address)))
+		if ok != (want != "") || ok && site.String() != want {
+			t.Errorf("%s: got %s, %v, want %q", address, site, ok, want)
+		}
+	}
+}
+
 func FuzzFind(f *testing.F) {
 	f.Add("10.0.0.1:1", "203.0.113.7, 10.0.0.2", "")
 	f.Add("@", `for="[2001:db8::7]:55";by=_x`, "Forwarded")

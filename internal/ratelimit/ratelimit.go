@@ -36,10 +36,13 @@ func (b *Bucket) Take(now time.Time, n int, rate Rate) (wait time.Duration) {
 	return 0
 }
 
-// Block empties the budget, so that one can be taken again when wait has passed, which is at most
-// Every.
-func (b *Bucket) Block(now time.Time, wait time.Duration, rate Rate) {
-	b.fullAt = now.Add(rate.Every*time.Duration(rate.Burst-1) + min(max(wait, 0), rate.Every))
+// Block sets the budget to what is left in another one of the same rate, from which n cannot be
+// taken before wait has passed.
+func (b *Bucket) Block(now time.Time, n int, wait time.Duration, rate Rate) {
+	n = min(max(n, 1), rate.Burst)
+	need := rate.Every * time.Duration(n)
+	whole := rate.Every * time.Duration(rate.Burst)
+	b.fullAt = now.Add(whole - need + min(max(wait, 0), need))
 }
 
 type asOneKey struct{}

@@ -73,15 +73,22 @@ func TestBlock(t *testing.T) {
 	rate := ratelimit.Rate{Every: time.Second, Burst: 5}
 	now := time.Unix(1_800_000_000, 0)
 	var b ratelimit.Bucket
-	b.Block(now, 300*time.Millisecond, rate)
+	b.Block(now, 1, 300*time.Millisecond, rate)
 	if wait := b.Take(now, 1, rate); wait != 300*time.Millisecond {
 		t.Errorf("wait %s, want 300ms", wait)
 	}
 	if wait := b.Take(now.Add(300*time.Millisecond), 1, rate); wait != 0 {
 		t.Errorf("after the wait: %s, want 0", wait)
 	}
-	b.Block(now, time.Hour, rate)
+	b.Block(now, 1, time.Hour, rate)
 	if wait := b.Take(now, 1, rate); wait != time.Second {
 		t.Errorf("a wait of an hour is %s, want no more than one interval", wait)
+	}
+	// 4 cannot be taken for a second, so 3 can.
+	b.Block(now, 4, time.Second, rate)
+	for i, want := range []time.Duration{0, 0, 0, time.Second} {
+		if wait := b.Take(now, 1, rate); wait != want {
+			t.Errorf("take %d after a batch of 4 was rejected: wait %s, want %s", i, wait, want)
+		}
 	}
 }

@@ -21,6 +21,9 @@ func (w *Writer) Grow(n int) { w.text = slices.Grow(w.text, n) }
 // Record returns the values that were added. A [Reader] reads them in the same order.
 func (w *Writer) Record() string { return string(w.text) }
 
+// Bytes returns the same as Record, without a copy: they are valid until the next value is added.
+func (w *Writer) Bytes() []byte { return w.text }
+
 // Bool adds b.
 func (w *Writer) Bool(b bool) {
 	if b {

@@ -24,6 +24,9 @@ func TestRoundTrip(t *testing.T) {
 	for _, at := range times {
 		w.Time(at)
 	}
+	if got := string(w.Bytes()); got != w.Record() {
+		t.Errorf("Bytes = %q, want the record, %q", got, w.Record())
+	}
 	r := record.NewReader(w.Record())
 	if got := r.Bool(); !got {
 		t.Errorf("Bool = %t, want true", got)

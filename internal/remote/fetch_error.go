@@ -1,8 +1,11 @@
 package remote
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 )
 
@@ -47,6 +50,40 @@ func (e *FetchError) Error() string { return fmt.Sprintf("GET %q: %v", e.URL, e.
 
 func (e *FetchError) Unwrap() error { return e.Err }
 
+// hint returns what to do about the failure, for the log, or "" if Err says it.
+func (e *FetchError) hint() string {
+	switch e.Class {
+	case Network:
+		return networkHint(e.Err)
+	case Timeout:
+		return reachHint
+	case Redirect, NotJSON:
+		return "check the issuer in the configuration, and whether a login page or a proxy answers in its place"
+	case NotFound:
+		return "check the issuer in the configuration, character by character; many issuers have a path, such as /realms/NAME of Keycloak"
+	case Status:
+		return "check the status page of the provider, and whether it rejects requests from this machine"
+	}
+	return ""
+}
+
+const reachHint = "check the issuer in the configuration, and from this machine that it can be reached: DNS, proxy, firewall"
+
+func networkHint(err error) string {
+	var unknown x509.UnknownAuthorityError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &unknown):
+		return "if the certificate is from an authority of your own, add that to the authorities of this machine, " +
+			"or name a file with its certificate in the environment variable SSL_CERT_FILE"
+	case errors.As(err, &certificate):
+		return "correct the certificate of the issuer, or the host of the issuer in the configuration"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "the server speaks http: if it listens on this machine, write http:// in the configuration; otherwise correct the port"
+	}
+	return reachHint
+}
+
 // UnavailableError means that there is no copy to return now. Its text is for logs
 // only.
 type UnavailableError struct {
@@ -59,6 +96,10 @@ func (e *UnavailableError) Error() string {
 }
 
 func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// Logged returns true: the document has logged why it is unavailable. So one that is located with
+// it does not log the same again.
+func (e *UnavailableError) Logged() bool { return true }
 
 // RetryAfter returns After. With it, a caller that does not import this package can
 // get the time with errors.As.

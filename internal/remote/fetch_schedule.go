@@ -162,7 +162,11 @@ func (d *Document) logFailure(err *FetchError) {
 		err.Class == NotFound && d.cfg.Other != nil && !d.cfg.Other().absent.Load():
 		level = slog.LevelDebug
 	}
-	d.log.Log(d.ctx, level, "document is unavailable", "class", err.Class, "error", err)
+	attrs := []any{"class", err.Class, "error", err}
+	if hint := err.hint(); hint != "" {
+		attrs = append(attrs, "hint", hint)
+	}
+	d.log.Log(d.ctx, level, "document is unavailable", attrs...)
 }
 
 // endFetch ends f. The next fetch may begin once interval has passed since f began,

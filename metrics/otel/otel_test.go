@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/gatehousetest"
@@ -43,10 +44,10 @@ type fixture struct {
 	inTool  trace.SpanContext // of the last call
 }
 
-func newFixture(t *testing.T, change func(*gatehouse.Config)) *fixture {
+func newFixture(t *testing.T, change func(*gatehouse.Config), options ...sdktrace.TracerProviderOption) *fixture {
 	t.Helper()
 	f := &fixture{clerk: gatehousetest.Clerk(t), spans: tracetest.NewSpanRecorder(), reader: sdkmetric.NewManualReader()}
-	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(f.spans))
+	provider := sdktrace.NewTracerProvider(append(options, sdktrace.WithSpanProcessor(f.spans))...)
 	f.tracer = provider
 	telemetry, err := otel.New(otel.Config{
 		TracerProvider: provider,
@@ -239,6 +240,43 @@ func parentText(c trace.SpanContext) string {
 	return "00-" + c.TraceID().String() + "-" + c.SpanID().String() + "-" + c.TraceFlags().String()
 }
 
+// A caller with a valid token decides that a trace is recorded, and no one else does: with a sampler that
+// records what the parent records, their trace context does not count.
+func TestOutsidersRecordNoTraces(t *testing.T) {
+	const (
+		header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+		inMeta = `"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"`
+	)
+	f := newFixture(t, func(cfg *gatehouse.Config) {
+		cfg.Requirements = append(cfg.Requirements, gatehouse.Requirement{Tool: "hello", Require: gatehouse.Require{Public: true}})
+		cfg.RateLimits = gatehouse.RateLimits{FailedSignInsPerMinute: 1, FailedSignInsBurst: 2}
+	}, sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.NeverSample())))
+	valid := f.clerk.Token(t, resource, gatehousetest.Person{})
+	expired := f.clerk.Token(t, resource, gatehousetest.Person{}, gatehousetest.Expired)
+	for _, test := range []struct {
+		name, token, body string
+		status            int
+		wantRecorded      bool
+	}{
+		{"a valid token", valid, call("hello", inMeta), 200, true},
+		{"a valid token without a scope", valid, call("closed", inMeta), 403, true},
+		{"something public", "", call("hello", inMeta), 200, false},
+		{"no token", "", call("fail", inMeta), 401, false},
+		{"an expired token", expired, call("hello", inMeta), 401, false},
+		{"not a token", "junk", call("hello", inMeta), 401, false},
+		{"not a token, again", "junk", call("hello", inMeta), 401, false},
+		{"over the limit", "junk", call("hello", inMeta), 429, false},
+	} {
+		before := len(f.spans.Ended())
+		if status := f.send(t, t.Context(), test.token, test.body, "Traceparent", header); status != test.status {
+			t.Errorf("%s: got status %d, want %d", test.name, status, test.status)
+		}
+		if recorded := len(f.spans.Ended()) > before; recorded != test.wantRecorded {
+			t.Errorf("%s: the trace was recorded: %v, want %v", test.name, recorded, test.wantRecorded)
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	f := newFixture(t, nil)
 	token := f.clerk.Token(t, resource, gatehousetest.Person{})
@@ -386,6 +424,55 @@ func TestMetrics(t *testing.T) {
 	}
 	if _, ok := metrics["gatehouse.revocation.lag"]; ok {
 		t.Error("there is a lag of revocations, and there is no store")
+	}
+}
+
+// failingLimiter is a shared rate limiter that is down.
+type failingLimiter struct{}
+
+func (failingLimiter) Take(context.Context, string, int, gatehouse.Rate) (time.Duration, error) {
+	return 0, errors.New("connection refused")
+}
+
+// Rate limits and the shared limiter are seen. The one that says whether it is available begins with the first
+// call of the limiter.
+func TestRateLimits(t *testing.T) {
+	f := newFixture(t, func(cfg *gatehouse.Config) {
+		cfg.RateLimits = gatehouse.RateLimits{FailedSignInsPerMinute: 1, FailedSignInsBurst: 2, RequestsPerMinute: 1, RequestsBurst: 3, Shared: failingLimiter{}}
+	})
+	if _, ok := f.collect(t)["gatehouse.rate_limiter.available"]; ok {
+		t.Error("before the first call, the limiter is said to be unavailable")
+	}
+	for range 3 {
+		f.send(t, t.Context(), "junk", call("hello", ""))
+	}
+	token := f.clerk.Token(t, resource, gatehousetest.Person{})
+	for range 5 {
+		f.send(t, t.Context(), token, call("hello", ""))
+	}
+	metrics := f.collect(t)
+	for _, test := range []struct {
+		name  string
+		pairs []string
+		want  float64
+	}{
+		{"gatehouse.rate_limited", []string{"gatehouse.limit", "failed_sign_ins", "gatehouse.resource", resource}, 1},
+		{"gatehouse.rate_limited", []string{"gatehouse.limit", "requests"}, 2},
+		{"gatehouse.rate_limited", []string{"gatehouse.limit", "anonymous"}, 0},
+		{"gatehouse.rate_limiter.available", nil, 0},
+		{"gatehouse.rate_limiter.failures", nil, 1},
+		{"gatehouse.rate_limiter.fallbacks", nil, 6},
+		{"gatehouse.verification.duration", []string{"gatehouse.result", "limited"}, 1},
+	} {
+		if got := metrics[test.name].sum(test.pairs...); got != test.want || len(metrics[test.name].sets) == 0 {
+			t.Errorf("%s %v: got %v in %d series, want %v", test.name, test.pairs, got, len(metrics[test.name].sets), test.want)
+		}
+	}
+	alone := newFixture(t, nil).collect(t)
+	for _, name := range []string{"gatehouse.rate_limiter.available", "gatehouse.rate_limiter.failures", "gatehouse.rate_limiter.fallbacks"} {
+		if _, ok := alone[name]; ok {
+			t.Errorf("a guard without a shared limiter has %s", name)
+		}
 	}
 }
 

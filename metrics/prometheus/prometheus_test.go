@@ -2,6 +2,7 @@ package prometheus_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,7 +55,7 @@ func newServer(t *testing.T, clerk *gatehousetest.ClerkServer, m *prometheus.Met
 }
 
 // post sends one request to the server and returns the status.
-func post(t *testing.T, server *serve.Server, token, body string) int {
+func post(t *testing.T, server *serve.Server, token, body string, header ...string) int {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL(), strings.NewReader(body))
 	if err != nil {
@@ -64,6 +66,9 @@ func post(t *testing.T, server *serve.Server, token, body string) int {
 	}
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
 	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
@@ -204,6 +209,125 @@ func TestLint(t *testing.T) {
 		if got := value(t, text, name); got != want {
 			t.Errorf("%s: got %v, want %v", name, got, want)
 		}
+	}
+}
+
+// seriesOf returns the series of a scrape without their values.
+func seriesOf(text string) map[string]bool {
+	out := make(map[string]bool)
+	for line := range strings.Lines(text) {
+		if name, _, found := strings.Cut(line, "} "); found {
+			out[name] = true
+		}
+	}
+	return out
+}
+
+// Texts that a client chooses make no series, with or without a valid token: requests that differ in such
+// texts only are counted in the same ones.
+func TestClientsMakeNoSeries(t *testing.T) {
+	clerk := gatehousetest.Clerk(t)
+	m := prometheus.New()
+	server := newServer(t, clerk, m, func(cfg *serve.Config) {
+		cfg.Requirements = []gatehouse.Requirement{{Tool: "hello", Require: gatehouse.Require{Public: true}}}
+	})
+	valid := clerk.Token(t, server.URL(), gatehousetest.Person{})
+	wave := func(text string) {
+		unsigned := base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"https://` + text + `.example","sub":"` + text + `"}`))
+		for _, token := range []string{"", valid, text, "oat_" + text, "e30." + unsigned + ".e30", valid[:len(valid)-8] + text} {
+			for _, body := range []string{
+				`{"jsonrpc":"2.0","id":1,"method":"` + text + `"}`, `[{"jsonrpc":"2.0","id":1,"method":"` + text + `"}]`, text,
+				`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + text + `"}}`,
+				`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"hello","arguments":{},"_meta":{"traceparent":"` + text + `"}}}`,
+				`{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"` + text + `"}}`,
+				`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"` + text + `:x"}}`,
+				`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"` + text + `","capabilities":{},` +
+					`"clientInfo":{"name":"` + text + `","version":"` + text + `"}}}`,
+			} {
+				post(t, server, token, body, "Mcp-Protocol-Version", text, "Mcp-Session-Id", text, "Traceparent", text, "Mcp-Name", text,
+					"User-Agent", text, "X-Forwarded-For", text)
+			}
+		}
+	}
+	wave("first-txt")
+	before := seriesOf(scrape(t, m.Handler()))
+	wave("other-txt")
+	wave("third-txt")
+	after := scrape(t, m.Handler())
+	for series := range seriesOf(after) {
+		if !before[series] {
+			t.Errorf("there is a new series: %s", series)
+		}
+	}
+	if strings.Contains(after, "-txt") || len(before) < 100 {
+		t.Errorf("got %d series with a text of a client: %v", len(before), strings.Contains(after, "-txt"))
+	}
+}
+
+// switchedLimiter is a shared rate limiter that works or fails.
+type switchedLimiter struct{ fails atomic.Bool }
+
+func (l *switchedLimiter) Take(context.Context, string, int, gatehouse.Rate) (time.Duration, error) {
+	if l.fails.Load() {
+		return 0, errors.New("connection refused")
+	}
+	return 0, nil
+}
+
+// Rate limits and the shared limiter are seen. A guard that has no shared limiter has no metric of it, and
+// the one that says whether it is available begins with the first call.
+func TestRateLimits(t *testing.T) {
+	clerk := gatehousetest.Clerk(t)
+	const ping = `{"jsonrpc":"2.0","id":1,"method":"ping"}`
+	m := prometheus.New()
+	var limiter switchedLimiter
+	server := newServer(t, clerk, m, func(cfg *serve.Config) {
+		cfg.RateLimits = gatehouse.RateLimits{FailedSignInsPerMinute: 1, FailedSignInsBurst: 2, RequestsPerMinute: 1, RequestsBurst: 3, Shared: &limiter}
+	})
+	if text := scrape(t, m.Handler()); strings.Contains(text, "gatehouse_rate_limiter_available{") || value(t, text, "gatehouse_rate_limiter_failures_total") != 0 {
+		t.Errorf("before the first call: %s", text)
+	}
+	for _, want := range []int{401, 401, 429} {
+		if got := post(t, server, "junk", ping); got != want {
+			t.Fatalf("got status %d, want %d", got, want)
+		}
+	}
+	check := func(wants map[string]float64) {
+		t.Helper()
+		text := scrape(t, m.Handler())
+		for name, want := range wants {
+			if got := value(t, text, name); got != want {
+				t.Errorf("%s: got %v, want %v", name, got, want)
+			}
+		}
+	}
+	check(map[string]float64{"gatehouse_rate_limiter_available": 1, "gatehouse_rate_limiter_fallbacks_total": 0})
+	limiter.fails.Store(true)
+	caller := clerk.Token(t, server.URL(), gatehousetest.Person{})
+	for _, want := range []int{200, 200, 200, 429, 429} {
+		if got := post(t, server, caller, ping); got != want {
+			t.Fatalf("got status %d, want %d", got, want)
+		}
+	}
+	check(map[string]float64{
+		"gatehouse_rate_limiter_available": 0, "gatehouse_rate_limiter_failures_total": 1, "gatehouse_rate_limiter_fallbacks_total": 4,
+	})
+	text := scrape(t, m.Handler())
+	for limit, want := range map[string]float64{"failed_sign_ins": 1, "requests": 2, "anonymous": 0} {
+		if got := value(t, text, "gatehouse_rate_limited_total", `limit="`+limit+`"`); got != want {
+			t.Errorf("limit %s: got %v, want %v", limit, got, want)
+		}
+	}
+	if got := value(t, text, "gatehouse_verification_duration_seconds_count", `result="limited"`); got != 1 {
+		t.Errorf("got %v tokens that were not verified, want 1", got)
+	}
+	if got := value(t, text, "gatehouse_rate_limit_budgets"); got < 3 {
+		t.Errorf("got %v budgets, want at least those of an address for two kinds of tokens, and of a caller", got)
+	}
+	alone := prometheus.New()
+	newServer(t, clerk, alone, nil)
+	if text := scrape(t, alone.Handler()); strings.Contains(text, "gatehouse_rate_limiter_") || !strings.Contains(text, "gatehouse_rate_limited_total") {
+		t.Errorf("a guard without a shared limiter: %s", text)
 	}
 }
 

@@ -85,8 +85,8 @@ type state struct {
 	metric
 	desc  *prometheus.Desc
 	value func(*gatehouse.Stats) float64
-	// keys, in place of value, is for metrics that each issuer has.
-	keys func(gatehouse.KeyStats) float64
+	// byLabel, in place of value, returns a value for each value of the second label.
+	byLabel func(*gatehouse.Stats) map[string]float64
 	// needs, if set, reports whether the guard has the metric.
 	needs func(*gatehouse.Stats) bool
 }
@@ -97,15 +97,39 @@ func newState(kind, name, otel, help string, value func(*gatehouse.Stats) float6
 	return s
 }
 
-func newKeyState(kind, name, otel, help string, keys func(gatehouse.KeyStats) float64) state {
-	s := state{metric: metric{name: name, otel: otel, kind: kind, help: help, labels: []string{"resource", "issuer"}}, keys: keys}
+func newLabeledState(kind, name, otel, label, help string, byLabel func(*gatehouse.Stats) map[string]float64) state {
+	s := state{metric: metric{name: name, otel: otel, kind: kind, help: help, labels: []string{"resource", label}}, byLabel: byLabel}
 	s.desc = prometheus.NewDesc(name, help, s.labels, nil)
 	return s
+}
+
+func newKeyState(kind, name, otel, help string, value func(gatehouse.KeyStats) float64) state {
+	return newLabeledState(kind, name, otel, "issuer", help, func(s *gatehouse.Stats) map[string]float64 {
+		out := make(map[string]float64, len(s.IssuerKeys))
+		for issuer, keys := range s.IssuerKeys {
+			out[issuer] = value(keys)
+		}
+		return out
+	})
 }
 
 // withStore returns s for guards with shared revocations.
 func withStore(s state) state {
 	s.needs = func(stats *gatehouse.Stats) bool { return stats.Revocations.Shared }
+	return s
+}
+
+// withLimiter returns s for guards with shared rate limits.
+func withLimiter(s state) state {
+	s.needs = func(stats *gatehouse.Stats) bool { return stats.RateLimits.Shared }
+	return s
+}
+
+// onceCalled returns s for guards that have called the limiter of their shared rate limits.
+func onceCalled(s state) state {
+	s.needs = func(stats *gatehouse.Stats) bool {
+		return stats.RateLimits.SharedAvailable || stats.RateLimits.SharedFailures > 0
+	}
 	return s
 }
 
@@ -117,12 +141,12 @@ func (s *state) collect(out chan<- prometheus.Metric, resource string, stats *ga
 	if s.kind == "counter" {
 		kind = prometheus.CounterValue
 	}
-	if s.keys == nil {
+	if s.byLabel == nil {
 		out <- prometheus.MustNewConstMetric(s.desc, kind, s.value(stats), resource)
 		return
 	}
-	for issuer, k := range stats.IssuerKeys {
-		out <- prometheus.MustNewConstMetric(s.desc, kind, s.keys(k), resource, issuer)
+	for label, value := range s.byLabel(stats) {
+		out <- prometheus.MustNewConstMetric(s.desc, kind, value, resource, label)
 	}
 }
 
@@ -170,6 +194,23 @@ var states = []state{
 		func(s *gatehouse.Stats) float64 { return float64(s.Revocations.Invalid) })),
 	withStore(newState("counter", "gatehouse_revocation_store_failures_total", "gatehouse.revocation_store.failures", "Failed attempts to load revocations, to watch the store, or to append to it.",
 		func(s *gatehouse.Stats) float64 { return float64(s.Revocations.Failures) })),
+	newLabeledState("counter", "gatehouse_rate_limited_total", "gatehouse.rate_limited", "limit",
+		"What was over a limit of RateLimits: tokens that were not verified (failed_sign_ins), requests of a caller (requests), requests without a token (anonymous).",
+		func(s *gatehouse.Stats) map[string]float64 {
+			return map[string]float64{
+				"failed_sign_ins": float64(s.RateLimits.LimitedSignIns),
+				"requests":        float64(s.RateLimits.LimitedRequests),
+				"anonymous":       float64(s.RateLimits.LimitedAnonymous),
+			}
+		}),
+	newState("gauge", "gatehouse_rate_limit_budgets", "gatehouse.rate_limit.budgets", "Addresses and callers that are counted in memory. When a table is full, rarely used ones are removed.",
+		func(s *gatehouse.Stats) float64 { return float64(s.RateLimits.Budgets) }),
+	onceCalled(newState("gauge", "gatehouse_rate_limiter_available", "gatehouse.rate_limiter.available", "1 if the last call of the shared rate limiter succeeded, otherwise 0.",
+		func(s *gatehouse.Stats) float64 { return number(s.RateLimits.SharedAvailable) })),
+	withLimiter(newState("counter", "gatehouse_rate_limiter_failures_total", "gatehouse.rate_limiter.failures", "Failed calls of the shared rate limiter. While it fails, it is called once a second.",
+		func(s *gatehouse.Stats) float64 { return float64(s.RateLimits.SharedFailures) })),
+	withLimiter(newState("counter", "gatehouse_rate_limiter_fallbacks_total", "gatehouse.rate_limiter.fallbacks", "Decisions that this process made alone because the shared rate limiter failed.",
+		func(s *gatehouse.Stats) float64 { return float64(s.RateLimits.Fallbacks) })),
 	newState("counter", "gatehouse_audit_dropped_total", "gatehouse.audit.dropped", "Audit events that were dropped because there were too many of callers without a valid token.",
 		func(s *gatehouse.Stats) float64 { return float64(s.AuditDropped) }),
 	newState("counter", "gatehouse_audit_failed_total", "gatehouse.audit.failed", "Audit events that were lost because Config.Audit or Config.AuditLogger failed.",

@@ -225,7 +225,7 @@ func (cfg Config) tenants(r *setting.Reader) []string {
 	case tenant == "": // reported
 	case slices.Contains(anyTenant, tenant):
 		r.Fault(v, "accepts everyone with a Microsoft account",
-			fmt.Sprintf("list the tenants whose users may sign in, in code: Tenants: []string{%q}", exampleTenant))
+			fmt.Sprintf("list the IDs of the tenants whose users may sign in as Tenants in place of it, like %q", exampleTenant))
 	case guid.MatchString(tenantOf(tenant)):
 		r.Fault(v, "is a URL", fmt.Sprintf("write %q", tenantOf(tenant)))
 	case strings.Contains(tenant, "."):

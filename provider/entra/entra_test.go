@@ -82,7 +82,7 @@ func TestSettings(t *testing.T) {
 			name: "common",
 			env:  map[string]string{tenantVariable: "common", clientVariable: client, scopesVariable: "Tools.Read"},
 			wantErr: tenantVariable + ` "common" accepts everyone with a Microsoft account; ` +
-				`list the tenants whose users may sign in, in code: Tenants: []string{"` + tenant + `"}`,
+				`list the IDs of the tenants whose users may sign in as Tenants in place of it, like "` + tenant + `"`,
 		},
 		{
 			name:    "organizations",

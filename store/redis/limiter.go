@@ -61,9 +61,10 @@ type LimiterConfig struct {
 // in microseconds since 1970. It expires at that time. If Redis evicts it or loses its data, the
 // budget is full.
 type Limiter struct {
-	client redis.UniversalClient
-	prefix string
-	hash   func(string) string // a function, so that printing a limiter prints no key
+	client  redis.UniversalClient
+	prefix  string
+	usesTLS bool
+	hash    func(string) string // a function, so that printing a limiter prints no key
 }
 
 var _ gatehouse.RateLimiter = (*Limiter)(nil)
@@ -82,7 +83,7 @@ func NewLimiter(cfg LimiterConfig) (*Limiter, error) {
 		return nil, err
 	}
 	key := slices.Clone(cfg.Key)
-	return &Limiter{client: cfg.Client, prefix: prefix + ":limit:", hash: func(name string) string {
+	return &Limiter{client: cfg.Client, prefix: prefix + ":limit:", usesTLS: usesTLS(cfg.Client), hash: func(name string) string {
 		h := hmac.New(sha256.New, key)
 		io.WriteString(h, "gatehouse limit 1\x00")
 		io.WriteString(h, name)
@@ -120,7 +121,7 @@ func (l *Limiter) Take(ctx context.Context, key string, n int, rate gatehouse.Ra
 		return 0, fmt.Errorf("the rate %+v is out of range, want an interval of at least 1µs and a whole budget of at most %s", rate, maxBudget)
 	}
 	wait, err := take.Run(ctx, l.client, []string{l.prefix + l.hash(key)}, whole, every*int64(min(n, rate.Burst))).Int64()
-	return time.Duration(wait) * time.Microsecond, err
+	return time.Duration(wait) * time.Microsecond, l.hint(err)
 }
 
 // faults collects the faults of a configuration.

@@ -150,6 +150,68 @@ func TestLimiterLeastPrivileges(t *testing.T) {
 	}
 }
 
+// TestLimiterHints checks that an error of the server says what to do. The control is TestLimiterLeastPrivileges.
+func TestLimiterHints(t *testing.T) {
+	s := start(t)
+	rate := gatehouse.Rate{Every: time.Minute, Burst: 3}
+	for name, test := range map[string]struct{ rights, want string }{
+		"no script": {"-evalsha", "+evalsha +eval +time +get +set +del"},
+		"no key":    {"resetkeys", "~gatehouse:limit:*"},
+		"no write":  {"-set", "+set"},
+	} {
+		err := s.client(t, s.addr).Do(t.Context(), "ACL", "SETUSER", "limited", "reset", "on", ">secret", "allkeys", "allcommands", test.rights).Err()
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := s.client(t, s.addr, func(o *redis.UniversalOptions) { o.Username, o.Password = "limited", "secret" })
+		_, err = openLimiter(t, client).Take(t.Context(), name, 1, rate)
+		if err == nil || !strings.Contains(err.Error(), "; give the user the rights") || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v, want the rights with %s", name, err, test.want)
+		}
+	}
+	client := s.client(t, s.addr, func(o *redis.UniversalOptions) { o.Username, o.Password = "limited", "wrong" })
+	if _, err := openLimiter(t, client).Take(t.Context(), "a", 1, rate); err == nil || !strings.Contains(err.Error(), "; correct the user and the password") {
+		t.Errorf("a wrong password: got %v", err)
+	}
+	if err := s.client(t, s.addr).ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openLimiter(t, s.client(t, s.addr)).Take(t.Context(), "a", 1, rate); err == nil || !strings.Contains(err.Error(), "; the server has no memory left") {
+		t.Errorf("without memory: got %v", err)
+	}
+}
+
+// TestLimitersAreIndependent checks that limiters with another prefix or another key have budgets of their
+// own, and that those with the same ones share theirs.
+func TestLimitersAreIndependent(t *testing.T) {
+	s := start(t)
+	client := s.client(t, s.addr)
+	for i, test := range []struct {
+		name   string
+		change func(*gatehouseredis.LimiterConfig)
+		shares bool
+	}{
+		{"control", func(*gatehouseredis.LimiterConfig) {}, true},
+		{"another prefix", func(cfg *gatehouseredis.LimiterConfig) { cfg.Prefix = "staging" }, false},
+		{"another key", func(cfg *gatehouseredis.LimiterConfig) { cfg.Key = gatehouseredis.LimiterKey(strings.Repeat("z", 32)) }, false},
+	} {
+		cfg := gatehouseredis.LimiterConfig{Client: client, Key: limiterKey}
+		test.change(&cfg)
+		other, err := gatehouseredis.NewLimiter(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, rate := fmt.Sprint("budget-", i), gatehouse.Rate{Every: time.Minute, Burst: 1}
+		if wait, err := openLimiter(t, client).Take(t.Context(), name, 1, rate); wait != 0 || err != nil {
+			t.Fatalf("%s: got %s, %v from a full budget", test.name, wait, err)
+		}
+		wait, err := other.Take(t.Context(), name, 1, rate)
+		if err != nil || (wait > 0) != test.shares {
+			t.Errorf("%s: the other limiter waits %s, %v; want that it shares the budget: %v", test.name, wait, err, test.shares)
+		}
+	}
+}
+
 // limitedReplica is a guard that limits with a limiter.
 type limitedReplica struct {
 	guard   *gatehouse.Guard

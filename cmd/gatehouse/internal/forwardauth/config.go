@@ -64,8 +64,8 @@ type Config struct {
 
 // Endpoint is one MCP endpoint.
 type Endpoint struct {
-	// Guard configures the checks. Its Resource and LocalPath are those that the proxy sees. It must
-	// have no TrustedProxies, because those of Config are the only ones. Proxies pass headers of the
+	// Guard configures the checks. Its Resource and LocalPath are those that the proxy sees. Its
+	// TrustedProxies are those of Config. Proxies pass headers of the
 	// client on, so failed sign-ins are limited only if ClientAddressHeader names the one that the proxy
 	// sets. Settings of sessions and of lists are faults.
 	Guard gatehouse.Config
@@ -163,6 +163,10 @@ func (h *Handler) newEndpoint(field string, cfg *Endpoint) (*endpoint, error) {
 		e.warnings = append(e.warnings, "failed sign-ins are not limited, because the address of the client is not known; "+
 			"have the proxy set a header to it, and name that as client_address_header in the section limits of the file")
 	}
+	if cfg.Guard.ClientAddressHeader == "" && cfg.Guard.RateLimits.RequestsPerMinute > 0 && hasPublic(&cfg.Guard) {
+		e.warnings = append(e.warnings, "all callers without a token share one limit of requests, because the address of the client is not known; "+
+			"have the proxy set a header to it, and name that as client_address_header in the section limits of the file")
+	}
 	e.hosts, e.path = newHosts(u, cfg.Guard.AllowedHosts), strings.TrimSuffix(cmp.Or(cfg.Guard.LocalPath, u.EscapedPath()), "/")
 	e.undecided, e.requirements = undecidedBody(&cfg.Guard)
 	e.public = hasPublic(&cfg.Guard)
@@ -198,6 +202,11 @@ func (h *Handler) settingFaults(field string, cfg *gatehouse.Config) (faults []e
 	h.addWithoutEffect(cfg, add)
 	if cfg.LandingPage != nil {
 		add("LandingPage", "", "answers with status 200, with which proxies let a request through", "serve the page with the proxy")
+	}
+	for _, proxy := range cfg.TrustedProxies {
+		if !slices.ContainsFunc(h.trusted, func(p netip.Prefix) bool { return p.Bits() <= proxy.Bits() && p.Contains(proxy.Addr()) }) {
+			add("TrustedProxies", proxy.String(), "has no effect, because it may not ask", "name it in TrustedProxies of Config too, or remove it")
+		}
 	}
 	if cfg.Provider.DangerouslySkipVerification {
 		add("Provider.DangerouslySkipVerification", "true", "is for connections on loopback, and those of a proxy come from anywhere", "remove it")
@@ -257,10 +266,6 @@ func (h *Handler) addWithoutEffect(cfg *gatehouse.Config, add func(name, value, 
 	if cfg.MaxBodyBytes != 0 && !h.bodies {
 		add("MaxBodyBytes", strconv.FormatInt(cfg.MaxBodyBytes, 10), "has no effect, because the proxy sends no bodies",
 			"limit bodies in the proxy, or have it send them and set Bodies")
-	}
-	if len(cfg.TrustedProxies) > 0 {
-		add("TrustedProxies", "", "has no effect, because the proxies that may ask are the ones that are trusted",
-			"remove it, and set TrustedProxies of the whole configuration")
 	}
 	if l := &cfg.RateLimits; l.Shared != nil && cfg.ClientAddressHeader == "" && l.RequestsPerMinute == 0 {
 		add("RateLimits.Shared", "", "has no effect, because nothing is limited",

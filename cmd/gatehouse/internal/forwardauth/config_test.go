@@ -37,8 +37,6 @@ func TestFaults(t *testing.T) {
 		{"limit of bodies", func(_ *Config, g *gatehouse.Config) { g.MaxBodyBytes = 1 << 20 }, ""},
 		{"limit of bodies without bodies", func(cfg *Config, g *gatehouse.Config) { cfg.Bodies, g.MaxBodyBytes = false, 1<<20 },
 			"Endpoints[0].Guard.MaxBodyBytes"},
-		{"proxies of the guard", func(_ *Config, g *gatehouse.Config) { g.TrustedProxies = prefixes("10.0.0.7/32") },
-			"Endpoints[0].Guard.TrustedProxies"},
 		{"shared limits", func(_ *Config, g *gatehouse.Config) {
 			g.RateLimits.Shared, g.RateLimits.RequestsPerMinute = sharedLimits{}, 60
 		}, ""},

@@ -3,6 +3,7 @@ package forwardauth
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -57,6 +58,54 @@ func TestLimitWithoutAddress(t *testing.T) {
 		t.Fatalf("control: %v", err)
 	}
 	h.Close()
+}
+
+// An address in whose header an endpoint believes, and that may not ask, is a mistake.
+func TestTrustedProxiesOfAnEndpoint(t *testing.T) {
+	prefix := netip.MustParsePrefix
+	for _, test := range []struct{ handler, endpoint, fault string }{
+		{"10.0.0.0/24", "10.0.0.1/32", ""},
+		{"10.0.0.0/24", "10.0.0.0/24", ""},
+		{"10.0.0.0/24", "10.0.1.1/32", "10.0.1.1/32"},
+		{"10.0.0.0/24", "10.0.0.0/16", "10.0.0.0/16"},
+	} {
+		cfg := Config{Proxy: Nginx, TrustedProxies: []netip.Prefix{prefix(test.handler)}, Endpoints: []Endpoint{{Guard: gatehouse.Config{
+			Resource: resource, Provider: gatehouse.OIDC("https://issuer.example.com"), ClientAddressHeader: "X-Real-IP",
+			TrustedProxies: []netip.Prefix{prefix(test.endpoint)},
+		}}}}
+		h, err := New(cfg)
+		if err == nil {
+			h.Close()
+		}
+		want := `Endpoints[0].Guard.TrustedProxies "` + test.fault + `" has no effect, because it may not ask`
+		if (err == nil) != (test.fault == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s may ask, and the endpoint trusts %s: got %v, want %q", test.handler, test.endpoint, err, test.fault)
+		}
+	}
+}
+
+// Callers without a token share one limit if the proxy does not name them, and a warning says so.
+func TestPublicLimitWithoutAddress(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		change   func(*gatehouse.Config)
+		wantWarn bool
+	}{
+		{"control", func(*gatehouse.Config) {}, true},
+		{"the proxy names the client", func(cfg *gatehouse.Config) { cfg.ClientAddressHeader = "X-Real-Ip" }, false},
+		{"no limit", func(cfg *gatehouse.Config) { cfg.RateLimits = gatehouse.RateLimits{} }, false},
+		{"nothing is public", func(cfg *gatehouse.Config) { cfg.Requirements = nil }, false},
+	} {
+		f := newFixture(t, Envoy, func(cfg *Config) {
+			guard := &cfg.Endpoints[0].Guard
+			guard.RateLimits = gatehouse.RateLimits{RequestsPerMinute: 10}
+			guard.Requirements = []gatehouse.Requirement{{Tool: "open", Require: gatehouse.Require{Public: true}}}
+			test.change(guard)
+		})
+		if got := strings.Contains(strings.Join(f.Warnings(), "\n"), "share one limit of requests"); got != test.wantWarn {
+			t.Errorf("%s: the warning: %v, want %v", test.name, got, test.wantWarn)
+		}
+	}
 }
 
 // A request of a caller counts once, although the guard is asked about every operation that has a

@@ -12,6 +12,8 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -202,6 +204,57 @@ func TestAssertionOfAnotherToken(t *testing.T) {
 			t.Error("after half of its life, the assertion is not replaced for both tokens")
 		}
 	})
+}
+
+// Callers that differ in one field have different hashes: the cache finds headers by them.
+func TestCallersDiffer(t *testing.T) {
+	other := map[reflect.Type]any{
+		reflect.TypeFor[string](): "other", reflect.TypeFor[[]string](): []string{"other"}, reflect.TypeFor[bool](): true,
+		reflect.TypeFor[time.Time](): time.Unix(1, 0),
+	}
+	var first, same caller
+	if first.hash() != same.hash() {
+		t.Fatal("equal callers have different hashes")
+	}
+	differ := func(name string, field func(*caller) reflect.Value) {
+		var c caller
+		v := field(&c)
+		value, ok := other[v.Type()]
+		if !ok {
+			t.Fatalf("%s has the type %s; add a value of it to this test", name, v.Type())
+		}
+		v.Set(reflect.ValueOf(value))
+		if c.hash() == first.hash() {
+			t.Errorf("callers with another %s have the same hash", name)
+		}
+	}
+	// These are of one assertion, not of the caller.
+	ofAssertion := []string{"Expiry", "IssuedAt", "ID"}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[caller]()) {
+		if f.Anonymous || slices.Contains(ofAssertion, f.Name) {
+			continue
+		}
+		differ(f.Name, func(c *caller) reflect.Value { return reflect.ValueOf(c).Elem().FieldByIndex(f.Index) })
+	}
+}
+
+// The headers of a token are not used for one that has other roles, even if the assertion has room
+// for none of the roles that differ.
+func TestGroupsOfAnotherToken(t *testing.T) {
+	f := newForwarder(t)
+	id := callerOf(t)
+	var roles []string
+	for size := 0; size < maxList-30; size += 8 { // 5 bytes each: the header counts 6, the assertion 8
+		roles = append(roles, fmt.Sprintf("r%04d", size))
+	}
+	groups := func(last string) string {
+		id.Fingerprint, id.Roles = last, append(slices.Clone(roles), strings.Repeat("x", 40), last)
+		return headersOf(t, f, id).Get("X-Forwarded-Groups")
+	}
+	one, two := groups("one"), groups("two")
+	if !strings.HasSuffix(one, ",one") || !strings.HasSuffix(two, ",two") {
+		t.Errorf("the headers of two tokens end in %q and %q, want the role of each", one[len(one)-8:], two[len(two)-8:])
+	}
 }
 
 // The assertion does not outlive the token by much.

@@ -19,10 +19,10 @@ const (
 	// maxList bounds a list, in bytes: the header with the groups, and each list of the
 	// assertion. Servers limit all headers of a request, some to 8 KiB.
 	maxList = 2048
-	// cacheEntries bounds the tokens whose headers are cached, and the assertions.
+	// cacheEntries bounds the tokens whose headers are cached, and the callers.
 	cacheEntries = 10_000
-	// reuse is how long an assertion is used again, and the headers of a token with it. What is
-	// left of the lifetime of an assertion is for the backend.
+	// reuse is how long the headers of a caller are used again. What is left of the lifetime of an
+	// assertion is for the backend.
 	reuse = lifetime / 2
 	// maxFields is how many headers there are at most: those of [Headers], and that a list is not
 	// complete.
@@ -55,12 +55,12 @@ type Config struct {
 type Forwarder struct {
 	Config
 	tokens *otter.Cache[string, *cachedFields] // by the fingerprint of the access token
-	// assertions are kept by what they say, so that a user who gets a new access token does not cost
-	// another signature, which takes about as long as the verification of the token.
-	assertions *otter.Cache[claimsHash, *signedAssertion]
+	// callers has the same headers by what they say, so that a user who gets a new access token does
+	// not cost another signature, which takes about as long as the verification of the token.
+	callers *otter.Cache[callerHash, *cachedFields]
 }
 
-// cachedFields are the headers for one access token, and until when they are used again.
+// cachedFields are the headers for one caller, and until when they are used again.
 type cachedFields struct {
 	fields []field
 	until  time.Time
@@ -79,18 +79,18 @@ func New(cfg Config) (*Forwarder, error) {
 	}
 	f := &Forwarder{Config: cfg}
 	var err error
-	if f.tokens, err = newCache[string, cachedFields](); err != nil {
+	if f.tokens, err = newCache[string](); err != nil {
 		return nil, err
 	}
-	f.assertions, err = newCache[claimsHash, signedAssertion]()
+	f.callers, err = newCache[callerHash]()
 	return f, err
 }
 
 // newCache returns a cache of cacheEntries. It removes nothing by time, for which it would need a
 // goroutine that ends. Its values are pointers, like those of the caches of the library: they share
 // the code of otter, of which each other type would add 0.2 MB to the program.
-func newCache[K comparable, V any]() (*otter.Cache[K, *V], error) {
-	return otter.New(&otter.Options[K, *V]{
+func newCache[K comparable]() (*otter.Cache[K, *cachedFields], error) {
+	return otter.New(&otter.Options[K, *cachedFields]{
 		MaximumSize: cacheEntries,
 		// Maintenance runs in the goroutine that causes it: to start another one for each new entry
 		// delays the request by more.
@@ -109,7 +109,7 @@ func (f *Forwarder) Set(h http.Header, id gatehouse.Identity) error {
 	cached, known := f.tokens.GetIfPresent(id.Fingerprint)
 	if !known || id.Fingerprint == "" || !now.Before(cached.until) {
 		var err error
-		if cached, err = f.fields(id, now); err != nil {
+		if cached, err = f.ofCaller(id, now); err != nil {
 			return err
 		}
 		if id.Fingerprint != "" {
@@ -122,39 +122,58 @@ func (f *Forwarder) Set(h http.Header, id gatehouse.Identity) error {
 	return nil
 }
 
-// fields returns the headers of the caller.
-func (f *Forwarder) fields(id gatehouse.Identity, now time.Time) (*cachedFields, error) {
+// ofCaller returns the headers of the caller. They may have been made for another access token that
+// says the same.
+func (f *Forwarder) ofCaller(id gatehouse.Identity, now time.Time) (*cachedFields, error) {
 	user := f.user(id)
 	if user == "" || len(user) > maxValue {
 		return nil, fmt.Errorf("the name of the user has %d bytes, want 1 to %d", len(user), maxValue)
 	}
-	person := personOf(id)
+	c := f.callerOf(id, user, now)
+	key := c.hash()
+	if cached, ok := f.callers.GetIfPresent(key); ok && now.Before(cached.until) {
+		return cached, nil
+	}
+	cached, err := f.fields(c, now)
+	if err == nil {
+		f.callers.Set(key, cached)
+	}
+	return cached, err
+}
+
+// fields makes the headers of the caller.
+func (f *Forwarder) fields(c caller, now time.Time) (*cachedFields, error) {
 	fields := make([]field, 0, maxFields)
 	add := func(name, value string) {
 		if name != "" && value != "" {
 			fields = append(fields, field{http.CanonicalHeaderKey(name), []string{value}})
 		}
 	}
-	add(f.Headers.User, encode(user))
-	add(f.Headers.Email, encode(person.email))
-	add(f.Headers.PreferredUsername, encode(person.username))
-	groups, complete := encodeList(id.Roles)
-	add(f.Headers.Groups, groups)
-	if !complete && f.Headers.Groups != "" {
+	add(f.Headers.User, encode(c.Subject))
+	add(f.Headers.Email, encode(c.Email))
+	add(f.Headers.PreferredUsername, encode(c.PreferredUsername))
+	add(f.Headers.Groups, c.Groups)
+	if c.GroupsTruncated && f.Headers.Groups != "" {
 		add(f.Headers.Groups+TruncatedSuffix, "true")
 	}
 	until := now.Add(reuse)
 	if f.Headers.Assertion != "" {
-		assertion, err := f.assertion(id, person, now)
+		expiry := now.Add(lifetime)
+		if !c.TokenExpiry.IsZero() {
+			// The assertion is valid for as long as the token, which is about to expire.
+			if expiry = c.TokenExpiry; expiry.Before(now.Add(leastLifetime)) {
+				expiry = now.Add(leastLifetime)
+			}
+			until = now.Add(leastLifetime / 2)
+		}
+		text, err := f.sign(c.claims, now, expiry)
 		if err != nil {
 			return nil, err
 		}
-		text := assertion.text
 		if sameName(f.Headers.Assertion, authorization) {
 			text = "Bearer " + text
 		}
 		add(f.Headers.Assertion, text)
-		until = assertion.until
 	}
 	return &cachedFields{fields, until}, nil
 }

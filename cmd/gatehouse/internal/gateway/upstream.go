@@ -358,6 +358,9 @@ func unreachableHint(err error) string {
 	if unknown := (x509.UnknownAuthorityError{}); errors.As(err, &unknown) {
 		return "name the file with the certificate of its authority in ca_file of the upstream, or with --upstream-ca"
 	}
+	if plain := (tls.RecordHeaderError{}); errors.As(err, &plain) {
+		return "the server speaks http on this port: write http:// in the URL of the upstream, or correct its port"
+	}
 	return "give the MCP server a certificate for the host of the upstream, or correct the URL of the upstream"
 }
 

@@ -49,7 +49,7 @@ func TestBackendOfPrivateAuthority(t *testing.T) {
 		{"the authorities of this machine", target, nil, "ca_file"},
 		{"another authority", target, x509.NewCertPool(), "ca_file"},
 		{"its authority, another host", &otherName, roots, "a certificate for the host"},
-		{"a server without TLS", &plain, roots, "correct the URL"},
+		{"a server without TLS", &plain, roots, "write http:// in the URL"},
 	} {
 		f := newFixture(t, func(_ *fixture, e *gateway.Endpoint) {
 			e.Upstreams = []gateway.Upstream{{URL: test.target, RootCAs: test.roots}}

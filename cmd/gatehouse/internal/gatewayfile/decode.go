@@ -49,7 +49,7 @@ func (d *decoder) structure(n *yaml.Node, what string, v reflect.Value) {
 	}
 	defer func() { d.depth-- }()
 	if n.Kind != yaml.MappingNode {
-		d.report(n.Line, fmt.Sprintf("%s is %s, want a mapping", what, yamlfile.Describe(n)), "write it as names and values")
+		d.report(n.Line, fmt.Sprintf("%s is %s, want a mapping", what, kindOf(n)), mappingFix(what, v.Type()))
 		return
 	}
 	members := membersOf(v.Type())
@@ -59,7 +59,7 @@ func (d *decoder) structure(n *yaml.Node, what string, v reflect.Value) {
 	}
 	for _, m := range members {
 		if m.need && lines[m.name] == 0 {
-			d.report(n.Line, what+" has no "+m.name, "add it: "+firstSentence(m.doc))
+			d.report(n.Line, what+" has no "+m.name, fmt.Sprintf("add %s (%s)", m.name, decapitalized(firstSentence(m.doc))))
 		}
 		if m.file && lines[m.name] > 0 && lines[strings.TrimSuffix(m.name, "_file")] > 0 {
 			d.report(lines[m.name], fmt.Sprintf("%s is set in addition to %s", m.name, strings.TrimSuffix(m.name, "_file")), "remove one of them")
@@ -129,7 +129,7 @@ func (d *decoder) value(n *yaml.Node, name string, v reflect.Value) {
 		v.Set(reflect.New(t.Elem()))
 		d.value(n, name, v.Elem())
 	case t.Kind() == reflect.Struct:
-		d.structure(n, article(name), v)
+		d.structure(n, structName(name), v)
 	case t.Kind() == reflect.Slice:
 		d.list(n, name, v)
 	case t.Kind() == reflect.Map:
@@ -396,12 +396,17 @@ func (d *decoder) provider(n *yaml.Node, p *Provider) {
 	}
 }
 
-// article returns how errors name the mapping of a member.
-func article(name string) string {
-	if strings.ContainsAny(name[:1], "aeiou") {
-		return "an " + strings.ReplaceAll(name, "_", " ")
+// structName returns how errors name the mapping of a member, or an item of a list.
+func structName(name string) string {
+	switch name {
+	case "endpoint", "upstream":
+		return "an " + name
+	case "requirement":
+		return "a requirement"
+	case "any_of":
+		return "an alternative in any_of"
 	}
-	return "a " + strings.ReplaceAll(name, "_", " ")
+	return "the section " + name
 }
 
 func singular(name string) string { return strings.TrimSuffix(name, "s") }
@@ -409,6 +414,31 @@ func singular(name string) string { return strings.TrimSuffix(name, "s") }
 func firstSentence(doc string) string {
 	sentence, _, _ := strings.Cut(doc, ". ")
 	return strings.TrimSuffix(sentence, ".")
+}
+
+// kindOf returns what n is. A value is not shown: it may be a URL with a password.
+func kindOf(n *yaml.Node) string {
+	if n.Kind == yaml.ScalarNode {
+		return "a single value"
+	}
+	return yamlfile.Describe(n)
+}
+
+// mappingFix returns how to write the mapping for a struct, which errors name what.
+func mappingFix(what string, t reflect.Type) string {
+	fix := "write it as names and values"
+	if section, ok := strings.CutPrefix(what, "the section "); ok {
+		fix += fmt.Sprintf(", like %s: {%s: …}", section, membersOf(t)[0].name)
+	}
+	return fix
+}
+
+// decapitalized returns a sentence that begins with a small letter, unless it begins with an acronym.
+func decapitalized(sentence string) string {
+	if len(sentence) < 2 || sentence[1] >= 'A' && sentence[1] <= 'Z' {
+		return sentence
+	}
+	return strings.ToLower(sentence[:1]) + sentence[1:]
 }
 
 func withoutPath(err error) error {

@@ -2,6 +2,7 @@ package gatewayfile
 
 import (
 	"errors"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -27,6 +28,10 @@ func (b *builder) explain(e *Endpoint, err error) {
 		if fault.Value == "" && fault.Problem == "is missing" {
 			continue // the member is missing or has a mistake, which is reported
 		}
+		if fault.Field == "KeyFile" {
+			fault.Value = filepath.Dir(fault.Value) // the file has the name of the endpoint's hash
+			fault.Problem = strings.Replace(fault.Problem, "is in a folder that ", "", 1)
+		}
 		b.report(line, describeFault(name, fault), translate(fault.Fix))
 	}
 }
@@ -40,6 +45,11 @@ func (b *builder) explainProvider(p *Provider, err error) {
 		}
 		name := fault.Field
 		fix := fault.Fix
+		if p.Name == "oidc" && fault.Value == "" && name == "issuer of OIDC" {
+			b.report(p.line, "the provider oidc has no issuer", "write it like provider: {name: oidc, issuer: https://issuer.example.com}")
+			continue
+		}
+		name = strings.TrimPrefix(name, "introspection.Config.")
 		if !isEnvironment(name) {
 			name = memberName(name)
 		} else if fault.Value == "" {
@@ -173,6 +183,20 @@ var goFields = regexp.MustCompile(`\b(?:Provider\.|TokenRules\.)?(AllowedOrigins
 	`Scopes|Roles|Permissions|RequireAudience|ScopesSupported|FrontendAPIURL|Audiences|RequiredClaims|Types|DangerouslyForwardAccessToken|` +
 	`PublishableKey|AllowMachines|ClientIDs|ResourceServer|Tenants|JWKSURL)\b`)
 
+// hintNames replaces what hints of the library's log say about its fields.
+var hintNames = strings.NewReplacer(
+	"Provider.Issuer", "issuer",
+	"put Resource into aud", "put the URL of the endpoint into aud",
+	"compare Resource with", "compare url with",
+	"set TokenRules.Audience if the provider cannot", "set insecure_accept_missing_audience of the provider, whose risk is in its description, if it cannot",
+	"set Provider.Introspect to ask the provider about opaque ones", "use the provider introspection, which asks about opaque ones",
+	"set Provider.AllowMachines and Requirement.Person", "set allow_machines of the provider, and person in requirements,",
+	"add it to TrustedProxies", "add it to trusted_proxies in limits",
+)
+
+// Hint writes the names of the file in place of those of the library, in a message or a hint of its log.
+func Hint(text string) string { return translate(hintNames.Replace(text)) }
+
 // translate writes the names of the file in place of those of the library.
 func translate(text string) string {
 	if strings.Contains(text, "Provider.Complete") {
@@ -184,6 +208,7 @@ func translate(text string) string {
 	text = strings.ReplaceAll(text, "set ResourceTemplate instead of Resource", "write resource_template instead of resource")
 	text = strings.ReplaceAll(text, "set Resource instead of ResourceTemplate", "write resource instead of resource_template")
 	text = strings.ReplaceAll(text, "set one of Tool, Prompt, Resource and ResourceTemplate", "add one of tool, prompt, resource and resource_template")
+	text = strings.ReplaceAll(text, "or set PrivateKey, or Unauthenticated for", "or set unauthenticated: true for")
 	text = limitNames.Replace(text)
 	return goFields.ReplaceAllStringFunc(text, func(name string) string {
 		return memberName(name[strings.LastIndexByte(name, '.')+1:])

@@ -56,7 +56,6 @@ func TestForwardAuthSettingsWithoutEffect(t *testing.T) {
 		"session key":   {"endpoints:", "session_key: " + key + "\nendpoints:", "2: session_key has no effect", false},
 		"other key":     {"endpoints:", "session_key: " + key + "\naccepted_session_keys: [" + key + "x]\nendpoints:", "3: accepted_session_keys has no effect", false},
 		"log":           {"endpoints:", "log_requests: true\nendpoints:", "2: log_requests has no effect with --forward-auth; remove it, and have the proxy log", false},
-		"proxies":       {"endpoints:", "limits: {trusted_proxies: [10.0.0.7]}\nendpoints:", "2: limits.trusted_proxies has no effect, because the proxies that may ask are the ones that are trusted; remove it, and set --trusted-proxy", false},
 		"bodies":        {"    name:", "    max_body_bytes: 5000\n    name:", `4: max_body_bytes "5000" has no effect, because the proxy sends no bodies` + noBodies, true},
 		"public":        {"    name:", "    requirements: [{tool: a, public: true}]\n    name:", "4: requirements[0].public has no effect, because the proxy sends no bodies, so that callers without a token get nothing; remove it, or have", true},
 		"undeclared":    {"    name:", "    deny_undeclared: true\n    name:", `4: deny_undeclared "true" rejects every request`, true},

@@ -20,7 +20,7 @@ type Limits struct {
 
 	InsecureUnlimitedFailedSignIns bool `doc:"Do not limit failed sign-ins. Anyone can then make the gateway verify tokens, and ask the provider about them, as often as the network allows."`
 
-	TrustedProxies      []string `doc:"Addresses of the reverse proxies in front of the gateway, like 10.0.0.7 or 10.0.0.0/24, whose header says where a request came from. Without them, all clients of a proxy count as one address. With --forward-auth, --trusted-proxy names them."`
+	TrustedProxies      []string `doc:"Addresses of the reverse proxies in front of the gateway, like 10.0.0.7 or 10.0.0.0/24, whose header says where a request came from. Without them, all clients of a proxy count as one address. With --forward-auth, --trusted-proxy names those who may ask, and so must name these too."`
 	ClientAddressHeader string   `doc:"Header in which these proxies write the address of the client; X-Forwarded-For if it is missing. The proxies must set it in each request."`
 
 	SharedKey gatehouse.Secret `doc:"Count together with the other gateways that have the same key, in the Redis of revocations: at least 32 bytes, which hash the addresses and users there."`
@@ -32,6 +32,7 @@ func (b *builder) setLimits(guard *gatehouse.Config, store *revocationstore.Stor
 	if l == nil {
 		return
 	}
+	b.checkZeroLimits(l)
 	guard.RateLimits = gatehouse.RateLimits{
 		FailedSignInsPerMinute: l.FailedSignInsPerMinute, FailedSignInsBurst: l.FailedSignInsBurst,
 		RequestsPerMinute: l.RequestsPerMinute, RequestsBurst: l.RequestsBurst,
@@ -50,6 +51,26 @@ func (b *builder) setLimits(guard *gatehouse.Config, store *revocationstore.Stor
 	}
 	if err == nil {
 		guard.RateLimits.Shared = limiter
+	}
+}
+
+// checkZeroLimits reports a zero that is written in the file. It would be the default, and whoever
+// writes it wants to turn the limit off, or to let nothing through.
+func (b *builder) checkZeroLimits(l *Limits) {
+	const fix = "remove it for the default"
+	for _, limit := range []struct {
+		name   string
+		number int
+		fix    string
+	}{
+		{"failed_sign_ins_per_minute", l.FailedSignInsPerMinute, fix + " of 600, or set insecure_unlimited_failed_sign_ins to turn the limit off"},
+		{"failed_sign_ins_burst", l.FailedSignInsBurst, fix + ", failed_sign_ins_per_minute"},
+		{"requests_per_minute", l.RequestsPerMinute, "remove it for no limit"},
+		{"requests_burst", l.RequestsBurst, fix + ", requests_per_minute"},
+	} {
+		if line := l.lines[limit.name]; line > 0 && limit.number == 0 {
+			b.fault(line, "limits."+limit.name, "0", "is not a limit", limit.fix)
+		}
 	}
 }
 
@@ -87,5 +108,6 @@ func (b *builder) limitsPlace(top, rest string) (line int, name string, ok bool)
 // limitNames are the names of the file for those of the library in the text of a fault.
 var limitNames = strings.NewReplacer(
 	"InsecureUnlimitedFailedSignIns", "insecure_unlimited_failed_sign_ins", "RequestsPerMinute", "requests_per_minute",
+	"use 0 for the default, or at most", "remove it for the default, or write at most",
 	"TrustedProxies", "trusted_proxies", "netip.MustParsePrefix", "",
 )

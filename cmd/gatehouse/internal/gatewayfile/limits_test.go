@@ -37,7 +37,10 @@ func TestLimitFaults(t *testing.T) {
 		t.Fatalf("the control has the mistakes %q", got)
 	}
 	for name, test := range map[string]struct{ old, new, want string }{
-		"negative":       {"per_minute: 100", "per_minute: -1", `3: limits.failed_sign_ins_per_minute "-1" is out of range; use 0 for the default`},
+		"negative":       {"per_minute: 100", "per_minute: -1", `3: limits.failed_sign_ins_per_minute "-1" is out of range; remove it for the default, or write at most 1000000`},
+		"zero":           {"failed_sign_ins_per_minute: 100", "failed_sign_ins_per_minute: 0", `3: limits.failed_sign_ins_per_minute "0" is not a limit; remove it for the default of 600, or set insecure_unlimited_failed_sign_ins`},
+		"no requests":    {"requests_per_minute: 300\n  requests_burst: 60", "requests_per_minute: 0", `5: limits.requests_per_minute "0" is not a limit; remove it for no limit`},
+		"zero at once":   {"requests_burst: 60", "requests_burst: 0", `6: limits.requests_burst "0" is not a limit; remove it for the default, requests_per_minute`},
 		"burst alone":    {"  requests_per_minute: 300\n", "", `5: limits.requests_burst "60" has no effect without requests_per_minute; set both, or remove it`},
 		"not an address": {"10.0.0.7", "proxy", `7: trusted_proxies "proxy" is not an address; write it like 10.0.0.7, or 10.0.0.0/24 for a network`},
 		"every address":  {"10.1.0.0/16", "0.0.0.0/0", `7: limits.trusted_proxies "0.0.0.0/0" is every address`},

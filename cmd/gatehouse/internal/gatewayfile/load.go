@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -39,6 +40,10 @@ const maxEndpoints = 256
 // Loader loads a file again and again. What a file leaves to each process, such as the key of
 // session IDs, is the same each time.
 type Loader struct {
+	// CheckOnly makes no audit log that does not exist: the user who checks a file, often root, is not
+	// the one as whom the gateway runs, which could then not write to it.
+	CheckOnly bool
+
 	path   string
 	env    *env.Env
 	logger *slog.Logger
@@ -212,7 +217,7 @@ func (b *builder) build(top *yaml.Node) *Loaded {
 			config.Guard.Revocations = loaded.Revocations
 		}
 		b.setLimits(&config.Guard, loaded.Revocations)
-		if f.Audit != nil {
+		if auditLogger != nil { // otherwise there is no audit, or its mistake is reported
 			config.Guard.AuditKey = f.Audit.Key
 			if len(f.Audit.Key) == 0 {
 				config.Guard.AuditKey = b.auditKey
@@ -311,7 +316,7 @@ func (b *builder) auditLogger() *slog.Logger {
 		b.auditLogs[a.File] = slog.New(slog.NewJSONHandler(os.Stdout, nil))
 		return b.auditLogs[a.File]
 	}
-	f, err := os.OpenFile(a.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := b.openAuditLog(a.File)
 	if err != nil {
 		b.report(a.lineOf("file"), fmt.Sprintf("file %q cannot be opened: %v", a.File, withoutPath(err)),
 			"check the path and the permissions")
@@ -321,6 +326,22 @@ func (b *builder) auditLogger() *slog.Logger {
 	logger := slog.New(slog.NewJSONHandler(f, nil))
 	b.auditLogs[a.File] = logger
 	return logger
+}
+
+// openAuditLog opens the audit log for appending, and makes it if it does not exist, unless the file
+// is only checked.
+func (b *builder) openAuditLog(path string) (*os.File, error) {
+	if !b.CheckOnly {
+		return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	}
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o600)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 }
 
 // endpoint returns the configuration of an endpoint.

@@ -122,7 +122,7 @@ func TestFaults(t *testing.T) {
 		"unknown member":       {"endpoints:", "endpont: 1\nendpoints:", "2: the file has no member \"endpont\"; did you mean endpoints?"},
 		"unknown in endpoint":  {"    upstream:", "    colour: red\n    upstream:", "4: an endpoint has no member \"colour\"; use one of url,"},
 		"appears twice":        {"    upstream:", "    url: https://x.example.com/mcp\n    upstream:", `4: "url" appears twice; remove one`},
-		"no url":               {"- url: https://mcp.example.com/mcp", "- name: x", "3: an endpoint has no url; add it"},
+		"no url":               {"- url: https://mcp.example.com/mcp", "- name: x", "3: an endpoint has no url; add url (public URL of the endpoint"},
 		"http":                 {"https://mcp.", "http://mcp.", "3: url \"http://mcp.example.com/mcp\" is not https; use https"},
 		"no upstream":          {"    upstream: http://localhost:8000\n", "", "3: the endpoint has no upstream; add"},
 		"invalid upstream":     {"http://localhost:8000", "localhost:8000", `4: upstream "localhost:8000" is not an http or https URL; write it like`},
@@ -155,6 +155,8 @@ func TestFaults(t *testing.T) {
 		"template":             {"    upstream:", "    requirements:\n      - {resource: \"n://{x}\", scopes: [x]}\n    upstream:", `5: requirements[0].resource "n://{x}" is a URI template; write resource_template instead of resource`},
 		"roles":                {"    upstream:", "    requirements:\n      - {tool: a, roles: [x]}\n    upstream:", "5: requirements[0].roles requires roles, which the access tokens of https://issuer.example.com never contain"},
 		"default and deny":     {"    upstream:", "    deny_undeclared: true\n    default: {scopes: [x]}\n    upstream:", "5: default has no effect, because deny_undeclared rejects what it is for"},
+		"missing folder":       {"endpoints:", "key_folder: /nonexistent\nendpoints:", `2: key_folder "/nonexistent" cannot be used; create the folder "/nonexistent"`},
+		"audit in no folder":   {"endpoints:", "audit: {file: /nonexistent/a}\nendpoints:", `2: file "/nonexistent/a" cannot be opened: no such file or directory; check`},
 		"short session key":    {"endpoints:", "session_key: abc\nendpoints:", "2: session_key has 3 bytes, want at least 32; set it to random bytes"},
 		"missing secret file":  {"endpoints:", "session_key_file: nope\nendpoints:", `2: session_key_file "nope" cannot be read: no such file or directory; check`},
 		"both keys":            {"endpoints:", "session_key: k0123456789012345678901234567890123456789\nsession_key_file: gateway.yaml\nendpoints:", "3: session_key_file is set in addition to session_key; remove one of them"},
@@ -171,6 +173,13 @@ func TestFaults(t *testing.T) {
 		"path of the gateway":  {"example.com/mcp", "example.com/healthz", `3: url "https://mcp.example.com/healthz" has a path that the gateway uses already; use a path`},
 		"not a mapping":        {minimal, "- a\n", "1: the file is a list, want a mapping; write it as names and values"},
 		"not YAML":             {"endpoints:", "endpoints: [", "0: parsing YAML: line"},
+		"tab":                  {"    upstream:", "\tupstream:", "4: the line is indented with a tab; indent with spaces"},
+		"second document":      {minimal, minimal + "---\nlisten: localhost:3001\n", "5: the file has a second YAML document"},
+		"section as a value":   {"endpoints:", "revocations: redis://u:secret@localhost\nendpoints:", "2: the section revocations is a single value, want a mapping; write it as names and values, like revocations: {redis_url: …}"},
+		"no issuer":            {"{name: oidc, issuer: \"https://issuer.example.com\"}", "oidc", "1: the provider oidc has no issuer; write it like provider: {name: oidc,"},
+		"no secret":            {"name: oidc", "name: introspection, client_id: c", "1: provider introspection: client_secret is missing; set it to the secret of a client that may introspect tokens, or set unauthenticated: true"},
+		"no endpoints":         {minimal, "provider: {name: oidc, issuer: https://issuer.example.com}\n", "1: the file has no endpoints; add endpoints (the endpoints, each with"},
+		"every tenant":         {"{name: oidc, issuer: \"https://issuer.example.com\"}", "{name: entra, tenant_id: common, client_id: 8eaef023-2b34-4da1-9baa-8bc8c9d6a490, scopes_supported: [x]}", `1: provider entra: tenant_id "common" accepts everyone with a Microsoft account; list the IDs of the tenants whose users may sign in as tenants`},
 	}
 	for name, test := range tests {
 		text := strings.Replace(minimal, test.old, test.new, 1)
@@ -180,6 +189,37 @@ func TestFaults(t *testing.T) {
 		got := faultsOf(t, text)
 		if len(got) != 1 || !strings.HasPrefix(got[0], test.want) {
 			t.Errorf("%s: got %q, want %q\n%s", name, got, test.want, text)
+		}
+	}
+}
+
+// An empty second document is not a mistake: it has no settings that could have no effect.
+func TestEmptySecondDocument(t *testing.T) {
+	if got := faultsOf(t, minimal+"---\n"); len(got) > 0 {
+		t.Errorf("got %q", got)
+	}
+}
+
+// A check makes no audit log: as root, it would make one to which the gateway cannot write.
+func TestCheckMakesNoAuditLog(t *testing.T) {
+	folder := t.TempDir()
+	audit := filepath.Join(folder, "audit.jsonl")
+	text := strings.Replace(minimal, "endpoints:", "audit: {file: "+audit+"}\nendpoints:", 1)
+	for _, test := range []struct {
+		checkOnly, makesFile bool
+	}{{true, false}, {false, true}, {true, true}} {
+		path := filepath.Join(folder, "gateway.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l := NewLoader(path, &env.Env{}, slog.New(slog.DiscardHandler))
+		l.CheckOnly = test.checkOnly
+		if _, err := l.Load(); err != nil {
+			t.Error(err)
+		}
+		l.Close()
+		if _, err := os.Stat(audit); (err == nil) != test.makesFile {
+			t.Errorf("CheckOnly %v: got %v, want a file: %v", test.checkOnly, err, test.makesFile)
 		}
 	}
 }

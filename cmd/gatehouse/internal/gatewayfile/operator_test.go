@@ -47,11 +47,11 @@ func TestOperationFaults(t *testing.T) {
 		t.Fatalf("the control has the mistakes %q", got)
 	}
 	for name, test := range map[string]struct{ old, new, want string }{
-		"no address":           {"  listen: localhost:9090\n", "", "3: an operator has no listen; add it: Address of the operator port"},
+		"no address":           {"  listen: localhost:9090\n", "", "3: the section operator has no listen; add listen (address of the operator port"},
 		"no host":              {"localhost:9090", `"9090"`, `3: listen "9090" has no host; write "localhost:9090", or ":9090"`},
 		"no port":              {"localhost:9090", "localhost", `3: listen "localhost" has no port; add it, like "localhost:9090"`},
 		"the public address":   {"localhost:9090", ":3000", `3: listen ":3000" is also the address of the gateway, which users reach; use another port`},
-		"unknown member":       {"pprof:", "p_prof:", `4: an operator has no member "p_prof"; did you mean pprof?`},
+		"unknown member":       {"pprof:", "p_prof:", `4: the section operator has no member "p_prof"; did you mean pprof?`},
 		"no store":             {"  redis_url: \"${REDIS_URL}\"\n  prefix: notes\n", "  {}\n", "6: redis_url is missing, and so is postgres_url; set one of them"},
 		"two stores":           {"  prefix: notes", "  postgres_url: postgres://db/app", "7: postgres_url is set in addition to redis_url; remove one of them"},
 		"variable":             {"${REDIS_URL}", "${NOT_SET}", "6: redis_url needs the environment variable NOT_SET, which is not set"},

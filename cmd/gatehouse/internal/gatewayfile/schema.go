@@ -97,14 +97,21 @@ func define(t reflect.Type, definitions schema) string {
 	return name
 }
 
-// providerSchema returns the schema of a provider: its name, or the settings of its package.
+// providerSchema returns the schema of a provider: its name, or the settings of its package. The
+// settings are chosen by the name, so that a mistake in them is reported for that provider alone.
 func providerSchema(definitions schema) schema {
-	alternatives := []schema{{"type": "string", "enum": providername.Names()}}
+	names := schema{"enum": providername.Names()}
+	var settings []schema
 	for _, p := range providername.All() {
 		s := structSchema(reflect.TypeOf(p.NewConfig()).Elem(), definitions)
-		s["properties"].(schema)["name"] = schema{"const": p.Name}
-		s["required"] = []string{"name"}
-		alternatives = append(alternatives, s)
+		name := schema{"const": p.Name}
+		s["properties"].(schema)["name"] = name
+		settings = append(settings, schema{"if": schema{"properties": schema{"name": name}, "required": []string{"name"}}, "then": s})
 	}
-	return schema{"oneOf": alternatives}
+	return schema{
+		"type": []string{"string", "object"},
+		"if":   schema{"type": "string"},
+		"then": names,
+		"else": schema{"properties": schema{"name": names}, "required": []string{"name"}, "allOf": settings},
+	}
 }

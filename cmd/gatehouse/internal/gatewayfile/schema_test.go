@@ -49,12 +49,14 @@ func TestSchemaAgreesWithTheLoader(t *testing.T) {
 		valid bool
 	}{
 		"template": {Template, true}, "minimal": {minimal, true},
-		"provider by name": {"provider: {name: oidc, issuer: \"https://i.example.com\"}\nendpoints: [{url: \"https://a.example.com/mcp\", upstream: {url: \"http://localhost\"}}]", true},
-		"unknown member":   {"colour: red\n" + minimal, false},
-		"number as text":   {minimal + "    max_body_bytes: \"4\"\n", false},
-		"duration":         {minimal + "    leeway: 5\n", false},
-		"no endpoints":     {"listen: localhost:3000", false},
-		"unknown provider": {"provider: nope\n" + minimal[len("provider: {name: oidc, issuer: \"https://issuer.example.com\"}\n"):], false},
+		"provider by name":      {"provider: {name: oidc, issuer: \"https://i.example.com\"}\nendpoints: [{url: \"https://a.example.com/mcp\", upstream: {url: \"http://localhost\"}}]", true},
+		"unknown member":        {"colour: red\n" + minimal, false},
+		"number as text":        {minimal + "    max_body_bytes: \"4\"\n", false},
+		"duration":              {minimal + "    leeway: 5\n", false},
+		"no endpoints":          {"listen: localhost:3000", false},
+		"unknown provider":      {"provider: nope\n" + minimal[len("provider: {name: oidc, issuer: \"https://issuer.example.com\"}\n"):], false},
+		"provider without name": {"provider: {issuer: \"https://i.example.com\"}\n" + minimal[len("provider: {name: oidc, issuer: \"https://issuer.example.com\"}\n"):], false},
+		"provider in a list":    {"provider: [oidc]\n" + minimal[len("provider: {name: oidc, issuer: \"https://issuer.example.com\"}\n"):], false},
 		"setting of another provider": {"provider: {name: oidc, issuer: \"https://i.example.com\", realm: x}\n" +
 			minimal[len("provider: {name: oidc, issuer: \"https://issuer.example.com\"}\n"):], false},
 	} {

@@ -4,12 +4,14 @@ package providername
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/failure"
 	"github.com/gatehouse-mcp/gatehouse/internal/quote"
+	"github.com/gatehouse-mcp/gatehouse/internal/wellknown"
 	"github.com/gatehouse-mcp/gatehouse/provider/auth0"
 	"github.com/gatehouse-mcp/gatehouse/provider/betterauth"
 	"github.com/gatehouse-mcp/gatehouse/provider/clerk"
@@ -105,7 +107,7 @@ func Find(name string) (p Provider, ok bool) {
 }
 
 // New returns the provider with the name, for an issuer, or for the settings of the environment
-// if issuer is empty. Faults in the settings are in Err of the provider.
+// if issuer is empty. The file has more settings, which introspection needs. Faults in the settings are in Err of the provider.
 func New(name, issuer string) (gatehouse.Provider, error) {
 	p, ok := Find(name)
 	if !ok {
@@ -120,12 +122,42 @@ func New(name, issuer string) (gatehouse.Provider, error) {
 	case issuer == "" && name == "oidc":
 		return gatehouse.Provider{}, failure.New("add --issuer with the URL of the issuer, like --issuer https://issuer.example.com",
 			"--provider oidc needs an issuer")
+	case name == "introspection":
+		return gatehouse.Provider{}, failure.New("write it in a file for --config, like "+
+			"provider: {name: introspection, issuer: https://issuer.example.com, client_id: gateway, client_secret_file: secret}",
+			"--provider introspection needs a client and its secret")
 	case issuer != "" && p.setIssuer == nil:
 		return gatehouse.Provider{}, failure.New("remove --issuer", "--provider %s has one issuer only", name)
 	case issuer != "":
+		if err := checkIssuer(name, issuer); err != nil {
+			return gatehouse.Provider{}, err
+		}
 		p.setIssuer(config, issuer)
 	}
 	return p.New(config), nil
+}
+
+// checkIssuer returns an error for an issuer from which the settings of the provider do not follow.
+// The provider itself could name only the part of the issuer that is its setting.
+func checkIssuer(name, issuer string) error {
+	u, err := url.Parse(issuer)
+	if err != nil || u.Host == "" {
+		return nil // the provider says what is wrong
+	}
+	fromPath := []string{"cognito", "keycloak", "scalekit", "supabase"}
+	if slices.Contains(fromPath, name) && u.Path != "/" && strings.HasSuffix(u.Path, "/") {
+		return failure.New("write --issuer "+strings.TrimRight(issuer, "/"), "--issuer %q has a trailing slash", wellknown.Redacted(issuer))
+	}
+	if _, realm, _ := strings.Cut(u.Path, "/realms/"); name == "keycloak" && realm == "" {
+		return failure.New("add the name of the realm, like --issuer "+u.Scheme+"://"+u.Host+"/realms/demo",
+			"--issuer %q does not name a realm", wellknown.Redacted(issuer))
+	}
+	tenant, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
+	if name == "entra" && slices.Contains([]string{"common", "organizations", "consumers"}, tenant) {
+		return failure.New("write the ID of your tenant in place of "+tenant+"; for several, list them as tenants in a file for --config",
+			"--issuer %q accepts everyone with a Microsoft account", wellknown.Redacted(issuer))
+	}
+	return nil
 }
 
 // hostOf returns the host of a URL, or the text itself if it is not one.

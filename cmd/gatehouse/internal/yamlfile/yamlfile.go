@@ -70,22 +70,42 @@ func withoutPath(err error) string {
 	return err.Error()
 }
 
+// firstTab returns the number of the first line that is indented with a tab, which YAML does not
+// allow, or 0.
+func firstTab(text []byte) int {
+	number := 0
+	for line := range bytes.Lines(text) {
+		number++
+		if indentation := line[:len(line)-len(bytes.TrimLeft(line, " \t"))]; bytes.IndexByte(indentation, '\t') >= 0 {
+			return number
+		}
+	}
+	return 0
+}
+
 // Parse returns the top node of text, the content of the file with the given name. It is nil if
 // the file is empty. fixLength says what to do if the file is too long. The error is a *[Error].
 func Parse(name string, text []byte, fixLength string) (*yaml.Node, error) {
 	if len(text) > MaxBytes {
 		return nil, &Error{File: name, Problem: fmt.Sprintf("the file is longer than %d bytes", MaxBytes), Fix: fixLength}
 	}
-	var document yaml.Node
-	switch err := yaml.NewDecoder(bytes.NewReader(text)).Decode(&document); {
+	var document, second yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	switch err := decoder.Decode(&document); {
 	case errors.Is(err, io.EOF):
 		return nil, nil
+	case err != nil && firstTab(text) > 0:
+		return nil, &Error{File: name, Line: firstTab(text), Problem: "the line is indented with a tab", Fix: "indent with spaces"}
 	case err != nil:
 		return nil, &Error{
 			File:    name,
 			Problem: "parsing YAML: " + strings.TrimPrefix(err.Error(), "yaml: "),
 			Fix:     "check the indentation and the quotes near this line",
 		}
+	}
+	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) && (err != nil || second.Content[0].Tag != "!!null") {
+		return nil, &Error{File: name, Line: second.Line, Problem: "the file has a second YAML document, which would have no effect",
+			Fix: `remove the line "---" and what follows it, or write all in one document`}
 	}
 	return document.Content[0], nil
 }

@@ -17,6 +17,12 @@ app.kubernetes.io/name: {{ include "gatehouse.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{- /* The pod of "helm test". Its name differs, so that the Service of the gateway does not select it. */ -}}
+{{- define "gatehouse.testSelector" -}}
+app.kubernetes.io/name: {{ include "gatehouse.name" . | trunc 58 | trimSuffix "-" }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "gatehouse.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "gatehouse.selector" . }}
@@ -71,6 +77,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- range .Values.config.endpoints -}}
 {{- if .local_path -}}
 {{- fail (printf "local_path of the endpoint %s has no effect: the chart's routes do not change the path; remove it, or write a route of your own" .url) -}}
+{{- end -}}
+{{- if not (regexMatch "^https://[^/$]" .url) -}}
+{{- fail (printf "the url %q of an endpoint does not begin with https:// and a host, which the routes need; write it like https://mcp.example.com/mcp" .url) -}}
 {{- end -}}
 {{- $url := urlParse .url -}}
 {{- $_ := set $hosts $url.hostname (append (get $hosts $url.hostname | default list) ($url.path | default "/")) -}}
