@@ -17,6 +17,7 @@ var gatewayFixes = map[string]string{
 	"upstream_wants_credentials": "switch the MCP server's own sign-in off, or have it verify the assertion of the gateway",
 	"upstream_redirects": "set the upstream of the gateway to the URL to which the MCP server redirects; the log of the gateway has it, " +
 		"and it often differs by a slash at the end only",
+	"upstream_invalid_status":    "correct the MCP server: the log of the gateway has the status, which must be 200 to 599",
 	"upstream_switches_protocol": "set the upstream of the gateway to the URL of an MCP endpoint",
 	"upstream_list_unreadable":   "the log of the gateway says what is wrong with the list; if it is too long, raise max_list_bytes",
 	"identity_too_long":          "turn headers off that the MCP server does not need (headers in the file of the gateway)",

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/forwardauth"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/forwarded"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gatewayfile"
@@ -156,6 +157,9 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 	options.revocations = new(sharedStore)
 	loader := gatewayfile.NewLoader(options.config, settings, logger)
 	defer loader.Close()
+	if o := &options.forwardAuth; o.proxy != "" {
+		loader.ForwardAuth(forwardauth.Proxy(o.proxy), o.bodies)
+	}
 	loader.CheckOnly = options.check
 	loaded, err := loader.Load()
 	if err != nil {

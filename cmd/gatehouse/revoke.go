@@ -256,6 +256,7 @@ func (o *revokeOptions) openFromFile(con *console) (revoker, func(), error) {
 		return nil, nil, err
 	}
 	loader := gatewayfile.NewLoader(o.config, settings, newLogger(con, true))
+	loader.WithoutUpstreams() // the file may be one for forward auth
 	loader.CheckOnly = true
 	loaded, err := loader.Load()
 	if err == nil && loaded.Revocations == nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -34,7 +35,7 @@ var spoofed = []string{
 	"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Preferred-Username", "X-Forwarded-Groups", "X-Forwarded-Groups-Truncated",
 	"X-Forwarded-Access-Token", "X-Gatehouse-Assertion", "X-Auth-Request-User", "X-Auth-Request-Email", "X-Auth-Request-Groups",
 	"X-Auth-Request-Access-Token", "Remote-User", "X-Remote-User", "X-User-Id", "X-Jwt-Sub", "X_Forwarded_User", "X_Forwarded_Email",
-	"X_Forwarded_Groups", "X_Auth_Request_User", "Remote_User", "X_Gatehouse_Assertion",
+	"X_Forwarded_Groups", "X_Auth_Request_User", "Remote_User", "X_Gatehouse_Assertion", "X-Forwarded-For", "X-Real-IP", "Forwarded",
 }
 
 // TestProxy checks one setup of each proxy in many ways.
@@ -73,6 +74,15 @@ func testIdentity(t *testing.T, s *setup, token string) {
 				if slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, "mallory") }) {
 					t.Errorf("the backend got %s %q of the client", name, values)
 				}
+			}
+			addresses := h.Values("X-Forwarded-For")
+			if s.name == "envoy" && len(addresses) == 1 { // for a client on loopback, it writes the address of this machine
+				if _, err := netip.ParseAddr(addresses[0]); err == nil {
+					addresses[0] = "127.0.0.1"
+				}
+			}
+			if !slices.Equal(addresses, []string{"127.0.0.1"}) {
+				t.Errorf("the backend got X-Forwarded-For %q, want the address of the client alone", addresses)
 			}
 			if h.Get("Authorization") != "" {
 				t.Error("the backend got the token")
@@ -334,13 +344,17 @@ func TestScopes(t *testing.T) {
 				token, body string
 				headers     []string
 				want        int
+				method      string // with a body of unknown length if it is set
 			}{
-				{with, call("purge"), nil, 200}, {with, call("purge"), headers, differ}, {without, call("purge"), headers, 403},
-				{without, call("hello"), headers, hello},
+				{with, call("purge"), nil, 200, ""}, {with, call("purge"), headers, differ, ""}, {without, call("purge"), headers, 403, ""},
+				{without, call("hello"), headers, hello, ""},
 				// Too large for what HAProxy sends, so that the tool is not known.
-				{without, strings.Replace(call("purge"), "{", `{"x":"`+strings.Repeat("x", 100_000)+`",`, 1), headers, 403},
+				{without, strings.Replace(call("purge"), "{", `{"x":"`+strings.Repeat("x", 100_000)+`",`, 1), headers, 403, ""},
+				// Some servers read the body of any method.
+				{without, call("purge"), nil, 403, "GET"}, {without, call("purge"), nil, 403, "DELETE"}, {without, call("purge"), nil, 403, "POST"},
+				{with, call("purge"), nil, 200, "POST"},
 			} {
-				a := s.send(t, request{token: test.token, body: test.body, headers: test.headers})
+				a := s.send(t, request{token: test.token, body: test.body, headers: test.headers, method: test.method, unknownLength: test.method != ""})
 				reached := len(s.backend.reached())
 				if a.StatusCode != test.want || (reached == 1) != (test.want == 200) {
 					t.Errorf("%.80s: got status %d and %d requests at the backend, want %d", test.body, a.StatusCode, reached, test.want)
@@ -349,6 +363,33 @@ func TestScopes(t *testing.T) {
 				if test.want == 403 && !(strings.Contains(challenge, "insufficient_scope") && strings.Contains(challenge, "notes:admin")) {
 					t.Errorf("%.80s: got challenge %q, want one with notes:admin", test.body, challenge)
 				}
+			}
+		})
+	}
+}
+
+// Failed sign-ins are limited by the address of the client, which it cannot invent.
+func TestFailedSignIns(t *testing.T) {
+	for _, r := range recipes {
+		t.Run(r.name, func(t *testing.T) {
+			s := newSetup(t, r, func(s *setup) { s.scope, s.limits = "notes:admin", true })
+			var got []int
+			for i := range 6 {
+				address := fmt.Sprintf("198.51.100.%d", i+1)
+				a := s.send(t, request{token: "junk", body: ping, headers: []string{
+					"X-Real-IP: " + address, "X-Forwarded-For: " + address, "Forwarded: for=" + address,
+				}})
+				got = append(got, a.StatusCode)
+			}
+			if got[0] != 401 || got[5] != 429 {
+				t.Errorf("got the statuses %d, want 401 and, after some, 429", got)
+			}
+			if s.name == "envoy" {
+				return // every client on loopback has the address of this machine
+			}
+			s.client = s.newClientFrom(t, "127.0.0.2")
+			if a := s.send(t, request{token: "junk", body: ping}); a.StatusCode != 401 {
+				t.Errorf("got status %d for another client, want 401", a.StatusCode)
 			}
 		})
 	}

@@ -26,34 +26,35 @@ const (
 
 // recipe is one proxy with its configuration.
 type recipe struct {
-	name   string
-	files  []string // in examples/forwardauth, the main one first
-	bodies bool     // whether the proxy sends bodies to Gatehouse
-	limit  string   // the setting that limits the whole of a stream, with a value of an hour; empty if there is none
+	name          string
+	files         []string // in examples/forwardauth, the main one first
+	bodies        bool     // whether the proxy sends bodies to Gatehouse
+	addressHeader string   // the header in which the proxy writes the address of the client
+	limit         string   // the setting that limits the whole of a stream, with a value of an hour; empty if there is none
 	// start starts the proxy in the folder with the files. The proxy listens on the port that the
 	// files have.
 	start func(t testing.TB, folder, port string) *process
 }
 
 var recipes = []recipe{
-	{name: "nginx", files: []string{"nginx.conf"}, start: func(t testing.TB, folder, _ string) *process {
+	{name: "nginx", addressHeader: "X-Real-IP", files: []string{"nginx.conf"}, start: func(t testing.TB, folder, _ string) *process {
 		globals := "daemon off; pid " + filepath.Join(folder, "nginx.pid") + ";"
 		if os.Getuid() == 0 {
 			globals += " user root;" // the folder of the test is not for others
 		}
 		return start(t, folder, nil, debianProgram(t, "nginx"), "-e", "stderr", "-p", folder, "-c", filepath.Join(folder, "nginx.conf"), "-g", globals)
 	}},
-	{name: "caddy", limit: "write 1h", files: []string{"Caddyfile"}, start: func(t testing.TB, folder, _ string) *process {
+	{name: "caddy", addressHeader: "X-Forwarded-For", limit: "write 1h", files: []string{"Caddyfile"}, start: func(t testing.TB, folder, _ string) *process {
 		env := []string{"CADDY_ADMIN=127.0.0.1:" + freePort(t), "XDG_DATA_HOME=" + folder, "XDG_CONFIG_HOME=" + folder}
 		return start(t, folder, env, caddyProgram(t), "run", "--config", "Caddyfile", "--adapter", "caddyfile")
 	}},
-	{name: "haproxy", bodies: true, files: []string{"haproxy.cfg", "gatehouse.lua"}, start: func(t testing.TB, folder, _ string) *process {
+	{name: "haproxy", addressHeader: "X-Real-IP", bodies: true, files: []string{"haproxy.cfg", "gatehouse.lua"}, start: func(t testing.TB, folder, _ string) *process {
 		return start(t, folder, nil, debianProgram(t, "haproxy"), "-db", "-f", "haproxy.cfg")
 	}},
-	{name: "envoy", bodies: true, limit: "max_stream_duration: 3600s", files: []string{"envoy.yaml"}, start: func(t testing.TB, folder, _ string) *process {
+	{name: "envoy", addressHeader: "X-Forwarded-For", bodies: true, limit: "max_stream_duration: 3600s", files: []string{"envoy.yaml"}, start: func(t testing.TB, folder, _ string) *process {
 		return start(t, folder, nil, envoyProgram(t), "-c", "envoy.yaml", "--disable-hot-restart", "--concurrency", "1", "-l", "warning")
 	}},
-	{name: "traefik", bodies: true, files: []string{"traefik-dynamic.yml"}, start: func(t testing.TB, folder, port string) *process {
+	{name: "traefik", addressHeader: "X-Forwarded-For", bodies: true, files: []string{"traefik-dynamic.yml"}, start: func(t testing.TB, folder, port string) *process {
 		program, err := exec.LookPath("traefik")
 		if err != nil {
 			t.Skip("the program traefik is not on PATH, and no registry of Go modules has all that it is built from")
@@ -75,6 +76,7 @@ type setup struct {
 	client    *http.Client // connects to the proxy, whatever the name of the host
 	port      string
 	scope     string // if not empty, it is required for the tool purge
+	limits    bool   // whether few failed sign-ins of an address are allowed; scope must be set
 	shorten   bool   // whether the limit of streams is streamLimit in place of an hour
 }
 
@@ -113,9 +115,13 @@ func newSetup(t *testing.T, r recipe, change func(*setup)) *setup {
 	return s
 }
 
-func (s *setup) newClient(t testing.TB) *http.Client {
+func (s *setup) newClient(t testing.TB) *http.Client { return s.newClientFrom(t, "127.0.0.1") }
+
+// newClientFrom returns a client with an address of its own.
+func (s *setup) newClientFrom(t testing.TB, address string) *http.Client {
+	local := &net.TCPAddr{IP: net.ParseIP(address)}
 	transport := &http.Transport{ExpectContinueTimeout: stepTime, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "tcp", "127.0.0.1:"+s.port)
+		return (&net.Dialer{LocalAddr: local}).DialContext(ctx, "tcp", "127.0.0.1:"+s.port)
 	}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
@@ -131,7 +137,7 @@ func (s *setup) startGatehouse(t testing.TB, port string) {
 	if s.scope == "" {
 		argv = append(argv, "--provider", "oidc", "--issuer", s.issuer.URL(), "--url", resource)
 	} else {
-		argv = append(argv, "--config", writeConfig(t, s.issuer.URL(), s.scope))
+		argv = append(argv, "--config", writeConfig(t, s))
 	}
 	s.gatehouse = start(t, t.TempDir(), nil, argv...)
 	s.gatehouse.await(t, func(ctx context.Context) error {
@@ -147,6 +153,8 @@ type request struct {
 	headers []string
 	token   string
 	body    string
+
+	unknownLength bool // whether the length of the body is not announced
 }
 
 // answer is a response that was read.
@@ -171,6 +179,9 @@ func (r request) newRequest(t testing.TB, ctx context.Context) *http.Request {
 	req, err := http.NewRequestWithContext(ctx, r.method, r.url, body)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if r.unknownLength {
+		req.ContentLength = -1
 	}
 	if r.host != "" {
 		req.Host = r.host

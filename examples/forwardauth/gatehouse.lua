@@ -16,13 +16,14 @@ local returned = {
     "www-authenticate", "retry-after", "cache-control", "vary", "access-control-allow-origin", "access-control-expose-headers",
 }
 
--- body returns the body of the request, or nil if not all of it is in the buffer. Gatehouse then
--- does not know which tool the request calls.
+-- body returns the body of the request, or nil if there is none, or not all of it is in the buffer.
+-- partial is true then: Gatehouse does not know which tool the request calls.
 local function body(txn)
     local length = tonumber(txn.sf:req_hdr("content-length"))
-    if length and txn.f:req_body_len() == length then
-        return txn.sf:req_body()
+    if length and length > 0 and txn.f:req_body_len() == length then
+        return txn.sf:req_body(), false
     end
+    return nil, length ~= 0 and (length ~= nil or txn.f:req_body_len() > 0 or txn.sf:req_hdr("transfer-encoding") ~= "")
 end
 
 local function reject(txn, status, text, response)
@@ -37,6 +38,7 @@ local function reject(txn, status, text, response)
 end
 
 core.register_action("gatehouse", { "http-req" }, function(txn)
+    local text, partial = body(txn)
     local headers = {
         ["x-original-method"] = { txn.sf:method() },
         ["x-original-uri"] = { txn.sf:pathq() },
@@ -50,7 +52,8 @@ core.register_action("gatehouse", { "http-req" }, function(txn)
             end
         end
     end
-    local response = core.httpclient():post({ url = ask, headers = headers, body = body(txn), timeout = 10000 })
+    headers["x-envoy-auth-partial-body"] = { tostring(partial) }
+    local response = core.httpclient():post({ url = ask, headers = headers, body = text, timeout = 10000 })
     if response == nil or response.status ~= 200 then
         local json = response and response.headers["content-type"] and response.headers["content-type"][0] == "application/json"
         if json then

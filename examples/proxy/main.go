@@ -46,7 +46,8 @@ func newProxy(backend *url.URL) http.Handler {
 		// A client that names a header of Rewrite in Connection does not remove it.
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(backend) // and Host: go-sdk on loopback rejects the public one
-			deleteHeaders(r.Out.Header, "x-forwarded-", "x-auth-request-", "remote-user", "x-user-id")
+			deleteHeaders(r.Out.Header, "x-forwarded-", "x-auth-request-", "remote-user", "x-user-id", "x-real-ip")
+			r.Out.Trailer = nil // some servers read trailers as headers
 			if id, ok := gatehouse.IdentityOfHTTP(r.In); ok {
 				r.Out.Header.Set("X-Forwarded-User", id.Subject)
 			}

@@ -61,7 +61,7 @@ func (p proxied) post(t *testing.T, ctx context.Context, headers ...string) *htt
 func TestIdentityIsThatOfTheToken(t *testing.T) {
 	spoofs := []string{
 		"X-Forwarded-User: mallory", "X_Forwarded_User: mallory", "x-forwarded-email: mallory", "X-Forwarded-Groups: mallory",
-		"X-Auth-Request-User: mallory", "X_auth_request_email: mallory", "Remote-User: mallory", "Remote_User: mallory", "X-User-Id: mallory",
+		"X-Auth-Request-User: mallory", "X_auth_request_email: mallory", "Remote-User: mallory", "Remote_User: mallory", "X-User-Id: mallory", "X-Real-IP: mallory",
 	}
 	for _, headers := range append([][]string{nil, {"Connection: X-Forwarded-User"}, {"X-Tenant: mallory-is-allowed-here"}}, each(spoofs)...) {
 		t.Run(strings.Join(headers, ","), func(t *testing.T) {
@@ -160,5 +160,29 @@ func TestAnswerHasNoHeadersOfTheBackendsOwnSignIn(t *testing.T) {
 	}
 	if resp.Header.Get("X-Kept") != "yes" {
 		t.Error("X-Kept of the backend is missing")
+	}
+}
+
+// Servers that merge trailers into the headers would take an identity from them.
+func TestTrailersOfTheClient(t *testing.T) {
+	var got http.Header
+	p := newProxied(t, func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		got = r.Trailer.Clone()
+	})
+	body := struct{ io.Reader }{strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"ping"}`)} // of unknown length
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+p.token)
+	r.Trailer = http.Header{"X-Forwarded-User": {"mallory"}}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || len(got) > 0 {
+		t.Errorf("got status %d and the trailers %v at the backend, want 200 and none", resp.StatusCode, got)
 	}
 }

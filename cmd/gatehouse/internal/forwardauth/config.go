@@ -65,8 +65,9 @@ type Config struct {
 // Endpoint is one MCP endpoint.
 type Endpoint struct {
 	// Guard configures the checks. Its Resource and LocalPath are those that the proxy sees. Its
-	// TrustedProxies are those of Config. Proxies pass headers of the client on, so failed sign-ins
-	// are limited only if ClientAddressHeader names the one that the proxy sets.
+	// TrustedProxies are those of Config. Proxies pass headers of the
+	// client on, so failed sign-ins are limited only if ClientAddressHeader names the one that the proxy
+	// sets. Settings of sessions and of lists are faults.
 	Guard gatehouse.Config
 
 	// Identify writes the identity. Nil means the subject in X-Forwarded-User.
@@ -140,9 +141,10 @@ func (cfg *Config) faults() (faults []error) {
 
 // newEndpoint returns the endpoint that cfg, the field of that name, describes.
 func (h *Handler) newEndpoint(field string, cfg *Endpoint) (*endpoint, error) {
+	faults := h.settingFaults(field, &cfg.Guard)
 	guard, err := gatehouse.New(h.withAddresses(cfg.Guard))
 	if err != nil {
-		return nil, err // it names the fields
+		return nil, errors.Join(append(faults, err)...) // it names the fields
 	}
 	e := &endpoint{guard: guard, sessions: newBindings(), identify: cfg.Identify, logger: cmp.Or(cfg.Guard.Logger, h.logger)}
 	if e.identify == nil {
@@ -169,7 +171,7 @@ func (h *Handler) newEndpoint(field string, cfg *Endpoint) (*endpoint, error) {
 	e.undecided, e.requirements = undecidedBody(&cfg.Guard)
 	e.public = hasPublic(&cfg.Guard)
 	e.handler = guard.Wrap(http.HandlerFunc(e.allow))
-	return e, errors.Join(h.endpointFaults(field, &cfg.Guard, e)...)
+	return e, errors.Join(append(faults, h.addressFaults(field, e)...)...)
 }
 
 // withAddresses returns cfg with the settings by which the guard finds the address of the client.
@@ -189,22 +191,15 @@ func (h *Handler) withAddresses(cfg gatehouse.Config) gatehouse.Config {
 	return cfg
 }
 
-// endpointFaults returns what the guard accepts and forward auth does not.
-func (h *Handler) endpointFaults(field string, cfg *gatehouse.Config, e *endpoint) (faults []error) {
+// settingFaults returns the settings that the guard accepts and forward auth does not.
+func (h *Handler) settingFaults(field string, cfg *gatehouse.Config) (faults []error) {
 	add := func(name, value, problem, fix string) {
 		faults = append(faults, fault(field+".Guard."+name, value, problem, fix))
 	}
 	if cfg.ChallengeInResult {
 		add("ChallengeInResult", "true", "answers a rejected request with status 200, with which proxies let it through", "remove it")
 	}
-	for _, setting := range []struct {
-		name  string
-		isSet bool
-	}{{"ShowLocked", cfg.ShowLocked}, {"SecuritySchemes", cfg.SecuritySchemes}} {
-		if setting.isSet {
-			add(setting.name, "true", "has no effect, because the lists of the MCP server do not pass here", "remove it, or use the gateway itself")
-		}
-	}
+	h.addWithoutEffect(cfg, add)
 	if cfg.LandingPage != nil {
 		add("LandingPage", "", "answers with status 200, with which proxies let a request through", "serve the page with the proxy")
 	}
@@ -227,15 +222,55 @@ func (h *Handler) endpointFaults(field string, cfg *gatehouse.Config, e *endpoin
 	if n := len(cfg.Requirements); n > maxRequirements {
 		add("Requirements", strconv.Itoa(n), fmt.Sprintf("is more than %d requirements", maxRequirements), "use the gateway itself")
 	}
+	return faults
+}
+
+// addressFaults returns what is wrong with the host and path of e.
+func (h *Handler) addressFaults(field string, e *endpoint) (faults []error) {
+	add := func(problem, fix string) {
+		faults = append(faults, fault(field+".Guard.Resource", e.guard.Resource(), problem, fix))
+	}
 	if e.path == AuthPath || strings.HasPrefix(e.path, AuthPath+"/") {
-		add("Resource", e.guard.Resource(), "has the path to which proxies send their questions", "use another path, or LocalPath")
+		add("has the path to which proxies send their questions", "use another path, or LocalPath")
 	}
 	for _, other := range h.endpoints {
 		if other.path == e.path && slices.ContainsFunc(e.hosts.names, other.hosts.has) {
-			add("Resource", e.guard.Resource(), "has the host and path of another endpoint", "remove one of the two")
+			add("has the host and path of another endpoint", "remove one of the two")
 		}
 	}
 	return faults
+}
+
+// addWithoutEffect adds the settings of the guard that cannot take effect here.
+func (h *Handler) addWithoutEffect(cfg *gatehouse.Config, add func(name, value, problem, fix string)) {
+	const (
+		noAnswers = "has no effect, because the answers of the MCP server do not pass here"
+		remove    = "remove it, or use the gateway itself"
+	)
+	for _, setting := range []struct {
+		name, value string
+		isSet       bool
+	}{
+		{"ShowLocked", "true", cfg.ShowLocked},
+		{"SecuritySchemes", "true", cfg.SecuritySchemes},
+		{"SessionKey", "", len(cfg.SessionKey) > 0}, // session IDs cannot be sealed
+		{"AcceptedSessionKeys", "", len(cfg.AcceptedSessionKeys) > 0},
+		{"MaxSessions", strconv.Itoa(cfg.MaxSessions), cfg.MaxSessions != 0},
+		{"MaxSessionsPerUser", strconv.Itoa(cfg.MaxSessionsPerUser), cfg.MaxSessionsPerUser != 0},
+		{"SessionTimeout", cfg.SessionTimeout.String(), cfg.SessionTimeout != 0},
+	} {
+		if setting.isSet {
+			add(setting.name, setting.value, noAnswers, remove)
+		}
+	}
+	if cfg.MaxBodyBytes != 0 && !h.bodies {
+		add("MaxBodyBytes", strconv.FormatInt(cfg.MaxBodyBytes, 10), "has no effect, because the proxy sends no bodies",
+			"limit bodies in the proxy, or have it send them and set Bodies")
+	}
+	if l := &cfg.RateLimits; l.Shared != nil && cfg.ClientAddressHeader == "" && l.RequestsPerMinute == 0 {
+		add("RateLimits.Shared", "", "has no effect, because nothing is limited",
+			"set RateLimits.RequestsPerMinute, or ClientAddressHeader to the header in which the proxy writes the address of the client")
+	}
 }
 
 // Warnings returns one sentence for each setting whose consequences may surprise, in addition to

@@ -1,11 +1,13 @@
 package forwardauth
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
 )
@@ -28,6 +30,18 @@ func TestFaults(t *testing.T) {
 		{"Caddy with bodies", func(cfg *Config, _ *gatehouse.Config) { cfg.Proxy = Caddy }, "Bodies"},
 		{"lists", func(_ *Config, guard *gatehouse.Config) { guard.ShowLocked = true }, "Endpoints[0].Guard.ShowLocked"},
 		{"tools", func(_ *Config, guard *gatehouse.Config) { guard.SecuritySchemes = true }, "Endpoints[0].Guard.SecuritySchemes"},
+		{"session key", func(_ *Config, g *gatehouse.Config) { g.SessionKey = make(gatehouse.SessionKey, 32) }, "Endpoints[0].Guard.SessionKey"},
+		{"sessions", func(_ *Config, g *gatehouse.Config) { g.MaxSessions = 500 }, "Endpoints[0].Guard.MaxSessions"},
+		{"sessions of one user", func(_ *Config, g *gatehouse.Config) { g.MaxSessionsPerUser = 5 }, "Endpoints[0].Guard.MaxSessionsPerUser"},
+		{"idle sessions", func(_ *Config, g *gatehouse.Config) { g.SessionTimeout = time.Hour }, "Endpoints[0].Guard.SessionTimeout"},
+		{"limit of bodies", func(_ *Config, g *gatehouse.Config) { g.MaxBodyBytes = 1 << 20 }, ""},
+		{"limit of bodies without bodies", func(cfg *Config, g *gatehouse.Config) { cfg.Bodies, g.MaxBodyBytes = false, 1<<20 },
+			"Endpoints[0].Guard.MaxBodyBytes"},
+		{"shared limits", func(_ *Config, g *gatehouse.Config) {
+			g.RateLimits.Shared, g.RateLimits.RequestsPerMinute = sharedLimits{}, 60
+		}, ""},
+		{"shared limits of nothing", func(_ *Config, g *gatehouse.Config) { g.RateLimits.Shared = sharedLimits{} },
+			"Endpoints[0].Guard.RateLimits.Shared"},
 		{"every address", func(cfg *Config, _ *gatehouse.Config) { cfg.TrustedProxies = prefixes("0.0.0.0/0") }, "TrustedProxies"},
 		{"every address of IPv6", func(cfg *Config, _ *gatehouse.Config) { cfg.TrustedProxies = prefixes("::/0") }, "TrustedProxies"},
 		{"zero address", func(cfg *Config, _ *gatehouse.Config) { cfg.TrustedProxies = make([]netip.Prefix, 1) }, "TrustedProxies"},
@@ -73,6 +87,13 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sharedLimits is a limiter that never limits.
+type sharedLimits struct{}
+
+func (sharedLimits) Take(context.Context, string, int, gatehouse.Rate) (time.Duration, error) {
+	return 0, nil
 }
 
 func prefixes(text string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(text)} }

@@ -30,7 +30,8 @@ func Proxies() []Proxy { return []Proxy{Nginx, Caddy, Traefik, HAProxy, Envoy} }
 // maxMethod bounds the name of a method, in bytes.
 const maxMethod = 32
 
-// partialBody is the header with which Envoy says that a body is not complete.
+// partialBody is the header with which Envoy, and the Lua script for HAProxy, say that a body is not
+// complete.
 const partialBody = "X-Envoy-Auth-Partial-Body"
 
 // original is the request that a proxy asks about.
@@ -62,7 +63,7 @@ var proxies = map[Proxy]proxy{
 
 // read returns the original request.
 func (p *proxy) read(r *http.Request) (*original, error) {
-	o := &original{method: r.Method, host: r.Host, partial: p.sendsBodies && r.Header.Get(partialBody) == "true"}
+	o := &original{method: r.Method, host: r.Host, partial: p.sendsBodies && isPartial(r.Header[partialBody])}
 	uri := strings.TrimPrefix(r.RequestURI, AuthPath)
 	if p.uri != "" {
 		var err error
@@ -86,6 +87,12 @@ func (p *proxy) read(r *http.Request) (*original, error) {
 	return o, nil
 }
 
+// isPartial reports whether the values of partialBody say that the body may not be complete: one is
+// other than "false".
+func isPartial(values []string) bool {
+	return slices.ContainsFunc(values, func(value string) bool { return value != "false" })
+}
+
 // single returns the only value of a header.
 func (p *proxy) single(h http.Header, name string) (string, error) {
 	switch values := h[name]; {
@@ -99,10 +106,11 @@ func (p *proxy) single(h http.Header, name string) (string, error) {
 	}
 }
 
-// isMethod reports whether text is the name of a method: letters, as all registered ones are, and
-// hyphens.
+// isMethod reports whether text is the name of a method that may be passed on: letters, as all
+// registered ones are, and hyphens. An MCP server would answer TRACE with what the proxy has added to
+// the request (RFC 9110 §9.3.8), and CONNECT asks for a tunnel.
 func isMethod(text string) bool {
-	return text != "" && len(text) <= maxMethod &&
+	return text != "" && text != http.MethodTrace && text != http.MethodConnect && len(text) <= maxMethod &&
 		!strings.ContainsFunc(text, func(c rune) bool { return (c < 'A' || c > 'Z') && c != '-' })
 }
 

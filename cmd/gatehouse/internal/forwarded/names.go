@@ -109,10 +109,11 @@ var (
 	reservedPrefixes = []string{
 		"x-forwarded-", "x-auth-request-", "x-gatehouse-", "x-authenticated-", "x-authentik-", "x-pomerium-", "x-jwt-",
 		"x-goog-iap-", "x-goog-authenticated-user-", "x-amzn-oidc-", "x-ms-client-principal", "x-ms-token-", "x-webauth-", "x-remote-",
-		"x-original-", "x-envoy-", "remote-", "cf-access-", "tailscale-user-", "tailscale-", "ssl-client-", "x-ssl-client-", "x-client-cert",
+		"x-original-", "x-envoy-", "x-appengine-", "oidc-", "remote-", "cf-access-", "tailscale-user-", "tailscale-", "ssl-client-", "x-ssl-client-", "x-client-cert",
 	}
 	reservedNames = []string{
 		"forwarded", "x-forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip",
+		"x-auth-user", "x-auth-username", "x-auth-email", "x-auth-groups", "x-auth-roles", "x-proxy-user", "sm-user", "iv-user", "iv-groups",
 		"x-user", "x-user-id", "x-user-name", "x-username", "x-user-email", "x-email", "x-groups", "x-user-groups", "x-roles",
 		"x-user-roles", "x-access-token", "x-id-token", "x-mcp-userid", "x-mcp-username", "x-mcp-roles", "x-consumer-id", "x-consumer-username",
 		"x-credential-identifier", "x-token-subject", "x-userinfo", "x-http-method-override", "x-method-override", "x-http-method",
@@ -122,8 +123,8 @@ var (
 
 // Strip removes from h, the header of a client's request, every header that a backend may
 // read as the name of the caller: those of h, and the well-known ones. Names are compared without
-// regard to case, and an underscore is a hyphen: CGI and WSGI make HTTP_X_FORWARDED_USER of
-// X-Forwarded-User and of X_Forwarded_User.
+// regard to case, and punctuation is a hyphen: CGI and WSGI make HTTP_X_FORWARDED_USER of
+// X-Forwarded-User and of X_Forwarded_User, and some of X.Forwarded.User, too.
 func (h Headers) Strip(header http.Header) {
 	for name := range header {
 		if h.isReserved(name) {
@@ -151,7 +152,7 @@ func (h Headers) isReserved(name string) bool {
 // hasWellKnownName reports whether the header is one of the lists above.
 func hasWellKnownName(name string) bool {
 	switch name[0] | 0x20 {
-	case 'x', 'f', 'r', 't', 'c', 's':
+	case 'x', 'f', 'r', 't', 'c', 's', 'o', 'i':
 	default:
 		return false
 	}
@@ -179,15 +180,15 @@ func hasNamePrefix(name, prefix string) bool {
 	return true
 }
 
-// foldName returns the byte of a header's name in lower case, and a hyphen for an underscore.
+// foldName returns the byte of a header's name in lower case, and a hyphen for punctuation.
 func foldName(c byte) byte {
 	switch {
-	case c == '_':
-		return '-'
+	case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		return c
 	case 'A' <= c && c <= 'Z':
 		return c | 0x20
 	}
-	return c
+	return '-'
 }
 
 func normalized(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "-")) }

@@ -9,11 +9,13 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/forwarded"
+	"github.com/gatehouse-mcp/gatehouse/internal/clientaddr"
 )
 
 const (
@@ -37,7 +39,8 @@ type endpoint struct {
 	streams   *httputil.ReverseProxy // the same, for streams without an end of their own
 	lists     listPolicy
 
-	identityHeaders []string // all names that the forwarder may set
+	identityHeaders []string          // all names that the forwarder may set
+	clients         clientaddr.Finder // finds the address of a client behind trusted proxies
 	logger          *slog.Logger
 	scheme          string // of the public URL
 	host            string // of the public URL
@@ -51,7 +54,8 @@ func (g *Gateway) newEndpoint(config *Endpoint) (*endpoint, error) {
 	e := &endpoint{config: *config, logger: g.logger}
 	e.config.MaxListBytes = cmp.Or(e.config.MaxListBytes, defaultMaxListBytes)
 	e.config.KeepAlive = cmp.Or(e.config.KeepAlive, defaultKeepAlive)
-	faults := []error{keepAliveFault(config.KeepAlive)}
+	e.lists.init(&e.config.Guard)
+	faults := append(e.withoutEffect(config), keepAliveFault(config.KeepAlive))
 	var err error
 	if e.config.Guard.Logger == nil {
 		e.config.Guard.Logger = g.logger
@@ -86,7 +90,9 @@ func (g *Gateway) newEndpoint(config *Endpoint) (*endpoint, error) {
 		return nil, err
 	}
 	e.identityHeaders = e.config.Headers.Names()
-	e.lists.init(&e.config.Guard)
+	e.clients = clientaddr.Finder{
+		Trusted: e.config.Guard.TrustedProxies, Header: http.CanonicalHeaderKey(e.config.Guard.ClientAddressHeader),
+	}
 	e.public = slices.ContainsFunc(e.config.Guard.Requirements, func(r gatehouse.Requirement) bool { return r.Public })
 	// Without a FlushInterval, the events of a stream and parts of unknown length are sent at once,
 	// and a JSON answer with its header in one write.
@@ -103,6 +109,21 @@ func (g *Gateway) newEndpoint(config *Endpoint) (*endpoint, error) {
 	e.streams = &streams
 	e.running, e.stop = context.WithCancel(context.Background())
 	return e, nil
+}
+
+// withoutEffect returns the settings that cannot take effect together with the others.
+func (e *endpoint) withoutEffect(config *Endpoint) (faults []error) {
+	add := func(field, value, problem, fix string) {
+		faults = append(faults, &gatehouse.ConfigError{Field: field, Value: value, Problem: problem, Fix: fix})
+	}
+	if config.MaxListBytes != 0 && !e.lists.changes() && !e.lists.compares {
+		add("MaxListBytes", strconv.FormatInt(config.MaxListBytes, 10), "has no effect, because lists are passed on unread",
+			"remove it; lists are read if there are requirements")
+	}
+	if config.Principal && config.Headers.User == "" && config.Headers.Assertion == "" {
+		add("Principal", "true", "has no effect, because no header names the user", "remove it, or name the header of the user in Headers")
+	}
+	return faults
 }
 
 // severalIssuers reports whether users with the same subject may be different people.

@@ -36,11 +36,21 @@ func exchangeOf(ctx context.Context) *exchange {
 	return x
 }
 
+// forwardedMethods are the methods of requests that are forwarded, as they are written: methods are
+// case-sensitive (RFC 9110 §9.1). A backend that does not know that would take "get" for GET, and the
+// guard would not end its stream when the token expires.
+//
+// TRACE is not one of them, because the backend would answer with what the gateway has added to the
+// request (RFC 9110 §9.3.8).
+var forwardedMethods = []string{
+	http.MethodPost, http.MethodGet, http.MethodDelete, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodPatch,
+}
+
 // newExchange reads what decides how a request is forwarded. The problem, if not nil, is the
 // answer.
 func (e *endpoint) newExchange(w http.ResponseWriter, r *http.Request) (*exchange, *problem) {
 	x := &exchange{request: r, client: w}
-	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
+	if !slices.Contains(forwardedMethods, r.Method) {
 		return x, notForwardedMethod
 	}
 	if err := x.keepBody(r); err != nil {

@@ -99,8 +99,9 @@ type Upstream struct {
 	// of those of this machine. Nil means those.
 	RootCAs *x509.CertPool
 
-	// HealthPath, if not empty, is requested with GET each HealthInterval. The backend gets no
-	// requests while the answer is not 2xx.
+	// HealthPath, if not empty, is requested with GET each HealthInterval. While the answer is not
+	// 2xx, the other backends of the endpoint get the requests that are in no session. Without
+	// another one that works, the backend gets them nevertheless.
 	HealthPath     string
 	HealthInterval time.Duration // zero means 10 seconds
 }

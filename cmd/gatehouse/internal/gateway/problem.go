@@ -49,8 +49,7 @@ func (p *problem) Unwrap() error { return p.err }
 var unknownSession = &problem{status: http.StatusNotFound, code: "not_found", reason: "session_ended",
 	text: "the session has ended, start a new one", expected: true}
 
-// notForwardedMethod is the answer to TRACE, with which a backend would show what the gateway has
-// added to the request (RFC 9110 §9.3.8), and to CONNECT.
+// notForwardedMethod is the answer to a method that is not one of forwardedMethods.
 var notForwardedMethod = &problem{status: http.StatusMethodNotAllowed, code: "invalid_request", reason: "method_not_allowed",
 	text: "the method is not one of MCP", expected: true}
 
@@ -95,6 +94,9 @@ func (e *endpoint) answer(w http.ResponseWriter, r *http.Request, x *exchange, p
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	if p.status == http.StatusMethodNotAllowed {
+		h.Set("Allow", "GET, POST, DELETE") // those of MCP
+	}
 	if p.status == http.StatusBadGateway || p.status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", strconv.Itoa(retryAfter))
 	}

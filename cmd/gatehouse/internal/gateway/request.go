@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"net"
+	"net/http"
 	"net/http/httputil"
 
 	"github.com/gatehouse-mcp/gatehouse"
+	"github.com/gatehouse-mcp/gatehouse/internal/clientaddr"
 	"go.opentelemetry.io/otel/propagation"
 )
 
@@ -13,9 +15,10 @@ import (
 // The guard has checked Origin and the token. A backend on localhost would reject the origin of
 // a web page, whose host is not its own, or add CORS headers of its own. Compressed answers
 // could not be filtered, and compressing what a process on the same machine sends costs more
-// than it saves.
+// than it saves. CGI makes HTTP_PROXY of Proxy, which is the name of the variable with which programs
+// find their proxy (CVE-2016-5385).
 var notForwarded = []string{
-	"Authorization", "Proxy-Authorization", "Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User",
+	"Authorization", "Proxy-Authorization", "Proxy", "Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User",
 	"Access-Control-Request-Method", "Access-Control-Request-Headers", "Access-Control-Request-Private-Network",
 	"Upgrade", "Connection", "Te", "Expect", "Trailer", "Via", "Dpop", "Max-Forwards", "Host", "Accept-Encoding",
 }
@@ -31,6 +34,7 @@ func (e *endpoint) rewrite(pr *httputil.ProxyRequest) {
 	}
 	if !e.config.ForwardCookies {
 		delete(h, "Cookie")
+		delete(h, "Cookie2")
 	}
 	e.forwarder.Strip(h)
 	// Servers that merge trailers into the headers would take an identity from them.
@@ -39,8 +43,8 @@ func (e *endpoint) rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.Host = ""
 	h["X-Forwarded-Host"] = []string{e.host}
 	h["X-Forwarded-Proto"] = []string{e.scheme}
-	if address, _, err := net.SplitHostPort(pr.In.RemoteAddr); err == nil {
-		h["X-Forwarded-For"] = []string{address}
+	if address := e.clientAddress(pr.In); address != "" {
+		h[clientaddr.XForwardedFor] = []string{address}
 	}
 	if x.session != "" {
 		h[sessionHeader] = []string{x.session}
@@ -58,4 +62,19 @@ func (e *endpoint) rewrite(pr *httputil.ProxyRequest) {
 	if identity, signedIn := gatehouse.IdentityOfHTTP(pr.In); signedIn || !e.public {
 		x.unnamed = e.forwarder.Set(h, identity)
 	}
+}
+
+// clientAddress returns the address of the client, or "" if it is not known: that of the connection,
+// or the one that the trusted proxies in front of the gateway have written. The backend gets it alone,
+// without those of the proxies and without what the client has written before them: whether a backend
+// reads the first address, the last one, or that before its proxy, it is always this one.
+func (e *endpoint) clientAddress(in *http.Request) string {
+	if len(e.clients.Trusted) > 0 {
+		return e.clients.Find(in).String()
+	}
+	address, _, err := net.SplitHostPort(in.RemoteAddr)
+	if err != nil {
+		return "" // as for a Unix socket
+	}
+	return address
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -58,7 +59,8 @@ var spoofed = []string{
 	"X-Auth-Request-Email", "X-Auth-Request-Groups", "X-Auth-Request-Access-Token", "X_Auth_Request_User", "Remote-User", "Remote_User",
 	"X-User-Id", "X-Jwt-Sub", "X-Gatehouse-Assertion", "X_Gatehouse_Assertion", "X-Real-Ip", "Forwarded", "X-Forwarded-For",
 	"X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix", "X-Remote-User", "X-Webauth-User", "X-HTTP-Method-Override", "X-Original-Url",
-	"Cf-Access-Jwt-Assertion", "X-Ms-Client-Principal-Name",
+	"Cf-Access-Jwt-Assertion", "X-Ms-Client-Principal-Name", "X.Forwarded.User", "X+Forwarded~User", "X-Auth-User", "OIDC_CLAIM_sub",
+	"Sm_User", "Iv-User", "X-Appengine-User-Email", "Proxy", "Cookie2",
 }
 
 func TestClientHeadersCannotNameTheCaller(t *testing.T) {
@@ -76,6 +78,42 @@ func TestClientHeadersCannotNameTheCaller(t *testing.T) {
 		}
 		if got := r.Header.Values("X-Forwarded-User"); len(got) != 1 || got[0] != "user_ada" {
 			t.Errorf("X-Forwarded-User is %q after the client sent %s, want user_ada", got, name)
+		}
+	}
+}
+
+// The backend gets the address of the client, and none that the client has made up.
+func TestAddressOfTheClient(t *testing.T) {
+	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	behind := append(loopback[:1:1], netip.MustParsePrefix("10.0.0.0/24"))
+	const real, invented = "203.0.113.9", "198.51.100.1"
+	for name, test := range map[string]struct {
+		trusted      []netip.Prefix
+		header, sent string // the name for client_address_header, and X-Forwarded-For of the request
+		want         string
+	}{
+		"no proxy":                    {nil, "", real, "127.0.0.1"},
+		"one proxy":                   {loopback, "", real, real},
+		"an address that is invented": {loopback, "", invented + ", " + real, real},
+		"two proxies":                 {behind, "", invented + ", " + real + ", 10.0.0.7", real},
+		"the first one is unknown":    {loopback, "", real + ", 10.0.0.7", "10.0.0.7"},
+		"IPv6 with a port":            {loopback, "", "[2001:db8::1]:443", "2001:db8::1"},
+		"no address":                  {loopback, "", "unknown", "127.0.0.1"},
+		"no header":                   {loopback, "", "", "127.0.0.1"},
+		"another header":              {loopback, "x-real-ip", invented, real},
+	} {
+		f := newFixture(t, func(_ *fixture, e *gateway.Endpoint) {
+			e.Guard.TrustedProxies, e.Guard.ClientAddressHeader = test.trusted, test.header
+		})
+		var header []string
+		if test.sent != "" {
+			header = append(header, "X-Forwarded-For", test.sent)
+		}
+		// A client cannot remove the header by naming it in Connection.
+		wantOK(t, f.post(t, call, append(header, "X-Real-IP", real, "Connection", "X-Forwarded-For")...))
+		r := f.backend.last(t)
+		if got := r.Header.Values("X-Forwarded-For"); len(got) != 1 || got[0] != test.want || r.Header.Get("X-Real-Ip") != "" {
+			t.Errorf("%s: the backend got X-Forwarded-For %q and X-Real-IP %q, want %s alone", name, got, r.Header.Get("X-Real-Ip"), test.want)
 		}
 	}
 }
@@ -272,6 +310,30 @@ func TestLongSubject(t *testing.T) {
 	}
 }
 
+// A client cannot replace a parameter of the upstream: many servers read the last one of a name.
+func TestQueryOfTheUpstreamStays(t *testing.T) {
+	f := newFixture(t, func(f *fixture, e *gateway.Endpoint) {
+		e.Upstreams = []gateway.Upstream{{URL: &url.URL{
+			Scheme: "http", Host: strings.TrimPrefix(f.backend.URL, "http://"), Path: "/x", RawQuery: "profile=readonly&key",
+		}}}
+	})
+	token, public := f.token(), f.resource
+	for query, want := range map[string]string{
+		"profile=admin":                "",
+		"Profile=admin":                "",
+		"%70rofile=admin&key=1":        "",
+		"profile%5Bx%5D=admin":         "",
+		"+profile=admin":               "",
+		"b=2&profile=admin&profiles=3": "&b=2&profiles=3",
+	} {
+		f.resource = public + "?" + query
+		wantOK(t, f.do(t, http.MethodPost, call, "Authorization", "Bearer "+token))
+		if got := f.backend.last(t).URL.RawQuery; got != "profile=readonly&key"+want {
+			t.Errorf("%s: the backend got the query %s, want profile=readonly&key%s", query, got, want)
+		}
+	}
+}
+
 // A query of the upstream is kept, and that of the client is added.
 func TestQuery(t *testing.T) {
 	f := newFixture(t, func(f *fixture, e *gateway.Endpoint) {
@@ -288,7 +350,10 @@ func TestQuery(t *testing.T) {
 // An answer to TRACE has the request as the backend got it.
 func TestTraceIsNotForwarded(t *testing.T) {
 	f := newFixture(t)
-	for method, forwarded := range map[string]bool{http.MethodTrace: false, http.MethodDelete: true, http.MethodPut: true} {
+	for method, forwarded := range map[string]bool{
+		http.MethodTrace: false, "get": false, "Post": false, "PROPFIND": false,
+		http.MethodGet: true, http.MethodPost: true, http.MethodDelete: true, http.MethodPut: true,
+	} {
 		before := len(f.backend.requests())
 		got := f.do(t, method, "", "Authorization", "Bearer "+f.token())
 		if reached := len(f.backend.requests()) > before; reached != forwarded {

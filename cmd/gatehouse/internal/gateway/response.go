@@ -18,8 +18,10 @@ var (
 		"Www-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Proxy-Authentication-Info", "Server", "X-Powered-By",
 		"X-Aspnet-Version",
 		"X-Runtime", "X-Served-By", "X-Backend", "Via", "Alt-Svc", "Forwarded", "Location", "Content-Location", "Refresh", "Link", "Nel",
-		"Report-To", "Reporting-Endpoints", "Strict-Transport-Security", "Public-Key-Pins", "Clear-Site-Data", "Service-Worker-Allowed",
+		"Report-To", "Reporting-Endpoints", "Sourcemap", "X-Sourcemap", "Strict-Transport-Security", "Public-Key-Pins", "Clear-Site-Data", "Service-Worker-Allowed",
 		"Trailer", "Upgrade", "X-Real-Ip", "Remote-User", "Server-Timing", "Dpop-Nonce",
+		// A proxy in front of the gateway would answer with a file or page of its own.
+		"X-Accel-Redirect", "X-Sendfile", "X-Lighttpd-Send-File", "X-Reproxy-Url",
 	}
 )
 
@@ -33,6 +35,7 @@ func (e *endpoint) hideHeaders(h http.Header) {
 	}
 	if !e.config.ForwardCookies {
 		delete(h, "Set-Cookie")
+		delete(h, "Set-Cookie2")
 	}
 	for _, name := range e.identityHeaders {
 		delete(h, name)
@@ -81,6 +84,9 @@ func (e *endpoint) checkStatus(resp *http.Response) *problem {
 	case status == http.StatusSwitchingProtocols:
 		return &problem{status: http.StatusBadGateway, code: codeBadGateway, reason: "upstream_switches_protocol",
 			text: "the MCP server behind the gateway switches to another protocol", upstreamStatus: status}
+	case status < 200 || status > 599: // net/http panics for some, and clients differ about the others
+		return &problem{status: http.StatusBadGateway, code: codeBadGateway, reason: "upstream_invalid_status",
+			text: "the MCP server behind the gateway answers with a status that HTTP does not have", upstreamStatus: status}
 	}
 	return nil
 }

@@ -1,8 +1,10 @@
 package gateway_test
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -13,6 +15,7 @@ func TestHiddenHeaders(t *testing.T) {
 	hidden := []string{
 		"WWW-Authenticate", "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Server", "X-Powered-By", "Via", "Alt-Svc",
 		"X-Forwarded-User", "X-Gatehouse-Assertion", "Location", "Set-Cookie", "Strict-Transport-Security", "Keep-Alive", "Proxy-Authenticate",
+		"Set-Cookie2", "SourceMap", "X-Accel-Redirect", "X-Sendfile",
 	}
 	f := newFixture(t)
 	f.backend.answer = func(w http.ResponseWriter, _ *http.Request, body string) {
@@ -22,6 +25,7 @@ func TestHiddenHeaders(t *testing.T) {
 		w.Header().Set("Connection", "X-Internal-Hop")
 		w.Header().Set("X-Internal-Hop", "theirs")
 		w.Header().Set("X-Own", "kept")
+		w.Header().Set("X-Accel-Buffering", "no")
 		w.Header().Set("Trailer", "X-Forwarded-User")
 		writeResult(w, body, map[string]any{})
 		w.Header().Set("X-Forwarded-User", "theirs")
@@ -33,8 +37,9 @@ func TestHiddenHeaders(t *testing.T) {
 	for err := error(nil); err == nil; {
 		_, err = resp.Body.Read(buf)
 	}
-	if resp.StatusCode != http.StatusOK || resp.Header.Get("X-Own") != "kept" {
-		t.Errorf("status %d and X-Own %q, want 200 and kept", resp.StatusCode, resp.Header.Get("X-Own"))
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("X-Own") != "kept" || resp.Header.Get("X-Accel-Buffering") != "no" {
+		t.Errorf("status %d, X-Own %q and X-Accel-Buffering %q, want 200, kept and no", resp.StatusCode, resp.Header.Get("X-Own"),
+			resp.Header.Get("X-Accel-Buffering"))
 	}
 	for _, h := range []http.Header{resp.Header, resp.Trailer} {
 		for name, values := range h {
@@ -106,5 +111,29 @@ func TestDocumentsOfTheBackendAreHidden(t *testing.T) {
 	wantOK(t, f.post(t, call))
 	if n := len(f.backend.requests()); n != 1 {
 		t.Errorf("the backend got %d requests, want that of the endpoint", n)
+	}
+}
+
+// net/http panics for a status below 100, and passes others on that HTTP does not have.
+func TestInvalidStatus(t *testing.T) {
+	for status, reason := range map[string]string{
+		"099": "upstream_invalid_status", "600": "upstream_invalid_status", "999": "upstream_invalid_status", "200": "", "599": "",
+	} {
+		f := newFixture(t)
+		f.backend.answer = func(w http.ResponseWriter, _ *http.Request, _ string) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			fmt.Fprintf(conn, "HTTP/1.1 %s Odd\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}", status)
+		}
+		got := f.post(t, call)
+		if reason != "" {
+			wantReason(t, got, http.StatusBadGateway, reason)
+		} else if strconv.Itoa(got.status) != status || got.body != "{}" {
+			t.Errorf("got status %d with body %q, want %s as the backend sends it", got.status, got.body, status)
+		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -287,11 +288,38 @@ func hideIdempotencyKey(h http.Header) {
 	}
 }
 
+// joinQuery returns the query of the upstream, followed by that of the client without the parameters
+// that the upstream has too: many servers read the last one of a name, so a client could replace what
+// the operator has set.
 func joinQuery(own, clients string) string {
 	if own == "" || clients == "" {
 		return own + clients
 	}
-	return own + "&" + clients
+	var names []string
+	for parameter := range strings.SplitSeq(own, "&") {
+		names = append(names, parameterName(parameter))
+	}
+	var b strings.Builder
+	b.WriteString(own)
+	for parameter := range strings.SplitSeq(clients, "&") {
+		name := parameterName(parameter)
+		if !slices.ContainsFunc(names, func(own string) bool { return strings.EqualFold(own, name) }) {
+			b.WriteByte('&')
+			b.WriteString(parameter)
+		}
+	}
+	return b.String()
+}
+
+// parameterName returns the name of a parameter of a query, as servers compare it: PHP and others take
+// "a[b]" and " a" for "a".
+func parameterName(parameter string) string {
+	name, _, _ := strings.Cut(parameter, "=")
+	if decoded, err := url.QueryUnescape(name); err == nil {
+		name = decoded
+	}
+	name, _, _ = strings.Cut(name, "[")
+	return strings.TrimSpace(name)
 }
 
 // withoutTrace is a context without the trace that ReverseProxy adds to pass informational

@@ -110,6 +110,8 @@ func (b *builder) place(e *Endpoint, field string) (line int, name string) {
 			member += "[" + index + "]"
 		}
 		return line, member
+	case top == "SessionKey" && b.file.lines["session_key_file"] > 0:
+		return b.file.lines["session_key_file"], member
 	case top == "SessionKey" || top == "KeyFile" || strings.HasPrefix(top, "Audit"):
 		return b.file.lineOf(member), member
 	case top == "Provider" || top == "Providers":

@@ -101,7 +101,7 @@ type Upstream struct {
 	URL            string        `doc:"URL of the MCP server, like http://localhost:8000/mcp. Without a path, it has that of the endpoint." need:"true"`
 	H2C            bool          `doc:"Send requests by HTTP/2 without TLS."`
 	CAFile         string        `doc:"PEM file with the authorities that may have signed the certificate of an https server; those of this machine if it is missing."`
-	HealthPath     string        `doc:"Path that is requested with GET to check the health of the server. It gets no requests while the answer is not 2xx."`
+	HealthPath     string        `doc:"Path that is requested with GET to check the health of the server. While the answer is not 2xx, other servers of the endpoint get its requests."`
 	HealthInterval time.Duration `doc:"Time between two checks; 10s if it is missing."`
 }
 

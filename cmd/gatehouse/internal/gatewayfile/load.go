@@ -14,9 +14,11 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/certfile"
+	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/forwardauth"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/forwarded"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/gateway"
 	"github.com/gatehouse-mcp/gatehouse/cmd/gatehouse/internal/providername"
@@ -28,6 +30,9 @@ import (
 
 // acceptedKeysVariable has the session keys that are accepted in addition to MCP_SESSION_KEY.
 const acceptedKeysVariable = "MCP_ACCEPTED_SESSION_KEYS"
+
+// minHealthInterval is the shortest time between two checks of a server, which each cost it a request.
+const minHealthInterval = time.Second
 
 // maxEndpoints bounds the endpoints of a file.
 const maxEndpoints = 256
@@ -47,6 +52,9 @@ type Loader struct {
 	accepted   []gatehouse.SessionKey // of acceptedKeysVariable; they belong to sessionKey
 	auditKey   gatehouse.AuditKey
 	keyFolder  string // of this process; removed by Close
+
+	forwardAuth      *forwardauth.Config // what ForwardAuth sets
+	withoutUpstreams bool                // what WithoutUpstreams sets
 
 	certificate      *certfile.Certificate
 	certificateFiles [2]string // of certificate
@@ -183,7 +191,7 @@ func (b *builder) build(top *yaml.Node) *Loaded {
 	f := b.file
 	loaded := &Loaded{Listen: f.Listen, Stop: gateway.Stop{Delay: f.DrainDelay, Timeout: f.ShutdownTimeout}, path: b.path}
 	loaded.Gateway = gateway.Config{LogRequests: f.LogRequests, Logger: b.logger}
-	if len(f.SessionKey) == 0 && len(f.AcceptedSessionKeys) == 0 {
+	if len(f.SessionKey) == 0 && len(f.AcceptedSessionKeys) == 0 && b.forwardAuth == nil {
 		f.SessionKey, f.AcceptedSessionKeys = b.sessionKey, b.accepted
 	}
 	if len(f.Endpoints) > maxEndpoints {
@@ -219,13 +227,12 @@ func (b *builder) build(top *yaml.Node) *Loaded {
 				config.Guard.AuditSubjects = gatehouse.AuditSubjectsClear
 			}
 		}
-		if err := gateway.Validate(config); err != nil {
-			b.explain(e, err)
-		}
+		b.validate(i, config)
 		config.Identity = b.identity(nodes[i])
 		loaded.Gateway.Endpoints = append(loaded.Gateway.Endpoints, config)
 	}
 	b.duplicates()
+	b.checkFile(loaded.Gateway.Endpoints)
 	if len(b.errors) == 0 {
 		b.checkTogether(loaded.Gateway)
 	}
@@ -235,6 +242,10 @@ func (b *builder) build(top *yaml.Node) *Loaded {
 
 // checkTogether reports endpoints that are valid alone and not together, such as two on one path.
 func (b *builder) checkTogether(config gateway.Config) {
+	if b.forwardAuth != nil {
+		b.checkForwardAuth(0, config.Endpoints...)
+		return
+	}
 	gw, err := gateway.New(config)
 	if err == nil {
 		gw.Close()
@@ -402,7 +413,16 @@ func (b *builder) provider(p *Provider) gatehouse.Provider {
 
 // placeholder is in the place of a provider that has mistakes, so that the rest of the endpoint
 // is checked. A file with mistakes is never used.
-var placeholder = gatehouse.OIDC("https://issuer.invalid")
+var placeholder = newPlaceholder()
+
+// newPlaceholder returns a provider whose tokens have everything that a requirement can name, so that
+// a mistake of the provider does not make mistakes of its requirements.
+func newPlaceholder() gatehouse.Provider {
+	p := gatehouse.OIDC("https://issuer.invalid")
+	p.Claims.Roles, p.Claims.Permissions = []gatehouse.ClaimPath{{"roles"}}, []gatehouse.ClaimPath{{"permissions"}}
+	p.Claims.Organization = gatehouse.ClaimPath{"organization"}
+	return p
+}
 
 // keyFile returns the file for the keys of the provider. Without a folder in the configuration,
 // it is one of this process: a changed configuration then needs no answer of the provider.
@@ -426,7 +446,7 @@ func (b *builder) upstreams(e *Endpoint) []gateway.Upstream {
 	if e.Upstream != nil {
 		all = []Upstream{*e.Upstream}
 	}
-	if len(all) == 0 {
+	if len(all) == 0 && b.needsUpstreams() {
 		b.report(e.line, "the endpoint has no upstream", `add the URL of the MCP server, like upstream: http://localhost:8000/mcp`)
 	}
 	var out []gateway.Upstream
@@ -449,6 +469,9 @@ func (b *builder) upstreams(e *Endpoint) []gateway.Upstream {
 		if u.HealthPath == "" && u.HealthInterval != 0 {
 			b.report(u.lineOf("health_interval"), "health_interval has no effect without health_path",
 				"add health_path, or remove it")
+		}
+		if u.HealthInterval != 0 && u.HealthInterval < minHealthInterval {
+			b.report(u.lineOf("health_interval"), fmt.Sprintf("health_interval %q is too short", u.HealthInterval), "use at least 1s")
 		}
 		out = append(out, gateway.Upstream{URL: target, H2C: u.H2C, HealthPath: u.HealthPath, HealthInterval: u.HealthInterval, RootCAs: b.roots(&u)})
 	}

@@ -62,6 +62,12 @@ func faultsOf(t *testing.T, text string) []string { t.Helper(); return faultsWit
 func faultsWith(t *testing.T, text string, variables map[string]string) []string {
 	t.Helper()
 	_, err := newTestLoader(t, text, variables).Load()
+	return faultTexts(t, err)
+}
+
+// faultTexts returns the mistakes that err joins.
+func faultTexts(t *testing.T, err error) []string {
+	t.Helper()
 	var out []string
 	var add func(error)
 	add = func(err error) {
@@ -92,6 +98,16 @@ func TestMinimalFile(t *testing.T) {
 	if e.Headers != forwarded.DefaultHeaders() || e.DangerouslyForwardAccessToken || e.ForwardCookies {
 		t.Errorf("got %+v, want the safe defaults", e)
 	}
+}
+
+// The control of settings that need others to take effect.
+func TestSettingsWithEffect(t *testing.T) {
+	load(t, minimal+`    max_list_bytes: 5000
+    principal: true
+    headers: {user: ""}
+    requirements: [{tool: a, scopes: [x]}]
+`, nil)
+	load(t, strings.Replace(minimal, "upstream: http://localhost:8000", `upstream: {url: "http://localhost:8000", health_path: /h, health_interval: 1s}`, 1), nil)
 }
 
 func TestTemplateIsValid(t *testing.T) { load(t, Template, nil) }
@@ -149,6 +165,9 @@ func TestFaults(t *testing.T) {
 		"empty":                {"  - url: https://mcp.example.com/mcp\n    upstream: http://localhost:8000\n", "  []\n", "2: endpoints is empty; add an endpoint"},
 		"same url":             {"    upstream: http://localhost:8000\n", "    upstream: http://localhost:8000\n  - {url: \"https://mcp.example.com/mcp\", upstream: \"http://localhost:1\"}\n", `5: url "https://mcp.example.com/mcp" is also that of the endpoint on line 3`},
 		"health path":          {"upstream: http://localhost:8000", "upstream: {url: \"http://localhost:8000\", health_path: health}", `4: health_path "health" does not begin with a slash`},
+		"short interval":       {"upstream: http://localhost:8000", "upstream: {url: \"http://localhost:8000\", health_path: /h, health_interval: 1ms}", `4: health_interval "1ms" is too short; use at least 1s`},
+		"lists unread":         {"    upstream:", "    max_list_bytes: 5000\n    upstream:", `4: max_list_bytes "5000" has no effect, because lists are passed on unread; remove it`},
+		"no header of a user":  {"    upstream:", "    principal: true\n    headers: {user: \"\", assertion: \"\"}\n    upstream:", `4: principal "true" has no effect, because no header names the user; remove it`},
 		"h2c and https":        {"upstream: http://localhost:8000", "upstream: {url: \"https://localhost:8000\", h2c: true}", "4: upstream \"https://localhost:8000/mcp\" is https, for which h2c has no effect"},
 		"token in two headers": {"    upstream:", "    dangerously_forward_access_token: true\n    headers: {assertion: Authorization}\n    upstream:", `5: headers.assertion "Authorization" is the header of the access token, which dangerously_forward_access_token forwards`},
 		"path of the gateway":  {"example.com/mcp", "example.com/healthz", `3: url "https://mcp.example.com/healthz" has a path that the gateway uses already; use a path`},
