@@ -153,6 +153,11 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 	flagErr := errors.Join(options.inAdditionToFile()...)
 	loader := gatewayfile.NewLoader(options.config, settings, logger)
 	defer loader.Close()
+	if options.check {
+		loader.CheckOnly()
+	} else if !con.stderrIsTerminal { // where it means that the terminal was closed
+		defer reopenOnHangup(loader, logger)()
+	}
 	loaded, err := loader.Load()
 	if err != nil {
 		loaded = &gatewayfile.Loaded{Gateway: gateway.Config{Logger: logger}}
