@@ -41,22 +41,25 @@ func TestRelease(t *testing.T) {
 	}
 	command{dir: dist, argv: []string{"sha256sum", "--check", "--quiet", "checksums.txt"}}.run(t)
 	if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
-		checkArchive(t, dist)
+		commit := command{dir: folder, argv: []string{"git", "rev-parse", "HEAD"}}.run(t)
+		checkArchive(t, dist, strings.TrimSpace(commit))
 	}
 }
 
-// checkArchive runs the program of the archive and of the Debian package.
-func checkArchive(t *testing.T, dist string) {
+// checkArchive runs the program of the archive and of the Debian package. It must print the commit
+// that it was built from.
+func checkArchive(t *testing.T, dist, commit string) {
 	folder := t.TempDir()
 	const unpack = `tar -xzf "$1"/*_linux_amd64.tar.gz -C "$2"; dpkg-deb -x "$1"/*_linux_amd64.deb "$2/deb"`
 	command{argv: []string{"bash", "-c", unpack, "bash", dist, folder}}.run(t)
 	for _, path := range []string{"gatehouse", "deb/usr/bin/gatehouse"} {
-		if out := (command{argv: []string{filepath.Join(folder, path), "version"}}).run(t); !strings.Contains(out, "gatehouse ") {
-			t.Errorf("%s prints %q", path, out)
+		if out := (command{argv: []string{filepath.Join(folder, path), "version"}}).run(t); !strings.Contains(out, "\ncommit    "+commit+" of ") || strings.Contains(out, "not committed") {
+			t.Errorf("%s prints %q, want the commit %s", path, out, commit)
 		}
 	}
 	for _, path := range []string{
 		"LICENSE", "README.md", "CHANGELOG.md", "deb/usr/lib/systemd/system/gatehouse-gateway.service", "deb/etc/gatehouse/gateway.yaml",
+		"deb/etc/logrotate.d/gatehouse", "deb/usr/share/doc/gatehouse/credentials.conf",
 	} {
 		if _, err := os.Stat(filepath.Join(folder, path)); err != nil {
 			t.Error(err)
