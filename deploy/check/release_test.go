@@ -9,6 +9,9 @@ import (
 	"testing"
 )
 
+// commitTime is the time of the commit that is released, as tar and dpkg-deb print it.
+const commitTime = "2026-01-02 03:04"
+
 // clone copies the files of the repository that Git knows, as they are now, to a folder that
 // goreleaser may write to.
 func clone(t testing.TB) string {
@@ -17,7 +20,8 @@ func clone(t testing.TB) string {
 	script := `set -e; git ls-files -z --cached --others --exclude-standard | xargs -0 tar -c --ignore-failed-read | tar -x -C "$1"
 cd "$1"; git init -q; git add -A
 git -c user.name=test -c user.email=test@example.com -c commit.gpgsign=false commit -q -m test`
-	command{dir: repository, argv: []string{"bash", "-c", script, "bash", folder}}.run(t)
+	command{dir: repository, env: []string{"GIT_COMMITTER_DATE=" + commitTime + ":05 +0000"},
+		argv: []string{"bash", "-c", script, "bash", folder}}.run(t)
 	return folder
 }
 
@@ -43,6 +47,7 @@ func TestRelease(t *testing.T) {
 	if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
 		commit := command{dir: folder, argv: []string{"git", "rev-parse", "HEAD"}}.run(t)
 		checkArchive(t, dist, strings.TrimSpace(commit))
+		checkTimes(t, dist)
 	}
 }
 
@@ -63,6 +68,18 @@ func checkArchive(t *testing.T, dist, commit string) {
 	} {
 		if _, err := os.Stat(filepath.Join(folder, path)); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// checkTimes checks that the archive and the Debian package have no time other than that of the commit:
+// else each build would give another checksum.
+func checkTimes(t *testing.T, dist string) {
+	const list = `cd "$1"; export TZ=UTC; tar -tvzf *_linux_amd64.tar.gz; dpkg-deb -c *_linux_amd64.deb`
+	out := command{argv: []string{"bash", "-c", list, "bash", dist}}.run(t)
+	for line := range strings.Lines(out) {
+		if !strings.Contains(line, " "+commitTime+" ") {
+			t.Errorf("got %q, want the time %s", line, commitTime)
 		}
 	}
 }
