@@ -55,7 +55,7 @@ func TestRelease(t *testing.T) {
 // that it was built from.
 func checkArchive(t *testing.T, dist, commit string) {
 	folder := t.TempDir()
-	const unpack = `tar -xzf "$1"/*_linux_amd64.tar.gz -C "$2"; dpkg-deb -x "$1"/*_linux_amd64.deb "$2/deb"`
+	const unpack = `tar -xzf "$1"/*_linux_amd64.tar.gz -C "$2"; dpkg-deb -R "$1"/*_linux_amd64.deb "$2/deb"`
 	command{argv: []string{"bash", "-c", unpack, "bash", dist, folder}}.run(t)
 	for _, path := range []string{"gatehouse", "deb/usr/bin/gatehouse"} {
 		if out := (command{argv: []string{filepath.Join(folder, path), "version"}}).run(t); !strings.Contains(out, "\ncommit    "+commit+" of ") || strings.Contains(out, "not committed") {
@@ -65,6 +65,7 @@ func checkArchive(t *testing.T, dist, commit string) {
 	for _, path := range []string{
 		"LICENSE", "README.md", "CHANGELOG.md", "deb/usr/lib/systemd/system/gatehouse-gateway.service", "deb/etc/gatehouse/gateway.yaml",
 		"deb/etc/logrotate.d/gatehouse", "deb/usr/share/doc/gatehouse/credentials.conf",
+		"deb/DEBIAN/postinst", "deb/DEBIAN/prerm",
 	} {
 		if _, err := os.Stat(filepath.Join(folder, path)); err != nil {
 			t.Error(err)

@@ -152,9 +152,43 @@ func TestSystemdRuns(t *testing.T) {
 	clerk.terminate(t) // from now on, the keys are those in key_folder
 	m.run(t, "systemctl", "kill", "-s", "KILL", unitName)
 	until(t, "restarted", func() bool { return m.property(t, "NRestarts") == "1" && ready() == 200 })
-	m.run(t, "systemctl", "stop", unitName)
+	m.checkPackageScripts(t)
 	if result, status := m.property(t, "Result"), m.property(t, "ExecMainStatus"); result != "success" || status != "0" {
 		t.Errorf("after the stop: result %q, exit status %q; want success and 0", result, status)
+	}
+}
+
+// checkPackageScripts runs the scripts of the Debian package as dpkg does: an upgrade restarts the
+// gateway, a removal stops it, and nothing else does either.
+func (m *machine) checkPackageScripts(t testing.TB) {
+	t.Helper()
+	for _, name := range []string{"postinst.sh", "prerm.sh"} {
+		writeFile(t, m.root, "root/"+name, read(t, "systemd/"+name), 0o755)
+	}
+	for _, test := range []struct {
+		argv           []string
+		restart, state string
+	}{
+		{[]string{"/root/postinst.sh", "configure"}, "same", "active"},
+		{[]string{"/root/prerm.sh", "upgrade", "2.0.0"}, "same", "active"},
+		{[]string{"/root/postinst.sh", "configure", "1.0.0"}, "new", "active"},
+		{[]string{"/root/prerm.sh", "remove"}, "none", "inactive"},
+	} {
+		before := m.property(t, "MainPID")
+		m.run(t, test.argv...)
+		restart := "new"
+		switch m.property(t, "MainPID") {
+		case before:
+			restart = "same"
+		case "0":
+			restart = "none"
+		}
+		if state := m.property(t, "ActiveState"); restart != test.restart || state != test.state {
+			t.Errorf("%q: got %s process and %q, want %s and %q", test.argv, restart, state, test.restart, test.state)
+		}
+	}
+	if out, _ := m.output("systemctl", "is-enabled", unitName); strings.TrimSpace(out) != "disabled" {
+		t.Errorf("after the removal the unit is %q, want disabled", out)
 	}
 }
 
