@@ -104,7 +104,9 @@ func buildReleaseImages(t *testing.T, run func(...string) string, base, context 
 			t.Errorf("%s: got an image for %q", platform, got)
 		}
 		root := run("mount", run("from", "--platform", platform, name))
-		for path, want := range map[string]string{"gatehouse": "the program for " + platform, "etc/ssl/certs/ca-certificates.crt": "BEGIN CERTIFICATE"} {
+		for path, want := range map[string]string{
+			"gatehouse": "the program for " + platform, "etc/ssl/certs/ca-certificates.crt": "BEGIN CERTIFICATE",
+		} {
 			if text, err := os.ReadFile(filepath.Join(root, path)); err != nil || !strings.Contains(string(text), want) {
 				t.Errorf("%s: %s is wrong: %v", platform, path, err)
 			}

@@ -58,7 +58,8 @@ func checkArchive(t *testing.T, dist, commit string) {
 	const unpack = `tar -xzf "$1"/*_linux_amd64.tar.gz -C "$2"; dpkg-deb -R "$1"/*_linux_amd64.deb "$2/deb"`
 	command{argv: []string{"bash", "-c", unpack, "bash", dist, folder}}.run(t)
 	for _, path := range []string{"gatehouse", "deb/usr/bin/gatehouse"} {
-		if out := (command{argv: []string{filepath.Join(folder, path), "version"}}).run(t); !strings.Contains(out, "\ncommit    "+commit+" of ") || strings.Contains(out, "not committed") {
+		out := command{argv: []string{filepath.Join(folder, path), "version"}}.run(t)
+		if !strings.Contains(out, "\ncommit    "+commit+" of ") || strings.Contains(out, "not committed") {
 			t.Errorf("%s prints %q, want the commit %s", path, out, commit)
 		}
 	}

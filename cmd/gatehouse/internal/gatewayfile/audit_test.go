@@ -58,15 +58,23 @@ func TestCheckOnlyAudit(t *testing.T) {
 	}
 }
 
-// TestReopenAuditFiles renames the audit log as programs do that rotate logs.
-func TestReopenAuditFiles(t *testing.T) {
-	folder := t.TempDir()
-	path, old := filepath.Join(folder, "audit.jsonl"), filepath.Join(folder, "audit.jsonl.1")
-	l := newTestLoader(t, auditText(path), nil)
+// renamedAuditFile returns a loader whose audit log at path has the event "first", and was renamed to
+// old as programs do that rotate logs.
+func renamedAuditFile(t *testing.T) (l *Loader, path, old string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "audit.jsonl")
+	old = path + ".1"
+	l = newTestLoader(t, auditText(path), nil)
 	event(t, l, "first")
 	if err := os.Rename(path, old); err != nil {
 		t.Skip("an open file cannot be renamed here:", err)
 	}
+	return l, path, old
+}
+
+// TestReopenAuditFiles checks in which file events are, before and after the files are opened again.
+func TestReopenAuditFiles(t *testing.T) {
+	l, path, old := renamedAuditFile(t)
 	event(t, l, "second")
 	if err := l.ReopenAuditFiles(); err != nil {
 		t.Fatal(err)
@@ -83,13 +91,7 @@ func TestReopenAuditFiles(t *testing.T) {
 // TestReopenAuditFilesFails checks that events go on to the old file if the new one cannot be
 // opened.
 func TestReopenAuditFilesFails(t *testing.T) {
-	folder := t.TempDir()
-	path, old := filepath.Join(folder, "audit.jsonl"), filepath.Join(folder, "audit.jsonl.1")
-	l := newTestLoader(t, auditText(path), nil)
-	event(t, l, "first")
-	if err := os.Rename(path, old); err != nil {
-		t.Skip("an open file cannot be renamed here:", err)
-	}
+	l, path, old := renamedAuditFile(t)
 	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
