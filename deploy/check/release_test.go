@@ -19,6 +19,7 @@ func clone(t testing.TB) string {
 	folder := t.TempDir()
 	script := `set -e; git ls-files -z --cached --others --exclude-standard | xargs -0 tar -c --ignore-failed-read | tar -x -C "$1"
 cd "$1"; git init -q; git add -A
+git remote add origin https://github.com/gatehouse-mcp/gatehouse # else goreleaser does not read the commit
 git -c user.name=test -c user.email=test@example.com -c commit.gpgsign=false commit -q -m test`
 	command{dir: repository, env: []string{"GIT_COMMITTER_DATE=" + commitTime + ":05 +0000"},
 		argv: []string{"bash", "-c", script, "bash", folder}}.run(t)
