@@ -160,7 +160,11 @@ func runGatewayFile(ctx context.Context, con *console, options gatewayOptions, s
 	if o := &options.forwardAuth; o.proxy != "" {
 		loader.ForwardAuth(forwardauth.Proxy(o.proxy), o.bodies)
 	}
-	loader.CheckOnly = options.check
+	if options.check {
+		loader.CheckOnly()
+	} else if !con.stderrIsTerminal { // where it means that the terminal was closed
+		defer reopenOnHangup(loader, logger)()
+	}
 	loaded, err := loader.Load()
 	if err != nil {
 		loaded = &gatewayfile.Loaded{Gateway: gateway.Config{Logger: logger}}

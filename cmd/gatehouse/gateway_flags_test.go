@@ -154,7 +154,7 @@ func TestGatewayFlagFaults(t *testing.T) {
 		{"a file and forward auth", []string{"--config", "gateway.yaml", "--forward-auth", "apache", "--trusted-proxy", "x"}, `
 			error: gateway.yaml:1: provider "nope" is not known; use one of
 			error: gateway.yaml:3: url "http://x.example.com/mcp" is not https; use https
-			error: gateway.yaml:4: upstream "y" is not an http or https URL; write it like
+			error: gateway.yaml:4: upstream has no effect with --forward-auth, because the proxy forwards the requests; remove it
 			error: --trusted-proxy "x" is not an address
 			hint: write it like 10.0.0.7
 			error: --forward-auth "apache" is not a proxy that can ask

@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-mcp/gatehouse/internal/testlog"
 )
@@ -21,6 +23,8 @@ type operatorFixture struct {
 	stderr    testlog.Buffer
 	stop      context.CancelFunc
 	ended     chan int
+
+	forwardAuth bool
 }
 
 // startOperator starts a gateway whose file has the lines in addition to what it needs.
@@ -30,7 +34,9 @@ func startOperator(t *testing.T, lines string, args ...string) *operatorFixture 
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &operatorFixture{file: filepath.Join(t.TempDir(), "gateway.yaml"), ended: make(chan int, 1)}
+	f := &operatorFixture{
+		file: filepath.Join(t.TempDir(), "gateway.yaml"), ended: make(chan int, 1), forwardAuth: slices.Contains(args, "--forward-auth"),
+	}
 	f.write(t, port, lines)
 	ctx, stop := context.WithCancel(t.Context())
 	f.stop = stop
@@ -44,8 +50,12 @@ func startOperator(t *testing.T, lines string, args ...string) *operatorFixture 
 
 func (f *operatorFixture) write(t *testing.T, port, lines string) {
 	t.Helper()
+	upstream := ", upstream: \"http://127.0.0.1:1\""
+	if f.forwardAuth {
+		upstream = "" // the proxy has it
+	}
 	text := fmt.Sprintf("listen: localhost:%s\n%sprovider: {name: oidc, issuer: \"http://127.0.0.1:1\"}\n"+
-		"endpoints: [{url: \"http://localhost:%s/mcp\", upstream: \"http://127.0.0.1:1\"}]\n", port, lines, port)
+		"endpoints: [{url: \"http://localhost:%s/mcp\"%s}]\n", port, lines, port, upstream)
 	if err := os.WriteFile(f.file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -53,9 +63,11 @@ func (f *operatorFixture) write(t *testing.T, port, lines string) {
 
 func (f *operatorFixture) wait(t *testing.T, pattern string) []string {
 	t.Helper()
-	match, err := f.stderr.Wait(t.Context(), regexp.MustCompile(pattern))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	match, err := f.stderr.Wait(ctx, regexp.MustCompile(pattern))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v; the log is:\n%s", err, f.stderr.String())
 	}
 	return match
 }

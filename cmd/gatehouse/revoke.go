@@ -257,7 +257,7 @@ func (o *revokeOptions) openFromFile(con *console) (revoker, func(), error) {
 	}
 	loader := gatewayfile.NewLoader(o.config, settings, newLogger(con, true))
 	loader.WithoutUpstreams() // the file may be one for forward auth
-	loader.CheckOnly = true
+	loader.CheckOnly()        // often run by root, and the gateway by another user
 	loaded, err := loader.Load()
 	if err == nil && loaded.Revocations == nil {
 		err = failure.New(`add "revocations: {redis_url_file: FILE}" or "revocations: {postgres_url_file: FILE}" to it and restart the gateway, `+

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -81,7 +82,36 @@ func TestImages(t *testing.T) {
 	if got := gateway.Config.Labels["org.opencontainers.image.version"]; got != "1.2.3" {
 		t.Errorf("got the label version %q, want 1.2.3", got)
 	}
+	buildReleaseImages(t, run, base, filepath.Join(storage, "..", "context"))
 	runImages(t, run, gateway, clerk, server)
+}
+
+// buildReleaseImages builds the image of a release for both architectures, of a folder like that
+// which goreleaser makes.
+func buildReleaseImages(t *testing.T, run func(...string) string, base, context string) {
+	t.Helper()
+	for _, platform := range []string{"linux/amd64", "linux/arm64"} {
+		folder := filepath.Join(context, platform)
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, folder, "gatehouse", "the program for "+platform, 0o755)
+		name := "release-" + filepath.Base(platform)
+		run("bud", "-q", "--format", "docker", "-t", name, "--platform", platform, "--build-arg", "GO_IMAGE="+base,
+			"--build-arg", "BUILDPLATFORM=linux/"+runtime.GOARCH, // BuildKit and later versions of buildah set it
+			"-f", "deploy/Containerfile.release", context)
+		if got := run("inspect", "--type", "image", "--format", "{{.OCIv1.Architecture}}", name); got != filepath.Base(platform) {
+			t.Errorf("%s: got an image for %q", platform, got)
+		}
+		root := run("mount", run("from", "--platform", platform, name))
+		for path, want := range map[string]string{
+			"gatehouse": "the program for " + platform, "etc/ssl/certs/ca-certificates.crt": "BEGIN CERTIFICATE",
+		} {
+			if text, err := os.ReadFile(filepath.Join(root, path)); err != nil || !strings.Contains(string(text), want) {
+				t.Errorf("%s: %s is wrong: %v", platform, path, err)
+			}
+		}
+	}
 }
 
 func runImages(t *testing.T, run func(...string) string, gateway, clerk, server image) {

@@ -9,6 +9,9 @@ import (
 	"testing"
 )
 
+// commitTime is the time of the commit that is released, as tar and dpkg-deb print it.
+const commitTime = "2026-01-02 03:04"
+
 // clone copies the files of the repository that Git knows, as they are now, to a folder that
 // goreleaser may write to.
 func clone(t testing.TB) string {
@@ -16,8 +19,10 @@ func clone(t testing.TB) string {
 	folder := t.TempDir()
 	script := `set -e; git ls-files -z --cached --others --exclude-standard | xargs -0 tar -c --ignore-failed-read | tar -x -C "$1"
 cd "$1"; git init -q; git add -A
+git remote add origin https://github.com/gatehouse-mcp/gatehouse # else goreleaser does not read the commit
 git -c user.name=test -c user.email=test@example.com -c commit.gpgsign=false commit -q -m test`
-	command{dir: repository, argv: []string{"bash", "-c", script, "bash", folder}}.run(t)
+	command{dir: repository, env: []string{"GIT_COMMITTER_DATE=" + commitTime + ":05 +0000"},
+		argv: []string{"bash", "-c", script, "bash", folder}}.run(t)
 	return folder
 }
 
@@ -41,25 +46,43 @@ func TestRelease(t *testing.T) {
 	}
 	command{dir: dist, argv: []string{"sha256sum", "--check", "--quiet", "checksums.txt"}}.run(t)
 	if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
-		checkArchive(t, dist)
+		commit := command{dir: folder, argv: []string{"git", "rev-parse", "HEAD"}}.run(t)
+		checkArchive(t, dist, strings.TrimSpace(commit))
+		checkTimes(t, dist)
 	}
 }
 
-// checkArchive runs the program of the archive and of the Debian package.
-func checkArchive(t *testing.T, dist string) {
+// checkArchive runs the program of the archive and of the Debian package. It must print the commit
+// that it was built from.
+func checkArchive(t *testing.T, dist, commit string) {
 	folder := t.TempDir()
-	const unpack = `tar -xzf "$1"/*_linux_amd64.tar.gz -C "$2"; dpkg-deb -x "$1"/*_linux_amd64.deb "$2/deb"`
+	const unpack = `tar -xzf "$1"/*_linux_amd64.tar.gz -C "$2"; dpkg-deb -R "$1"/*_linux_amd64.deb "$2/deb"`
 	command{argv: []string{"bash", "-c", unpack, "bash", dist, folder}}.run(t)
 	for _, path := range []string{"gatehouse", "deb/usr/bin/gatehouse"} {
-		if out := (command{argv: []string{filepath.Join(folder, path), "version"}}).run(t); !strings.Contains(out, "gatehouse ") {
-			t.Errorf("%s prints %q", path, out)
+		out := command{argv: []string{filepath.Join(folder, path), "version"}}.run(t)
+		if !strings.Contains(out, "\ncommit    "+commit+" of ") || strings.Contains(out, "not committed") {
+			t.Errorf("%s prints %q, want the commit %s", path, out, commit)
 		}
 	}
 	for _, path := range []string{
 		"LICENSE", "README.md", "CHANGELOG.md", "deb/usr/lib/systemd/system/gatehouse-gateway.service", "deb/etc/gatehouse/gateway.yaml",
+		"deb/etc/logrotate.d/gatehouse", "deb/usr/share/doc/gatehouse/credentials.conf",
+		"deb/DEBIAN/postinst", "deb/DEBIAN/prerm",
 	} {
 		if _, err := os.Stat(filepath.Join(folder, path)); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// checkTimes checks that the archive and the Debian package have no time other than that of the commit:
+// else each build would give another checksum.
+func checkTimes(t *testing.T, dist string) {
+	const list = `cd "$1"; export TZ=UTC; tar -tvzf *_linux_amd64.tar.gz; dpkg-deb -c *_linux_amd64.deb`
+	out := command{argv: []string{"bash", "-c", list, "bash", dist}}.run(t)
+	for line := range strings.Lines(out) {
+		if !strings.Contains(line, " "+commitTime+" ") {
+			t.Errorf("got %q, want the time %s", line, commitTime)
 		}
 	}
 }

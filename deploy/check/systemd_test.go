@@ -17,7 +17,7 @@ const unitName = "gatehouse-gateway.service"
 // path.
 func unit(t testing.TB, old, new string) string {
 	t.Helper()
-	text := strings.Replace(read(t, "systemd/"+unitName), "/usr/bin/gatehouse", gatehouse(t), 1)
+	text := strings.ReplaceAll(read(t, "systemd/"+unitName), "/usr/bin/gatehouse", gatehouse(t))
 	changed := strings.Replace(text, old, new, 1)
 	if old != new && changed == text {
 		t.Fatalf("the unit has no %q", old)
@@ -71,11 +71,11 @@ func TestSystemdStop(t *testing.T) {
 	}
 }
 
-// TestSystemdCredentials runs the command of the unit with the secrets that credentials.conf
-// loads, in the place where systemd puts them.
-func TestSystemdCredentials(t *testing.T) {
+// credentialLines returns the lines of credentials.conf that refer to the secrets in gateway.yaml.
+func credentialLines(t testing.TB) (lines []string) {
+	t.Helper()
 	conf := read(t, "systemd/credentials.conf")
-	var loaded, lines []string
+	var loaded []string
 	for _, match := range regexp.MustCompile(`(?m)^LoadCredential=([^:]+):(.*)$`).FindAllStringSubmatch(conf, -1) {
 		loaded = append(loaded, match[1])
 	}
@@ -88,6 +88,13 @@ func TestSystemdCredentials(t *testing.T) {
 	if len(lines) != 2 || len(loaded) != 2 {
 		t.Fatalf("got lines %q and credentials %q, want two each", lines, loaded)
 	}
+	return lines
+}
+
+// TestSystemdCredentials runs the command of the unit with the secrets that credentials.conf
+// loads, in the place where systemd puts them.
+func TestSystemdCredentials(t *testing.T) {
+	lines := credentialLines(t)
 	credentials := t.TempDir()
 	writeFile(t, credentials, "session-key", strings.Repeat("k", 44), 0o400)
 	writeFile(t, credentials, "assertion-key.pem", newAssertionKey(t), 0o400)

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -40,10 +39,6 @@ const maxEndpoints = 256
 // Loader loads a file again and again. What a file leaves to each process, such as the key of
 // session IDs, is the same each time.
 type Loader struct {
-	// CheckOnly makes no audit log that does not exist: the user who checks a file, often root, is not
-	// the one as whom the gateway runs, which could then not write to it.
-	CheckOnly bool
-
 	path   string
 	env    *env.Env
 	logger *slog.Logger
@@ -59,11 +54,11 @@ type Loader struct {
 	certificate      *certfile.Certificate
 	certificateFiles [2]string // of certificate
 
-	auditLogs  map[string]*slog.Logger
-	auditFiles []*os.File
-	stores     map[[sha256.Size]byte]openedStore
-	opened     []*revocationstore.Store
-	inMemory   *revocationstore.Store // nil until a file needs it
+	audits    audits
+	checkOnly bool
+	stores    map[[sha256.Size]byte]openedStore
+	opened    []*revocationstore.Store
+	inMemory  *revocationstore.Store // nil until a file needs it
 }
 
 // NewLoader returns a loader of the file at path. settings are the environment.
@@ -73,8 +68,7 @@ func NewLoader(path string, settings *env.Env, logger *slog.Logger) *Loader {
 		logger.Info("a changed configuration will need an answer of the provider, because its keys cannot be stored; "+
 			"set key_folder to store them", "error", err)
 	}
-	l := &Loader{path: path, env: settings, logger: logger, keyFolder: folder, auditLogs: map[string]*slog.Logger{},
-		stores: map[[sha256.Size]byte]openedStore{}}
+	l := &Loader{path: path, env: settings, logger: logger, keyFolder: folder, stores: map[[sha256.Size]byte]openedStore{}}
 	l.sessionKey, l.auditKey = make(gatehouse.SessionKey, sha256.Size), make(gatehouse.AuditKey, sha256.Size)
 	rand.Read(l.sessionKey) // never returns an error
 	rand.Read(l.auditKey)
@@ -89,9 +83,7 @@ func NewLoader(path string, settings *env.Env, logger *slog.Logger) *Loader {
 
 // Close removes what the loader has made.
 func (l *Loader) Close() {
-	for _, f := range l.auditFiles {
-		f.Close()
-	}
+	l.audits.close()
 	for _, s := range l.opened {
 		s.Close()
 	}
@@ -218,7 +210,7 @@ func (b *builder) build(top *yaml.Node) *Loaded {
 			config.Guard.Revocations = loaded.Revocations
 		}
 		b.setLimits(&config.Guard, loaded.Revocations)
-		if auditLogger != nil { // otherwise there is no audit, or its mistake is reported
+		if auditLogger != nil {
 			config.Guard.AuditKey = f.Audit.Key
 			if len(f.Audit.Key) == 0 {
 				config.Guard.AuditKey = b.auditKey
@@ -299,50 +291,6 @@ func (b *builder) assertionKeys() *forwarded.Keys {
 	b.report(line, fmt.Sprintf("assertion_key_file %q cannot be used: %v", b.file.AssertionKeyFile, err),
 		`make it with "openssl ecparam -name prime256v1 -genkey -noout -out FILE"`)
 	return nil
-}
-
-// auditLogger returns where audit events are written, or nil.
-func (b *builder) auditLogger() *slog.Logger {
-	a := b.file.Audit
-	if a == nil {
-		return nil
-	}
-	if a.File == "" {
-		return b.logger
-	}
-	if logger := b.auditLogs[a.File]; logger != nil {
-		return logger
-	}
-	if a.File == "-" {
-		b.auditLogs[a.File] = slog.New(slog.NewJSONHandler(os.Stdout, nil))
-		return b.auditLogs[a.File]
-	}
-	f, err := b.openAuditLog(a.File)
-	if err != nil {
-		b.report(a.lineOf("file"), fmt.Sprintf("file %q cannot be opened: %v", a.File, withoutPath(err)),
-			"check the path and the permissions")
-		return nil
-	}
-	b.auditFiles = append(b.auditFiles, f)
-	logger := slog.New(slog.NewJSONHandler(f, nil))
-	b.auditLogs[a.File] = logger
-	return logger
-}
-
-// openAuditLog opens the audit log for appending, and makes it if it does not exist, unless the file
-// is only checked.
-func (b *builder) openAuditLog(path string) (*os.File, error) {
-	if !b.CheckOnly {
-		return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o600)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return f, err
-	}
-	if _, err := os.Stat(filepath.Dir(path)); err != nil {
-		return nil, err
-	}
-	return os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 }
 
 // endpoint returns the configuration of an endpoint.

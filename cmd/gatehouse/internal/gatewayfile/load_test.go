@@ -200,30 +200,6 @@ func TestEmptySecondDocument(t *testing.T) {
 	}
 }
 
-// A check makes no audit log: as root, it would make one to which the gateway cannot write.
-func TestCheckMakesNoAuditLog(t *testing.T) {
-	folder := t.TempDir()
-	audit := filepath.Join(folder, "audit.jsonl")
-	text := strings.Replace(minimal, "endpoints:", "audit: {file: "+audit+"}\nendpoints:", 1)
-	for _, test := range []struct {
-		checkOnly, makesFile bool
-	}{{true, false}, {false, true}, {true, true}} {
-		path := filepath.Join(folder, "gateway.yaml")
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		l := NewLoader(path, &env.Env{}, slog.New(slog.DiscardHandler))
-		l.CheckOnly = test.checkOnly
-		if _, err := l.Load(); err != nil {
-			t.Error(err)
-		}
-		l.Close()
-		if _, err := os.Stat(audit); (err == nil) != test.makesFile {
-			t.Errorf("CheckOnly %v: got %v, want a file: %v", test.checkOnly, err, test.makesFile)
-		}
-	}
-}
-
 // All mistakes are reported at once, in the order of their lines.
 func TestAllFaultsAtOnce(t *testing.T) {
 	got := faultsOf(t, "listen: 1\ncolour: red\nprovider: nope\nendpoints:\n  - url: x\n    upstream: y\n    leeway: z\n  - url: http://a.example.com/mcp\n")
