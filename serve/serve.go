@@ -277,17 +277,21 @@ func (s *Server) logStart() {
 	}
 }
 
-// logStop logs the end of ctx as soon as it ends. The function that it returns waits
-// for that line if ctx has ended, so that nothing is logged after Serve has returned.
+// logStop logs the end of ctx as soon as it ends. The function that it returns makes sure of
+// that line if ctx has ended, so that nothing is logged after Serve has returned.
 func (s *Server) logStop(ctx context.Context) (wait func()) {
 	logged := make(chan struct{})
-	cancel := context.AfterFunc(ctx, func() {
+	log := func() {
 		defer close(logged)
 		s.logger.Info("stopping", "reason", context.Cause(ctx), "delay", s.config.DrainDelay, "timeout", s.config.ShutdownTimeout)
-	})
+	}
+	cancel := context.AfterFunc(ctx, log)
 	return func() {
-		if !cancel() {
+		switch {
+		case !cancel():
 			<-logged
+		case ctx.Err() != nil: // it ended a moment ago, and log was not started
+			log()
 		}
 	}
 }

@@ -115,7 +115,7 @@ func Membership(ctx context.Context, req mcp.Request) (Org, error) {
 // membership returns the membership of the caller, from the cache or from Clerk.
 func (b *backend) membership(ctx context.Context, id gatehouse.Identity) (Org, error) {
 	key := id.Subject + " " + id.Organization.ID
-	if m, ok := b.members.cache.GetIfPresent(key); ok && time.Now().Before(m.expires) {
+	if m, ok := b.knownMembership(key); ok {
 		return m.result()
 	}
 	if left := time.Until(time.Unix(0, b.members.pausedUntil.Load())); left > 0 {
@@ -123,6 +123,9 @@ func (b *backend) membership(ctx context.Context, id gatehouse.Identity) (Org, e
 	}
 	// The request goes on if this caller leaves, because others may wait for it.
 	flight := b.members.flights.DoChan(key, func() (any, error) {
+		if m, ok := b.knownMembership(key); ok { // from a request that ended a moment ago
+			return *m, nil
+		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), membershipTimeout)
 		defer cancel()
 		m, err := b.askMembership(ctx, strings.Clone(id.Subject), strings.Clone(id.Organization.ID))
@@ -140,6 +143,12 @@ func (b *backend) membership(ctx context.Context, id gatehouse.Identity) (Org, e
 	case <-ctx.Done():
 		return Org{}, &profileError{ErrUnavailable, ctx.Err()}
 	}
+}
+
+// knownMembership returns the membership in the cache.
+func (b *backend) knownMembership(key string) (m *membership, ok bool) {
+	m, ok = b.members.cache.GetIfPresent(key)
+	return m, ok && time.Now().Before(m.expires)
 }
 
 // result returns what Membership returns. The slice is a copy: the cache has the original.

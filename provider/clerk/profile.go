@@ -66,11 +66,14 @@ func Profile(ctx context.Context, req mcp.Request) (User, error) {
 		return User{}, ErrNotSignedIn
 	}
 	client, _ := gatehouse.IssuerClient(req)
-	if p, ok := profiles.GetIfPresent(id.Fingerprint); ok && time.Now().Before(p.expires) {
-		return p.user, nil
+	if user, ok := knownProfile(id.Fingerprint); ok {
+		return user, nil
 	}
 	// The request goes on if this caller leaves, because others may wait for it.
 	flight := flights.DoChan(id.Fingerprint, func() (any, error) {
+		if user, ok := knownProfile(id.Fingerprint); ok { // from a request that ended a moment ago
+			return user, nil
+		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), userinfoTimeout)
 		defer cancel()
 		user := userOf(id)
@@ -90,6 +93,15 @@ func Profile(ctx context.Context, req mcp.Request) (User, error) {
 	case <-ctx.Done():
 		return userOf(id), &profileError{ErrUnavailable, ctx.Err()}
 	}
+}
+
+// knownProfile returns the profile in the cache.
+func knownProfile(fingerprint string) (user User, ok bool) {
+	p, ok := profiles.GetIfPresent(fingerprint)
+	if !ok || !time.Now().Before(p.expires) {
+		return User{}, false
+	}
+	return p.user, true
 }
 
 // errRejected means that userinfo answered with 401: the token itself is not accepted.
