@@ -312,14 +312,14 @@ func joinQuery(own, clients string) string {
 }
 
 // parameterName returns the name of a parameter of a query, as servers compare it: PHP and others take
-// "a[b]" and " a" for "a".
+// "a[b]" and " a" for "a", and PHP takes "a.b" and "a b" for "a_b".
 func parameterName(parameter string) string {
 	name, _, _ := strings.Cut(parameter, "=")
 	if decoded, err := url.QueryUnescape(name); err == nil {
 		name = decoded
 	}
 	name, _, _ = strings.Cut(name, "[")
-	return strings.TrimSpace(name)
+	return strings.NewReplacer(".", "_", " ", "_").Replace(strings.TrimSpace(name))
 }
 
 // withoutTrace is a context without the trace that ReverseProxy adds to pass informational

@@ -21,7 +21,7 @@ func event(t *testing.T, l *Loader, message string) {
 	loaded.Gateway.Endpoints[0].Guard.AuditLogger.Info(message)
 }
 
-// content returns the events of a file, or "" if there is no file.
+// content returns the events of a file, or "" if the file does not exist.
 func content(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)

@@ -54,8 +54,8 @@ func (b *builder) setLimits(guard *gatehouse.Config, store *revocationstore.Stor
 	}
 }
 
-// checkZeroLimits reports a zero that is written in the file. It would be the default, and whoever
-// writes it wants to turn the limit off, or to let nothing through.
+// checkZeroLimits reports a zero that is written in the file. It would be the default, and its author
+// wants to turn the limit off, or to let nothing through.
 func (b *builder) checkZeroLimits(l *Limits) {
 	const fix = "remove it for the default"
 	for _, limit := range []struct {
